@@ -1,0 +1,29 @@
+"""A model's schema: the header of its checkpoint, fetched by one ranged read and remembered, since a checkpoint never changes."""
+
+from __future__ import annotations
+
+from chalicelib.registry.version import CheckpointRef
+from chalicelib.storage import keys
+from chalicelib.storage.blobs import Blobs
+from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, length_range, parse_header, update_schema
+
+
+class Schemas:
+    """Schemas by checkpoint."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._known: dict[str, Schema] = {}
+
+    def of(self, ref: CheckpointRef) -> Schema:
+        """The tensors of a checkpoint, in the order of its file."""
+        if ref.sha256 not in self._known:
+            head = self._blobs.read_head(keys.CHECKPOINT.key(sha256=ref.sha256), ref.header_bytes)
+            self._known[ref.sha256] = parse_header(head, HEADER_LIMIT_BYTES).specs
+        return self._known[ref.sha256]
+
+
+def checkpoint_ref(version: int, sha256: str, nbytes: int, header_bytes: int, schema: Schema) -> CheckpointRef:
+    """The reference to a checkpoint of this schema; lengths in bytes."""
+    shortest, longest = length_range(update_schema(schema))
+    return CheckpointRef(version, sha256, nbytes, header_bytes, shortest, longest)

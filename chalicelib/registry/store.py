@@ -1,0 +1,101 @@
+"""Rows of models, versions and deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.version import Version
+from chalicelib.storage import keys
+from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
+from chalicelib.storage.rows import from_item, to_item
+
+
+class RegistryStore:
+    """The `versions` table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    # ---- models
+
+    def model(self, name: str) -> Model | None:
+        """A model, or None."""
+        item = self._table.get(keys.MODEL.key(model=name))
+        return from_item(Model, item) if item else None
+
+    def models(self) -> Iterator[Model]:
+        """All models, by name."""
+        return (from_item(Model, item) for item in self._table.query(keys.MODEL.partition(), keys.MODEL.prefix))
+
+    def create(self, model: Model, version: Version, deployment: Deployment) -> Model | None:
+        """Store a model, its version 0 and its first deployment, all or none.
+
+        When the name is taken nothing changes, and the model that has it is returned.
+        """
+        try:
+            self._table.transact(
+                [
+                    Put(self._table, keys.MODEL.key(model=model.name), to_item(model), NEW),
+                    self.put_version(version),
+                    self.put_deployment(deployment),
+                ]
+            )
+        except ConditionFailed:
+            return self.model(model.name)
+        return None
+
+    def set_training(self, name: str, state: TrainingState, rounds_wanted: int) -> Model | None:
+        """Start or stop a model's training, and return the model, or None when there is none. A repeat is the same."""
+        condition = Condition("attribute_exists(#pk)", "the model exists")
+        change = {"training": state, "rounds_wanted": rounds_wanted}
+        try:
+            item = self._table.update(Update(self._table, keys.MODEL.key(model=name), condition, set=change))
+        except ConditionFailed:
+            return None
+        return from_item(Model, item)
+
+    # ---- versions
+
+    def version(self, model: str, number: int) -> Version | None:
+        """A version, or None."""
+        item = self._table.get(keys.VERSION.key(model=model, version=number))
+        return from_item(Version, item) if item else None
+
+    def versions(self, model: str, before: int | None = None, limit: int | None = None) -> Iterator[Version]:
+        """A model's versions, newest first, those below `before` if it is given."""
+        below = None if before is None else keys.VERSION.key(model=model, version=before - 1)["sk"]
+        partition = keys.VERSION.partition(model=model)
+        items = self._table.query(partition, keys.VERSION.prefix, newest_first=True, below=below, limit=limit)
+        return (from_item(Version, item) for item in items)
+
+    def newest(self, model: str) -> Version | None:
+        """A model's newest version, or None when there is no such model."""
+        return next(self.versions(model, limit=1), None)
+
+    def put_version(self, version: Version) -> Put:
+        """The write that adds a version, for a transaction."""
+        return Put(self._table, keys.VERSION.key(model=version.model, version=version.number), to_item(version), NEW)
+
+    def put_evaluation(self, model: str, number: int, evaluation: dict[str, float]) -> Update:
+        """The write that adds, once, what a version's judges measured, for a transaction."""
+        condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#evaluation)", "it was not yet judged")
+        return Update(self._table, keys.VERSION.key(model=model, version=number), condition, set={"evaluation": evaluation})
+
+    # ---- deployments
+
+    def deployment(self, model: str) -> Deployment | None:
+        """What the model's clients are served now, or None when there is no such model."""
+        item = self._table.last(keys.DEPLOYMENT.partition(model=model), keys.DEPLOYMENT.prefix)
+        return from_item(Deployment, item) if item else None
+
+    def deployments(self, model: str) -> Iterator[Deployment]:
+        """The model's deployment log, oldest first."""
+        items = self._table.query(keys.DEPLOYMENT.partition(model=model), keys.DEPLOYMENT.prefix)
+        return (from_item(Deployment, item) for item in items)
+
+    def put_deployment(self, deployment: Deployment) -> Put:
+        """The write that makes a revision, if nobody has made it, for a transaction."""
+        key = keys.DEPLOYMENT.key(model=deployment.model, revision=deployment.revision)
+        return Put(self._table, key, to_item(deployment), NEW)

@@ -1,0 +1,15 @@
+"""Rounds: one pass collect → aggregate → evaluate → complete.
+
+Read in this order:
+
+* `round`        what a round is; the table of moves; when it may open and close (pure)
+* `receipt`      a client's place in a round and what becomes of its update (pure)
+* `evaluation`   what judges measure, and what follows from it (pure)
+* `store`        their rows; one condition a write
+* `checkin`, `updates`, `evaluations`, `serving`   what devices ask for; `current` is what a warm function remembers
+* `inspection`   the worker that looks into uploads
+* `collecting`, `aggregating`, `evaluating`        one file a phase: what is due, and how it is done
+* `settling`     the last word on every receipt, and the end of a round
+* `coordinator`  the tick's look at one model: open, advance, until nothing is due
+* `revocation`   takes a client out, also of rounds that are open
+"""

@@ -1,0 +1,122 @@
+"""Check-in: a client asks for work, and gets a place to train, a place to judge, or is told when to come back and why."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from chalicelib.clients.client import Client
+from chalicelib.clients.credentials import Credential
+from chalicelib.clients.directory import Directory
+from chalicelib.instants import Clock
+from chalicelib.registry.urls import downloadable
+from chalicelib.rounds.current import Current
+from chalicelib.rounds.evaluation import Evaluation
+from chalicelib.rounds.receipt import Receipt, ReceiptState
+from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.presign import Presigner
+from muster.wire import messages as wire
+
+KEEP = timedelta(days=30)
+"""How long receipts and evaluations are kept after their round (by TTL)."""
+
+
+class CheckInDesk:
+    """Admits clients into rounds."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        rounds: RoundStore,
+        current: Current,
+        presigner: Presigner,
+        clock: Clock,
+        pace_seconds: float,
+    ) -> None:
+        self._directory = directory
+        self._rounds = rounds
+        self._current = current
+        self._presigner = presigner
+        self._clock = clock
+        self._pace_seconds = pace_seconds
+
+    def check_in(self, model: str, caller: Credential | None, request: wire.CheckIn) -> wire.Assignment:
+        """Work for this client in the model's current round; asked again, the same work.
+
+        Raises:
+            Refused: `unauthenticated`, `unknown-model`.
+
+        """
+        client = self._directory.authenticate(caller)
+        answer = self._attempt(client, self._current.round.get(model), request)
+        if isinstance(answer, wire.Wait):
+            # What was remembered may be a round that has ended since: look again before sending a client away.
+            answer = self._attempt(client, self._current.round.refresh(model), request)
+        if isinstance(answer, wire.Wait) and answer.reason == "no-training":
+            self._current.deployment(model)
+        return answer
+
+    def _attempt(self, client: Client, rnd: Round | None, request: wire.CheckIn) -> wire.Assignment:
+        if rnd is None:
+            return self._wait("no-training")
+        if rnd.phase is Phase.COLLECTING and "train" in request.can:
+            return self._train(client, rnd)
+        if rnd.phase is Phase.EVALUATING and "evaluate" in request.can:
+            return self._evaluate(client, rnd)
+        return self._wait("between-rounds")
+
+    def _train(self, client: Client, rnd: Round) -> wire.Assignment:
+        now = self._clock()
+        if now >= rnd.report_by:
+            return self._wait("round-closed")
+        if self._rounds.take_place(rnd, "admitted", Phase.COLLECTING, rnd.places):
+            receipt = self._rounds.assign(
+                Receipt(
+                    round=rnd.id,
+                    client_id=client.client_id,
+                    key_hash=client.key_hash,
+                    state=ReceiptState.ASSIGNED,
+                    assigned_at=now,
+                    report_by=rnd.report_by,
+                    min_bytes=rnd.base.min_update_bytes,
+                    max_bytes=rnd.base.max_update_bytes,
+                    ttl=int((rnd.report_by + KEEP).timestamp()),
+                )
+            )
+        else:
+            known = self._rounds.receipt(rnd.id, client.client_id)
+            if known is None:
+                return self._wait("round-full")
+            receipt = known
+        if receipt.state is not ReceiptState.ASSIGNED:
+            return self._wait("already-done")
+        return wire.TrainAssignment(
+            round=rnd.id,
+            base=downloadable(rnd.base, self._presigner),
+            report_by=rnd.report_by,
+            hyperparameters=dict(rnd.config.hyperparameters),
+        )
+
+    def _evaluate(self, client: Client, rnd: Round) -> wire.Assignment:
+        now = self._clock()
+        if rnd.candidate is None or rnd.evaluate_by is None or now >= rnd.evaluate_by:
+            return self._wait("round-closed")
+        if self._rounds.take_place(rnd, "judges", Phase.EVALUATING, rnd.judges_wanted):
+            ttl = int((rnd.evaluate_by + KEEP).timestamp())
+            judge = self._rounds.appoint(Evaluation(rnd.id, client.client_id, client.key_hash, now, ttl))
+        else:
+            known = self._rounds.evaluation(rnd.id, client.client_id)
+            if known is None:
+                return self._wait("round-full")
+            judge = known
+        if judge.is_complete:
+            return self._wait("already-done")
+        return wire.EvaluateAssignment(
+            round=rnd.id,
+            candidate=downloadable(rnd.candidate, self._presigner),
+            deployed=downloadable(rnd.deployed, self._presigner),
+            report_by=rnd.evaluate_by,
+        )
+
+    def _wait(self, reason: str) -> wire.Wait:
+        return wire.Wait.model_validate({"retry_after_seconds": self._pace_seconds, "reason": reason})

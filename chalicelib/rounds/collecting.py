@@ -1,0 +1,64 @@
+"""COLLECTING: wait for accepted updates, then freeze them as the manifest and move on.
+
+The manifest object is addressed by its content; the round's move names the one that counts. That move is the freeze: if it
+does not happen, the object is an orphan and the next look makes another.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from chalicelib.aggregation.manifest import freeze
+from chalicelib.instants import Clock
+from chalicelib.registry.version import digest
+from chalicelib.rounds.receipt import Receipt, ReceiptState, summarise
+from chalicelib.rounds.round import Phase, Round, next_phase
+from chalicelib.rounds.store import RoundStore
+from chalicelib.storage import keys
+from chalicelib.storage.blobs import Blobs
+from chalicelib.storage.queues import Queue
+
+
+class Collecting:
+    """What is due in a round that collects."""
+
+    def __init__(self, rounds: RoundStore, blobs: Blobs, inspections: Queue, clock: Clock, resend_seconds: float) -> None:
+        self._rounds = rounds
+        self._blobs = blobs
+        self._inspections = inspections
+        self._clock = clock
+        self._resend = timedelta(seconds=resend_seconds)
+
+    def advance(self, rnd: Round) -> Round | None:
+        """Close the round if it is due; None when it is not, or when another actor was faster."""
+        now = self._clock()
+        receipts = list(self._rounds.receipts(rnd.id))
+        summary = summarise(receipts)
+        self._send_again([r for r in receipts if r.state is ReceiptState.REPORTED], now)
+        match next_phase(rnd, summary, now):
+            case Phase.AGGREGATING:
+                return self._freeze(rnd, [r for r in receipts if r.state is ReceiptState.ACCEPTED], now)
+            case Phase.ABANDONED:
+                reason = f"quorum-not-reached: {summary.accepted} of {rnd.config.quorum} updates accepted"
+                return self._rounds.move(rnd, Phase.ABANDONED, reason=reason, closed_at=now, finished_at=now)
+            case _:
+                if rnd.admitted >= rnd.places > summary.places:
+                    self._rounds.correct_places(rnd, summary.places)
+                return None
+
+    def _freeze(self, rnd: Round, accepted: list[Receipt], now: datetime) -> Round | None:
+        config = rnd.config
+        manifest = freeze(
+            rnd.id, rnd.base, config.weighting, config.max_examples, config.server_learning_rate,
+            (receipt.entry() for receipt in accepted),
+        )  # fmt: skip
+        data = manifest.to_bytes()
+        sha256 = digest(data)
+        self._blobs.put_once(keys.MANIFEST.key(round=rnd.id, sha256=sha256), data)
+        return self._rounds.move(rnd, Phase.AGGREGATING, manifest_sha256=sha256, closed_at=now)
+
+    def _send_again(self, reported: list[Receipt], now: datetime) -> None:
+        """Ask again for inspections that have been silent for too long: their message may have been lost."""
+        for receipt in reported:
+            if receipt.reported_at and now - receipt.reported_at >= self._resend:
+                self._inspections.send({"round": receipt.round, "client": receipt.client_id})

@@ -1,0 +1,77 @@
+"""The look at one model: open, advance, wind up, until nothing is due.
+
+A look carries no meaning of its own. It reads what is stored and does what is due, and each thing it does ends in one
+conditional write. So looks may come twice, at once, late, or from anybody: the tick, or a worker that thinks that something
+may be due. What one look leaves undone, the next one does.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from chalicelib.instants import Clock
+from chalicelib.registry.model import Model
+from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.round import Phase, Round, open_next
+from chalicelib.rounds.settling import Settling
+from chalicelib.rounds.store import RoundStore
+
+STEPS = 8
+"""Steps that one look may take. A whole round and the opening of the next are five; more would be a loop."""
+
+
+class PhaseWork(Protocol):
+    """One phase's work."""
+
+    def advance(self, rnd: Round) -> Round | None:
+        """Do what is due, and return the round after its move; None when there was nothing to do, or no race to win."""
+        ...
+
+
+class Coordinator:
+    """Advances rounds."""
+
+    def __init__(
+        self, rounds: RoundStore, registry: RegistryStore, settling: Settling, phases: dict[Phase, PhaseWork], clock: Clock
+    ) -> None:
+        self._rounds = rounds
+        self._registry = registry
+        self._settling = settling
+        self._phases = phases
+        self._clock = clock
+
+    def tick(self) -> None:
+        """Look at every model. One that fails does not keep the others waiting; all failures are raised at the end."""
+        failures: list[Exception] = []
+        for model in self._registry.models():
+            try:
+                self.look(model.name)
+            except Exception as error:
+                error.add_note(f"while looking at model {model.name}")
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("the tick failed for some models", failures)
+
+    def look(self, name: str) -> None:
+        """Do what is due for one model."""
+        model = self._registry.model(name)
+        rnd = self._rounds.latest(name)
+        for _ in range(STEPS):
+            if model is None:
+                return
+            if rnd is None or (rnd.is_terminal and rnd.summary is not None):
+                rnd = self._open(model, rnd)
+            elif rnd.is_terminal:
+                self._settling.wind_up(rnd)
+                rnd = self._rounds.get(rnd.model, rnd.number)
+            else:
+                rnd = self._phases[rnd.phase].advance(rnd)
+            if rnd is None:
+                return
+
+    def _open(self, model: Model, last: Round | None) -> Round | None:
+        deployment = self._registry.deployment(model.name)
+        if deployment is None:
+            raise AssertionError(f"model {model.name} was never deployed")
+        fresh = open_next(model, last, deployment, self._clock())
+        return self._rounds.open(fresh) if fresh else None

@@ -1,0 +1,69 @@
+"""What is current, as a warm function remembers it: a short memory, so that a check-in need not ask twice.
+
+The memory only saves reads. Whatever matters is decided by the condition of a write, and a memory that proves wrong there is
+dropped and read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from chalicelib.errors import Refused
+from chalicelib.instants import Clock
+from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.round import Round
+from chalicelib.rounds.store import RoundStore
+from muster.wire.problems import Problem
+
+Value = TypeVar("Value")
+
+
+class Memory(Generic[Value]):
+    """Remembers the answer for a model for some seconds."""
+
+    def __init__(self, read: Callable[[str], Value], clock: Clock, seconds: float) -> None:
+        self._read = read
+        self._clock = clock
+        self._life = timedelta(seconds=seconds)
+        self._known: dict[str, tuple[datetime, Value]] = {}
+
+    def get(self, model: str) -> Value:
+        """The remembered answer, or a fresh one when there is none or it is too old."""
+        at, value = self._known.get(model, (None, None))
+        if at is not None and self._clock() - at < self._life:
+            return value  # type: ignore[return-value]
+        return self.refresh(model)
+
+    def refresh(self, model: str) -> Value:
+        """A fresh answer, remembered from now on."""
+        value = self._read(model)
+        self._known[model] = (self._clock(), value)
+        return value
+
+
+class Current:
+    """The current round and deployment of each model."""
+
+    def __init__(self, rounds: RoundStore, registry: RegistryStore, clock: Clock, seconds: float) -> None:
+        self.round: Memory[Round | None] = Memory(rounds.latest, clock, seconds)
+        self._deployments: Memory[Deployment | None] = Memory(registry.deployment, clock, seconds)
+
+    def deployment(self, model: str) -> Deployment:
+        """What the model's clients are served.
+
+        Raises:
+            Refused: `unknown-model`.
+
+        """
+        deployment = self._deployments.get(model)
+        if deployment is None:
+            raise unknown_model(model)
+        return deployment
+
+
+def unknown_model(name: str) -> Refused:
+    """There is no such model."""
+    return Refused(Problem.UNKNOWN_MODEL, f"no model {name[:48]!r}", expected="the name of a model", got=name[:48])

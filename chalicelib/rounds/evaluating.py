@@ -1,0 +1,50 @@
+"""EVALUATING: the version exists and is staged; when its judges have spoken, or their time is up, decide and complete."""
+
+from __future__ import annotations
+
+from chalicelib.instants import Clock
+from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.evaluation import decide, is_due
+from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.dynamo import Put, Update
+
+
+class Evaluating:
+    """What is due in a round that evaluates."""
+
+    def __init__(self, rounds: RoundStore, registry: RegistryStore, clock: Clock) -> None:
+        self._rounds = rounds
+        self._registry = registry
+        self._clock = clock
+
+    def advance(self, rnd: Round) -> Round | None:
+        """Decide if it is due: the new deployment, if any, and the round's completion are one transaction.
+
+        None when it is not due, or when another actor was faster, be it an operator who deployed something else: the next
+        look then decides again, knowing that.
+        """
+        now = self._clock()
+        evaluations = self._rounds.evaluations(rnd.id)
+        if not is_due(rnd, sum(e.is_complete for e in evaluations), now):
+            return None
+        served = self._registry.deployment(rnd.model)
+        if rnd.candidate is None or served is None:
+            raise AssertionError(f"round {rnd.id} is evaluating without a candidate or a rival")
+        decision = decide(evaluations, rnd.config, served.revision != rnd.deployment_revision)
+        writes: list[Put | Update] = []
+        if decision.candidate is not None:
+            writes.append(self._registry.put_evaluation(rnd.model, rnd.candidate.version, decision.candidate))
+        if decision.deploy:
+            deployment = Deployment(rnd.model, served.revision + 1, rnd.candidate, now, decision.reason, rnd.number)
+            writes.append(self._registry.put_deployment(deployment))
+        return self._rounds.move(
+            rnd,
+            Phase.COMPLETED,
+            writes,
+            gain=decision.gain,
+            was_deployed=decision.deploy,
+            reason=decision.reason,
+            finished_at=now,
+        )

@@ -1,0 +1,72 @@
+"""Inspection: the worker that looks into an uploaded update, and accepts or rejects it. It may run twice, late, or never.
+
+A message names a receipt. Only a receipt that is still REPORTED is looked at, and only one that is still REPORTED is settled;
+so a message delivered twice settles once. A message lost is sent again by the tick.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from chalicelib.clients.directory import Directory
+from chalicelib.instants import Clock
+from chalicelib.registry.schemas import Schemas
+from chalicelib.rounds.receipt import REVOKED, Receipt, ReceiptState, Verdict, late
+from chalicelib.rounds.round import Phase, Round, parse_round_id
+from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.blobs import Blobs, ObjectMissing
+from chalicelib.storage.queues import Queue
+from muster.wire import gate
+from muster.wire.tensors import Unfit, update_schema
+
+
+class Inspector:
+    """Inspects reported updates."""
+
+    def __init__(
+        self, directory: Directory, rounds: RoundStore, schemas: Schemas, blobs: Blobs, work: Queue, clock: Clock
+    ) -> None:
+        self._directory = directory
+        self._rounds = rounds
+        self._schemas = schemas
+        self._blobs = blobs
+        self._work = work
+        self._clock = clock
+
+    def inspect(self, round_id: str, client_id: str) -> bool:
+        """Settle one reported update; False when there was nothing to settle."""
+        receipt = self._rounds.receipt(round_id, client_id)
+        parsed = parse_round_id(round_id)
+        rnd = self._rounds.get(*parsed) if parsed else None
+        if receipt is None or rnd is None or receipt.state is not ReceiptState.REPORTED:
+            return False
+        if rnd.phase is not Phase.COLLECTING:
+            verdict = late(self._clock(), receipt.report_by)
+            return self._rounds.settle(receipt, ReceiptState.LATE, verdict=verdict)
+        if not self._directory.is_active(client_id):
+            return self._rounds.settle(receipt, ReceiptState.REJECTED, verdict=REVOKED)
+        try:
+            measured = self._measure(rnd, receipt)
+        except Unfit as unfit:
+            verdict = Verdict(unfit.reason, unfit.expected, unfit.got)
+            return self._rounds.settle(receipt, ReceiptState.REJECTED, verdict=verdict)
+        return self._rounds.settle(receipt, ReceiptState.ACCEPTED, norm=measured.norm, exponents=measured.exponents)
+
+    def ask_for_looks(self, settled: Iterable[str]) -> None:
+        """After a batch: note how many receipts of each round were settled, and ask for a look where it may be due."""
+        for round_id, count in Counter(settled).items():
+            parsed = parse_round_id(round_id)
+            rnd = self._rounds.note_inspected(*parsed, count) if parsed else None
+            if rnd and rnd.inspected >= min(rnd.config.goal, rnd.places):
+                self._work.send({"look": rnd.model})
+
+    def _measure(self, rnd: Round, receipt: Receipt) -> gate.Measured:
+        if receipt.declared is None or receipt.etag is None:
+            raise AssertionError(f"receipt {receipt.round}/{receipt.client_id} is reported without an upload")
+        schema = update_schema(self._schemas.of(rnd.base))
+        try:
+            data = self._blobs.read(receipt.declared.key, receipt.declared.nbytes, etag=receipt.etag)
+        except ObjectMissing as missing:
+            raise Unfit("upload-changed", f"the object with ETag {receipt.etag}", "another, or none") from missing
+        return gate.inspect(data, schema, receipt.declared.sha256)

@@ -1,0 +1,122 @@
+"""A receipt: a client's place in a round, and the server's word on its update.
+
+      check-in ──▶ ASSIGNED ──report──▶ REPORTED ──inspection──▶ ACCEPTED ──▶ in the manifest
+                      │                    ├────inspection──▶ REJECTED (reason) ◀── revoked
+                      └───────────────── the round closed ──────▶ LATE ◀─────────── not in it
+
+A client has one receipt a round, because the key is made of both: it cannot count twice. When a round has closed, every
+receipt is settled: accepted and in the manifest, rejected with a reason, or late.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from chalicelib.aggregation.manifest import Entry
+from chalicelib.instants import Instant, text
+from chalicelib.rounds.round import Summary
+
+
+class ReceiptState(StrEnum):
+    """What became of a place."""
+
+    ASSIGNED = "assigned"
+    REPORTED = "reported"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    LATE = "late"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the client said it would upload, and what the grant was bound to."""
+
+    key: str
+    sha256: str
+    nbytes: int
+    examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What the store says of an uploaded object."""
+
+    sha256: str
+    nbytes: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why an update was rejected or late: a word for machines, and for people what was expected and what came."""
+
+    reason: str
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One client's place in one round.
+
+    `key_hash` is the hash of the device key that checked in: it lets the grant and the report authenticate and change the
+    receipt in one conditional write.
+    """
+
+    round: str
+    client_id: str
+    key_hash: str
+    state: ReceiptState
+    assigned_at: Instant
+    report_by: Instant
+    min_bytes: int
+    max_bytes: int
+    """Length that an update of this round's base can have."""
+    ttl: int
+    declared: Declared | None = None
+    etag: str | None = None
+    """The uploaded object, pinned at the report."""
+    metrics: dict[str, float] | None = None
+    reported_at: Instant | None = None
+    verdict: Verdict | None = None
+    norm: float | None = None
+    exponents: tuple[int, ...] | None = None
+
+    def entry(self) -> tuple[Entry, tuple[int, ...]]:
+        """An accepted receipt as an entry of the manifest, with the exponents that inspection measured."""
+        if self.state is not ReceiptState.ACCEPTED or not self.declared or not self.etag or self.exponents is None:
+            raise AssertionError(f"receipt {self.round}/{self.client_id} is {self.state}, not accepted and measured")
+        declared = self.declared
+        entry = Entry(self.client_id, declared.key, self.etag, declared.sha256, declared.nbytes, declared.examples)
+        return entry, self.exponents
+
+
+REVOKED = Verdict("client-revoked", "an update of an active client", "one whose key was revoked")
+
+
+def late(now: datetime, report_by: datetime) -> Verdict:
+    """The word on an update that came too late to be counted."""
+    return Verdict("round-closed", f"a report before {text(report_by)} and before the round closed", f"it is {text(now)}")
+
+
+def summarise(receipts: Iterable[Receipt]) -> Summary:
+    """Count a round's receipts."""
+    everyone = list(receipts)
+    states = Counter(receipt.state for receipt in everyone)
+    rejected = Counter(
+        receipt.verdict.reason for receipt in everyone if receipt.state is ReceiptState.REJECTED and receipt.verdict
+    )
+    accepted = [r.declared.examples for r in everyone if r.state is ReceiptState.ACCEPTED and r.declared]
+    return Summary(
+        assigned=states[ReceiptState.ASSIGNED],
+        reported=states[ReceiptState.REPORTED],
+        accepted=states[ReceiptState.ACCEPTED],
+        late=states[ReceiptState.LATE],
+        rejected=dict(sorted(rejected.items())),
+        uploaded_bytes=sum(r.declared.nbytes for r in everyone if r.reported_at and r.declared),
+        examples=sum(accepted),
+    )

@@ -1,0 +1,55 @@
+"""What a device is told between rounds: its heartbeat's answer, and the version that it should run."""
+
+from __future__ import annotations
+
+from chalicelib.clients.credentials import Credential
+from chalicelib.clients.directory import Directory
+from chalicelib.registry.urls import downloadable
+from chalicelib.rounds.current import Current
+from chalicelib.rounds.round import Phase
+from chalicelib.storage.presign import Presigner
+from muster.wire import messages as wire
+
+
+class Serving:
+    """Answers from memory where it can; what it says is a hint to come and ask."""
+
+    def __init__(self, directory: Directory, current: Current, presigner: Presigner, heartbeat_seconds: float) -> None:
+        self._directory = directory
+        self._current = current
+        self._presigner = presigner
+        self._heartbeat_seconds = heartbeat_seconds
+
+    def heartbeat(self, caller: Credential | None, beat: wire.Heartbeat) -> wire.HeartbeatReply:
+        """Mark the caller alive, and say when to come again and what waits.
+
+        Raises:
+            Refused: `unauthenticated`, `unknown-model`.
+
+        """
+        self._directory.heartbeat(caller, beat)
+        if beat.model is None:
+            return wire.HeartbeatReply(next_heartbeat_seconds=self._heartbeat_seconds, work=False, newer_version=None)
+        served = self._current.deployment(beat.model).stable.version
+        rnd = self._current.round.get(beat.model)
+        return wire.HeartbeatReply(
+            next_heartbeat_seconds=self._heartbeat_seconds,
+            work=rnd is not None and rnd.phase in (Phase.COLLECTING, Phase.EVALUATING),
+            newer_version=None if served == beat.version else served,
+        )
+
+    def model(self, name: str, caller: Credential | None, known_tag: str | None) -> tuple[str, wire.ModelReply | None]:
+        """The tag of what the caller should run, and where to read it, or None when it has that already (`known_tag`).
+
+        Raises:
+            Refused: `unauthenticated`, `unknown-model`.
+
+        """
+        self._directory.authenticate(caller)
+        deployment = self._current.deployment(name)
+        tag = f'"{deployment.stable.sha256}"'
+        if known_tag == tag:
+            return tag, None
+        checkpoint = downloadable(deployment.stable, self._presigner)
+        reply = wire.ModelReply(model=name, revision=deployment.revision, round=deployment.round, checkpoint=checkpoint)
+        return tag, reply

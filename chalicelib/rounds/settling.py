@@ -1,0 +1,49 @@
+"""When a round has closed, every receipt gets its last word; when it has ended, its updates are deleted and it is wound up."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from chalicelib.instants import Clock
+from chalicelib.rounds.receipt import Receipt, ReceiptState, Verdict, late, summarise
+from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.blobs import Blobs
+
+NOBODY: frozenset[str] = frozenset()
+
+
+class Settling:
+    """The last words on receipts, and the end of a round."""
+
+    def __init__(self, rounds: RoundStore, blobs: Blobs, clock: Clock) -> None:
+        self._rounds = rounds
+        self._blobs = blobs
+        self._clock = clock
+
+    def settle(self, rnd: Round, counted: Container[str]) -> None:
+        """Make every receipt that is neither rejected nor of a counted client late, with the reason.
+
+        `counted` are the clients in the manifest. The round no longer collects, so a receipt can change under our hands only
+        once more, by an inspection that had begun before; it is read again then.
+        """
+        for receipt in self._rounds.receipts(rnd.id):
+            last: Receipt | None = receipt
+            while last and last.client_id not in counted and last.state not in (ReceiptState.REJECTED, ReceiptState.LATE):
+                if self._rounds.settle(last, ReceiptState.LATE, verdict=self._verdict(rnd, last)):
+                    break
+                last = self._rounds.receipt(rnd.id, last.client_id)
+
+    def wind_up(self, rnd: Round) -> None:
+        """Do what is left to do after a round has ended; done twice, it is done once."""
+        if rnd.phase is Phase.ABANDONED:
+            self.settle(rnd, NOBODY)
+        receipts = list(self._rounds.receipts(rnd.id))
+        if not rnd.config.keep_updates:
+            self._blobs.delete(receipt.declared.key for receipt in receipts if receipt.declared)
+        self._rounds.wind_up(rnd, summarise(receipts))
+
+    def _verdict(self, rnd: Round, receipt: Receipt) -> Verdict:
+        if rnd.phase is Phase.ABANDONED:
+            return Verdict("round-abandoned", "a round that completes", rnd.reason or "one that was abandoned")
+        return late(self._clock(), receipt.report_by)

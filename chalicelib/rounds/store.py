@@ -1,0 +1,290 @@
+"""Rows of rounds, receipts and evaluations. Every method is one write with one condition, and says what a repeat does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from chalicelib.clients.credentials import Credential
+from chalicelib.instants import text
+from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, Verdict
+from chalicelib.rounds.round import Phase, Round, Summary, check_move
+from chalicelib.storage import keys
+from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
+from chalicelib.storage.rows import Item, from_item, to_item
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a write on a receipt came to: whether it was done, and the receipt as it now is (None: there is none)."""
+
+    done: bool
+    receipt: Receipt | None
+
+
+Desk = Literal["admitted", "judges"]
+"""The two counters at which places are given out."""
+
+
+class RoundStore:
+    """The `rounds` table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    # ---- rounds
+
+    def get(self, model: str, number: int) -> Round | None:
+        """A round, or None."""
+        item = self._table.get(keys.ROUND.key(model=model, number=number))
+        return from_item(Round, item) if item else None
+
+    def latest(self, model: str) -> Round | None:
+        """The model's current or last round, or None when it never had one."""
+        item = self._table.last(keys.ROUND.partition(model=model), keys.ROUND.prefix)
+        return from_item(Round, item) if item else None
+
+    def history(self, model: str, before: int | None, limit: int) -> list[Round]:
+        """Rounds of a model, newest first, those below `before` if it is given."""
+        below = None if before is None else keys.ROUND.key(model=model, number=before - 1)["sk"]
+        partition = keys.ROUND.partition(model=model)
+        items = self._table.query(partition, keys.ROUND.prefix, newest_first=True, below=below, limit=limit)
+        return [from_item(Round, item) for item in items]
+
+    def open(self, rnd: Round) -> Round:
+        """Store a new round, and return the round of that number: this one, or the one that another tick opened first."""
+        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        try:
+            self._table.put(Put(self._table, key, to_item(rnd), NEW))
+        except ConditionFailed as lost:
+            if lost.found:
+                return from_item(Round, lost.found)
+            raise
+        return rnd
+
+    def move(self, rnd: Round, to: Phase, together_with: Sequence[Put | Update] = (), **changes: object) -> Round | None:
+        """Move a round on, all or nothing with the other writes, and return it as it then is.
+
+        None when the round, or one of the other rows, is no longer as it was read: another actor was faster, or acts on
+        newer knowledge. Nothing has changed then, and the caller reads again.
+        """
+        check_move(rnd.phase, to)
+        moved = replace(rnd, phase=to, fence=rnd.fence + 1, **changes)  # type: ignore[arg-type]
+        stored = to_item(moved)
+        condition = Condition(
+            "#phase = :was_phase AND #fence = :was_fence",
+            "the round is still as it was read",
+            {":was_phase": rnd.phase, ":was_fence": rnd.fence},
+        )
+        change = {name: stored[name] for name in ("phase", "fence", *changes) if name in stored}
+        write = Update(self._table, keys.ROUND.key(model=rnd.model, number=rnd.number), condition, set=change)
+        try:
+            if together_with:
+                self._table.transact([write, *together_with])
+            else:
+                self._table.update(write)
+        except ConditionFailed:
+            return None
+        return moved
+
+    def wind_up(self, rnd: Round, summary: Summary) -> None:
+        """Store what became of an ended round's places, once; a repeat finds it there."""
+        condition = Condition("attribute_not_exists(#summary)", "the round was not wound up before")
+        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        self._changed(Update(self._table, key, condition, set={"summary": to_item(summary)}))
+
+    def note_parts_sent(self, rnd: Round, now: datetime) -> bool:
+        """Note that the parts were queued at `now`, if no other actor noted so since the round was read."""
+        condition = Condition(
+            "#fence = :was_fence AND (attribute_not_exists(#parts_sent_at) OR #parts_sent_at = :was_sent)",
+            "nobody queued the parts since",
+            {":was_fence": rnd.fence, ":was_sent": text(rnd.parts_sent_at) if rnd.parts_sent_at else "never"},
+        )
+        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        return self._changed(Update(self._table, key, condition, set={"parts_sent_at": text(now)}))
+
+    def take_place(self, rnd: Round, desk: Desk, phase: Phase, places: int) -> Round | None:
+        """Take one of the round's places, and return the round as it then is, or None: it is full, or in another phase.
+
+        The counter is a hint: a place may be taken and not used, or counted twice by a repeat. It only ever errs towards
+        admitting fewer.
+        """
+        condition = Condition(
+            f"#phase = :phase AND #{desk} < :places",
+            "the round takes clients and has a place left",
+            {":phase": phase, ":places": places},
+        )
+        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        try:
+            item = self._table.update(Update(self._table, key, condition, add={desk: 1}))
+        except ConditionFailed:
+            return None
+        return from_item(Round, item)
+
+    def correct_places(self, rnd: Round, counted: int) -> None:
+        """Set the hint of places given to what the receipts say, if it did not change since the round was read."""
+        condition = Condition(
+            "#fence = :was_fence AND #admitted = :was_admitted",
+            "no place was given since the receipts were counted",
+            {":was_fence": rnd.fence, ":was_admitted": rnd.admitted},
+        )
+        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        self._changed(Update(self._table, key, condition, set={"admitted": counted}))
+
+    def note_inspected(self, model: str, number: int, count: int) -> Round | None:
+        """Add to the hint of settled receipts, and return the round, or None when there is no such round."""
+        condition = Condition("attribute_exists(#pk)", "the round exists")
+        key = keys.ROUND.key(model=model, number=number)
+        try:
+            item = self._table.update(Update(self._table, key, condition, add={"inspected": count}))
+        except ConditionFailed:
+            return None
+        return from_item(Round, item)
+
+    # ---- receipts
+
+    def receipt(self, round_id: str, client_id: str) -> Receipt | None:
+        """A client's receipt, or None: it has no place in that round."""
+        item = self._table.get(keys.RECEIPT.key(round=round_id, client=client_id))
+        return from_item(Receipt, item) if item else None
+
+    def receipts(self, round_id: str) -> Iterator[Receipt]:
+        """All receipts of a round, by client."""
+        items = self._table.query(keys.RECEIPT.partition(round=round_id), keys.RECEIPT.prefix)
+        return (from_item(Receipt, item) for item in items)
+
+    def assign(self, receipt: Receipt) -> Receipt:
+        """Give a client its place, and return its receipt: this one, or the one that it already had."""
+        key = keys.RECEIPT.key(round=receipt.round, client=receipt.client_id)
+        try:
+            self._table.put(Put(self._table, key, to_item(receipt), NEW))
+        except ConditionFailed as lost:
+            if lost.found:
+                return from_item(Receipt, lost.found)
+            raise
+        return receipt
+
+    def declare(self, round_id: str, caller: Credential, declared: Declared, now: datetime) -> Outcome:
+        """Note what an assigned client is about to upload; a later declaration replaces an earlier one.
+
+        Not done when the receipt is another key's, is reported already, is out of time, or takes no update of that length.
+        """
+        condition = Condition(
+            "#key_hash = :key_hash AND #state = :assigned AND #report_by > :now AND :nbytes BETWEEN #min_bytes AND #max_bytes",
+            "the receipt is this key's, nothing is reported, there is time, and an update may be so long",
+            {
+                ":key_hash": caller.hashed, ":assigned": ReceiptState.ASSIGNED, ":now": text(now), ":nbytes": declared.nbytes,
+            },
+        )  # fmt: skip
+        return self._write_receipt(round_id, caller.public, condition, {"declared": to_item(declared)})
+
+    def report(
+        self, round_id: str, caller: Credential, uploaded: Uploaded, metrics: dict[str, float], now: datetime
+    ) -> Outcome:
+        """Count an upload as reported, if it is the one that was declared.
+
+        Not done when the receipt is another key's, is reported already, is out of time, or declared other bytes.
+        """
+        condition = Condition(
+            "#key_hash = :key_hash AND #state = :assigned AND #report_by > :now "
+            "AND #declared.#sha256 = :sha256 AND #declared.#nbytes = :nbytes",
+            "the receipt is this key's, nothing was reported, there is time, and these bytes were declared",
+            {
+                ":key_hash": caller.hashed, ":assigned": ReceiptState.ASSIGNED, ":now": text(now),
+                ":sha256": uploaded.sha256, ":nbytes": uploaded.nbytes,
+            },
+        )  # fmt: skip
+        change = {"state": ReceiptState.REPORTED, "reported_at": text(now), "etag": uploaded.etag, "metrics": metrics}
+        return self._write_receipt(round_id, caller.public, condition, change)
+
+    def adopt(self, receipt: Receipt, key_hash: str) -> None:
+        """Hand a receipt to its client's new key, if it still is the old key's; done before, or by another, is as good."""
+        condition = Condition(
+            "#key_hash = :was_key_hash", "the receipt is still the old key's", {":was_key_hash": receipt.key_hash}
+        )
+        self._write_receipt(receipt.round, receipt.client_id, condition, {"key_hash": key_hash})
+
+    def settle(self, receipt: Receipt, state: ReceiptState, **changes: object) -> bool:
+        """Settle a receipt, if it is still in the state in which it was read; False when it no longer is."""
+        settled = to_item(replace(receipt, state=state, **changes))  # type: ignore[arg-type]
+        condition = Condition("#state = :was_state", "the receipt is as it was read", {":was_state": receipt.state})
+        key = keys.RECEIPT.key(round=receipt.round, client=receipt.client_id)
+        change = {name: settled[name] for name in ("state", *changes)}
+        return self._changed(Update(self._table, key, condition, set=change))
+
+    def withdraw(self, rnd: Round, receipt: Receipt, verdict: Verdict) -> bool:
+        """Reject an accepted receipt while its round still collects, and move the round's fence so that no manifest that
+        was made before can be frozen; False when either is no longer as it was read.
+        """
+        still_open = Condition("#phase = :collecting", "the round still collects", {":collecting": Phase.COLLECTING})
+        as_read = Condition("#state = :was_state", "the receipt is as it was read", {":was_state": receipt.state})
+        rejected = {"state": ReceiptState.REJECTED, "verdict": to_item(verdict)}
+        round_key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        receipt_key = keys.RECEIPT.key(round=receipt.round, client=receipt.client_id)
+        try:
+            self._table.transact(
+                [
+                    Update(self._table, round_key, still_open, add={"fence": 1}),
+                    Update(self._table, receipt_key, as_read, set=rejected),
+                ]
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    # ---- evaluations
+
+    def evaluation(self, round_id: str, client_id: str) -> Evaluation | None:
+        """A judge's place, or None."""
+        item = self._table.get(keys.EVALUATION.key(round=round_id, client=client_id))
+        return from_item(Evaluation, item) if item else None
+
+    def evaluations(self, round_id: str) -> list[Evaluation]:
+        """All judges of a round's candidate, by client."""
+        items = self._table.query(keys.EVALUATION.partition(round=round_id), keys.EVALUATION.prefix)
+        return [from_item(Evaluation, item) for item in items]
+
+    def appoint(self, evaluation: Evaluation) -> Evaluation:
+        """Give a client its place among the judges, and return it: this one, or the one that it already had."""
+        key = keys.EVALUATION.key(round=evaluation.round, client=evaluation.client_id)
+        try:
+            self._table.put(Put(self._table, key, to_item(evaluation), NEW))
+        except ConditionFailed as lost:
+            if lost.found:
+                return from_item(Evaluation, lost.found)
+            raise
+        return evaluation
+
+    def measure(self, round_id: str, client_id: str, role: str, measurement: Measurement) -> Evaluation:
+        """Store what a judge measured of one of the two versions, once.
+
+        Raises:
+            ConditionFailed: it is no judge, or it already measured that version; with the evaluation that was there.
+
+        """
+        condition = Condition(
+            f"attribute_exists(#pk) AND attribute_not_exists(#measured.#{role})",
+            "the client is a judge and has not measured this version",
+        )
+        key = keys.EVALUATION.key(round=round_id, client=client_id)
+        change = {f"measured.{role}": to_item(measurement)}
+        return from_item(Evaluation, self._table.update(Update(self._table, key, condition, set=change)))
+
+    # ---- common
+
+    def _write_receipt(self, round_id: str, client_id: str, condition: Condition, change: Item) -> Outcome:
+        key = keys.RECEIPT.key(round=round_id, client=client_id)
+        try:
+            return Outcome(True, from_item(Receipt, self._table.update(Update(self._table, key, condition, set=change))))
+        except ConditionFailed as lost:
+            return Outcome(False, from_item(Receipt, lost.found) if lost.found else None)
+
+    def _changed(self, write: Update) -> bool:
+        try:
+            self._table.update(write)
+        except ConditionFailed:
+            return False
+        return True

@@ -1,0 +1,199 @@
+"""From an assignment to a reported update: grant, report, receipt.
+
+A receipt carries the hash of the key that checked in, so grant and report authenticate and change it in one conditional
+write. Only when that write is not done is more read, to say why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from chalicelib.clients.credentials import Credential
+from chalicelib.clients.directory import Directory, unauthenticated
+from chalicelib.errors import Refused
+from chalicelib.instants import Clock, text
+from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, late
+from chalicelib.rounds.round import parse_round_id
+from chalicelib.rounds.store import Outcome, RoundStore
+from chalicelib.storage import keys
+from chalicelib.storage.blobs import Blobs
+from chalicelib.storage.presign import Presigner
+from chalicelib.storage.queues import Queue
+from muster.wire import messages as wire
+from muster.wire.problems import Problem
+
+
+class UpdateDesk:
+    """Takes devices' updates."""
+
+    def __init__(
+        self, directory: Directory, rounds: RoundStore, blobs: Blobs, presigner: Presigner, inspections: Queue, clock: Clock
+    ) -> None:
+        self._directory = directory
+        self._rounds = rounds
+        self._blobs = blobs
+        self._presigner = presigner
+        self._inspections = inspections
+        self._clock = clock
+
+    def grant(self, round_id: str, caller: Credential | None, request: wire.UploadRequest) -> wire.UploadGrant:
+        """One PUT of exactly the declared bytes. May be asked for again, also for other bytes, until the report.
+
+        Raises:
+            Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `report-conflict`, `round-closed`, `wrong-length`.
+
+        """
+        if caller is None:
+            raise unauthenticated()
+        key = keys.UPDATE.key(round=round_id, client=caller.public, sha256=request.sha256)
+        declared = Declared(key, request.sha256, request.bytes, request.examples)
+        now = self._clock()
+        receipt, done = self._write(round_id, caller, lambda: self._rounds.declare(round_id, caller, declared, now))
+        if not done:
+            self._refuse_if_closed(receipt)
+            if receipt.state is not ReceiptState.ASSIGNED:
+                raise _conflict(receipt, request.sha256)
+            raise Refused(
+                Problem.WRONG_LENGTH,
+                f"no update to the base of round {round_id} is {request.bytes} bytes long",
+                expected=f"{receipt.min_bytes} to {receipt.max_bytes} bytes",
+                got=f"{request.bytes} bytes",
+            )
+        url, headers = self._presigner.put(key, request.bytes, request.sha256)
+        expires_at = now + timedelta(seconds=self._presigner.seconds)
+        return wire.UploadGrant(url=url, headers=headers, expires_at=expires_at)
+
+    def report(self, round_id: str, caller: Credential | None, report: wire.UpdateReport) -> wire.ReceiptReply:
+        """Count an uploaded update toward its round; the same report may be sent again.
+
+        The receipt is durable before the reply. The message to the inspection may be lost: the tick sends it again.
+
+        Raises:
+            Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `upload-missing`, `upload-mismatch`,
+                `report-conflict`, `round-closed`.
+
+        """
+        if caller is None:
+            raise unauthenticated()
+        stat = self._blobs.stat(keys.UPDATE.key(round=round_id, client=caller.public, sha256=report.sha256))
+        if stat is None:
+            receipt, done = self._own(round_id, caller), False
+        else:
+            uploaded = Uploaded(stat.sha256 or report.sha256, stat.nbytes, stat.etag)
+            metrics, now = dict(report.metrics), self._clock()
+            receipt, done = self._write(round_id, caller, lambda: self._rounds.report(round_id, caller, uploaded, metrics, now))
+        if not done:
+            self._refuse_if_closed(receipt)
+            if receipt.state is ReceiptState.ASSIGNED:
+                raise _not_as_declared(receipt, report.sha256, stat.nbytes if stat else None)
+            if receipt.declared is None or receipt.declared.sha256 != report.sha256:
+                raise _conflict(receipt, report.sha256)
+        if receipt.state is ReceiptState.REPORTED:
+            self._inspections.send({"round": round_id, "client": caller.public})
+        return reply(receipt)
+
+    def receipt(self, round_id: str, caller: Credential | None) -> wire.ReceiptReply:
+        """Where the caller's update stands, and why.
+
+        Raises:
+            Refused: `unauthenticated`, `unknown-round`, `not-assigned`.
+
+        """
+        return reply(self._own(round_id, caller))
+
+    def _own(self, round_id: str, caller: Credential | None) -> Receipt:
+        client = self._directory.authenticate(caller)
+        receipt = self._rounds.receipt(round_id, client.client_id)
+        if receipt is None:
+            raise self._no_place(round_id)
+        return receipt
+
+    def _write(self, round_id: str, caller: Credential, write: Callable[[], Outcome]) -> tuple[Receipt, bool]:
+        """Do a conditional write on the caller's receipt, and say whether it was done.
+
+        When it was not, the caller is authenticated in full: a stranger learns nothing, a revoked client is refused, and a
+        client that changed its key since the check-in takes its receipt along.
+        """
+        outcome = write()
+        if outcome.done and outcome.receipt:
+            return outcome.receipt, True
+        client = self._directory.authenticate(caller)
+        if outcome.receipt is None:
+            raise self._no_place(round_id)
+        if outcome.receipt.key_hash != client.key_hash:
+            self._rounds.adopt(outcome.receipt, client.key_hash)
+            outcome = write()
+        return outcome.receipt or self._own(round_id, caller), outcome.done
+
+    def _refuse_if_closed(self, receipt: Receipt) -> None:
+        """Refuse what comes after the deadline or after the round closed; the receipt then says so too."""
+        now = self._clock()
+        verdict = late(now, receipt.report_by)
+        if receipt.state is ReceiptState.ASSIGNED and now >= receipt.report_by:
+            self._rounds.settle(receipt, ReceiptState.LATE, verdict=verdict)
+        elif receipt.state is not ReceiptState.LATE:
+            return
+        raise Refused(
+            Problem.ROUND_CLOSED,
+            f"round {receipt.round} takes no more updates; check in again for the next one",
+            expected=verdict.expected,
+            got=verdict.got,
+        )
+
+    def _no_place(self, round_id: str) -> Refused:
+        parsed = parse_round_id(round_id)
+        if parsed is None or self._rounds.get(*parsed) is None:
+            return unknown_round(round_id)
+        return Refused(
+            Problem.NOT_ASSIGNED,
+            f"this client has no place in round {round_id}; check in first",
+            expected="a client that was assigned to the round",
+            got="one that was not",
+        )
+
+
+def unknown_round(round_id: str) -> Refused:
+    """There is no such round."""
+    return Refused(Problem.UNKNOWN_ROUND, f"no round {round_id[:64]!r}", expected="the id of a round", got=round_id[:64])
+
+
+def reply(receipt: Receipt) -> wire.ReceiptReply:
+    """A receipt as its client reads it."""
+    verdict = receipt.verdict
+    return wire.ReceiptReply(
+        round=receipt.round,
+        client_id=receipt.client_id,
+        state=receipt.state.value,
+        reason=verdict.reason if verdict else None,
+        expected=verdict.expected if verdict else None,
+        got=verdict.got if verdict else None,
+    )
+
+
+def _conflict(receipt: Receipt, sha256: str) -> Refused:
+    reported_at = text(receipt.reported_at) if receipt.reported_at else "an earlier time"
+    return Refused(
+        Problem.REPORT_CONFLICT,
+        f"this client's update for round {receipt.round} was reported at {reported_at} and is {receipt.state.value}",
+        expected=f"sha256 {receipt.declared.sha256}" if receipt.declared else "no further update",
+        got=f"sha256 {sha256}",
+    )
+
+
+def _not_as_declared(receipt: Receipt, sha256: str, nbytes: int | None) -> Refused:
+    declared = receipt.declared
+    expected = f"{declared.nbytes} bytes with sha256 {declared.sha256}" if declared else "an upload grant, and an upload"
+    if nbytes is None:
+        return Refused(
+            Problem.UPLOAD_MISSING,
+            f"nothing with that digest was uploaded for round {receipt.round}",
+            expected=expected,
+            got=f"no object for sha256 {sha256}",
+        )
+    return Refused(
+        Problem.UPLOAD_MISMATCH,
+        f"the upload for round {receipt.round} is not the one that was declared",
+        expected=expected,
+        got=f"{nbytes} bytes with sha256 {sha256}",
+    )

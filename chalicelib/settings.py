@@ -1,0 +1,50 @@
+"""What the environment tells a function. Read once; names are those of `infra/resources.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the server's resources are, and the pace at which it asks to be visited."""
+
+    clients_table: str
+    rounds_table: str
+    versions_table: str
+    bucket: str
+    inspection_queue_url: str
+    work_queue_url: str
+    region: str
+    s3_endpoint: str | None
+    tick_seconds: float
+    heartbeat_seconds: float
+    part_bytes: int
+    """Bytes of updates that one part of an aggregation may read (bounds a worker's time)."""
+    grant_seconds: int = 900
+    """Life of a presigned URL, in seconds. It also dies with the credentials that signed it."""
+    resend_seconds: float = 120.0
+    """How long a queued piece of work may stay silent before the tick sends it again."""
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> Settings:
+        """Settings from environment variables.
+
+        Raises:
+            KeyError: a variable that has no default is missing; its name is the key.
+
+        """
+        return cls(
+            clients_table=env["MUSTER_CLIENTS_TABLE"],
+            rounds_table=env["MUSTER_ROUNDS_TABLE"],
+            versions_table=env["MUSTER_VERSIONS_TABLE"],
+            bucket=env["MUSTER_BUCKET"],
+            inspection_queue_url=env["MUSTER_INSPECTION_QUEUE_URL"],
+            work_queue_url=env["MUSTER_WORK_QUEUE_URL"],
+            region=env["AWS_REGION"] if "AWS_REGION" in env else env["AWS_DEFAULT_REGION"],
+            s3_endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
+            tick_seconds=float(env.get("MUSTER_TICK_SECONDS", "60")),
+            heartbeat_seconds=float(env.get("MUSTER_HEARTBEAT_SECONDS", "900")),
+            part_bytes=int(env.get("MUSTER_PART_BYTES", str(2 << 30))),
+        )

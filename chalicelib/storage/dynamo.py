@@ -1,0 +1,226 @@
+"""DynamoDB tables whose every write states one condition.
+
+Two things are done here so that nobody else needs to think of them:
+
+* **A write knows its own repeat.** botocore sends a request again when the response was lost; the repeat of a conditional
+  write then fails against its own success. Every write carries a fresh `op_id`; when a condition fails and the row that is
+  there carries this very id, the write did win, and says so. (AWS: "Conditional writes and idempotence".)
+* **The loser learns what was there.** A failed condition raises `ConditionFailed` with the row as it stood.
+
+Expressions are DynamoDB's own, with one habit: attribute names are written `#name`, so that no reserved word bites, and the
+name placeholders are found here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from chalicelib.storage.keys import Key
+from chalicelib.storage.rows import Item, from_stored, to_stored
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a write expects to find, in DynamoDB's words, and why in ours."""
+
+    expression: str
+    because: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+NEW = Condition("attribute_not_exists(#pk)", "nobody has written this row before")
+
+
+class ConditionFailed(Exception):
+    """A write found something else than it expected; nothing was changed.
+
+    `found` is the row that was there (without types), or None when there was none.
+    """
+
+    def __init__(self, condition: Condition, found: Item | None) -> None:
+        super().__init__(f"expected that {condition.because}; found {'nothing' if found is None else 'another row'}")
+        self.condition = condition
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A whole row to be written, if the condition holds."""
+
+    table: Table
+    key: Key
+    item: Item
+    condition: Condition = NEW
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Attributes to be set or added to, if the condition holds. `a.b` in `set` names member b of the map a.
+
+    `add` is for hints and for sets only: a repeat may add a number twice.
+    """
+
+    table: Table
+    key: Key
+    condition: Condition
+    set: Item = field(default_factory=dict)
+    add: Item = field(default_factory=dict)
+
+
+class Table:
+    """One table. Reads are strongly consistent unless said otherwise."""
+
+    def __init__(self, client: DynamoDBClient, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def get(self, key: Key) -> Item | None:
+        """The row under this key, or None."""
+        response = self._client.get_item(TableName=self.name, Key=_typed(key), ConsistentRead=True)
+        return _plain(response["Item"]) if "Item" in response else None
+
+    def put(self, write: Put) -> None:
+        """Write a whole row.
+
+        Raises:
+            ConditionFailed: the condition does not hold.
+
+        """
+        op_id = uuid4().hex
+        try:
+            self._client.put_item(**_put(write, op_id))
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            _forgive_own(write.condition, op_id, error.response.get("Item"))
+
+    def update(self, write: Update) -> Item:
+        """Change a row, and return it as it is after the change.
+
+        Raises:
+            ConditionFailed: the condition does not hold.
+
+        """
+        op_id = uuid4().hex
+        try:
+            response = self._client.update_item(**_update(write, op_id), ReturnValues="ALL_NEW")
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            return _forgive_own(write.condition, op_id, error.response.get("Item"))
+        return _plain(response["Attributes"])
+
+    def query(
+        self, partition: str, prefix: str, *, newest_first: bool = False, below: str | None = None, limit: int | None = None
+    ) -> Iterator[Item]:
+        """Rows of a partition whose sort key begins with `prefix` (and lies below `below`), page after page, up to `limit`."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": "#pk = :pk AND begins_with(#sk, :prefix)",
+            "ExpressionAttributeNames": {"#pk": "pk", "#sk": "sk"},
+            "ExpressionAttributeValues": _typed({":pk": partition, ":prefix": prefix}),
+            "ConsistentRead": True,
+            "ScanIndexForward": not newest_first,
+        }
+        if below is not None:
+            request["KeyConditionExpression"] = "#pk = :pk AND #sk BETWEEN :prefix AND :below"
+            request["ExpressionAttributeValues"] |= _typed({":below": below})
+        left = limit
+        while left is None or left > 0:
+            if left is not None:
+                request["Limit"] = left
+            page = self._client.query(**request)
+            for item in page["Items"]:
+                yield _plain(item)
+            left = None if left is None else left - len(page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def last(self, partition: str, prefix: str) -> Item | None:
+        """The row with the highest sort key that begins with `prefix`, or None."""
+        return next(self.query(partition, prefix, newest_first=True, limit=1), None)
+
+    def transact(self, writes: Sequence[Put | Update]) -> None:
+        """All of the writes (of any tables, at most one a row), or none.
+
+        Raises:
+            ConditionFailed: of the first write whose condition does not hold.
+            botocore.exceptions.ClientError: cancelled for another reason (a conflict, say); nothing was changed.
+
+        """
+        op_id = uuid4().hex
+        actions: list[Any] = [
+            {"Put": _put(write, op_id)} if isinstance(write, Put) else {"Update": _update(write, op_id)} for write in writes
+        ]
+        try:
+            self._client.transact_write_items(TransactItems=actions, ClientRequestToken=op_id)
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+            failed = [
+                (write.condition, reason.get("Item"))
+                for write, reason in zip(writes, reasons, strict=True)
+                if reason.get("Code") == "ConditionalCheckFailed"
+            ]
+            if not failed:
+                raise
+            for condition, item in failed:
+                _forgive_own(condition, op_id, item)
+
+
+def _put(write: Put, op_id: str) -> Any:
+    request: dict[str, Any] = {
+        "TableName": write.table.name,
+        "Item": _typed({**write.item, **write.key, "op_id": op_id}),
+        "ConditionExpression": write.condition.expression,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    return request | _placeholders(write.condition.expression, write.condition.values)
+
+
+def _update(write: Update, op_id: str) -> Any:
+    assignments = {**write.set, "op_id": op_id}
+    paths = {name: (f"#{name}".replace(".", ".#"), f":set_{name}".replace(".", "_")) for name in assignments}
+    expression = "SET " + ", ".join(f"{path} = {value}" for path, value in paths.values())
+    values = {paths[name][1]: value for name, value in assignments.items()}
+    if write.add:
+        expression += " ADD " + ", ".join(f"#{name} :add_{name}" for name in write.add)
+        values |= {f":add_{name}": value for name, value in write.add.items()}
+    request: dict[str, Any] = {
+        "TableName": write.table.name,
+        "Key": _typed(write.key),
+        "UpdateExpression": expression,
+        "ConditionExpression": write.condition.expression,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    return request | _placeholders(expression + write.condition.expression, values | dict(write.condition.values))
+
+
+def _placeholders(expression: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    names = {f"#{name}": name for name in re.findall(r"#(\w+)", expression)}
+    found: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
+    return found | ({"ExpressionAttributeValues": _typed(values)} if values else {})
+
+
+def _forgive_own(condition: Condition, op_id: str, item: Any) -> Item:
+    found = _plain(item) if item else None
+    if found is not None and found.get("op_id") == op_id:
+        return found
+    raise ConditionFailed(condition, found)
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    from boto3.dynamodb.types import TypeSerializer
+
+    serialize = TypeSerializer().serialize
+    return {name: serialize(to_stored(value)) for name, value in values.items()}
+
+
+def _plain(item: Mapping[str, Any]) -> Item:
+    from boto3.dynamodb.types import TypeDeserializer
+
+    deserialize = TypeDeserializer().deserialize
+    return {name: from_stored(deserialize(value)) for name, value in item.items()}

@@ -1,0 +1,141 @@
+"""Between Chalice and the use cases: bodies in, replies and problem documents out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from chalice.app import Chalice, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from chalicelib.clients.credentials import Credential, parse_bearer
+from chalicelib.errors import Refused
+from muster.wire.messages import BODY_LIMIT_BYTES
+from muster.wire.messages import Request as Message
+from muster.wire.problems import MEDIA_TYPE, Problem
+
+P = ParamSpec("P")
+Body = TypeVar("Body", bound=Message)
+
+
+def answers_problems(view: Callable[P, Response]) -> Callable[P, Response]:
+    """Turn a refusal into its problem document. On the view itself: Chalice answers before a middleware sees an exception."""
+
+    @wraps(view)
+    def answer(*args: P.args, **kwargs: P.kwargs) -> Response:
+        try:
+            return view(*args, **kwargs)
+        except Refused as refused:
+            return problem_response(refused)
+
+    return answer
+
+
+def only_problems(request: Request, respond: Callable[[Request], Response]) -> Response:
+    """A middleware: Chalice's own refusals (415, 405) and its 500 become problem documents too."""
+    response = respond(request)
+    body = response.body
+    if not (response.status_code >= 400 and isinstance(body, dict) and "Code" in body):
+        return response
+    problem = _CHALICE.get(response.status_code, Problem.INTERNAL_ERROR)
+    refused = Refused(problem, str(body.get("Message", problem.kind.title)))
+    return problem_response(refused, {k: str(v) for k, v in response.headers.items() if k == "Allow"})
+
+
+_CHALICE = {415: Problem.UNSUPPORTED_MEDIA_TYPE, 405: Problem.METHOD_NOT_ALLOWED}
+
+
+def parse(app: Chalice, kind: type[Body]) -> Body:
+    """The request's body.
+
+    Raises:
+        Refused: `body-too-large`, `malformed-body`, `invalid-body` (with the first field that is wrong).
+
+    """
+    raw = _request(app).raw_body or b""
+    if len(raw) > BODY_LIMIT_BYTES:
+        raise Refused(
+            Problem.BODY_TOO_LARGE,
+            "the body is too large",
+            expected=f"at most {BODY_LIMIT_BYTES} bytes",
+            got=f"{len(raw)} bytes",
+        )
+    try:
+        return kind.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        if first["type"] == "json_invalid":
+            raise Refused(Problem.MALFORMED_BODY, "the body is not JSON", expected="a JSON object", got=first["msg"]) from error
+        field = ".".join(str(part) for part in first["loc"]) or "body"
+        raise Refused(
+            Problem.INVALID_BODY,
+            f"{field}: {first['msg']}",
+            expected=f"a {kind.__name__} as docs/openapi.json has it",
+            got=_shortened(first["input"]),
+        ) from error
+
+
+def page(app: Chalice) -> int | None:
+    """The `before` of a listing's query string.
+
+    Raises:
+        Refused: `invalid-query`.
+
+    """
+    query: Mapping[str, str] = _request(app).query_params or {}
+    extra = set(query) - {"before"}
+    text = query.get("before")
+    if extra or (text is not None and not (text.isascii() and text.isdigit() and 0 < len(text) <= 8)):
+        got = ", ".join(sorted(extra)) or f"before={text}"
+        raise Refused(Problem.INVALID_QUERY, "the query is not valid", expected="?before=<number>", got=got[:80])
+    return int(text) if text is not None else None
+
+
+def number(text: str, problem: Problem) -> int:
+    """A whole number of a path.
+
+    Raises:
+        Refused: `problem`: what has no such number does not exist.
+
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 8):
+        raise Refused(problem, f"no such number: {text[:20]!r}", expected="a whole number", got=text[:20])
+    return int(text)
+
+
+def caller(app: Chalice) -> Credential | None:
+    """The device key that the request bears, or None; whether it is valid is not asked here."""
+    return parse_bearer(header(app, "authorization"))
+
+
+def header(app: Chalice, name: str) -> str | None:
+    """A request header, or None."""
+    value = _request(app).headers.get(name)
+    return None if value is None else str(value)
+
+
+def json_response(body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A reply as JSON."""
+    return Response(body.model_dump_json(), {"Content-Type": "application/json", **(headers or {})}, status)
+
+
+def problem_response(refused: Refused, headers: Mapping[str, str] | None = None) -> Response:
+    """A refusal as a problem document (RFC 9457)."""
+    document = refused.document()
+    more = {"WWW-Authenticate": "Bearer"} if document.status == 401 else {}
+    return Response(
+        document.model_dump_json(exclude_none=True), {"Content-Type": MEDIA_TYPE, **more, **(headers or {})}, document.status
+    )
+
+
+def _request(app: Chalice) -> Request:
+    if app.current_request is None:
+        raise AssertionError("there is no request: this was called outside a view")
+    return app.current_request
+
+
+def _shortened(value: object) -> str:
+    """What came, short, for a person."""
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."

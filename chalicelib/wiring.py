@@ -1,0 +1,224 @@
+"""How the pieces meet. Everything is made on first use, so that a function only loads what it calls.
+
+The imports inside the methods are the point: the API never loads numpy, and importing `app` loads no AWS library at all.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.clients.directory import Directory
+from chalicelib.clients.store import ClientStore
+from chalicelib.instants import Clock, utc_now
+from chalicelib.monitoring.status import Status
+from chalicelib.registry.catalogue import Catalogue
+from chalicelib.registry.schemas import Schemas
+from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.checkin import CheckInDesk
+from chalicelib.rounds.current import Current
+from chalicelib.rounds.evaluations import EvaluationDesk
+from chalicelib.rounds.revocation import Revocation
+from chalicelib.rounds.round import Phase
+from chalicelib.rounds.serving import Serving
+from chalicelib.rounds.store import RoundStore
+from chalicelib.rounds.updates import UpdateDesk
+from chalicelib.settings import Settings
+from chalicelib.storage.blobs import Blobs
+from chalicelib.storage.dynamo import Table
+from chalicelib.storage.presign import Presigner
+from chalicelib.storage.queues import Queue
+
+if TYPE_CHECKING:
+    from chalicelib.rounds.aggregating import Aggregating
+    from chalicelib.rounds.coordinator import Coordinator
+    from chalicelib.rounds.inspection import Inspector
+
+MEMORY_SECONDS = 2.0
+"""How long a warm function remembers a model's current round and deployment."""
+
+
+class Services:
+    """The server's pieces, for one function instance."""
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+
+    # ---- AWS
+
+    @cached_property
+    def _session(self) -> Any:
+        import boto3
+
+        return boto3.Session(region_name=self.settings.region)
+
+    def _client(self, service: str) -> Any:
+        from botocore.config import Config
+
+        retries: Any = {"mode": "standard", "total_max_attempts": 4}
+        config = Config(
+            retries=retries, connect_timeout=5, read_timeout=60, signature_version="s3v4" if service == "s3" else None
+        )
+        return self._session.client(service, config=config)
+
+    @cached_property
+    def _dynamodb(self) -> Any:
+        return self._client("dynamodb")
+
+    @cached_property
+    def _sqs(self) -> Any:
+        return self._client("sqs")
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """The bucket."""
+        return Blobs(self._client("s3"), self.settings.bucket)
+
+    @cached_property
+    def presigner(self) -> Presigner:
+        """Signs URLs with this function's own credentials."""
+        settings = self.settings
+        credentials = self._session.get_credentials()
+        return Presigner(credentials, settings.region, settings.bucket, settings.s3_endpoint, settings.grant_seconds)
+
+    @cached_property
+    def inspections(self) -> Queue:
+        """Reported updates that wait for inspection."""
+        return Queue(self._sqs, self.settings.inspection_queue_url)
+
+    @cached_property
+    def work(self) -> Queue:
+        """Parts of aggregations, and requests for a look."""
+        return Queue(self._sqs, self.settings.work_queue_url)
+
+    # ---- stores
+
+    @cached_property
+    def clients(self) -> ClientStore:
+        """Clients and tokens."""
+        return ClientStore(Table(self._dynamodb, self.settings.clients_table))
+
+    @cached_property
+    def rounds(self) -> RoundStore:
+        """Rounds, receipts, evaluations."""
+        return RoundStore(Table(self._dynamodb, self.settings.rounds_table))
+
+    @cached_property
+    def registry(self) -> RegistryStore:
+        """Models, versions, deployments."""
+        return RegistryStore(Table(self._dynamodb, self.settings.versions_table))
+
+    @cached_property
+    def schemas(self) -> Schemas:
+        """Schemas of checkpoints."""
+        return Schemas(self.blobs)
+
+    # ---- what devices ask for
+
+    @cached_property
+    def directory(self) -> Directory:
+        """Tokens, enrolment, keys, heartbeats."""
+        return Directory(self.clients, self.clock, self.settings.heartbeat_seconds)
+
+    @cached_property
+    def current(self) -> Current:
+        """What is current, remembered for a moment."""
+        return Current(self.rounds, self.registry, self.clock, MEMORY_SECONDS)
+
+    @cached_property
+    def serving(self) -> Serving:
+        """Heartbeats and the deployed version."""
+        return Serving(self.directory, self.current, self.presigner, self.settings.heartbeat_seconds)
+
+    @cached_property
+    def checkin(self) -> CheckInDesk:
+        """Assignments."""
+        pace = self.settings.tick_seconds
+        return CheckInDesk(self.directory, self.rounds, self.current, self.presigner, self.clock, pace)
+
+    @cached_property
+    def updates(self) -> UpdateDesk:
+        """Grants, reports, receipts."""
+        return UpdateDesk(self.directory, self.rounds, self.blobs, self.presigner, self.inspections, self.clock)
+
+    @cached_property
+    def evaluations(self) -> EvaluationDesk:
+        """Measurements of candidates."""
+        return EvaluationDesk(self.directory, self.rounds, self.clock)
+
+    # ---- what operators ask for
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Models and versions."""
+        return Catalogue(self.registry, self.blobs, self.presigner, self.clock)
+
+    @cached_property
+    def status(self) -> Status:
+        """Models and rounds, as they stand."""
+        return Status(self.catalogue, self.registry, self.rounds)
+
+    @cached_property
+    def revocation(self) -> Revocation:
+        """Takes clients out."""
+        return Revocation(self.directory, self.registry, self.rounds)
+
+    # ---- what the tick and the workers do
+
+    @cached_property
+    def inspector(self) -> Inspector:
+        """Looks into uploads."""
+        from chalicelib.rounds.inspection import Inspector
+
+        return Inspector(self.directory, self.rounds, self.schemas, self.blobs, self.work, self.clock)
+
+    @cached_property
+    def aggregating(self) -> Aggregating:
+        """Sums, merges, publishes."""
+        from chalicelib.rounds.aggregating import Aggregating
+
+        settings = self.settings
+        return Aggregating(
+            self.rounds, self.registry, self.schemas, self.blobs, self._settling, self.work, self.clock,
+            settings.part_bytes, settings.resend_seconds,
+        )  # fmt: skip
+
+    @cached_property
+    def coordinator(self) -> Coordinator:
+        """Looks at models and does what is due."""
+        from chalicelib.rounds.collecting import Collecting
+        from chalicelib.rounds.coordinator import Coordinator, PhaseWork
+        from chalicelib.rounds.evaluating import Evaluating
+
+        collecting = Collecting(self.rounds, self.blobs, self.inspections, self.clock, self.settings.resend_seconds)
+        phases: dict[Phase, PhaseWork] = {
+            Phase.COLLECTING: collecting,
+            Phase.AGGREGATING: self.aggregating,
+            Phase.EVALUATING: Evaluating(self.rounds, self.registry, self.clock),
+        }
+        return Coordinator(self.rounds, self.registry, self._settling, phases, self.clock)
+
+    @cached_property
+    def _settling(self) -> Any:
+        from chalicelib.rounds.settling import Settling
+
+        return Settling(self.rounds, self.blobs, self.clock)
+
+
+@cache
+def services() -> Services:
+    """The pieces of this function instance, from its environment. Tests put their own in place with `replace`."""
+    return _replacement[-1] if _replacement else Services(Settings.from_environment(os.environ))
+
+
+_replacement: list[Services] = []
+
+
+def replace(instead: Services | None) -> None:
+    """Use these pieces from now on, or, with None, those of the environment again."""
+    _replacement.clear()
+    if instead is not None:
+        _replacement.append(instead)
+    services.cache_clear()

@@ -1,0 +1,37 @@
+"""Muster: federated learning rounds without servers.
+
+Three rooms, in the order to read them:
+
+* `muster.wire`      what a device and the server both believe: messages, problems, the tensor file;
+* `muster.device`    the SDK that runs on a device (`Device`), and the torch trainer (extra `[torch]`);
+* `muster.operator`  the client for the operators' routes (extra `[operator]`).
+
+The names below are loaded on first use, because the server ships this package for `muster.wire` alone and a
+function must not pay for an HTTP client that it never calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from muster.device import Device, Trainer, TrainingResult
+    from muster.device.torch import TorchTrainer
+
+__version__ = "0.1.0"
+__all__ = ["Device", "TorchTrainer", "Trainer", "TrainingResult", "__version__"]
+
+_HOMES = {
+    "Device": "muster.device",
+    "Trainer": "muster.device",
+    "TrainingResult": "muster.device",
+    "TorchTrainer": "muster.device.torch",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'muster' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,256 @@
+"""A device: it enrols once, then checks in, trains, uploads and reports, round after round.
+
+    enrol ──▶ check in ──▶ train ──▶ grant ──▶ PUT ──▶ report ──▶ receipt
+                 │  ▲                                                │
+                 │  └──────────────── come back later ◀──────────────┘
+                 └──▶ judge: candidate and deployed version on local data ──▶ metrics
+
+Everything it must remember is its identity. After a restart it checks in again, and the server gives it the same place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import numpy as np
+from pydantic import TypeAdapter
+
+from muster import __version__
+from muster.device.errors import DeviceError, Refused, Untrusted
+from muster.device.identity import Identity
+from muster.device.trainer import Trainer, TrainingResult
+from muster.device.transport import Transport
+from muster.wire import gate
+from muster.wire import messages as wire
+from muster.wire.arrays import Array, decode, encode, schema_of
+from muster.wire.problems import Problem
+from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, match, update_schema
+
+log = logging.getLogger(__name__)
+
+_ASSIGNMENT: TypeAdapter[wire.Assignment] = TypeAdapter(wire.Assignment)
+
+KEPT_CHECKPOINTS = 2
+"""Downloaded versions that stay in memory: a judge needs two, and the base of a round is often one of them."""
+
+JITTER = 0.25
+"""Every wait is stretched by up to this fraction, so that a fleet does not come back all at once."""
+
+
+class Device:
+    """One device and one model. Not for several threads at once."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        identity: Identity,
+        model: str,
+        *,
+        wait: Callable[[float], object] = time.sleep,
+        heartbeat_seconds: float = 900.0,
+    ) -> None:
+        self._transport = transport
+        self._identity = identity
+        self._model = model
+        self._wait = wait
+        self._heartbeat_seconds = heartbeat_seconds
+        self._next_heartbeat = 0.0
+        self._running: int | None = None
+        self._checkpoints: OrderedDict[str, bytes] = OrderedDict()
+
+    @property
+    def client_id(self) -> str:
+        """The id under which it is enrolled."""
+        return self._identity.client_id
+
+    @classmethod
+    def enrol(
+        cls,
+        url: str,
+        token: str,
+        client_id: str,
+        *,
+        model: str,
+        state_dir: str | Path,
+        device_type: str = "edge",
+        capabilities: Mapping[str, bool | int | float | str] | None = None,
+        http: httpx.Client | None = None,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> Device:
+        """A device with a key: the stored one, or, the first time, one that the enrolment token obtains.
+
+        `state_dir` keeps the identity between starts. A lost reply, or a crash, costs nothing: the same enrolment has the
+        same answer.
+
+        Raises:
+            Refused: `enrolment-refused` or `client-exists`.
+            Unreachable: the server did not answer.
+            ValueError: `state_dir` holds the identity of another device or of another server.
+
+        """
+        folder = Path(state_dir)
+        identity = Identity.load(folder) or Identity.fresh(url, client_id)
+        if (identity.url, identity.client_id) != (url, client_id):
+            raise ValueError(f"{folder} belongs to {identity.client_id} at {identity.url}, not to {client_id} at {url}")
+        transport = Transport(url, http=http)
+        if identity.key is None:
+            identity.save(folder)
+            enrolment = wire.Enrolment(
+                token=token,
+                client_id=client_id,
+                proof=identity.proof,
+                device_type=device_type,
+                sdk_version=__version__,
+                capabilities=dict(capabilities or {}),
+            )
+            enrolled = transport.call("POST", "/v1/clients", wire.Enrolled, enrolment)
+            identity = identity.model_copy(update={"key": enrolled.key})
+            identity.save(folder)
+        return cls(transport, identity, model, wait=wait)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._transport.close()
+
+    # ---- the loop
+
+    def run(self, trainer: Trainer, stop: threading.Event | None = None) -> None:
+        """Take part until `stop` is set (for ever without one). What fails is logged and tried again later.
+
+        Raises:
+            Refused: `unauthenticated`: the key is no longer valid, and nothing but a new enrolment would help.
+
+        """
+        stop = stop or threading.Event()
+        while not stop.is_set():
+            try:
+                seconds = self.step(trainer)
+            except Refused as refused:
+                if refused.problem is Problem.UNAUTHENTICATED:
+                    raise
+                log.warning("%s: %s", self.client_id, refused)
+                seconds = 1.0
+            except DeviceError as error:
+                log.warning("%s: %s", self.client_id, error)
+                seconds = 5.0
+            if seconds:
+                stop.wait(_stretched(seconds))
+
+    def step(self, trainer: Trainer) -> float:
+        """Do one thing: a heartbeat if it is due, then what the server has to do; and return the seconds to wait."""
+        self.heartbeat_if_due()
+        assignment = self.check_in()
+        if isinstance(assignment, wire.TrainAssignment):
+            self.take_part(assignment, trainer)
+            return 0.0
+        if isinstance(assignment, wire.EvaluateAssignment):
+            self.judge(assignment, trainer)
+            return 0.0
+        return assignment.retry_after_seconds
+
+    # ---- one request each
+
+    def heartbeat_if_due(self) -> wire.HeartbeatReply | None:
+        """Say that the device lives, as often as the server asked for."""
+        now = time.monotonic()
+        if now < self._next_heartbeat:
+            return None
+        beat = wire.Heartbeat(model=self._model, version=self._running)
+        reply = self._call("POST", "/v1/heartbeat", wire.HeartbeatReply, beat)
+        self._next_heartbeat = now + _stretched(reply.next_heartbeat_seconds)
+        return reply
+
+    def check_in(self) -> wire.Assignment:
+        """Ask for work."""
+        return self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, wire.CheckIn())
+
+    def take_part(self, assignment: wire.TrainAssignment, trainer: Trainer) -> wire.ReceiptReply:
+        """Train from the round's base, and upload and report the difference.
+
+        Raises:
+            Untrusted: the base is not what was announced, or the trained model is unfit (another schema, or not finite).
+            Refused: the round takes no update from this device any more.
+
+        """
+        base = self._arrays(assignment.base)
+        result = trainer.train(base, assignment.hyperparameters)
+        return self.submit(assignment.round, delta(base, result), result.examples, result.metrics)
+
+    def submit(self, round_id: str, update: bytes, examples: int, metrics: Mapping[str, float]) -> wire.ReceiptReply:
+        """Upload an update (a tensor file) and report it."""
+        sha256 = hashlib.sha256(update).hexdigest()
+        request = wire.UploadRequest(bytes=len(update), sha256=sha256, examples=examples)
+        grant = self._call("POST", f"/v1/rounds/{round_id}/upload", wire.UploadGrant, request)
+        self._transport.upload(grant, update)
+        report = wire.UpdateReport(sha256=sha256, metrics=dict(metrics))
+        return self._call("POST", f"/v1/rounds/{round_id}/report", wire.ReceiptReply, report)
+
+    def receipt(self, round_id: str) -> wire.ReceiptReply:
+        """Where this device's update stands, and why."""
+        return self._call("GET", f"/v1/rounds/{round_id}/report", wire.ReceiptReply)
+
+    def judge(self, assignment: wire.EvaluateAssignment, trainer: Trainer) -> None:
+        """Measure the candidate and the deployed version on local data, and report both."""
+        for checkpoint in (assignment.deployed, assignment.candidate):
+            measured = trainer.evaluate(self._arrays(checkpoint))
+            report = wire.EvaluationReport(round=assignment.round, examples=measured.examples, metrics=dict(measured.metrics))
+            path = f"/v1/models/{self._model}/versions/{checkpoint.version}/metrics"
+            self._call("POST", path, wire.EvaluationReply, report)
+
+    def model(self) -> tuple[int, Mapping[str, Array]]:
+        """The version that this device should run: its number, and its arrays."""
+        reply = self._call("GET", f"/v1/models/{self._model}", wire.ModelReply)
+        self._running = reply.checkpoint.version
+        return reply.checkpoint.version, self._arrays(reply.checkpoint)
+
+    def seconds_left(self, deadline: datetime) -> float:
+        """Seconds until a deadline of the server, by this device's clock."""
+        return (deadline - datetime.now(UTC)).total_seconds()
+
+    def _call(self, method: str, path: str, reply: object, body: wire.Request | None = None):  # type: ignore[no-untyped-def]
+        return self._transport.call(method, path, reply, body, {"Authorization": f"Bearer {self._identity.key}"})
+
+    def _arrays(self, checkpoint: wire.Checkpoint) -> dict[str, Array]:
+        """A version's arrays; downloaded and verified once, then kept for a while."""
+        if checkpoint.sha256 not in self._checkpoints:
+            self._checkpoints[checkpoint.sha256] = self._transport.download(checkpoint)
+            while len(self._checkpoints) > KEPT_CHECKPOINTS:
+                self._checkpoints.popitem(last=False)
+        self._checkpoints.move_to_end(checkpoint.sha256)
+        try:
+            return decode(self._checkpoints[checkpoint.sha256], HEADER_LIMIT_BYTES)
+        except Unfit as unfit:
+            raise Untrusted(f"version {checkpoint.version}: {unfit}") from unfit
+
+
+def delta(base: Mapping[str, Array], result: TrainingResult) -> bytes:
+    """What training changed, as an update file: the trained arrays minus the base's, for every float and integer tensor.
+
+    Raises:
+        Untrusted: the trained model has other tensors than the base, or numbers that are not finite; the server would
+            reject it, so it is not sent.
+
+    """
+    schema = update_schema(schema_of(base))
+    trained = {name: np.asarray(result.weights[name]) for name in result.weights}
+    try:
+        match(schema_of(trained), schema_of(base))
+        with np.errstate(invalid="ignore", over="ignore"):
+            update = encode({spec.name: trained[spec.name] - base[spec.name] for spec in schema})
+        gate.inspect(update, schema, hashlib.sha256(update).hexdigest())
+    except Unfit as unfit:
+        raise Untrusted(f"the trained model is unfit: {unfit}") from unfit
+    return update
+
+
+def _stretched(seconds: float) -> float:
+    return seconds * (1.0 + JITTER * random.random())  # noqa: S311 (spreading load, not secrets)

@@ -1,0 +1,52 @@
+"""A device's identity on disk: one JSON file, readable by its owner only, replaced in one step.
+
+It is written twice: with the proof before the first enrolment leaves, and with the key after the reply. A device that dies
+in between repeats the same enrolment and gets the same key.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+FILE = "identity.json"
+
+
+class Identity(BaseModel):
+    """Who this device is, towards which server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    client_id: str
+    proof: str
+    key: str | None = None
+
+    def save(self, folder: Path) -> None:
+        """Write the file, whole or not at all, and make it durable."""
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = folder / f".{FILE}.{os.getpid()}"
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(self.model_dump_json())
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(folder / FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> Identity | None:
+        """The stored identity, or None when there is none.
+
+        Raises:
+            pydantic.ValidationError: the file is damaged.
+
+        """
+        path = folder / FILE
+        return cls.model_validate_json(path.read_bytes()) if path.exists() else None
+
+    @classmethod
+    def fresh(cls, url: str, client_id: str) -> Identity:
+        """A new identity that was not enrolled yet."""
+        return cls(url=url, client_id=client_id, proof=secrets.token_urlsafe(32))

@@ -1,0 +1,174 @@
+"""HTTP as a device needs it: every answer bounded and checked, every failure retried for a while.
+
+Retried are failures of the network and of the server (5xx, 429), with capped, jittered, exponential back-off; every request
+of the protocol may be sent twice. A refusal (a problem document) is an answer and is not retried. Neither bodies nor URLs
+are logged: a presigned URL is a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from muster.device.errors import Refused, Unreachable, Untrusted
+from muster.wire.messages import Checkpoint, ProblemDocument, UploadGrant
+from muster.wire.problems import MEDIA_TYPE, Problem
+
+Reply = TypeVar("Reply")
+
+REPLY_LIMIT_BYTES = 1 << 20
+"""No reply of the API is longer (1 MiB)."""
+
+ATTEMPTS = 6
+FIRST_WAIT_SECONDS = 0.25
+LONGEST_WAIT_SECONDS = 20.0
+TIMEOUT_SECONDS = 30.0
+
+
+class Transport:
+    """One server, as one caller sees it. May be shared by nobody: one a device."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        http: httpx.Client | None = None,
+        auth: httpx.Auth | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
+        self._auth = auth
+        self._sleep = sleep
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        reply: type[Reply] | TypeAdapter[Reply],
+        body: BaseModel | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One request of the API and its reply.
+
+        Raises:
+            Refused: the server answered with a problem document.
+            Unreachable: no usable answer, after every retry.
+
+        """
+        content = None if body is None else body.model_dump_json(exclude_none=True).encode()
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        data = self._exchange(method, self._url + path, sent, content, REPLY_LIMIT_BYTES, self._auth)
+        adapter = reply if isinstance(reply, TypeAdapter) else TypeAdapter(reply)
+        try:
+            return adapter.validate_json(bytes(data))
+        except ValidationError as error:
+            raise Unreachable(f"{method} {path}: the answer is not what the protocol says") from error
+
+    def download(self, checkpoint: Checkpoint) -> bytes:
+        """The bytes of a checkpoint, of exactly the announced length and digest.
+
+        Raises:
+            Untrusted: they are not; nothing of them is returned.
+            Unreachable: no usable answer, after every retry.
+
+        """
+        data = self._exchange("GET", checkpoint.url, {}, None, checkpoint.bytes)
+        found = hashlib.sha256(data).hexdigest()
+        if len(data) != checkpoint.bytes or found != checkpoint.sha256:
+            raise Untrusted(
+                f"version {checkpoint.version}: expected {checkpoint.bytes} bytes with sha256 {checkpoint.sha256}, "
+                f"got {len(data)} bytes with sha256 {found}"
+            )
+        return bytes(data)
+
+    def upload(self, grant: UploadGrant, data: bytes) -> None:
+        """Put the bytes under a grant. That they lie there already (412: an earlier try succeeded) is success.
+
+        Raises:
+            Unreachable: the store did not take them, after every retry.
+
+        """
+        self._exchange(grant.method, grant.url, grant.headers, data, REPLY_LIMIT_BYTES, accept=(412,))
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        limit: int,
+        auth: httpx.Auth | None = None,
+        accept: tuple[int, ...] = (),
+    ) -> bytearray:
+        retrying = Retrying(
+            retry=retry_if_exception_type(_Passing),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(self._once, method, url, headers, content, limit, auth, accept)
+        except _Passing as failure:
+            raise Unreachable(f"{method} to {httpx.URL(url).host}: {failure}") from failure
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        limit: int,
+        auth: httpx.Auth | None,
+        accept: tuple[int, ...],
+    ) -> bytearray:
+        try:
+            with self._http.stream(method, url, headers=headers, content=content, auth=auth) as response:
+                data = _bounded(response, limit)
+        except httpx.TransportError as error:
+            raise _Passing(type(error).__name__) from error
+        if response.is_success or response.status_code in accept:
+            return data
+        if response.status_code >= 500 or response.status_code == 429:
+            raise _Passing(f"HTTP {response.status_code}")
+        if response.headers.get("content-type", "").startswith(MEDIA_TYPE):
+            raise Refused(_document(data))
+        raise Unreachable(f"{method} to {response.url.host}: HTTP {response.status_code}")
+
+
+class _Passing(Exception):
+    """A failure that may pass."""
+
+
+def _bounded(response: httpx.Response, limit: int) -> bytearray:
+    """The body, or the first `limit` + 1 bytes of it: a caller that compares lengths sees that it was longer."""
+    data = bytearray()
+    for chunk in response.iter_bytes():
+        data += chunk[: limit + 1 - len(data)]
+        if len(data) > limit:
+            break
+    return data
+
+
+def _document(data: bytearray) -> ProblemDocument:
+    try:
+        return ProblemDocument.model_validate_json(bytes(data))
+    except ValidationError:
+        problem = Problem.INTERNAL_ERROR
+        return ProblemDocument(
+            type="about:blank",
+            title="A refusal that cannot be read",
+            status=problem.kind.status,
+            detail="not a problem document",
+        )

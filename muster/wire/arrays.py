@@ -1,0 +1,82 @@
+"""Tensor files as numpy arrays, with one byte sequence for one set of tensors.
+
+The writer is ours rather than a library's because a version *is* its bytes: the order of tensors, the spacing of the
+header and the padding may never depend on the release of a package. Files are plain safetensors and any reader takes them
+(a test holds both directions against the `safetensors` package).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from muster.wire.tensors import Header, Schema, TensorSpec, Unfit, build_header, canonical, parse_header
+
+Array = npt.NDArray[Any]
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def schema_of(tensors: Mapping[str, Array]) -> Schema:
+    """The schema of some arrays, in canonical order.
+
+    Raises:
+        TypeError: an array has a dtype that no model may hold (say complex, or object).
+
+    """
+    specs = []
+    for name, array in tensors.items():
+        dtype = _NAMES.get(array.dtype.newbyteorder("<"))
+        if dtype is None:
+            raise TypeError(f"tensor {name!r}: expected one of {', '.join(DTYPES)}, got {array.dtype}")
+        specs.append(TensorSpec(name, dtype, array.shape))
+    return canonical(specs)
+
+
+def encode(tensors: Mapping[str, Array]) -> bytes:
+    """The one file that holds these arrays (any shapes; dtypes of `DTYPES`)."""
+    schema = schema_of(tensors)
+    parts = [build_header(schema)]
+    parts += [np.ascontiguousarray(tensors[spec.name], dtype=DTYPES[spec.dtype]).tobytes() for spec in schema]
+    return b"".join(parts)
+
+
+def decode(data: bytes | bytearray | memoryview, limit: int) -> dict[str, Array]:
+    """The arrays of a file, as read-only views of `data` where it is read-only; `limit` bounds the header in bytes.
+
+    Raises:
+        Unfit: the header is not acceptable, or the file is not exactly as long as it says.
+
+    """
+    view = memoryview(data)
+    return dict(views(view, parse_header(view, limit)))
+
+
+def views(data: memoryview, header: Header) -> Iterator[tuple[str, Array]]:
+    """Name and array of each tensor, in the order of the file, without a copy.
+
+    Raises:
+        Unfit: `wrong-length`, when the file is not exactly as long as its header says.
+
+    """
+    if len(data) != header.total_bytes:
+        raise Unfit("wrong-length", f"{header.total_bytes} bytes", f"{len(data)} bytes")
+    cursor = header.data_start
+    for spec in header.specs:
+        array = np.frombuffer(data, DTYPES[spec.dtype], spec.elements, cursor)
+        yield spec.name, array.reshape(spec.shape)
+        cursor += spec.nbytes

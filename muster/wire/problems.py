@@ -1,0 +1,98 @@
+"""The names of every refusal, shared by server and devices (RFC 9457 problem documents).
+
+A refusal is an answer, not a failure: a device may look its name up here and decide what to do. The document on the
+wire is `{"type", "title", "status", "detail", "expected"?, "got"?}`, where `type` is `urn:muster:problem:<name>`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+URN = "urn:muster:problem:"
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of refusal: its HTTP status, and a title that never changes from case to case."""
+
+    status: int
+    title: str
+
+
+class Problem(Enum):
+    """Every refusal that a server may answer; the member's value is its name on the wire."""
+
+    MALFORMED_BODY = "malformed-body"
+    BODY_TOO_LARGE = "body-too-large"
+    INVALID_BODY = "invalid-body"
+    INVALID_QUERY = "invalid-query"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    INTERNAL_ERROR = "internal-error"
+
+    UNAUTHENTICATED = "unauthenticated"
+    ENROLMENT_REFUSED = "enrolment-refused"
+    CLIENT_EXISTS = "client-exists"
+
+    UNKNOWN_CLIENT = "unknown-client"
+    UNKNOWN_MODEL = "unknown-model"
+    UNKNOWN_ROUND = "unknown-round"
+    UNKNOWN_VERSION = "unknown-version"
+
+    NOT_ASSIGNED = "not-assigned"
+    ROUND_CLOSED = "round-closed"
+    WRONG_LENGTH = "wrong-length"
+    UPLOAD_MISSING = "upload-missing"
+    UPLOAD_MISMATCH = "upload-mismatch"
+    REPORT_CONFLICT = "report-conflict"
+
+    MODEL_EXISTS = "model-exists"
+    CHECKPOINT_UNFIT = "checkpoint-unfit"
+
+    @property
+    def kind(self) -> Kind:
+        """Status and title of this refusal."""
+        return KINDS[self]
+
+    @property
+    def urn(self) -> str:
+        """The `type` member of the problem document."""
+        return URN + self.value
+
+    @classmethod
+    def from_urn(cls, urn: str) -> Problem:
+        """The refusal that a document's `type` names.
+
+        Raises:
+            ValueError: the URN is not one of this list (a newer server, or not a Muster server).
+
+        """
+        return cls(urn.removeprefix(URN))
+
+
+KINDS: dict[Problem, Kind] = {
+    Problem.MALFORMED_BODY: Kind(400, "The body is not JSON"),
+    Problem.BODY_TOO_LARGE: Kind(413, "The body is larger than this route accepts"),
+    Problem.INVALID_BODY: Kind(422, "A field of the body is missing, unknown or out of bounds"),
+    Problem.INVALID_QUERY: Kind(422, "A query parameter is unknown or out of bounds"),
+    Problem.UNSUPPORTED_MEDIA_TYPE: Kind(415, "The body must be application/json"),
+    Problem.METHOD_NOT_ALLOWED: Kind(405, "This path does not answer that method"),
+    Problem.INTERNAL_ERROR: Kind(500, "The server failed; the same request may be sent again"),
+    Problem.UNAUTHENTICATED: Kind(401, "The device key is not valid"),
+    Problem.ENROLMENT_REFUSED: Kind(403, "The enrolment token does not admit this client"),
+    Problem.CLIENT_EXISTS: Kind(409, "This client id belongs to another device"),
+    Problem.UNKNOWN_CLIENT: Kind(404, "There is no such client"),
+    Problem.UNKNOWN_MODEL: Kind(404, "There is no such model"),
+    Problem.UNKNOWN_ROUND: Kind(404, "There is no such round"),
+    Problem.UNKNOWN_VERSION: Kind(404, "There is no such version"),
+    Problem.NOT_ASSIGNED: Kind(409, "This client has no place in this round"),
+    Problem.ROUND_CLOSED: Kind(409, "The round no longer takes updates"),
+    Problem.WRONG_LENGTH: Kind(422, "An update of this length cannot fit the model"),
+    Problem.UPLOAD_MISSING: Kind(409, "Nothing was uploaded under the grant"),
+    Problem.UPLOAD_MISMATCH: Kind(409, "What was uploaded is not what was declared"),
+    Problem.REPORT_CONFLICT: Kind(409, "Something else was already reported"),
+    Problem.MODEL_EXISTS: Kind(409, "A model of this name exists with other content"),
+    Problem.CHECKPOINT_UNFIT: Kind(422, "The uploaded file cannot be a checkpoint"),
+}
