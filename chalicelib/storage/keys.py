@@ -48,7 +48,7 @@ TOKEN = RowKind(
     "Lets devices enrol. `claims` is a set of client ids: a claim repeated is one claim, so that uses are exact.",
 )  # fmt: skip
 MODEL = RowKind(
-    "model", "versions", "models", "{model}", "chalicelib.registry.model.Model",
+    "model", "versions", "models", "model#{model}", "chalicelib.registry.model.Model",
     "A model, how its rounds run, and whether they open by themselves. All models share a partition: the tick lists it.",
 )  # fmt: skip
 VERSION = RowKind(

@@ -1,0 +1,140 @@
+"""Starts, watches and stops the processes of the local cloud."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from infra.local import resources
+
+ROOT = Path(__file__).parent.parent.parent
+STOP_SECONDS = 10.0
+START_SECONDS = 60.0
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
+"""moto takes any; nothing outside this machine knows them."""
+
+
+class LocalCloud:
+    """The whole cloud, from `__enter__` to `__exit__`; it leaves neither processes nor files behind.
+
+    `api_processes` answer requests side by side. `tick_seconds` is the interval of the schedule, and the pace at which
+    devices are asked to come back. `settings` are further `MUSTER_…` variables for the functions.
+    """
+
+    def __init__(
+        self, *, api_processes: int = 2, tick_seconds: float = 1.0, port: int = 0, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._api_processes = api_processes
+        self._tick_seconds = tick_seconds
+        self._port = port
+        self._settings = dict(settings or {})
+        self._folder = Path()
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self.url = ""
+        self.aws_url = ""
+        self.environment: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="muster-local-"))
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def check(self) -> None:
+        """Raise when a process has died, with the end of its log.
+
+        Raises:
+            RuntimeError: one has.
+        """
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                raise RuntimeError(f"{name} ended with status {process.returncode}:\n{self.log(name)}")
+
+    def log(self, name: str, lines: int = 40) -> str:
+        """The end of a process's log: `aws`, `api` or `workers`."""
+        path = self._folder / f"{name}.log"
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+
+    def close(self) -> None:
+        """Stop the processes, those that ask before those that answer, and remove what they wrote."""
+        for process in reversed(self._running.values()):
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._running.clear()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        base = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MUSTER_"))}
+        self.aws_url = self._serve("aws", "infra.local.aws:application", base | CREDENTIALS, processes=1, port=0)
+        self._await(f"{self.aws_url}/moto-api/")
+        self.environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": self.aws_url}
+        made = resources.create(self.client)
+        pace = {"MUSTER_TICK_SECONDS": str(self._tick_seconds), "MUSTER_HEARTBEAT_SECONDS": str(max(5.0, self._tick_seconds))}
+        self.environment |= made | pace | self._settings
+        self.url = self._serve(
+            "api", "infra.local.gateway:application", base | self.environment, processes=self._api_processes, port=self._port
+        )
+        self._spawn("workers", [sys.executable, "-m", "infra.local.workers"], base | self.environment)
+        self._await(f"{self.url}/v1/health")
+
+    def client(self, service: str) -> Any:
+        """A boto3 client that looks into this cloud's AWS."""
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=self.aws_url,
+            region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def _serve(self, name: str, application: str, env: Mapping[str, str], *, processes: int, port: int) -> str:
+        """A gunicorn on a socket of ours: the port is known before it starts, and it never answers too early or elsewhere."""
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            listener.listen(1024)
+            command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--workers", str(processes)]
+            command += ["--worker-class", "gthread", "--threads", "64", "--keep-alive", "75", "--graceful-timeout", "3"]
+            command += ["--log-level", "warning", "--no-control-socket", "--chdir", str(ROOT), application]
+            self._spawn(name, command, env, listener.fileno())
+            return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    def _spawn(self, name: str, command: list[str], env: Mapping[str, str], *fds: int) -> None:
+        """A child in a session of its own: Ctrl-C reaches this process alone, which then stops the others in order."""
+        with (self._folder / f"{name}.log").open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                command, cwd=ROOT, env=dict(env), stdout=log, stderr=subprocess.STDOUT, pass_fds=fds, start_new_session=True
+            )
+
+    def _await(self, url: str) -> None:
+        @retry(
+            retry=retry_if_exception_type(httpx.HTTPError), stop=stop_after_delay(START_SECONDS), wait=wait_fixed(0.05), reraise=True
+        )
+        def answers() -> None:
+            self.check()
+            httpx.get(url, timeout=5.0).raise_for_status()
+
+        answers()
