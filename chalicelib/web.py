@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from chalice.app import Chalice, Request, Response
 from pydantic import BaseModel, ValidationError
@@ -15,21 +16,50 @@ from muster.wire.messages import BODY_LIMIT_BYTES
 from muster.wire.messages import Request as Message
 from muster.wire.problems import MEDIA_TYPE, Problem
 
-P = ParamSpec("P")
 Body = TypeVar("Body", bound=Message)
 
 
-def answers_problems(view: Callable[P, Response]) -> Callable[P, Response]:
-    """Turn a refusal into its problem document. On the view itself: Chalice answers before a middleware sees an exception."""
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What a route takes, answers and may refuse. The decorator acts on it and `docs/openapi.json` is made from it."""
 
-    @wraps(view)
-    def answer(*args: P.args, **kwargs: P.kwargs) -> Response:
-        try:
-            return view(*args, **kwargs)
-        except Refused as refused:
-            return problem_response(refused)
+    takes: type[Message] | None
+    answers: Any
+    """A message, or a union of messages."""
+    status: int
+    refuses: tuple[Problem, ...]
 
-    return answer
+    @property
+    def all_refusals(self) -> tuple[Problem, ...]:
+        """Its own refusals, and those that every body, and every request, may meet."""
+        return (*self.refuses, *(OF_A_BODY if self.takes else ()), Problem.METHOD_NOT_ALLOWED, Problem.INTERNAL_ERROR)
+
+
+OF_A_BODY = (Problem.MALFORMED_BODY, Problem.BODY_TOO_LARGE, Problem.INVALID_BODY, Problem.UNSUPPORTED_MEDIA_TYPE)
+
+
+def speaks(
+    app: Chalice, answers: Any, *refuses: Problem, takes: type[Message] | None = None, status: int = 200
+) -> Callable[[Callable[..., BaseModel | Response]], Callable[..., Response]]:
+    """Make a view of a function over messages: its body is parsed, its reply sent, its refusal a problem document.
+
+    On the view itself, because Chalice answers an exception before a middleware sees it.
+    """
+    speech = Speech(takes, answers, status, refuses)
+
+    def decorate(view: Callable[..., BaseModel | Response]) -> Callable[..., Response]:
+        @wraps(view)
+        def answer(**path: str) -> Response:
+            try:
+                reply = view(parse(app, takes), **path) if takes else view(**path)
+            except Refused as refused:
+                return problem_response(refused)
+            return reply if isinstance(reply, Response) else json_response(reply, status)
+
+        answer.speech = speech  # type: ignore[attr-defined]
+        return answer
+
+    return decorate
 
 
 def only_problems(request: Request, respond: Callable[[Request], Response]) -> Response:

@@ -5,5 +5,6 @@
 * `plan`      the manifest cut into parts that one worker can do;
 * `mean`      the weighted mean (FedAvg): add, merge, apply.
 
-What may enter a sum was decided before, by `muster.wire.gate`. Nothing here does I/O. `rounds/aggregating.py` fetches the bytes and stores the results.
+What may enter a sum was decided before, by `muster.wire.gate`. Nothing here does I/O: `rounds/aggregating.py` fetches the
+bytes and stores the results.
 """

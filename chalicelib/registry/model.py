@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from chalicelib.instants import Instant
 from muster.wire.messages import RoundConfig
@@ -16,12 +19,20 @@ class TrainingState(StrEnum):
     RUNNING = "running"
 
 
+def _parsed(value: object) -> object:
+    return RoundConfig.model_validate_json(value) if isinstance(value, str) else value
+
+
+FrozenConfig = Annotated[RoundConfig, PlainSerializer(RoundConfig.model_dump_json), BeforeValidator(_parsed)]
+"""A config that a row stores as one JSON text: no query looks inside, and a check-in reads it in one piece."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """One row a model."""
 
     name: str
-    config: RoundConfig
+    config: FrozenConfig
     created_at: Instant
     training: TrainingState = TrainingState.STOPPED
     rounds_wanted: int = 0

@@ -1,4 +1,4 @@
-"""A model's schema: the header of its checkpoint, fetched by one ranged read and remembered, since a checkpoint never changes."""
+"""A model's schema: the header of its checkpoint, fetched by one ranged read and remembered: a checkpoint never changes."""
 
 from __future__ import annotations
 

@@ -45,25 +45,26 @@ class Coordinator:
         failures: list[Exception] = []
         for model in self._registry.models():
             try:
-                self.look(model.name)
-            except Exception as error:
+                self._look(model)
+            except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
                 error.add_note(f"while looking at model {model.name}")
                 failures.append(error)
         if failures:
             raise ExceptionGroup("the tick failed for some models", failures)
 
     def look(self, name: str) -> None:
-        """Do what is due for one model."""
+        """Do what is due for one model; a name that is no model's is a message from before it was gone, and no matter."""
         model = self._registry.model(name)
-        rnd = self._rounds.latest(name)
+        if model is not None:
+            self._look(model)
+
+    def _look(self, model: Model) -> None:
+        rnd = self._rounds.latest(model.name)
         for _ in range(STEPS):
-            if model is None:
-                return
             if rnd is None or (rnd.is_terminal and rnd.summary is not None):
                 rnd = self._open(model, rnd)
             elif rnd.is_terminal:
-                self._settling.wind_up(rnd)
-                rnd = self._rounds.get(rnd.model, rnd.number)
+                rnd = self._settling.wind_up(rnd)
             else:
                 rnd = self._phases[rnd.phase].advance(rnd)
             if rnd is None:

@@ -15,6 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from chalicelib.aggregation.manifest import Entry
 from chalicelib.instants import Instant, text
@@ -29,6 +32,18 @@ class ReceiptState(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     LATE = "late"
+
+
+def _packed(values: tuple[int, ...]) -> str:
+    return ",".join(str(value) for value in values)
+
+
+def _unpacked(value: object) -> object:
+    return tuple(int(item) for item in value.split(",") if item) if isinstance(value, str) else value
+
+
+PackedIntegers = Annotated[tuple[int, ...], PlainSerializer(_packed), BeforeValidator(_unpacked)]
+"""Integers that a row stores as one text, because a list of numbers costs a DynamoDB item several times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +99,7 @@ class Receipt:
     reported_at: Instant | None = None
     verdict: Verdict | None = None
     norm: float | None = None
-    exponents: tuple[int, ...] | None = None
+    exponents: PackedIntegers | None = None
 
     def entry(self) -> tuple[Entry, tuple[int, ...]]:
         """An accepted receipt as an entry of the manifest, with the exponents that inspection measured."""

@@ -22,9 +22,8 @@ from enum import StrEnum
 
 from chalicelib.instants import Instant
 from chalicelib.registry.deployment import Deployment
-from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.model import FrozenConfig, Model, TrainingState
 from chalicelib.registry.version import CheckpointRef
-from muster.wire.messages import RoundConfig
 
 
 class Phase(StrEnum):
@@ -79,7 +78,7 @@ class Round:
     number: int
     phase: Phase
     fence: int
-    config: RoundConfig
+    config: FrozenConfig
     base: CheckpointRef
     deployed: CheckpointRef
     """What clients were served when it opened, or, once published, when the candidate was made: its rival."""

@@ -34,14 +34,14 @@ class Settling:
                     break
                 last = self._rounds.receipt(rnd.id, last.client_id)
 
-    def wind_up(self, rnd: Round) -> None:
-        """Do what is left to do after a round has ended; done twice, it is done once."""
+    def wind_up(self, rnd: Round) -> Round | None:
+        """Do what is left to do after a round has ended, and return it; None when another actor did it meanwhile."""
         if rnd.phase is Phase.ABANDONED:
             self.settle(rnd, NOBODY)
         receipts = list(self._rounds.receipts(rnd.id))
         if not rnd.config.keep_updates:
             self._blobs.delete(receipt.declared.key for receipt in receipts if receipt.declared)
-        self._rounds.wind_up(rnd, summarise(receipts))
+        return self._rounds.wind_up(rnd, summarise(receipts))
 
     def _verdict(self, rnd: Round, receipt: Receipt) -> Verdict:
         if rnd.phase is Phase.ABANDONED:

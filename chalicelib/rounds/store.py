@@ -90,11 +90,15 @@ class RoundStore:
             return None
         return moved
 
-    def wind_up(self, rnd: Round, summary: Summary) -> None:
-        """Store what became of an ended round's places, once; a repeat finds it there."""
+    def wind_up(self, rnd: Round, summary: Summary) -> Round | None:
+        """Store, once, what became of an ended round's places, and return the round; None when that was stored before."""
         condition = Condition("attribute_not_exists(#summary)", "the round was not wound up before")
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        self._changed(Update(self._table, key, condition, set={"summary": to_item(summary)}))
+        try:
+            item = self._table.update(Update(self._table, key, condition, set={"summary": to_item(summary)}))
+        except ConditionFailed:
+            return None
+        return from_item(Round, item)
 
     def note_parts_sent(self, rnd: Round, now: datetime) -> bool:
         """Note that the parts were queued at `now`, if no other actor noted so since the round was read."""

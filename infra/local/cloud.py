@@ -64,6 +64,7 @@ class LocalCloud:
 
         Raises:
             RuntimeError: one has.
+
         """
         for name, process in self._running.items():
             if process.poll() is not None:
@@ -130,9 +131,9 @@ class LocalCloud:
             )
 
     def _await(self, url: str) -> None:
-        @retry(
-            retry=retry_if_exception_type(httpx.HTTPError), stop=stop_after_delay(START_SECONDS), wait=wait_fixed(0.05), reraise=True
-        )
+        patience = stop_after_delay(START_SECONDS)
+
+        @retry(retry=retry_if_exception_type(httpx.HTTPError), stop=patience, wait=wait_fixed(0.05), reraise=True)
         def answers() -> None:
             self.check()
             httpx.get(url, timeout=5.0).raise_for_status()

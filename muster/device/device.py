@@ -28,7 +28,7 @@ from muster import __version__
 from muster.device.errors import DeviceError, Refused, Untrusted
 from muster.device.identity import Identity
 from muster.device.trainer import Trainer, TrainingResult
-from muster.device.transport import Transport
+from muster.device.transport import Reply, Transport
 from muster.wire import gate
 from muster.wire import messages as wire
 from muster.wire.arrays import Array, decode, encode, schema_of
@@ -216,7 +216,7 @@ class Device:
         """Seconds until a deadline of the server, by this device's clock."""
         return (deadline - datetime.now(UTC)).total_seconds()
 
-    def _call(self, method: str, path: str, reply: object, body: wire.Request | None = None):  # type: ignore[no-untyped-def]
+    def _call(self, method: str, path: str, reply: type[Reply] | TypeAdapter[Reply], body: wire.Request | None = None) -> Reply:
         return self._transport.call(method, path, reply, body, {"Authorization": f"Bearer {self._identity.key}"})
 
     def _arrays(self, checkpoint: wire.Checkpoint) -> dict[str, Array]:

@@ -1,0 +1,209 @@
+"""Writes the documents that are made from the code: `docs/openapi.json` and `docs/data-model.md`.
+
+`python docs/generate.py` writes them; with `--check` it only says which of them are out of date, and fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from app import app  # noqa: E402
+from chalicelib.storage import keys  # noqa: E402
+from chalicelib.web import Speech  # noqa: E402
+from muster import __version__  # noqa: E402
+from muster.wire import messages as wire  # noqa: E402
+from muster.wire.problems import MEDIA_TYPE, Problem  # noqa: E402
+
+REF = "#/components/schemas/{model}"
+PATTERNS = {
+    "model": "^[a-z][a-z0-9-]{0,47}$", "round_id": r"^[a-z][a-z0-9-]{0,47}\.[1-9][0-9]{0,7}$", "version": "^[0-9]{1,8}$",
+    "round_number": "^[0-9]{1,8}$", "client_id": "^[A-Za-z0-9][A-Za-z0-9_-]{2,63}$",
+}  # fmt: skip
+
+
+def openapi() -> str:
+    """The API as an OpenAPI 3.1 document, from the routes' own declarations."""
+    routes = [(path, method, entry) for path, methods in app.routes.items() for method, entry in methods.items()]
+    speeches: dict[tuple[str, str], Speech] = {(p, m): entry.view_function.speech for p, m, entry in routes}
+    requests = {speech.takes for speech in speeches.values() if speech.takes}
+    replies = {model for speech in speeches.values() for model in _members(speech.answers)} | {wire.ProblemDocument}
+    modes: list[Any] = [(model, "validation") for model in _sorted(requests)]
+    modes += [(model, "serialization") for model in _sorted(replies)]
+    names, definitions = models_json_schema(modes, ref_template=REF)
+    paths: dict[str, Any] = {}
+    for path, method, entry in sorted(routes, key=lambda route: (route[0], route[1])):
+        speech = speeches[path, method]
+        operator = path.startswith("/v1/admin/")
+        device = Problem.UNAUTHENTICATED in speech.refuses
+        operation: dict[str, Any] = {
+            "operationId": entry.view_name,
+            "tags": ["operators" if operator else "devices"],
+            "summary": " ".join((entry.view_function.__doc__ or "").split()),
+            "security": [{"aws": []}] if operator else [{"deviceKey": []}] if device else [],
+            "responses": _responses(speech, names),
+        }
+        if parameters := _parameters(path, speech):
+            operation["parameters"] = parameters
+        if speech.takes:
+            content = {"application/json": {"schema": names[(speech.takes, "validation")]}}
+            operation["requestBody"] = {"required": True, "content": content}
+        paths.setdefault(path, {})[method.lower()] = operation
+    document = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Muster",
+            "version": __version__,
+            "summary": "Federated learning rounds without servers",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "http://127.0.0.1:8000", "description": "the local cloud"}],
+        "paths": paths,
+        "components": {
+            "schemas": definitions.get("$defs", {}),
+            "securitySchemes": {
+                "deviceKey": {"type": "http", "scheme": "bearer", "description": "`<client_id>.<secret>`, from enrolment"},
+                "aws": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "AWS Signature Version 4"},
+            },
+        },
+    }
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
+def _members(answers: Any) -> tuple[type[Any], ...]:
+    """The messages of a reply that is one, or one of several."""
+    found = []
+    for member in get_args(answers) or (answers,):
+        found += list(get_args(member)) if get_args(member) else [member] if isinstance(member, type) else []
+    return tuple(found)
+
+
+def _sorted(models: set[Any]) -> list[Any]:
+    return sorted(models, key=lambda model: model.__name__)
+
+
+def _responses(speech: Speech, names: Any) -> dict[str, Any]:
+    members = [names[(model, "serialization")] for model in _members(speech.answers)]
+    reply = members[0] if len(members) == 1 else {"oneOf": members, "discriminator": {"propertyName": "kind"}}
+    responses: dict[str, Any] = {
+        str(speech.status): {"description": "The answer", "content": {"application/json": {"schema": reply}}}
+    }
+    if speech.answers is wire.ModelReply:
+        responses["304"] = {"description": "What `If-None-Match` names is what the device should run"}
+    problems: dict[int, list[Problem]] = {}
+    for problem in speech.all_refusals:
+        problems.setdefault(problem.kind.status, []).append(problem)
+    for status, several in problems.items():
+        described = "; ".join(f"`{problem.value}`: {problem.kind.title}" for problem in several)
+        schema = {
+            "allOf": [names[(wire.ProblemDocument, "serialization")]],
+            "properties": {"type": {"enum": [problem.urn for problem in several]}},
+        }
+        responses[str(status)] = {"description": described, "content": {MEDIA_TYPE: {"schema": schema}}}
+    return responses
+
+
+def _parameters(path: str, speech: Speech) -> list[dict[str, Any]]:
+    parts = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": PATTERNS[name]}}
+        for name in parts
+    ]
+    if Problem.INVALID_QUERY in speech.refuses:
+        found.append({"name": "before", "in": "query", "schema": {"type": "integer", "minimum": 0}})
+    if speech.answers is wire.ModelReply:
+        found.append({"name": "If-None-Match", "in": "header", "schema": {"type": "string"}})
+    return found
+
+
+def data_model() -> str:
+    """Every row, key and object, as Markdown."""
+    lines = [
+        "# Data model",
+        "",
+        "Made from `chalicelib/storage/keys.py` and the row classes by `docs/generate.py`; do not edit.",
+        "",
+        "Every table has the text keys `pk` and `sk`. Every row also carries `op_id`, the id of the write that last changed",
+        "it: a write that was sent twice recognises itself by it. Times are text of one fixed width, for example",
+        "`2026-11-24T03:41:15.123456Z`, so that comparing them in a condition compares time. What is None is not stored.",
+        "",
+        "## Rows",
+        "",
+    ]
+    for kind in keys.ROWS:
+        module, _, name = kind.row.rpartition(".")
+        row = getattr(import_module(module), name)
+        lines += [
+            f"### {kind.name}",
+            "",
+            f"Table `{kind.table}` · `pk` = `{kind.pk}` · `sk` = `{kind.sk}` · `{kind.row}`",
+            "",
+            kind.about,
+            "",
+            "| attribute | stored as |",
+            "|---|---|",
+            *(f"| `{field}` | {shape} |" for field, shape in _attributes(row)),
+        ]
+        if kind is keys.TOKEN:
+            lines.append("| `claims` | set of text |")
+        lines.append("")
+    lines += ["## Objects", "", "| object | key | about |", "|---|---|---|"]
+    lines += [f"| {kind.name} | `{kind.template}` | {kind.about} |" for kind in keys.OBJECTS]
+    spread = "`{spread}` is the first four hex digits of the round's SHA-256."
+    return "\n".join([*lines, "", spread, ""])
+
+
+def _attributes(row: Any) -> list[tuple[str, str]]:
+    schema = TypeAdapter(row).json_schema(mode="serialization")
+    definitions = schema.get("$defs", {})
+    return [(field.name, _shape(schema["properties"][field.name], definitions)) for field in fields(row)]
+
+
+def _shape(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        target = definitions[name]
+        if "enum" in target:
+            return " or ".join(f"`{value}`" for value in target["enum"])
+        return "map: " + ", ".join(f"`{member}`" for member in target["properties"])
+    if "anyOf" in schema:
+        shapes = [_shape(option, definitions) for option in schema["anyOf"] if option.get("type") != "null"]
+        return " or ".join(shapes) + ("" if len(shapes) == len(schema["anyOf"]) else ", optional")
+    if schema.get("type") == "object":
+        return "map of " + _shape(schema.get("additionalProperties", {}), definitions)
+    return {"string": "text", "integer": "number", "number": "number", "boolean": "boolean"}[schema["type"]]
+
+
+DOCUMENTS = {"docs/openapi.json": openapi, "docs/data-model.md": data_model}
+
+
+def main() -> int:
+    """Write the documents, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a document is out of date")
+    check = parser.parse_args().check
+    stale = 0
+    for name, make in DOCUMENTS.items():
+        path, text = ROOT / name, make()
+        if path.exists() and path.read_text() == text:
+            continue
+        stale += 1
+        print(f"{name} is out of date; run `make docs`" if check else f"wrote {name}")
+        if not check:
+            path.write_text(text)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

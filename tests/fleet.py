@@ -1,0 +1,270 @@
+"""A language for tests: a world with a clock of its own, in which the whole cloud lives in this process.
+
+    world = World()
+    world.model(goal=3)                      # a model that trains
+    devices = world.devices(4)
+    world.play(devices)                      # until nothing more happens
+
+Devices are the real SDK; their HTTP goes through `chalice.test.Client` and their presigned URLs to moto's S3. Nothing moves
+unless a test says so: `tick()` fires the schedule, `deliver()` hands queued messages to the workers, `clock.advance()` lets
+time pass. `world.calls` is where a test stands between the server and AWS.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import boto3
+import httpx
+import numpy as np
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+from chalice.local import LambdaContext
+from chalice.test import Client
+from moto import mock_aws
+
+import app as functions
+from chalicelib import wiring
+from chalicelib.settings import Settings
+from infra.local import resources
+from muster import Device
+from muster.device import Evaluation, TrainingResult
+from muster.operator import Operator
+from muster.wire.arrays import Array, encode
+from muster.wire.messages import RoundConfig
+
+API = "http://api.test"
+BASE: dict[str, Array] = {
+    "layer.weight": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
+    "layer.bias": np.zeros(3, np.float32),
+    "norm.num_batches_tracked": np.array(5, np.int64),
+    "mask": np.array([True, False]),
+}
+"""A model with one of everything: parameters, a counter, and a tensor that is never sent."""
+
+CONFIG: dict[str, Any] = {
+    "goal": 3, "quorum": 2, "over_selection": 2.0, "report_seconds": 3600.0, "grace_seconds": 120.0,
+    "evaluators": 2, "evaluation_quorum": 1, "evaluate_seconds": 600.0,
+}  # fmt: skip
+
+
+class Clock:
+    """Time that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class Killed(BaseException):
+    """The function's process is gone: no handler in it may run any more."""
+
+
+@dataclass
+class Calls:
+    """Every call to AWS passes here. `between` may look, count, kill, or call `proceed` as often as it likes."""
+
+    between: Callable[[str, Callable[[], Any]], Any] | None = None
+    seen: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def count(self) -> Iterator[list[str]]:
+        """The operations called inside the block."""
+        start = len(self.seen)
+        found: list[str] = []
+        yield found
+        found += self.seen[start:]
+
+
+@dataclass
+class Drift:
+    """A trainer without a framework: it moves every number by `step`, and a model is as good as its mean is high."""
+
+    step: float
+    examples: int = 10
+    spoil: Callable[[dict[str, Array]], dict[str, Array]] | None = None
+
+    def train(self, base: Mapping[str, Array], hyperparameters: Mapping[str, Any]) -> TrainingResult:
+        moved: dict[str, Array] = {}
+        for name, array in base.items():
+            if array.dtype.kind == "f":
+                moved[name] = array + np.float32(self.step) * np.cos(np.arange(array.size, dtype=np.float32)).reshape(
+                    array.shape
+                )
+            else:
+                moved[name] = array + array.dtype.type(round(self.step * 10)) if array.dtype.kind == "i" else array
+        return TrainingResult(self.spoil(moved) if self.spoil else moved, self.examples, {"train_loss": 1.0 - self.step})
+
+    def evaluate(self, weights: Mapping[str, Array]) -> Evaluation:
+        return Evaluation(self.examples, {"accuracy": float(np.clip(0.5 + weights["layer.bias"].mean(), 0, 1))})
+
+
+class World:
+    """The cloud in this process, its clock, its operator and its devices."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = Clock()
+        self.calls = Calls()
+        self._aws = mock_aws()
+        self._aws.start()
+        self._original = BaseClient._make_api_call  # type: ignore[attr-defined]
+        environment = resources.create(lambda service: boto3.client(service))
+        made = Settings.from_environment({**environment, "AWS_DEFAULT_REGION": "us-east-1", "MUSTER_TICK_SECONDS": "60"})
+        self.settings = Settings(**({name: getattr(made, name) for name in made.__slots__} | settings))
+        self.services = wiring.Services(self.settings, self.clock)
+        wiring.replace(self.services)
+        self.s3, self.sqs = boto3.client("s3"), boto3.client("sqs")
+        self._client = Client(functions.app)
+        self._folder = tempfile.TemporaryDirectory()
+        self._names = (f"device-{number:03d}" for number in itertools.count())
+        self.operator = Operator(API, http=self.http())
+        self._intercept()
+
+    def close(self) -> None:
+        BaseClient._make_api_call = self._original  # type: ignore[attr-defined]
+        wiring.replace(None)
+        self._aws.stop()
+        self._folder.cleanup()
+
+    # ---- people
+
+    def model(self, name: str = "toy", *, rounds: int = 1, tensors: Mapping[str, Array] | None = None, **config: Any) -> str:
+        """A model that trains until so many rounds have completed."""
+        self.operator.create_model(name, encode(tensors or BASE), RoundConfig(**{**CONFIG, **config}))
+        if rounds:
+            self.operator.start(name, rounds)
+        return name
+
+    def token(self, uses: int = 100) -> str:
+        return self.operator.mint_token(uses).token
+
+    def devices(self, count: int, model: str = "toy") -> list[Device]:
+        token = self.token()
+        return [self.device(token, next(self._names), model) for _ in range(count)]
+
+    def device(self, token: str, name: str, model: str = "toy") -> Device:
+        folder = Path(self._folder.name) / name
+        return Device.enrol(API, token, name, model=model, state_dir=folder, http=self.http(), wait=lambda _: None)
+
+    def update(self, device: Device, **drift: Any) -> None:
+        """Let a device check in, train and report."""
+        assignment = device.check_in()
+        assert assignment.kind == "train", assignment
+        device.take_part(assignment, Drift(**{"step": 0.1, **drift}))
+
+    def judge(self, devices: Sequence[Device]) -> None:
+        """Let those devices judge that are asked to."""
+        for device in devices:
+            assignment = device.check_in()
+            if assignment.kind == "evaluate":
+                device.judge(assignment, Drift(0.0))
+
+    # ---- what AWS does
+
+    def tick(self) -> None:
+        functions.tick({"source": "aws.events", "version": "0", "account": "", "region": "", "detail": {}, "detail-type": "",
+                        "time": "", "id": "", "resources": []}, LambdaContext("tick", 1024))  # fmt: skip
+
+    def deliver(self) -> int:
+        """Hand all queued messages to the workers, until both queues are empty; how many were handed out."""
+        handlers = {
+            self.settings.inspection_queue_url: functions.inspection_worker,
+            self.settings.work_queue_url: functions.aggregation_worker,
+        }
+        handed = 0
+        while True:
+            before = handed
+            for url, handler in handlers.items():
+                handed += self._deliver(url, handler)
+            if handed == before:
+                return handed
+
+    def _deliver(self, url: str, handler: Callable[..., Any]) -> int:
+        received = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        if not received:
+            return 0
+        records = [{"messageId": m["MessageId"], "receiptHandle": m["ReceiptHandle"], "body": m["Body"]} for m in received]
+        try:
+            answer = handler({"Records": records}, LambdaContext("worker", 1024))
+        except Killed:
+            for message in received:
+                self.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+            raise
+        assert answer == {"batchItemFailures": []}, answer
+        for message in received:
+            self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return len(received)
+
+    def play(self, devices: Sequence[Device] = (), minutes: int = 12) -> None:
+        """Let minutes pass, with a tick in each, until the model's round has ended and was wound up."""
+        for _ in range(minutes):
+            self.tick()
+            self.deliver()
+            self.judge(devices)
+            rnd = self.services.rounds.latest("toy")
+            if rnd and rnd.summary:
+                return
+            self.clock.advance(60)
+        raise AssertionError(f"the round has not ended after {minutes} minutes: {rnd}")
+
+    def request(self, method: str, path: str, *, key: str | None = None, body: Any = None, **headers: str) -> httpx.Response:
+        """One raw request to the API; `body` is JSON, or bytes as they are."""
+        sent = {"Content-Type": "application/json", **headers} | ({"Authorization": f"Bearer {key}"} if key else {})
+        content: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {} if body is None else {"json": body}
+        with self.http() as http:
+            return http.request(method, API + path, headers=sent, **content)
+
+    def http(self) -> httpx.Client:
+        """An HTTP client whose requests stay in this process."""
+        return httpx.Client(transport=httpx.MockTransport(self._answer))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "api.test":
+            path = request.url.raw_path.decode()
+            found = self._client.http.request(request.method, path, dict(request.headers), request.read())
+            body = found.body if isinstance(found.body, bytes) else str(found.body).encode()
+            return httpx.Response(found.status_code, headers=found.headers, content=body)
+        return self._store(request)
+
+    def _store(self, request: httpx.Request) -> httpx.Response:
+        """S3, for a presigned URL. The signature itself is the strict cloud's business."""
+        key = unquote(urlsplit(str(request.url)).path.lstrip("/"))
+        try:
+            if request.method == "PUT":
+                checksum = request.headers["x-amz-checksum-sha256"]
+                assert request.headers["content-length"] == str(len(request.read()))
+                self.s3.put_object(
+                    Bucket=self.settings.bucket, Key=key, Body=request.read(), ChecksumSHA256=checksum,
+                    IfNoneMatch=request.headers["if-none-match"],
+                )  # fmt: skip
+                return httpx.Response(200)
+            return httpx.Response(200, content=self.s3.get_object(Bucket=self.settings.bucket, Key=key)["Body"].read())
+        except ClientError as error:
+            return httpx.Response(error.response["ResponseMetadata"]["HTTPStatusCode"])
+
+    def _intercept(self) -> None:
+        original, calls, ours = self._original, self.calls, (self.s3, self.sqs)
+
+        def make_api_call(client: Any, operation: str, arguments: Any) -> Any:
+            def proceed() -> Any:
+                return original(client, operation, arguments)
+
+            if client in ours:
+                return proceed()
+            calls.seen.append(operation)
+            return calls.between(operation, proceed) if calls.between else proceed()
+
+        BaseClient._make_api_call = make_api_call  # type: ignore[attr-defined]
