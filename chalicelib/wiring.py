@@ -40,11 +40,12 @@ MEMORY_SECONDS = 2.0
 
 
 class Services:
-    """The server's pieces, for one function instance."""
+    """The server's pieces, for one function instance. `session` is a boto3 session; without one, a fresh one on first use."""
 
-    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+    def __init__(self, settings: Settings, clock: Clock = utc_now, session: Any = None) -> None:
         self.settings = settings
         self.clock = clock
+        self._given_session = session
 
     # ---- AWS
 
@@ -52,7 +53,7 @@ class Services:
     def _session(self) -> Any:
         import boto3
 
-        return boto3.Session(region_name=self.settings.region)
+        return self._given_session or boto3.Session(region_name=self.settings.region)
 
     def _client(self, service: str) -> Any:
         from botocore.config import Config

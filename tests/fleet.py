@@ -50,6 +50,9 @@ BASE: dict[str, Array] = {
 }
 """A model with one of everything: parameters, a counter, and a tensor that is never sent."""
 
+SESSION = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
+"""One for all worlds: what it reads about AWS's APIs is read once."""
+
 CONFIG: dict[str, Any] = {
     "goal": 3, "quorum": 2, "over_selection": 2.0, "report_seconds": 3600.0, "grace_seconds": 120.0,
     "evaluators": 2, "evaluation_quorum": 1, "evaluate_seconds": 600.0,
@@ -121,12 +124,12 @@ class World:
         self._aws = mock_aws()
         self._aws.start()
         self._original = BaseClient._make_api_call  # type: ignore[attr-defined]
-        environment = resources.create(lambda service: boto3.client(service))
+        environment = resources.create(SESSION.client)
         made = Settings.from_environment({**environment, "AWS_DEFAULT_REGION": "us-east-1", "MUSTER_TICK_SECONDS": "60"})
         self.settings = Settings(**({name: getattr(made, name) for name in made.__slots__} | settings))
-        self.services = wiring.Services(self.settings, self.clock)
+        self.services = wiring.Services(self.settings, self.clock, SESSION)
         wiring.replace(self.services)
-        self.s3, self.sqs = boto3.client("s3"), boto3.client("sqs")
+        self.s3, self.sqs = SESSION.client("s3"), SESSION.client("sqs")
         self._client = Client(functions.app)
         self._folder = tempfile.TemporaryDirectory()
         self._names = (f"device-{number:03d}" for number in itertools.count())
@@ -209,16 +212,33 @@ class World:
         return len(received)
 
     def play(self, devices: Sequence[Device] = (), minutes: int = 12) -> None:
-        """Let minutes pass, with a tick in each, until the model's round has ended and was wound up."""
+        """Let minutes pass, with a tick in each, until the model's present round has ended and was wound up."""
+        current = self.services.rounds.latest("toy")
+        number = current.number if current else 1
         for _ in range(minutes):
             self.tick()
             self.deliver()
             self.judge(devices)
-            rnd = self.services.rounds.latest("toy")
+            rnd = self.services.rounds.get("toy", number)
             if rnd and rnd.summary:
                 return
             self.clock.advance(60)
         raise AssertionError(f"the round has not ended after {minutes} minutes: {rnd}")
+
+    def everything(self) -> tuple[dict[str, Any], set[str]]:
+        """All rows of all tables, without the times of heartbeats, and the keys of all objects."""
+        rows: dict[str, Any] = {}
+        for name in (self.settings.clients_table, self.settings.rounds_table, self.settings.versions_table):
+            for item in SESSION.resource("dynamodb").Table(name).scan()["Items"]:
+                rows[f"{name}/{item['pk']}/{item['sk']}"] = item
+        listed = self.s3.list_objects_v2(Bucket=self.settings.bucket).get("Contents", [])
+        return rows, {found["Key"] for found in listed}
+
+    def key_of(self, device: Device) -> str:
+        """A device's whole credential."""
+        key = device._identity.key
+        assert key
+        return key
 
     def request(self, method: str, path: str, *, key: str | None = None, body: Any = None, **headers: str) -> httpx.Response:
         """One raw request to the API; `body` is JSON, or bytes as they are."""

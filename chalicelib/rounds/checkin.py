@@ -13,7 +13,7 @@ from chalicelib.rounds.current import Current
 from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.receipt import Receipt, ReceiptState
 from chalicelib.rounds.round import Phase, Round
-from chalicelib.rounds.store import RoundStore
+from chalicelib.rounds.store import Desk, RoundStore
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
 
@@ -48,46 +48,52 @@ class CheckInDesk:
 
         """
         client = self._directory.authenticate(caller)
-        answer = self._attempt(client, self._current.round.get(model), request)
-        if isinstance(answer, wire.Wait):
-            # What was remembered may be a round that has ended since: look again before sending a client away.
-            answer = self._attempt(client, self._current.round.refresh(model), request)
-        if isinstance(answer, wire.Wait) and answer.reason == "no-training":
-            self._current.deployment(model)
-        return answer
-
-    def _attempt(self, client: Client, rnd: Round | None, request: wire.CheckIn) -> wire.Assignment:
+        rnd = self._current.round.get(model)
         if rnd is None:
+            self._current.deployment(model)
             return self._wait("no-training")
+        try:
+            return self._answer(client, rnd, request)
+        except _Moved:
+            # What was remembered is a phase that has ended since; what is now is read once, and if even that has
+            # moved on when it is acted upon, the client may come back.
+            fresh = self._current.round.refresh(model)
+        try:
+            return self._answer(client, fresh or rnd, request)
+        except _Moved:
+            return self._wait("between-rounds")
+
+    def _answer(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
         if rnd.phase is Phase.COLLECTING and "train" in request.can:
-            return self._train(client, rnd)
+            return self._wait("already-done") if request.reported == rnd.id else self._train(client, rnd)
         if rnd.phase is Phase.EVALUATING and "evaluate" in request.can:
-            return self._evaluate(client, rnd)
+            return self._wait("already-done") if request.judged == rnd.id else self._evaluate(client, rnd)
         return self._wait("between-rounds")
 
     def _train(self, client: Client, rnd: Round) -> wire.Assignment:
         now = self._clock()
         if now >= rnd.report_by:
             return self._wait("round-closed")
-        if self._rounds.take_place(rnd, "admitted", Phase.COLLECTING, rnd.places):
-            receipt = self._rounds.assign(
-                Receipt(
-                    round=rnd.id,
-                    client_id=client.client_id,
-                    key_hash=client.key_hash,
-                    state=ReceiptState.ASSIGNED,
-                    assigned_at=now,
-                    report_by=rnd.report_by,
-                    min_bytes=rnd.base.min_update_bytes,
-                    max_bytes=rnd.base.max_update_bytes,
-                    ttl=int((rnd.report_by + KEEP).timestamp()),
-                )
+        receipt: Receipt | None
+        if self._takes_place(rnd, "admitted", rnd.places):
+            place = Receipt(
+                round=rnd.id,
+                client_id=client.client_id,
+                key_hash=client.key_hash,
+                state=ReceiptState.ASSIGNED,
+                assigned_at=now,
+                report_by=rnd.report_by,
+                min_bytes=rnd.base.min_update_bytes,
+                max_bytes=rnd.base.max_update_bytes,
+                ttl=int((rnd.report_by + KEEP).timestamp()),
             )
+            receipt = self._rounds.assign(place)
+            if receipt is not place:
+                self._rounds.give_back(rnd, "admitted")
         else:
-            known = self._rounds.receipt(rnd.id, client.client_id)
-            if known is None:
-                return self._wait("round-full")
-            receipt = known
+            receipt = self._rounds.receipt(rnd.id, client.client_id)
+        if receipt is None:
+            return self._wait("round-full")
         if receipt.state is not ReceiptState.ASSIGNED:
             return self._wait("already-done")
         return wire.TrainAssignment(
@@ -101,14 +107,17 @@ class CheckInDesk:
         now = self._clock()
         if rnd.candidate is None or rnd.evaluate_by is None or now >= rnd.evaluate_by:
             return self._wait("round-closed")
-        if self._rounds.take_place(rnd, "judges", Phase.EVALUATING, rnd.judges_wanted):
+        judge: Evaluation | None
+        if self._takes_place(rnd, "judges", rnd.judges_wanted):
             ttl = int((rnd.evaluate_by + KEEP).timestamp())
-            judge = self._rounds.appoint(Evaluation(rnd.id, client.client_id, client.key_hash, now, ttl))
+            place = Evaluation(rnd.id, client.client_id, client.key_hash, now, ttl)
+            judge = self._rounds.appoint(place)
+            if judge is not place:
+                self._rounds.give_back(rnd, "judges")
         else:
-            known = self._rounds.evaluation(rnd.id, client.client_id)
-            if known is None:
-                return self._wait("round-full")
-            judge = known
+            judge = self._rounds.evaluation(rnd.id, client.client_id)
+        if judge is None:
+            return self._wait("round-full")
         if judge.is_complete:
             return self._wait("already-done")
         return wire.EvaluateAssignment(
@@ -118,5 +127,16 @@ class CheckInDesk:
             report_by=rnd.evaluate_by,
         )
 
+    def _takes_place(self, rnd: Round, desk: Desk, places: int) -> bool:
+        """Take a place if there is one. Raises `_Moved` when the round is no longer in the phase that is remembered."""
+        taken, now = self._rounds.take_place(rnd, desk, rnd.phase, places)
+        if not taken and (now is None or now.phase is not rnd.phase):
+            raise _Moved
+        return taken
+
     def _wait(self, reason: str) -> wire.Wait:
         return wire.Wait.model_validate({"retry_after_seconds": self._pace_seconds, "reason": reason})
+
+
+class _Moved(Exception):
+    """The round is in another phase than the one that was remembered."""

@@ -110,11 +110,11 @@ class RoundStore:
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
         return self._changed(Update(self._table, key, condition, set={"parts_sent_at": text(now)}))
 
-    def take_place(self, rnd: Round, desk: Desk, phase: Phase, places: int) -> Round | None:
-        """Take one of the round's places, and return the round as it then is, or None: it is full, or in another phase.
+    def take_place(self, rnd: Round, desk: Desk, phase: Phase, places: int) -> tuple[bool, Round | None]:
+        """Take one of the round's places; whether one was left, and the round as it is now.
 
         The counter is a hint: a place may be taken and not used, or counted twice by a repeat. It only ever errs towards
-        admitting fewer.
+        admitting fewer, and the tick corrects it.
         """
         condition = Condition(
             f"#phase = :phase AND #{desk} < :places",
@@ -123,10 +123,15 @@ class RoundStore:
         )
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
         try:
-            item = self._table.update(Update(self._table, key, condition, add={desk: 1}))
-        except ConditionFailed:
-            return None
-        return from_item(Round, item)
+            return True, from_item(Round, self._table.update(Update(self._table, key, condition, add={desk: 1})))
+        except ConditionFailed as lost:
+            return False, from_item(Round, lost.found) if lost.found else None
+
+    def give_back(self, rnd: Round, desk: Desk) -> None:
+        """Give back a place that a client took though it had one already."""
+        condition = Condition(f"#{desk} > :none", "a place was taken", {":none": 0})
+        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        self._changed(Update(self._table, key, condition, add={desk: -1}))
 
     def correct_places(self, rnd: Round, counted: int) -> None:
         """Set the hint of places given to what the receipts say, if it did not change since the round was read."""

@@ -65,6 +65,8 @@ class Device:
         self._heartbeat_seconds = heartbeat_seconds
         self._next_heartbeat = 0.0
         self._running: int | None = None
+        self._reported: str | None = None
+        self._judged: str | None = None
         self._checkpoints: OrderedDict[str, bytes] = OrderedDict()
 
     @property
@@ -171,7 +173,8 @@ class Device:
 
     def check_in(self) -> wire.Assignment:
         """Ask for work."""
-        return self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, wire.CheckIn())
+        request = wire.CheckIn(reported=self._reported, judged=self._judged)
+        return self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, request)
 
     def take_part(self, assignment: wire.TrainAssignment, trainer: Trainer) -> wire.ReceiptReply:
         """Train from the round's base, and upload and report the difference.
@@ -192,7 +195,9 @@ class Device:
         grant = self._call("POST", f"/v1/rounds/{round_id}/upload", wire.UploadGrant, request)
         self._transport.upload(grant, update)
         report = wire.UpdateReport(sha256=sha256, metrics=dict(metrics))
-        return self._call("POST", f"/v1/rounds/{round_id}/report", wire.ReceiptReply, report)
+        receipt = self._call("POST", f"/v1/rounds/{round_id}/report", wire.ReceiptReply, report)
+        self._reported = round_id
+        return receipt
 
     def receipt(self, round_id: str) -> wire.ReceiptReply:
         """Where this device's update stands, and why."""
@@ -205,6 +210,7 @@ class Device:
             report = wire.EvaluationReport(round=assignment.round, examples=measured.examples, metrics=dict(measured.metrics))
             path = f"/v1/models/{self._model}/versions/{checkpoint.version}/metrics"
             self._call("POST", path, wire.EvaluationReply, report)
+        self._judged = assignment.round
 
     def model(self) -> tuple[int, Mapping[str, Array]]:
         """The version that this device should run: its number, and its arrays."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset
 from muster.device.trainer import Evaluation, Hyperparameters, TrainingResult
 from muster.wire.arrays import Array, encode
 
-Batch = tuple[torch.Tensor, torch.Tensor]
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -48,14 +48,14 @@ class TorchTrainer:
     "Federated Optimization in Heterogeneous Networks", MLSys 2020, eq. 2), which keeps clients with unlike data together.
 
     Buffers travel with the parameters: float buffers (BatchNorm's running statistics) are averaged like parameters, and of
-    integer ones (`num_batches_tracked`) the server keeps the largest.
+    integer ones (`num_batches_tracked`) the server keeps the largest. Both datasets yield pairs of inputs and labels.
     """
 
     def __init__(
         self,
         module: nn.Module,
-        train: Dataset[Batch],
-        test: Dataset[Batch],
+        train: Dataset[Any],
+        test: Dataset[Any],
         *,
         loss: Loss = nn.functional.cross_entropy,
         seed: int = 0,

@@ -109,6 +109,8 @@ class CheckIn(Request):
     """A client asks for work of the kinds that it can do."""
 
     can: Annotated[list[Literal["train", "evaluate"]], Field(min_length=1, max_length=2)] = ["train", "evaluate"]
+    reported: RoundId | None = Field(None, description="the last round in which this client reported an update, if it knows")
+    judged: RoundId | None = Field(None, description="the last round whose candidate it measured; both spare the server a look")
 
 
 class TrainAssignment(Reply):

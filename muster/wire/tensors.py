@@ -71,7 +71,7 @@ class TensorSpec:
         return self.dtype in INTEGERS
 
     def __str__(self) -> str:
-        return f"{self.name} {self.dtype}{list(self.shape)}"
+        return f"{self.name[:80]!a} {self.dtype}{list(self.shape)}"
 
 
 Schema = tuple[TensorSpec, ...]
@@ -149,7 +149,7 @@ def parse_header(head: bytes | bytearray | memoryview, limit: int) -> Header:
         raise Unfit("wrong-length", f"a header of {data_start - LENGTH_BYTES} bytes", f"a file of {len(head)} bytes")
     try:
         parsed = json.loads(bytes(head[LENGTH_BYTES:data_start]).decode("utf-8"), object_pairs_hook=_no_duplicates)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or a number of too many digits
         raise Unfit("bad-header", "a JSON object in UTF-8", type(error).__name__) from error
     if not isinstance(parsed, dict):
         raise Unfit("bad-header", "a JSON object", type(parsed).__name__)
@@ -208,12 +208,12 @@ def _check_metadata(metadata: Any) -> None:
 def _placed(name: str, entry: Any) -> tuple[TensorSpec, int, int]:
     """One header entry as (spec, begin, end), every member checked for type before it is used."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise Unfit("bad-header", f"dtype, shape and data_offsets for {name[:80]!r}", "other members")
+        raise Unfit("bad-header", f"dtype, shape and data_offsets for {name[:80]!a}", "other members")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise Unfit("wrong-dtype", " or ".join(ITEM_BYTES), str(dtype)[:20])
+        raise Unfit("wrong-dtype", " or ".join(ITEM_BYTES), ascii(dtype)[:20])
     if not _counts(shape) or len(shape) > 16 or not _counts(offsets) or len(offsets) != 2:
-        raise Unfit("bad-header", f"whole numbers as shape and offsets of {name[:80]!r}", "something else")
+        raise Unfit("bad-header", f"whole numbers as shape and offsets of {name[:80]!a}", "something else")
     return TensorSpec(name, dtype, tuple(shape)), offsets[0], offsets[1]
 
 
@@ -222,5 +222,5 @@ def _counts(value: Any) -> bool:
 
 
 def _names(names: set[str], label: str) -> str:
-    shown = ", ".join(sorted(name[:80] for name in names)[:5])
+    shown = ", ".join(sorted(ascii(name[:80]) for name in names)[:5])
     return f"{label}: {shown or 'none'}" + (" …" if len(names) > 5 else "")

@@ -1,0 +1,1 @@
+"""Muster at work; `python -m examples.digits` is what `make demo` runs."""

@@ -1,0 +1,62 @@
+"""The devices' threads: all enrol at once, then each lives its own life until the crew is left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from examples.digits.devices import Behaviour, live
+from muster.device import Device
+
+
+class Crew:
+    """Every device in a thread of its own, from `__enter__` to `__exit__`."""
+
+    def __init__(self, url: str, token: str, model: str, members: Sequence[Behaviour], folder: Path) -> None:
+        self._url = url
+        self._token = token
+        self._model = model
+        self._members = members
+        self._folder = folder
+        self._stop = threading.Event()
+        self._threads = ThreadPoolExecutor(max_workers=len(members), thread_name_prefix="device")
+        self._lives: dict[str, Future[None]] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            devices = list(self._threads.map(self._enrol, self._members))
+        except BaseException:
+            self._threads.shutdown(cancel_futures=True)
+            raise
+        for member, device in zip(self._members, devices, strict=True):
+            self._lives[member.client_id] = self._threads.submit(self._live, device, member)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._threads.shutdown()
+
+    def check(self) -> None:
+        """Raise when a device has given up.
+
+        Raises:
+            RuntimeError: one has; its own error is the cause.
+
+        """
+        for client_id, life in self._lives.items():
+            if life.done():
+                raise RuntimeError(f"{client_id} gave up: {life.exception()}") from life.exception()
+
+    def _enrol(self, member: Behaviour) -> Device:
+        state_dir = self._folder / member.client_id
+        return Device.enrol(self._url, self._token, member.client_id, model=self._model, state_dir=state_dir)
+
+    def _live(self, device: Device, member: Behaviour) -> None:
+        try:
+            live(device, member, self._stop)
+        finally:
+            device.close()

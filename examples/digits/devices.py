@@ -1,0 +1,139 @@
+"""What the demo's devices do with an assignment. Honest ones train, judge, and sometimes disappear; hostile ones send garbage.
+
+Both speak through `muster.Device`, and each is one thread's own.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from muster.device import Device, Refused, Trainer, Unreachable
+from muster.wire import messages as wire
+from muster.wire.arrays import Array, encode
+from muster.wire.problems import Problem
+
+log = logging.getLogger(__name__)
+
+DROP_OUT = 0.1
+"""Probability that an honest device disappears from a round after its check-in."""
+
+ABSENT_SECONDS = 1.0
+"""How often a device that has disappeared looks whether the round is over."""
+
+HOSTILE_SECONDS = 0.25
+"""How often a hostile device knocks: more often than asked to, so that it is never too late to be inspected."""
+
+HOSTILE_CLAIM = 1000
+"""Examples that a hostile device says it trained on: far more weight than any honest one has."""
+
+
+class Behaviour(Protocol):
+    """What one device does."""
+
+    client_id: str
+
+    def step(self, device: Device, stop: threading.Event) -> float:
+        """Do one thing, and return the seconds to wait before the next."""
+        ...
+
+
+class Honest:
+    """Trains and judges; but in some rounds, drawn from the seed, it checks in and is not heard of until they are over."""
+
+    def __init__(self, client_id: str, trainer: Trainer, seed: int) -> None:
+        self.client_id = client_id
+        self.disappeared: set[str] = set()
+        self._trainer = trainer
+        self._seed = seed
+
+    def step(self, device: Device, stop: threading.Event) -> float:
+        """Do what the server has to do, if this round is not one to disappear from."""
+        device.heartbeat_if_due()
+        assignment = device.check_in()
+        if isinstance(assignment, wire.Wait):
+            return assignment.retry_after_seconds
+        if isinstance(assignment, wire.EvaluateAssignment):
+            device.judge(assignment, self._trainer)
+        elif self._disappears(assignment.round):
+            self.disappeared.add(assignment.round)
+            while device.receipt(assignment.round).state == "assigned" and not stop.wait(ABSENT_SECONDS):
+                pass
+        else:
+            device.take_part(assignment, self._trainer)
+        return 0.0
+
+    def _disappears(self, round_id: str) -> bool:
+        return random.Random(f"{self._seed}/{self.client_id}/{round_id}").random() < DROP_OUT
+
+
+class Hostile:
+    """Uploads the same garbage in every round that admits it, and notes what the server says; it never judges."""
+
+    def __init__(self, client_id: str, update: bytes, expected_reason: str) -> None:
+        self.client_id = client_id
+        self.expected_reason = expected_reason
+        self.receipts: dict[str, wire.ReceiptReply] = {}
+        self._update = update
+
+    def step(self, device: Device, stop: threading.Event) -> float:
+        """Send garbage if there is a place, and wait for the server's word on it."""
+        assignment = device.check_in()
+        if not isinstance(assignment, wire.TrainAssignment):
+            return HOSTILE_SECONDS
+        try:
+            self.receipts[assignment.round] = device.submit(assignment.round, self._update, HOSTILE_CLAIM, {})
+        finally:
+            # Also when the upload was refused: the round was joined, and its receipt says how that ended.
+            self.receipts[assignment.round] = _last_word(device, assignment.round, stop)
+        return 0.0
+
+
+def not_a_number(base: Mapping[str, Array]) -> bytes:
+    """An update of the right form with one NaN in it: averaged, it would make the whole model NaN."""
+    update = {name: np.zeros_like(array) for name, array in base.items()}
+    _largest(update).reshape(-1)[0] = np.nan
+    return encode(update)
+
+
+def wrong_shape(base: Mapping[str, Array]) -> bytes:
+    """An update with one tensor transposed: as long as an honest one, so that only a look inside tells."""
+    update = {name: np.zeros_like(array) for name, array in base.items()}
+    name = max((name for name, array in update.items() if array.ndim == 2), key=lambda name: update[name].size)
+    return encode({**update, name: np.ascontiguousarray(update[name].T)})
+
+
+def live(device: Device, behaviour: Behaviour, stop: threading.Event) -> None:
+    """Behave until told to stop. A round that closed first, or a server out of reach, is no reason to end.
+
+    Raises:
+        Refused: for any other reason.
+
+    """
+    while not stop.is_set():
+        try:
+            seconds = behaviour.step(device, stop)
+        except Refused as refused:
+            if refused.problem is not Problem.ROUND_CLOSED:
+                raise
+            seconds = 0.0
+        except Unreachable as unreachable:
+            log.warning("%s: %s", behaviour.client_id, unreachable)
+            seconds = 1.0
+        stop.wait(seconds)
+
+
+def _largest(tensors: Mapping[str, Array]) -> Array:
+    return max(tensors.values(), key=lambda array: array.size)
+
+
+def _last_word(device: Device, round_id: str, stop: threading.Event) -> wire.ReceiptReply:
+    receipt = device.receipt(round_id)
+    while receipt.state in ("assigned", "reported") and not stop.wait(HOSTILE_SECONDS):
+        receipt = device.receipt(round_id)
+    return receipt

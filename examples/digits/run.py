@@ -1,0 +1,164 @@
+"""The whole demo: the cloud, the operator, the devices; until enough rounds have completed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from examples.digits.crew import Crew
+from examples.digits.data import Digits, digits
+from examples.digits.devices import Hostile, Honest, not_a_number, wrong_shape
+from examples.digits.model import accuracy, central_accuracies, network, round_config
+from examples.digits.outcome import HostileFigures, Outcome, RoundFigures, VersionFigures
+from examples.digits.report import Screen
+from infra.local import LocalCloud
+from muster.device.torch import TorchTrainer, checkpoint, weights
+from muster.operator import Operator
+from muster.wire import messages as wire
+
+MODEL = "digits"
+LOOK_SECONDS = 0.3
+"""How often the operator looks."""
+
+PATIENCE_SECONDS = 120.0
+"""No round takes longer, whatever happens to it; more than its deadlines together."""
+
+
+def run(rounds: int, devices: int, seed: int, screen: Screen) -> Outcome:
+    """Train federated, then centrally, and measure both.
+
+    Raises:
+        RuntimeError: a device or a process of the cloud gave up, or no round ended for too long.
+
+    """
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    data = digits(devices, seed)
+    honest = _honest(data, seed)
+    base = weights(network(seed))
+    hostile = [
+        Hostile("hostile-nan", not_a_number(base), "not-finite"),
+        Hostile("hostile-shape", wrong_shape(base), "wrong-shape"),
+    ]
+    config = round_config(devices, len(hostile))
+    screen.open(devices, [one.client_id for one in hostile], config, rounds)
+    with LocalCloud(api_processes=2, tick_seconds=0.5) as cloud, tempfile.TemporaryDirectory(prefix="muster-demo-") as folder:
+        operator = Operator(cloud.url)
+        desk = _Desk(operator, data)
+        token = operator.mint_token(devices + len(hostile), label="demo").token
+        operator.create_model(MODEL, checkpoint(network(seed)), config)
+        with Crew(cloud.url, token, MODEL, [*honest, *hostile], Path(folder)) as crew:
+            operator.start(MODEL, rounds)
+
+            def healthy() -> None:
+                crew.check()
+                cloud.check()
+
+            ended = []
+            for rnd in _ended_rounds(operator, rounds, screen, healthy):
+                ended.append(desk.round(rnd))
+                screen.row(ended[-1])
+        versions = tuple(desk.version(version) for version in reversed(operator.versions(MODEL)))
+        deployed_version = operator.status(MODEL).deployed_version
+        operator.close()
+    screen.central(len(data.union))
+    return Outcome(
+        seed=seed,
+        devices=devices,
+        rounds_wanted=rounds,
+        rounds=tuple(ended),
+        versions=versions,
+        hostile=tuple(_figures(one) for one in hostile),
+        deployed_version=deployed_version,
+        disappearances=sum(len(one.disappeared) for one in honest),
+        central=tuple(central_accuracies(data, rounds, seed)),
+        seconds=time.monotonic() - started,
+    )
+
+
+class _Desk:
+    """The operator's desk: downloads versions, verified, and measures them on the held-out scans, each once."""
+
+    def __init__(self, operator: Operator, data: Digits) -> None:
+        self._operator = operator
+        self._held_out = data.held_out
+        self._measured: dict[str, float] = {}
+
+    def round(self, rnd: wire.RoundReply) -> RoundFigures:
+        """The figures of a round that has ended."""
+        version = None if rnd.version is None else self.version(self._operator.version(MODEL, rnd.version))
+        return RoundFigures(
+            number=rnd.number,
+            phase=rnd.phase,
+            accepted=rnd.accepted,
+            goal=self._operator.status(MODEL).config.goal,
+            rejected=rnd.rejected,
+            late=rnd.late,
+            uploaded_bytes=rnd.uploaded_bytes,
+            seconds=((rnd.finished_at or rnd.opened_at) - rnd.opened_at).total_seconds(),
+            version=rnd.version,
+            accuracy=version and version.accuracy,
+            gain=rnd.gain,
+            deployed=rnd.deployed,
+            reason=rnd.reason,
+        )
+
+    def version(self, found: wire.VersionReply) -> VersionFigures:
+        """The figures of a version."""
+        sha256 = found.checkpoint.sha256
+        if sha256 not in self._measured:
+            self._measured[sha256] = accuracy(self._operator.download(found.checkpoint), self._held_out)
+        return VersionFigures(
+            version=found.version,
+            base=found.base,
+            parent=found.parent,
+            round=found.round,
+            state=found.state,
+            accuracy=self._measured[sha256],
+            sha256=sha256,
+        )
+
+
+def _ended_rounds(operator: Operator, wanted: int, screen: Screen, healthy: Callable[[], None]) -> Iterator[wire.RoundReply]:
+    """Each round when it has ended and every place in it is settled, until enough have completed."""
+    number, completed = 1, 0
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while completed < wanted:
+        healthy()
+        status = operator.status(MODEL)
+        screen.look(status)
+        newest = status.round
+        if newest and newest.number >= number:
+            rnd = newest if newest.number == number else operator.round(MODEL, number)
+            if rnd.finished_at and not rnd.assigned and not rnd.reported:
+                yield rnd
+                number += 1
+                completed += rnd.phase == "completed"
+                give_up_at = time.monotonic() + PATIENCE_SECONDS
+                continue
+        if time.monotonic() > give_up_at:
+            raise RuntimeError(f"round {number} did not end within {PATIENCE_SECONDS:.0f} seconds")
+        time.sleep(LOOK_SECONDS)
+
+
+def _honest(data: Digits, seed: int) -> list[Honest]:
+    return [
+        Honest(
+            f"device-{number:02}",
+            TorchTrainer(network(seed), holding.train, holding.test, seed=seed * 10_000 + number),
+            seed,
+        )
+        for number, holding in enumerate(data.holdings, start=1)
+    ]
+
+
+def _figures(one: Hostile) -> HostileFigures:
+    outcomes = {
+        round_id: receipt.reason or receipt.state if receipt.state == "rejected" else receipt.state
+        for round_id, receipt in one.receipts.items()
+    }
+    return HostileFigures(one.client_id, one.expected_reason, outcomes)
