@@ -11,7 +11,7 @@ import torch
 
 from examples.digits.crew import Crew
 from examples.digits.data import Digits, digits
-from examples.digits.devices import Hostile, Honest, not_a_number, wrong_shape
+from examples.digits.devices import Honest, Hostile, not_a_number, wrong_shape
 from examples.digits.model import accuracy, central_accuracies, network, round_config
 from examples.digits.outcome import HostileFigures, Outcome, RoundFigures, VersionFigures
 from examples.digits.report import Screen

@@ -1,0 +1,39 @@
+# Every target does its own set-up in .venv; nothing else is touched. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check docs cloud clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Train a model on 32 devices through the whole cloud, on this machine
+	$(BIN)/python -m examples.digits
+
+test: $(READY) ## Run the tests
+	$(BIN)/pytest
+
+check: $(READY) ## Lint, types, import contracts, and whether the made documents are up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+docs: $(READY) ## Write the documents that are made from the code
+	$(BIN)/python docs/generate.py
+
+cloud: $(READY) ## Run the local cloud until Ctrl-C
+	$(BIN)/python -m infra.local
+
+clean: ## Remove everything that was made, .venv included
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Muster needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip==26.2.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,operator]' --group dev
+	@touch $@

@@ -1,0 +1,132 @@
+"""The device: its identity, its loop, and what it refuses to send."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from muster import Device, TrainingResult
+from muster.device import Refused, Unreachable, Untrusted
+from muster.device.device import delta
+from muster.device.identity import Identity
+from muster.wire.arrays import decode, encode
+from muster.wire.problems import Problem
+from muster.wire.tensors import HEADER_LIMIT_BYTES
+from tests.fleet import API, BASE, Drift, World
+
+
+def test_a_device_keeps_its_identity_over_a_restart_and_its_place_in_the_round(world: World) -> None:
+    world.model()
+    world.tick()
+    token = world.token(uses=1)
+    device = world.device(token, "thermostat-7")
+    first = device.check_in()
+    again = world.device("a-token.that-is-not-needed-any-more", "thermostat-7")
+    assert again.check_in() == first.model_copy(update={"base": again.check_in().base})  # type: ignore[union-attr]
+
+
+def test_an_enrolment_whose_reply_was_lost_is_repeated_with_the_same_proof(world: World, tmp_path: Path) -> None:
+    world.model()
+    token = world.token(uses=1)
+    lost = world.http()
+    asked = lost._transport.handle_request
+
+    def lose(request: httpx.Request) -> httpx.Response:
+        asked(request)
+        raise httpx.ReadError("the reply was lost")
+
+    broken = httpx.Client(transport=httpx.MockTransport(lose))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("muster.device.transport.ATTEMPTS", 1)
+        with pytest.raises(Unreachable):
+            Device.enrol(API, token, "thermostat-7", model="toy", state_dir=tmp_path, http=broken)
+    device = Device.enrol(API, token, "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
+    assert device.check_in().kind == "wait"
+
+
+def test_the_identity_is_readable_by_its_owner_only_and_of_one_server_and_client(world: World, tmp_path: Path) -> None:
+    Identity.fresh(API, "thermostat-7").save(tmp_path)
+    assert stat.S_IMODE((tmp_path / "identity.json").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["identity.json"]
+    for url, client in ((API, "another"), ("http://elsewhere.test", "thermostat-7")):
+        with pytest.raises(ValueError, match="belongs to thermostat-7"):
+            Device.enrol(url, world.token(), client, model="toy", state_dir=tmp_path, http=world.http())
+
+
+def test_the_loop_takes_part_judges_and_stops(world: World) -> None:
+    world.model(goal=1, quorum=1, evaluators=1)
+    world.tick()
+    (device,) = world.devices(1)
+    stop = threading.Event()
+    trainer = Drift(0.3)
+    assert device.step(trainer) == 0.0
+    world.deliver()
+    world.clock.advance(60)
+    assert device.step(trainer) == 0.0
+    world.tick()
+    assert world.operator.round("toy", 1).deployed
+    stop.set()
+    device.run(trainer, stop)
+
+
+def test_the_loop_ends_when_the_key_is_gone_and_goes_on_when_a_round_closed_under_it(world: World) -> None:
+    world.model(goal=1, quorum=1)
+    world.tick()
+    device, _ = world.devices(2)
+    stop = threading.Event()
+    closing = Drift(0.1)
+
+    def close_the_round(moved):  # type: ignore[no-untyped-def]
+        world.clock.advance(3600)
+        stop.set()
+        return moved
+
+    closing.spoil = close_the_round
+    device.run(closing, stop)
+    assert device.receipt("toy.1").state == "late"
+    world.operator.revoke(device.client_id)
+    with pytest.raises(Refused) as refusal:
+        device.run(Drift(0.1))
+    assert refusal.value.problem is Problem.UNAUTHENTICATED
+
+
+def test_an_update_is_what_training_changed() -> None:
+    trained = Drift(0.5).train(BASE, {})
+    update = decode(delta(BASE, trained), HEADER_LIMIT_BYTES)
+    assert update.keys() == {"layer.weight", "layer.bias", "norm.num_batches_tracked"}
+    assert (BASE["layer.weight"] + update["layer.weight"] == trained.weights["layer.weight"]).all()
+    assert update["norm.num_batches_tracked"] == 5
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"layer.bias": np.array([0, np.nan, 0], "f4")},
+        {"layer.bias": np.full(3, np.inf, "f4")},
+        {"layer.bias": np.zeros((3, 1), "f4")},
+        {"layer.bias": np.zeros(3, "f8")},
+        {"extra": np.zeros(1, "f4")},
+    ],
+)
+def test_a_device_does_not_send_what_would_be_rejected(spoiled: dict[str, np.ndarray]) -> None:
+    with pytest.raises(Untrusted, match="unfit"):
+        delta(BASE, TrainingResult({**BASE, **spoiled}, 10))
+
+
+def test_a_checkpoint_is_downloaded_once(world: World) -> None:
+    world.model()
+    (device,) = world.devices(1)
+    device.model()
+    world.s3.delete_object(Bucket=world.settings.bucket, Key=f"checkpoints/{_digest(encode(BASE))}.safetensors")
+    assert device.model()[0] == 0
+
+
+def _digest(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()

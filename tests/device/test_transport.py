@@ -1,0 +1,115 @@
+"""A device's HTTP: retried with capped, jittered back-off; bounded; nothing that cannot be trusted is used."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from muster.device.errors import Refused, Unreachable, Untrusted
+from muster.device.transport import ATTEMPTS, LONGEST_WAIT_SECONDS, REPLY_LIMIT_BYTES, Transport
+from muster.wire.messages import Checkpoint, Health, UploadGrant
+from muster.wire.problems import MEDIA_TYPE, Problem
+
+DATA = b"tensors" * 100
+CHECKPOINT = Checkpoint(version=3, sha256=hashlib.sha256(DATA).hexdigest(), bytes=len(DATA), url="http://s3.test/key?secret")
+GRANT = UploadGrant(url="http://s3.test/key?secret", headers={"If-None-Match": "*"}, expires_at="2026-01-01T00:00:00Z")
+HEALTHY = httpx.Response(200, json={"status": "ok", "release": "1"})
+
+
+def transport(*answers: httpx.Response | Exception, waits: list[float] | None = None) -> tuple[Transport, list[httpx.Request]]:
+    """A transport whose server gives these answers, one after the other."""
+    left, seen = list(answers), []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        found = left.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    sleep: Callable[[float], None] = (waits if waits is not None else []).append
+    return Transport("http://api.test", http=httpx.Client(transport=httpx.MockTransport(answer)), sleep=sleep), seen
+
+
+PASSING = [httpx.Response(500), httpx.Response(503), httpx.Response(429), httpx.ConnectError("no"), httpx.ReadTimeout("slow")]
+
+
+@pytest.mark.parametrize("failure", PASSING)
+def test_what_may_pass_is_tried_again(failure: httpx.Response | Exception) -> None:
+    waits: list[float] = []
+    made, seen = transport(failure, failure, HEALTHY, waits=waits)
+    assert made.call("GET", "/v1/health", Health).status == "ok"
+    assert (len(seen), len(waits)) == (3, 2)
+
+
+def test_the_back_off_is_bounded_and_jittered_and_in_the_end_the_failure_is_raised() -> None:
+    waits: list[float] = []
+    made, seen = transport(*[httpx.Response(500)] * ATTEMPTS, waits=waits)
+    with pytest.raises(Unreachable, match="HTTP 500"):
+        made.call("GET", "/v1/health", Health)
+    assert len(seen) == ATTEMPTS
+    assert all(0 <= wait <= LONGEST_WAIT_SECONDS for wait in waits)
+    assert len(set(waits)) == len(waits)
+
+
+def test_a_refusal_is_an_answer_and_is_not_tried_again() -> None:
+    document = {"type": Problem.ROUND_CLOSED.urn, "title": "t", "status": 409, "detail": "d", "expected": "e", "got": "g"}
+    made, seen = transport(httpx.Response(409, json=document, headers={"content-type": MEDIA_TYPE}))
+    with pytest.raises(Refused) as refusal:
+        made.call("GET", "/v1/health", Health)
+    assert (refusal.value.problem, len(seen)) == (Problem.ROUND_CLOSED, 1)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"type": 1}'])
+def test_a_refusal_that_cannot_be_read_and_one_of_a_newer_server_are_refusals_too(body: bytes) -> None:
+    made, _ = transport(httpx.Response(409, content=body, headers={"content-type": MEDIA_TYPE}))
+    with pytest.raises(Refused) as refusal:
+        made.call("GET", "/v1/health", Health)
+    assert refusal.value.problem is None
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(200, content=b"nonsense"), httpx.Response(302), httpx.Response(404)])
+def test_an_answer_that_is_not_the_protocols_is_a_failure(answer: httpx.Response) -> None:
+    made, _ = transport(answer)
+    with pytest.raises(Unreachable):
+        made.call("GET", "/v1/health", Health)
+
+
+def test_a_reply_without_end_is_not_read_to_its_end() -> None:
+    read = 0
+
+    def endless():  # type: ignore[no-untyped-def]
+        nonlocal read
+        while True:
+            read += 1 << 16
+            yield b" " * (1 << 16)
+
+    made, _ = transport(httpx.Response(200, content=endless()))
+    with pytest.raises(Unreachable):
+        made.call("GET", "/v1/health", Health)
+    assert read <= REPLY_LIMIT_BYTES + (2 << 16)
+
+
+def test_a_download_is_exactly_what_was_announced() -> None:
+    made, _ = transport(httpx.Response(200, content=DATA))
+    assert made.download(CHECKPOINT) == DATA
+
+
+@pytest.mark.parametrize("data", [b"", DATA[:-1], DATA + b"!", b"x" * len(DATA)])
+def test_a_download_of_other_bytes_is_never_used(data: bytes) -> None:
+    made, _ = transport(httpx.Response(200, content=data))
+    with pytest.raises(Untrusted, match="version 3"):
+        made.download(CHECKPOINT)
+
+
+def test_an_upload_that_is_there_already_is_done_and_a_refused_one_is_not() -> None:
+    made, seen = transport(httpx.Response(503), httpx.Response(412))
+    made.upload(GRANT, DATA)
+    assert seen[-1].headers["if-none-match"] == "*"
+    made, _ = transport(httpx.Response(403))
+    with pytest.raises(Unreachable, match="HTTP 403") as failure:
+        made.upload(GRANT, DATA)
+    assert "secret" not in str(failure.value)

@@ -1,0 +1,74 @@
+"""The documents that are made from the code are up to date, and say what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from app import app
+from muster.wire.problems import Problem
+from muster.wire.tensors import ITEM_BYTES
+
+ROOT = Path(__file__).parent.parent.parent
+DOCUMENT = json.loads((ROOT / "docs/openapi.json").read_text())
+
+
+def test_the_made_documents_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_document_is_valid_openapi_3_1() -> None:
+    assert DOCUMENT["openapi"] == "3.1.0"
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+
+def test_every_route_is_in_the_document_and_every_path_is_a_route() -> None:
+    routes = {(path, method.lower()) for path, methods in app.routes.items() for method in methods}
+    assert routes == {(path, method) for path, item in DOCUMENT["paths"].items() for method in item}
+
+
+def test_every_problem_is_refused_by_some_route_and_no_other_is_documented() -> None:
+    named = set(re.findall(r"urn:muster:problem:[a-z-]+", json.dumps(DOCUMENT)))
+    assert named == {problem.urn for problem in Problem}
+
+
+def test_every_operation_says_who_may_call_it() -> None:
+    for path, item in DOCUMENT["paths"].items():
+        for operation in item.values():
+            assert operation["summary"]
+            if path.startswith("/v1/admin/"):
+                assert operation["security"] == [{"aws": []}]
+            elif path not in ("/v1/health", "/v1/clients"):
+                assert operation["security"] == [{"deviceKey": []}]
+                assert "401" in operation["responses"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/protocol.md"])
+def test_links_between_documents_lead_somewhere(name: str) -> None:
+    path = ROOT / name
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), f"{name} links to {target}"
+
+
+def test_the_protocol_names_every_route_problem_reason_and_dtype() -> None:
+    text = (ROOT / "docs/protocol.md").read_text()
+    device_routes = [path for path in DOCUMENT["paths"] if not path.startswith("/v1/admin/")]
+    operators_only = {
+        Problem.INVALID_QUERY, Problem.UNKNOWN_CLIENT, Problem.MODEL_EXISTS, Problem.CHECKPOINT_UNFIT,
+    }  # fmt: skip
+    reasons = set(re.findall(r'Unfit\(\s*"([a-z-]+)"', "".join(p.read_text() for p in (ROOT / "muster/wire").glob("*.py"))))
+    reasons |= {"round-closed", "round-abandoned", "client-revoked", "upload-changed"}
+    missing = [path for path in device_routes if path.replace("{round_id}", "{round}") not in text]
+    missing += [problem.value for problem in Problem if problem not in operators_only and f"`{problem.value}`" not in text]
+    missing += [reason for reason in reasons if f"`{reason}`" not in text]
+    missing += [dtype for dtype in ITEM_BYTES if f"`{dtype}`" not in text]
+    assert missing == []

@@ -1,0 +1,41 @@
+"""What loading the code costs, and what each side may load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import muster
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has loaded after a statement."""
+    code = f"import sys, json; sys.path.insert(0, {str(ROOT)!r}); {statement}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_importing_the_app_loads_neither_numpy_nor_an_aws_library() -> None:
+    assert not loaded_by("import app") & {"numpy", "boto3", "botocore", "httpx", "torch"}
+
+
+def test_a_device_loads_no_aws_library_no_server_and_no_torch() -> None:
+    assert not loaded_by("from muster import Device") & {"boto3", "botocore", "chalice", "chalicelib", "torch"}
+
+
+def test_the_wire_loads_no_numpy_until_tensors_are_touched() -> None:
+    assert "numpy" not in loaded_by("import muster.wire.messages, muster.wire.problems, muster.wire.tensors")
+    assert "numpy" in loaded_by("import muster.wire.arrays")
+
+
+def test_the_public_names_are_these() -> None:
+    assert muster.__all__ == ["Device", "TorchTrainer", "Trainer", "TrainingResult", "__version__"]
+    assert all(getattr(muster, name) for name in muster.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        muster.nonsense  # noqa: B018

@@ -1,0 +1,138 @@
+"""The local cloud for real: processes, sockets, queues, ticks; and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra.local import LocalCloud, resources
+from muster import Device
+from muster.operator import Operator
+from muster.wire.arrays import encode
+from muster.wire.messages import RoundConfig
+from tests.fleet import BASE, CONFIG, Drift
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[LocalCloud]:
+    with LocalCloud(api_processes=2, tick_seconds=0.2) as made:
+        yield made
+
+
+def test_the_resources_are_those_of_the_template(cloud: LocalCloud) -> None:
+    tables = cloud.client("dynamodb").list_tables()["TableNames"]
+    assert tables == sorted(f"muster-{name}" for name in ("ClientsTable", "RoundsTable", "VersionsTable"))
+    for name in tables:
+        described = cloud.client("dynamodb").describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+        assert (described["TimeToLiveStatus"], described["AttributeName"]) == ("ENABLED", "ttl")
+    s3 = cloud.client("s3")
+    assert s3.get_bucket_versioning(Bucket=resources.BUCKET_NAME)["Status"] == "Enabled"
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=resources.BUCKET_NAME)["Rules"]
+    assert [rule["Expiration"]["Days"] for rule in rules if rule.get("Filter", {}).get("Prefix") == "updates/"] == [1]
+    sqs = cloud.client("sqs")
+    url = cloud.environment["MUSTER_INSPECTION_QUEUE_URL"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert attributes["VisibilityTimeout"] == "720"
+    assert "muster-inspections-dead" in attributes["RedrivePolicy"]
+
+
+def test_concurrent_devices_train_through_real_sockets_queues_and_ticks(cloud: LocalCloud, tmp_path: Path) -> None:
+    operator = Operator(cloud.url)
+    operator.create_model("toy", encode(BASE), RoundConfig(**{**CONFIG, "goal": 4, "evaluators": 2, "keep_updates": False}))
+    token = operator.mint_token(6).token
+    operator.start("toy", 2)
+    stop = threading.Event()
+
+    def run(number: int) -> None:
+        device = Device.enrol(cloud.url, token, f"device-{number}", model="toy", state_dir=tmp_path / str(number))
+        device.run(Drift(0.1 + number / 100), stop)
+        device.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 60
+    while operator.status("toy").training.rounds_completed < 2:
+        assert time.monotonic() < deadline, cloud.log("workers")
+        stop.wait(0.2)
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    first, second = reversed(operator.rounds("toy"))
+    for rnd in (first, second):
+        assert rnd.phase == "completed"
+        assert rnd.accepted >= 4
+        assert rnd.accepted + rnd.late <= 6
+    assert second.base_version == first.version == 1
+    newest = operator.version("toy", 2)
+    assert operator.download(newest.checkpoint)
+    operator.close()
+
+
+def test_an_unknown_path_is_answered_as_api_gateway_does(cloud: LocalCloud) -> None:
+    assert httpx.get(f"{cloud.url}/nothing/here").status_code == 403
+    assert httpx.get(f"{cloud.url}/v1/health").json()["status"] == "ok"
+
+
+def test_a_process_that_dies_is_noticed(tmp_path: Path) -> None:
+    with LocalCloud(api_processes=1) as cloud:
+        cloud.check()
+        cloud._running["workers"].kill()
+        cloud._running["workers"].wait()
+        with pytest.raises(RuntimeError, match="workers ended"):
+            cloud.check()
+
+
+def test_ctrl_c_stops_it_cleanly_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "infra.local", "--port", "0", "--api-processes", "1"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    assert process.stdout
+    said = ""
+    while "Ctrl-C" not in said:
+        assert select.select([process.stdout], [], [], 60)[0], said
+        said += process.stdout.readline()
+    url = re.findall(r"http://\S+", said)[0]
+    assert httpx.get(f"{url}/v1/health").status_code == 200
+    children = _children(process.pid)
+    assert len(children) >= 3
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(30) == 0
+    assert process.stdout.read().strip() == "stopped"
+    process.stdout.close()
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/v1/health")
+    assert list(tmp_path.glob("muster-local-*")) == []
+
+
+def _children(parent: int) -> list[int]:
+    """Processes whose parent this is, and theirs."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except FileNotFoundError:
+            continue
+        if int(fields[1]) == parent:
+            pid = int(path.parent.name)
+            found += [pid, *_children(pid)]
+    return found

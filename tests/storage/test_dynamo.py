@@ -1,0 +1,90 @@
+"""Writes that know their own repeats, and losers that learn what was there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
+from chalicelib.storage.rows import from_stored, to_stored
+from tests.fleet import SESSION, World
+
+KEY = {"pk": "test", "sk": "row"}
+IS_ONE = Condition("#value = :one", "the value is one", {":one": 1})
+
+
+@pytest.fixture
+def table(world: World) -> Table:
+    return Table(SESSION.client("dynamodb"), world.settings.rounds_table)
+
+
+def twice(world: World) -> None:
+    """From now on every response is lost once, and the request sent again."""
+    world.calls.between = lambda operation, proceed: (proceed(), proceed())[1]
+
+
+def test_a_put_whose_response_was_lost_succeeds_and_a_second_put_loses(world: World, table: Table) -> None:
+    twice(world)
+    table.put(Put(table, KEY, {"value": 1}))
+    with pytest.raises(ConditionFailed) as lost:
+        table.put(Put(table, KEY, {"value": 2}))
+    assert lost.value.found
+    assert lost.value.found["value"] == 1
+
+
+def test_an_update_whose_response_was_lost_succeeds_though_its_condition_no_longer_holds(world: World, table: Table) -> None:
+    table.put(Put(table, KEY, {"value": 1}))
+    twice(world)
+    assert table.update(Update(table, KEY, IS_ONE, set={"value": 2}))["value"] == 2
+    with pytest.raises(ConditionFailed):
+        table.update(Update(table, KEY, IS_ONE, set={"value": 3}))
+
+
+def test_a_transaction_is_all_or_nothing_and_knows_its_own_repeat(world: World, table: Table) -> None:
+    other = {"pk": "test", "sk": "other"}
+    table.put(Put(table, KEY, {"value": 1}))
+    twice(world)
+    table.transact([Update(table, KEY, IS_ONE, set={"value": 2}), Put(table, other, {"value": 9}, NEW)])
+    assert table.get(KEY)["value"] == 2  # type: ignore[index]
+    world.calls.between = None
+    third = {"pk": "test", "sk": "third"}
+    with pytest.raises(ConditionFailed) as lost:
+        table.transact([Put(table, third, {"value": 3}, NEW), Put(table, other, {"value": 4}, NEW)])
+    assert lost.value.found
+    assert lost.value.found["value"] == 9
+    assert table.get(third) is None
+
+
+def test_an_update_of_nothing_finds_nothing(table: Table) -> None:
+    with pytest.raises(ConditionFailed) as lost:
+        table.update(Update(table, KEY, IS_ONE, set={"value": 2}))
+    assert lost.value.found is None
+    assert table.get(KEY) is None
+
+
+def test_a_query_goes_through_all_pages_and_stops_at_its_limit(table: Table) -> None:
+    for number in range(12):
+        table.put(Put(table, {"pk": "many", "sk": f"row#{number:03d}"}, {"number": number, "ballast": "x" * 300_000}))
+    table.put(Put(table, {"pk": "many", "sk": "zebra"}, {"number": 99}))
+    assert [item["number"] for item in table.query("many", "row#")] == list(range(12))
+    assert [item["number"] for item in table.query("many", "row#", newest_first=True, limit=5)] == [11, 10, 9, 8, 7]
+    below = list(table.query("many", "row#", newest_first=True, below="row#004", limit=3))
+    assert [item["number"] for item in below] == [4, 3, 2]
+    assert table.last("many", "row#")["number"] == 11  # type: ignore[index]
+    assert table.last("many", "nothing#") is None
+
+
+@given(st.floats(min_value=-1e30, max_value=1e30).filter(lambda x: x == 0 or abs(x) >= 1e-128))
+def test_a_float_comes_back_as_itself(value: float) -> None:
+    assert float(from_stored(to_stored(value))) == value
+
+
+plain = st.integers() | st.text() | st.booleans() | st.none()
+
+
+@given(st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_what_is_stored_reads_back(value: Any) -> None:
+    assert from_stored(to_stored(value)) == value
