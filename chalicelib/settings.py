@@ -33,7 +33,6 @@ class Settings:
 
         Raises:
             KeyError: a variable that has no default is missing; its name is the key.
-
         """
         return cls(
             clients_table=env["MUSTER_CLIENTS_TABLE"],

@@ -81,7 +81,6 @@ def parse(app: Chalice, kind: type[Body]) -> Body:
 
     Raises:
         Refused: `body-too-large`, `malformed-body`, `invalid-body` (with the first field that is wrong).
-
     """
     raw = _request(app).raw_body or b""
     if len(raw) > BODY_LIMIT_BYTES:
@@ -111,7 +110,6 @@ def page(app: Chalice) -> int | None:
 
     Raises:
         Refused: `invalid-query`.
-
     """
     query: Mapping[str, str] = _request(app).query_params or {}
     extra = set(query) - {"before"}
@@ -127,7 +125,6 @@ def number(text: str, problem: Problem) -> int:
 
     Raises:
         Refused: `problem`: what has no such number does not exist.
-
     """
     if not (text.isascii() and text.isdigit() and len(text) <= 8):
         raise Refused(problem, f"no such number: {text[:20]!r}", expected="a whole number", got=text[:20])

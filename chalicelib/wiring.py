@@ -147,7 +147,7 @@ class Services:
     @cached_property
     def evaluations(self) -> EvaluationDesk:
         """Measurements of candidates."""
-        return EvaluationDesk(self.directory, self.rounds, self.clock)
+        return EvaluationDesk(self.directory, self.rounds, self.current, self.clock)
 
     # ---- what operators ask for
 

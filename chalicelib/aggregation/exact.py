@@ -37,7 +37,6 @@ def grid_bits(exponent: int, total_weight: int) -> int:
 
     Raises:
         SumOutOfRange: there is none.
-
     """
     k = min(53 - total_weight.bit_length() - exponent, 51 - exponent, _FINEST)
     if k < _COARSEST:

@@ -33,7 +33,6 @@ class Grids:
 
         Raises:
             SumOutOfRange: a tensor's sum cannot be exact.
-
         """
         names = [spec.name for spec in schema if spec.is_float]
         total = manifest.total_weight

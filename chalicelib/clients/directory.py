@@ -52,7 +52,6 @@ class Directory:
 
         Raises:
             Refused: `enrolment-refused` (the token), `client-exists` (another device has the id).
-
         """
         token = credentials.parse(request.token)
         now = self._clock()
@@ -87,7 +86,6 @@ class Directory:
 
         Raises:
             Refused: `unauthenticated`.
-
         """
         client = self._store.get(credential.public) if credential else None
         if credential is None or client is None or not _holds(client, credential):
@@ -99,7 +97,6 @@ class Directory:
 
         Raises:
             Refused: `unauthenticated`.
-
         """
         if credential is None or not self._store.touch(credential, self._clock(), beat.model, beat.version):
             raise unauthenticated()
@@ -114,7 +111,6 @@ class Directory:
 
         Raises:
             Refused: `unknown-client`.
-
         """
         client = self._store.revoke(client_id)
         if client is None:

@@ -49,7 +49,7 @@ class ClientStore:
         """Take a client's key away for good, and return the client, or None when there is none. A repeat is the same."""
         condition = Condition("attribute_exists(#pk)", "the client exists")
         try:
-            item = self._table.update(
+            item = self._table.update_and_read(
                 Update(self._table, keys.CLIENT.key(client=client_id), condition, set={"state": ClientState.REVOKED})
             )
         except ConditionFailed:
@@ -65,7 +65,6 @@ class ClientStore:
 
         Raises:
             ConditionFailed: there is no such token, its secret is another, it has expired, or all its uses are taken.
-
         """
         condition = Condition(
             "#secret_hash = :secret_hash AND #expires_at > :now AND "

@@ -27,7 +27,6 @@ class Status:
 
         Raises:
             Refused: `unknown-model`.
-
         """
         model = self._catalogue.model(name)
         deployment, newest = self._registry.deployment(name), self._registry.newest(name)
@@ -53,7 +52,6 @@ class Status:
 
         Raises:
             Refused: `unknown-model`.
-
         """
         self._catalogue.model(name)
         page = self._rounds.history(name, before, PAGE)
@@ -65,7 +63,6 @@ class Status:
 
         Raises:
             Refused: `unknown-model`, `unknown-round`.
-
         """
         self._catalogue.model(name)
         rnd = self._rounds.get(name, number)

@@ -43,7 +43,6 @@ class Catalogue:
 
         Raises:
             Refused: `upload-missing`, `checkpoint-unfit`, `model-exists` (with other content).
-
         """
         now = self._clock()
         ref = self._inspected(request.checkpoint)
@@ -77,7 +76,6 @@ class Catalogue:
 
         Raises:
             Refused: `unknown-model`.
-
         """
         current = self.model(name)
         wanted = current.rounds_wanted if request.rounds is None else request.rounds
@@ -88,7 +86,6 @@ class Catalogue:
 
         Raises:
             Refused: `unknown-model`, naming those that exist.
-
         """
         model = self._store.model(name)
         if model is None:
@@ -101,7 +98,6 @@ class Catalogue:
 
         Raises:
             Refused: `unknown-model`.
-
         """
         self.model(name)
         log = list(self._store.deployments(name))
@@ -114,7 +110,6 @@ class Catalogue:
 
         Raises:
             Refused: `unknown-model`, `unknown-version`.
-
         """
         self.model(name)
         version = self._store.version(name, number)

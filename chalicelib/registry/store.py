@@ -51,7 +51,7 @@ class RegistryStore:
         condition = Condition("attribute_exists(#pk)", "the model exists")
         change = {"training": state, "rounds_wanted": rounds_wanted}
         try:
-            item = self._table.update(Update(self._table, keys.MODEL.key(model=name), condition, set=change))
+            item = self._table.update_and_read(Update(self._table, keys.MODEL.key(model=name), condition, set=change))
         except ConditionFailed:
             return None
         return from_item(Model, item)

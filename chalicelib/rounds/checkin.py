@@ -45,7 +45,6 @@ class CheckInDesk:
 
         Raises:
             Refused: `unauthenticated`, `unknown-model`.
-
         """
         client = self._directory.authenticate(caller)
         rnd = self._current.round.get(model)
@@ -110,7 +109,7 @@ class CheckInDesk:
         judge: Evaluation | None
         if self._takes_place(rnd, "judges", rnd.judges_wanted):
             ttl = int((rnd.evaluate_by + KEEP).timestamp())
-            place = Evaluation(rnd.id, client.client_id, client.key_hash, now, ttl)
+            place = Evaluation(rnd.id, client.client_id, client.key_hash, now, rnd.evaluate_by, ttl)
             judge = self._rounds.appoint(place)
             if judge is not place:
                 self._rounds.give_back(rnd, "judges")

@@ -56,7 +56,6 @@ class Current:
 
         Raises:
             Refused: `unknown-model`.
-
         """
         deployment = self._deployments.get(model)
         if deployment is None:

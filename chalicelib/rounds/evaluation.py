@@ -31,6 +31,7 @@ class Evaluation:
     client_id: str
     key_hash: str
     assigned_at: Instant
+    report_by: Instant
     ttl: int
     measured: dict[str, Measurement] = field(default_factory=dict)
 

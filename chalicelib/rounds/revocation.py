@@ -25,7 +25,6 @@ class Revocation:
 
         Raises:
             Refused: `unknown-client`.
-
         """
         client = self._directory.revoke(client_id)
         for model in self._registry.models():

@@ -25,7 +25,6 @@ class Serving:
 
         Raises:
             Refused: `unauthenticated`, `unknown-model`.
-
         """
         self._directory.heartbeat(caller, beat)
         if beat.model is None:
@@ -43,7 +42,6 @@ class Serving:
 
         Raises:
             Refused: `unauthenticated`, `unknown-model`.
-
         """
         self._directory.authenticate(caller)
         deployment = self._current.deployment(name)

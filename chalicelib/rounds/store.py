@@ -95,7 +95,7 @@ class RoundStore:
         condition = Condition("attribute_not_exists(#summary)", "the round was not wound up before")
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
         try:
-            item = self._table.update(Update(self._table, key, condition, set={"summary": to_item(summary)}))
+            item = self._table.update_and_read(Update(self._table, key, condition, set={"summary": to_item(summary)}))
         except ConditionFailed:
             return None
         return from_item(Round, item)
@@ -111,7 +111,7 @@ class RoundStore:
         return self._changed(Update(self._table, key, condition, set={"parts_sent_at": text(now)}))
 
     def take_place(self, rnd: Round, desk: Desk, phase: Phase, places: int) -> tuple[bool, Round | None]:
-        """Take one of the round's places; whether one was left, and the round as it is now.
+        """Take one of the round's places; whether one was left, and, when none was, the round as it is now.
 
         The counter is a hint: a place may be taken and not used, or counted twice by a repeat. It only ever errs towards
         admitting fewer, and the tick corrects it.
@@ -123,9 +123,10 @@ class RoundStore:
         )
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
         try:
-            return True, from_item(Round, self._table.update(Update(self._table, key, condition, add={desk: 1})))
+            self._table.update(Update(self._table, key, condition, add={desk: 1}))
         except ConditionFailed as lost:
             return False, from_item(Round, lost.found) if lost.found else None
+        return True, rnd
 
     def give_back(self, rnd: Round, desk: Desk) -> None:
         """Give back a place that a client took though it had one already."""
@@ -148,7 +149,7 @@ class RoundStore:
         condition = Condition("attribute_exists(#pk)", "the round exists")
         key = keys.ROUND.key(model=model, number=number)
         try:
-            item = self._table.update(Update(self._table, key, condition, add={"inspected": count}))
+            item = self._table.update_and_read(Update(self._table, key, condition, add={"inspected": count}))
         except ConditionFailed:
             return None
         return from_item(Round, item)
@@ -267,27 +268,28 @@ class RoundStore:
             raise
         return evaluation
 
-    def measure(self, round_id: str, client_id: str, role: str, measurement: Measurement) -> Evaluation:
-        """Store what a judge measured of one of the two versions, once.
+    def measure(self, round_id: str, caller: Credential, role: str, measurement: Measurement, now: datetime) -> bool:
+        """Store, once, what a judge measured of one of the two versions.
 
-        Raises:
-            ConditionFailed: it is no judge, or it already measured that version; with the evaluation that was there.
-
+        False when the caller is no judge or has another key, already measured that version, or is out of time.
         """
         condition = Condition(
-            f"attribute_exists(#pk) AND attribute_not_exists(#measured.#{role})",
-            "the client is a judge and has not measured this version",
+            f"#key_hash = :key_hash AND #report_by > :now AND attribute_not_exists(#measured.#{role})",
+            "the caller is a judge, in time, and has not measured this version",
+            {":key_hash": caller.hashed, ":now": text(now)},
         )
-        key = keys.EVALUATION.key(round=round_id, client=client_id)
+        key = keys.EVALUATION.key(round=round_id, client=caller.public)
         change = {f"measured.{role}": to_item(measurement)}
-        return from_item(Evaluation, self._table.update(Update(self._table, key, condition, set=change)))
+        return self._changed(Update(self._table, key, condition, set=change))
 
     # ---- common
 
     def _write_receipt(self, round_id: str, client_id: str, condition: Condition, change: Item) -> Outcome:
         key = keys.RECEIPT.key(round=round_id, client=client_id)
         try:
-            return Outcome(True, from_item(Receipt, self._table.update(Update(self._table, key, condition, set=change))))
+            return Outcome(
+                True, from_item(Receipt, self._table.update_and_read(Update(self._table, key, condition, set=change)))
+            )
         except ConditionFailed as lost:
             return Outcome(False, from_item(Receipt, lost.found) if lost.found else None)
 

@@ -42,7 +42,6 @@ class UpdateDesk:
 
         Raises:
             Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `report-conflict`, `round-closed`, `wrong-length`.
-
         """
         if caller is None:
             raise unauthenticated()
@@ -72,7 +71,6 @@ class UpdateDesk:
         Raises:
             Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `upload-missing`, `upload-mismatch`,
                 `report-conflict`, `round-closed`.
-
         """
         if caller is None:
             raise unauthenticated()
@@ -98,7 +96,6 @@ class UpdateDesk:
 
         Raises:
             Refused: `unauthenticated`, `unknown-round`, `not-assigned`.
-
         """
         return reply(self._own(round_id, caller))
 

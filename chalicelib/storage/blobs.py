@@ -60,7 +60,6 @@ class Blobs:
         Raises:
             ObjectMissing: it is not there, or has another ETag.
             ObjectTooLarge: it is longer; nothing of it was read.
-
         """
         request: dict[str, Any] = {"IfMatch": etag} if etag else {}
         try:
@@ -80,7 +79,6 @@ class Blobs:
 
         Raises:
             ObjectMissing: it is not there.
-
         """
         try:
             response = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{nbytes - 1}")
@@ -110,7 +108,6 @@ class Blobs:
 
         Raises:
             RuntimeError: S3 could not delete one of them.
-
         """
         objects: list[Any] = [{"Key": key} for key in keys]
         for start in range(0, len(objects), DELETE_BATCH):

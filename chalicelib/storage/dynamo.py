@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from chalicelib.storage.keys import Key
@@ -91,7 +91,6 @@ class Table:
 
         Raises:
             ConditionFailed: the condition does not hold.
-
         """
         op_id = uuid4().hex
         try:
@@ -99,19 +98,29 @@ class Table:
         except self._client.exceptions.ConditionalCheckFailedException as error:
             _forgive_own(write.condition, op_id, error.response.get("Item"))
 
-    def update(self, write: Update) -> Item:
+    def update(self, write: Update) -> None:
+        """Change a row.
+
+        Raises:
+            ConditionFailed: the condition does not hold.
+        """
+        self._change(write, "NONE")
+
+    def update_and_read(self, write: Update) -> Item:
         """Change a row, and return it as it is after the change.
 
         Raises:
             ConditionFailed: the condition does not hold.
-
         """
+        return self._change(write, "ALL_NEW")
+
+    def _change(self, write: Update, returned: Literal["NONE", "ALL_NEW"]) -> Item:
         op_id = uuid4().hex
         try:
-            response = self._client.update_item(**_update(write, op_id), ReturnValues="ALL_NEW")
+            response = self._client.update_item(**_update(write, op_id), ReturnValues=returned)
         except self._client.exceptions.ConditionalCheckFailedException as error:
             return _forgive_own(write.condition, op_id, error.response.get("Item"))
-        return _plain(response["Attributes"])
+        return _plain(response.get("Attributes", {}))
 
     def query(
         self, partition: str, prefix: str, *, newest_first: bool = False, below: str | None = None, limit: int | None = None
@@ -150,7 +159,6 @@ class Table:
         Raises:
             ConditionFailed: of the first write whose condition does not hold.
             botocore.exceptions.ClientError: cancelled for another reason (a conflict, say); nothing was changed.
-
         """
         op_id = uuid4().hex
         actions: list[Any] = [

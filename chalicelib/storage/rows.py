@@ -24,7 +24,6 @@ def from_item(kind: type[Row], item: Item) -> Row:
 
     Raises:
         pydantic.ValidationError: the stored row is not what this release writes.
-
     """
     adapter: TypeAdapter[Row] = _adapter(kind)
     return adapter.validate_python(item)

@@ -26,7 +26,7 @@ DROP_OUT = 0.1
 ABSENT_SECONDS = 1.0
 """How often a device that has disappeared looks whether the round is over."""
 
-HOSTILE_SECONDS = 0.25
+HOSTILE_SECONDS = 0.5
 """How often a hostile device knocks: more often than asked to, so that it is never too late to be inspected."""
 
 HOSTILE_CLAIM = 1000

@@ -21,7 +21,7 @@ from muster.operator import Operator
 from muster.wire import messages as wire
 
 MODEL = "digits"
-LOOK_SECONDS = 0.3
+LOOK_SECONDS = 1.0
 """How often the operator looks."""
 
 PATIENCE_SECONDS = 120.0

@@ -64,7 +64,6 @@ class LocalCloud:
 
         Raises:
             RuntimeError: one has.
-
         """
         for name, process in self._running.items():
             if process.poll() is not None:

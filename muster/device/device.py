@@ -97,7 +97,6 @@ class Device:
             Refused: `enrolment-refused` or `client-exists`.
             Unreachable: the server did not answer.
             ValueError: `state_dir` holds the identity of another device or of another server.
-
         """
         folder = Path(state_dir)
         identity = Identity.load(folder) or Identity.fresh(url, client_id)
@@ -130,7 +129,6 @@ class Device:
 
         Raises:
             Refused: `unauthenticated`: the key is no longer valid, and nothing but a new enrolment would help.
-
         """
         stop = stop or threading.Event()
         while not stop.is_set():
@@ -182,7 +180,6 @@ class Device:
         Raises:
             Untrusted: the base is not what was announced, or the trained model is unfit (another schema, or not finite).
             Refused: the round takes no update from this device any more.
-
         """
         base = self._arrays(assignment.base)
         result = trainer.train(base, assignment.hyperparameters)
@@ -244,7 +241,6 @@ def delta(base: Mapping[str, Array], result: TrainingResult) -> bytes:
     Raises:
         Untrusted: the trained model has other tensors than the base, or numbers that are not finite; the server would
             reject it, so it is not sent.
-
     """
     schema = update_schema(schema_of(base))
     trained = {name: np.asarray(result.weights[name]) for name in result.weights}

@@ -41,7 +41,6 @@ class Identity(BaseModel):
 
         Raises:
             pydantic.ValidationError: the file is damaged.
-
         """
         path = folder / FILE
         return cls.model_validate_json(path.read_bytes()) if path.exists() else None

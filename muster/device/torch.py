@@ -122,7 +122,6 @@ def load(module: nn.Module, arrays: Mapping[str, Array]) -> None:
 
     Raises:
         RuntimeError: the names or shapes are not the module's.
-
     """
     module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
 

@@ -64,7 +64,6 @@ class Transport:
         Raises:
             Refused: the server answered with a problem document.
             Unreachable: no usable answer, after every retry.
-
         """
         content = None if body is None else body.model_dump_json(exclude_none=True).encode()
         sent = {"Content-Type": "application/json", **(headers or {})}
@@ -81,7 +80,6 @@ class Transport:
         Raises:
             Untrusted: they are not; nothing of them is returned.
             Unreachable: no usable answer, after every retry.
-
         """
         data = self._exchange("GET", checkpoint.url, {}, None, checkpoint.bytes)
         found = hashlib.sha256(data).hexdigest()
@@ -97,7 +95,6 @@ class Transport:
 
         Raises:
             Unreachable: the store did not take them, after every retry.
-
         """
         self._exchange(grant.method, grant.url, grant.headers, data, REPLY_LIMIT_BYTES, accept=(412,))
 

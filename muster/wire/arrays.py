@@ -36,7 +36,6 @@ def schema_of(tensors: Mapping[str, Array]) -> Schema:
 
     Raises:
         TypeError: an array has a dtype that no model may hold (say complex, or object).
-
     """
     specs = []
     for name, array in tensors.items():
@@ -60,7 +59,6 @@ def decode(data: bytes | bytearray | memoryview, limit: int) -> dict[str, Array]
 
     Raises:
         Unfit: the header is not acceptable, or the file is not exactly as long as it says.
-
     """
     view = memoryview(data)
     return dict(views(view, parse_header(view, limit)))
@@ -71,7 +69,6 @@ def views(data: memoryview, header: Header) -> Iterator[tuple[str, Array]]:
 
     Raises:
         Unfit: `wrong-length`, when the file is not exactly as long as its header says.
-
     """
     if len(data) != header.total_bytes:
         raise Unfit("wrong-length", f"{header.total_bytes} bytes", f"{len(data)} bytes")

@@ -44,7 +44,6 @@ def inspect(data: bytes | bytearray, schema: Schema, sha256: str) -> Measured:
     Raises:
         Unfit: `wrong-digest`, `oversized-header`, `bad-header`, `wrong-length`, `wrong-tensors`, `wrong-dtype`,
             `wrong-shape`, `not-finite` or `norm-overflow`.
-
     """
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
@@ -59,7 +58,6 @@ def measure(data: memoryview, header: Header, schema: Schema) -> Measured:
 
     Raises:
         Unfit: `wrong-length`, `not-finite` or `norm-overflow`.
-
     """
     squares = 0.0
     exponents: dict[str, int] = {}
@@ -85,7 +83,6 @@ def _scan(name: str, flat: Array) -> tuple[float, float]:
 
     Raises:
         Unfit: `not-finite`, with the tensor and the position of the first bad element.
-
     """
     largest, square = 0.0, 0.0
     for start in range(0, flat.size, BLOCK):

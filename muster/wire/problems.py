@@ -67,7 +67,6 @@ class Problem(Enum):
 
         Raises:
             ValueError: the URN is not one of this list (a newer server, or not a Muster server).
-
         """
         return cls(urn.removeprefix(URN))
 

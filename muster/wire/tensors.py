@@ -127,7 +127,6 @@ def header_bytes(prefix: bytes | bytearray | memoryview, limit: int) -> int:
 
     Raises:
         Unfit: `wrong-length` (less than eight bytes) or `oversized-header` (the header is longer than `limit`).
-
     """
     if len(prefix) < LENGTH_BYTES:
         raise Unfit("wrong-length", f"at least {LENGTH_BYTES} bytes", f"{len(prefix)} bytes")
@@ -142,7 +141,6 @@ def parse_header(head: bytes | bytearray | memoryview, limit: int) -> Header:
 
     Raises:
         Unfit: `oversized-header`, `wrong-length` or `bad-header`; nothing else, whatever the bytes are.
-
     """
     data_start = header_bytes(head, limit)
     if len(head) < data_start:
@@ -168,7 +166,6 @@ def match(found: Schema, expected: Schema) -> None:
 
     Raises:
         Unfit: `wrong-tensors` (missing or extra names), `wrong-dtype` or `wrong-shape`, naming the first that differs.
-
     """
     have, want = ({spec.name: spec for spec in side} for side in (found, expected))
     if have.keys() != want.keys():

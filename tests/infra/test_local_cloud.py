@@ -101,13 +101,13 @@ def test_ctrl_c_stops_it_cleanly_and_leaves_nothing_behind(tmp_path: Path) -> No
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "infra.local", "--port", "0", "--api-processes", "1"]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
     assert process.stdout
     said = ""
     while "Ctrl-C" not in said:
         assert select.select([process.stdout], [], [], 60)[0], said
-        said += process.stdout.readline()
+        said += os.read(process.stdout.fileno(), 4096).decode()
     url = re.findall(r"http://\S+", said)[0]
     assert httpx.get(f"{url}/v1/health").status_code == 200
     children = _children(process.pid)
@@ -116,7 +116,7 @@ def test_ctrl_c_stops_it_cleanly_and_leaves_nothing_behind(tmp_path: Path) -> No
     process.send_signal(signal.SIGINT)
 
     assert process.wait(30) == 0
-    assert process.stdout.read().strip() == "stopped"
+    assert process.stdout.read().strip() == b"stopped"
     process.stdout.close()
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
     with pytest.raises(httpx.ConnectError):

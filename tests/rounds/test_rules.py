@@ -125,7 +125,7 @@ def test_from_where_the_next_round_starts(last: dict[str, Any], deployment: Depl
 def judged(*accuracies: tuple[float, float], examples: int = 10) -> list[Evaluation]:
     return [
         Evaluation(
-            "toy.1", f"judge-{n}", "hash", T0, 0,
+            "toy.1", f"judge-{n}", "hash", T0, T0, 0,
             {"candidate": Measurement(examples, {"accuracy": new}), "deployed": Measurement(examples, {"accuracy": old})},
         )
         for n, (new, old) in enumerate(accuracies)

@@ -38,7 +38,7 @@ def test_a_put_whose_response_was_lost_succeeds_and_a_second_put_loses(world: Wo
 def test_an_update_whose_response_was_lost_succeeds_though_its_condition_no_longer_holds(world: World, table: Table) -> None:
     table.put(Put(table, KEY, {"value": 1}))
     twice(world)
-    assert table.update(Update(table, KEY, IS_ONE, set={"value": 2}))["value"] == 2
+    assert table.update_and_read(Update(table, KEY, IS_ONE, set={"value": 2}))["value"] == 2
     with pytest.raises(ConditionFailed):
         table.update(Update(table, KEY, IS_ONE, set={"value": 3}))
 
