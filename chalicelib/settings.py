@@ -19,6 +19,9 @@ class Settings:
     region: str
     s3_endpoint: str | None
     tick_seconds: float
+    """Interval of the schedule, and after how long a device that waits is asked to come back."""
+    memory_seconds: float
+    """How long a warm function remembers a model's current round and deployment."""
     heartbeat_seconds: float
     part_bytes: int
     """Bytes of updates that one part of an aggregation may read (bounds a worker's time)."""
@@ -44,6 +47,7 @@ class Settings:
             region=env["AWS_REGION"] if "AWS_REGION" in env else env["AWS_DEFAULT_REGION"],
             s3_endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             tick_seconds=float(env.get("MUSTER_TICK_SECONDS", "60")),
+            memory_seconds=float(env.get("MUSTER_MEMORY_SECONDS", "2")),
             heartbeat_seconds=float(env.get("MUSTER_HEARTBEAT_SECONDS", "900")),
             part_bytes=int(env.get("MUSTER_PART_BYTES", str(2 << 30))),
         )

@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from chalicelib.rounds.coordinator import Coordinator
     from chalicelib.rounds.inspection import Inspector
 
-MEMORY_SECONDS = 2.0
-"""How long a warm function remembers a model's current round and deployment."""
-
 
 class Services:
     """The server's pieces, for one function instance. `session` is a boto3 session; without one, a fresh one on first use."""
@@ -126,7 +123,7 @@ class Services:
     @cached_property
     def current(self) -> Current:
         """What is current, remembered for a moment."""
-        return Current(self.rounds, self.registry, self.clock, MEMORY_SECONDS)
+        return Current(self.rounds, self.registry, self.clock, self.settings.memory_seconds)
 
     @cached_property
     def serving(self) -> Serving:

@@ -66,7 +66,6 @@ def openapi() -> str:
             "title": "Muster",
             "version": __version__,
             "summary": "Federated learning rounds without servers",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "http://127.0.0.1:8000", "description": "the local cloud"}],
         "paths": paths,

@@ -92,7 +92,8 @@ class LocalCloud:
         self._await(f"{self.aws_url}/moto-api/")
         self.environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": self.aws_url}
         made = resources.create(self.client)
-        pace = {"MUSTER_TICK_SECONDS": str(self._tick_seconds), "MUSTER_HEARTBEAT_SECONDS": str(max(5.0, self._tick_seconds))}
+        tick = self._tick_seconds
+        pace = {"MUSTER_TICK_SECONDS": str(tick), "MUSTER_MEMORY_SECONDS": str(tick / 4), "MUSTER_HEARTBEAT_SECONDS": "60"}
         self.environment |= made | pace | self._settings
         self.url = self._serve(
             "api", "infra.local.gateway:application", base | self.environment, processes=self._api_processes, port=self._port

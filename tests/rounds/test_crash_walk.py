@@ -42,7 +42,7 @@ def reported(opened: tuple[World, list[Device]]) -> tuple[World, list[Device]]:
 
 @pytest.fixture
 def in_parts() -> Iterator[tuple[World, list[Device]]]:
-    """A round whose two updates are accepted, in a world whose workers sum one update each."""
+    """A round whose manifest is frozen, in a world whose workers sum one update each."""
     world = World(part_bytes=1)
     world.model(goal=2, quorum=2, evaluators=1, keep_updates=True)
     devices = world.devices(2)
@@ -51,6 +51,10 @@ def in_parts() -> Iterator[tuple[World, list[Device]]]:
     for device in devices:
         world.services.inspector.inspect("toy.1", device.client_id)
     world.sqs.purge_queue(QueueUrl=world.settings.inspection_queue_url)
+    rnd = world.services.rounds.latest("toy")
+    assert rnd
+    collecting = world.services.coordinator._phases[Phase.COLLECTING]
+    assert collecting.advance(rnd)
     yield world, devices
     world.close()
 

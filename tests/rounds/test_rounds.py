@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chalicelib.wiring import MEMORY_SECONDS
 from muster.device import Refused
 from muster.device.device import delta
 from muster.wire.arrays import encode
@@ -224,7 +223,7 @@ def test_judges_measure_both_versions_once_and_a_repeat_is_the_same(world: World
     device, other = world.devices(2)
     world.update(device)
     world.deliver()
-    world.clock.advance(MEMORY_SECONDS)
+    world.clock.advance(world.settings.memory_seconds)
     assignment = device.check_in()
     assert assignment.kind == "evaluate"
     device.judge(assignment, Drift(0.0))
