@@ -127,7 +127,13 @@ class CheckInDesk:
         )
 
     def _takes_place(self, rnd: Round, desk: Desk, places: int) -> bool:
-        """Take a place if there is one. Raises `_Moved` when the round is no longer in the phase that is remembered."""
+        """Take a place if there is one. Raises `_Moved` when the round is no longer in the phase that is remembered.
+
+        A round that is remembered as full is believed for as long as it is remembered: a fleet that keeps asking for places
+        that are gone then costs no writes.
+        """
+        if getattr(rnd, desk) >= places:
+            return False
         taken, now = self._rounds.take_place(rnd, desk, rnd.phase, places)
         if not taken and (now is None or now.phase is not rnd.phase):
             raise _Moved

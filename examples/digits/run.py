@@ -49,7 +49,7 @@ def run(rounds: int, devices: int, seed: int, screen: Screen) -> Outcome:
     ]
     config = round_config(devices, len(hostile))
     screen.open(devices, [one.client_id for one in hostile], config, rounds)
-    with LocalCloud(api_processes=2, tick_seconds=0.7) as cloud, tempfile.TemporaryDirectory(prefix="muster-demo-") as folder:
+    with LocalCloud(api_processes=2, tick_seconds=1.0) as cloud, tempfile.TemporaryDirectory(prefix="muster-demo-") as folder:
         operator = Operator(cloud.url)
         desk = _Desk(operator, data, config.goal)
         token = operator.mint_token(devices + len(hostile), label="demo").token

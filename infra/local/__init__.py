@@ -1,7 +1,7 @@
 """The whole cloud on one machine, behind loopback addresses; `python -m infra.local` runs it until Ctrl-C.
 
     devices, operators ──HTTP──▶ API processes (gunicorn ▸ gateway ▸ app.py) ──┐
-           │                                                                  ├──▶ moto (server mode): DynamoDB, S3, SQS
+           │                                                                  ├──▶ moto (server mode): DynamoDB; S3 and SQS
            └──────────────── presigned PUT and GET ─────────────────────────▶ │
                                   worker process (queue pumps, ticks ▸ app.py)┘
 

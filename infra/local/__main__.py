@@ -18,7 +18,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with LocalCloud(api_processes=options.api_processes, tick_seconds=options.tick_seconds, port=options.port) as cloud:
-        print(f"API   {cloud.url}\nAWS   {cloud.aws_url} (moto)\nCtrl-C stops it and leaves nothing behind.", flush=True)
+        endpoints = "".join(f"{name}={value}\n" for name, value in cloud.environment.items() if "ENDPOINT" in name)
+        print(f"API  {cloud.url}\n{endpoints}Ctrl-C stops it and leaves nothing behind.", flush=True)
         while not stop.wait(1.0):
             cloud.check()
     print("stopped")

@@ -26,6 +26,11 @@ START_SECONDS = 60.0
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 """moto takes any; nothing outside this machine knows them."""
 
+AWS = {"dynamodb": "AWS_ENDPOINT_URL_DYNAMODB", "aws": "AWS_ENDPOINT_URL"}
+"""Two moto processes: one for DynamoDB, which has most of the work, and one for everything else. The variables are those by
+which every AWS SDK finds an endpoint (AWS SDKs reference: "Service-specific endpoints").
+"""
+
 
 class LocalCloud:
     """The whole cloud, from `__enter__` to `__exit__`; it leaves neither processes nor files behind.
@@ -44,7 +49,6 @@ class LocalCloud:
         self._folder = Path()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self.url = ""
-        self.aws_url = ""
         self.environment: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -70,7 +74,7 @@ class LocalCloud:
                 raise RuntimeError(f"{name} ended with status {process.returncode}:\n{self.log(name)}")
 
     def log(self, name: str, lines: int = 40) -> str:
-        """The end of a process's log: `aws`, `api` or `workers`."""
+        """The end of a process's log: `dynamodb`, `aws`, `api` or `workers`."""
         path = self._folder / f"{name}.log"
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
@@ -88,12 +92,17 @@ class LocalCloud:
 
     def _start(self) -> None:
         base = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MUSTER_"))}
-        self.aws_url = self._serve("aws", "infra.local.aws:application", base | CREDENTIALS, processes=1, port=0)
-        self._await(f"{self.aws_url}/moto-api/")
-        self.environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": self.aws_url}
+        self.environment = dict(CREDENTIALS)
+        moto = {
+            variable: self._serve(name, "infra.local.aws:application", base | CREDENTIALS, processes=1, port=0)
+            for name, variable in AWS.items()
+        }
+        for url in moto.values():
+            self._await(f"{url}/moto-api/")
+        self.environment |= moto
         made = resources.create(self.client)
         tick = self._tick_seconds
-        pace = {"MUSTER_TICK_SECONDS": str(tick), "MUSTER_MEMORY_SECONDS": str(tick / 4), "MUSTER_HEARTBEAT_SECONDS": "60"}
+        pace = {"MUSTER_TICK_SECONDS": str(tick), "MUSTER_MEMORY_SECONDS": str(tick / 2), "MUSTER_HEARTBEAT_SECONDS": "60"}
         self.environment |= made | pace | self._settings
         self.url = self._serve(
             "api", "infra.local.gateway:application", base | self.environment, processes=self._api_processes, port=self._port
@@ -105,7 +114,7 @@ class LocalCloud:
         """A boto3 client that looks into this cloud's AWS."""
         return boto3.client(  # type: ignore[call-overload]
             service,
-            endpoint_url=self.aws_url,
+            endpoint_url=self.environment.get(f"AWS_ENDPOINT_URL_{service.upper()}", self.environment["AWS_ENDPOINT_URL"]),
             region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
