@@ -40,6 +40,7 @@ from muster.device import Evaluation, TrainingResult
 from muster.operator import Operator
 from muster.wire.arrays import Array, encode
 from muster.wire.messages import RoundConfig
+from tests import contract
 
 API = "http://api.test"
 BASE: dict[str, Array] = {
@@ -160,7 +161,7 @@ class World:
 
     def device(self, token: str, name: str, model: str = "toy") -> Device:
         folder = Path(self._folder.name) / name
-        return Device.enrol(API, token, name, model=model, state_dir=folder, http=self.http(), wait=lambda _: None)
+        return Device.enrol(API, token, name, model=model, state_dir=folder, http=self.http())
 
     def update(self, device: Device, **drift: Any) -> None:
         """Let a device check in, train and report."""
@@ -256,7 +257,9 @@ class World:
             path = request.url.raw_path.decode()
             found = self._client.http.request(request.method, path, dict(request.headers), request.read())
             body = found.body if isinstance(found.body, bytes) else str(found.body).encode()
-            return httpx.Response(found.status_code, headers=found.headers, content=body)
+            response = httpx.Response(found.status_code, headers=found.headers, content=body)
+            contract.check(request.method, request.url.path, response)
+            return response
         return self._store(request)
 
     def _store(self, request: httpx.Request) -> httpx.Response:

@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from examples.digits.data import TooManyDevices
 from examples.digits.plot import draw
 from examples.digits.report import Screen
 from examples.digits.run import run
@@ -32,6 +33,8 @@ def main() -> int:
     try:
         with screen:
             outcome = run(options.rounds, options.devices, options.seed, screen)
+    except TooManyDevices as error:
+        parser.error(str(error))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

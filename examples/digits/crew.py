@@ -45,7 +45,6 @@ class Crew:
 
         Raises:
             RuntimeError: one has; its own error is the cause.
-
         """
         for client_id, life in self._lives.items():
             if life.done():
@@ -53,7 +52,7 @@ class Crew:
 
     def _enrol(self, member: Behaviour) -> Device:
         state_dir = self._folder / member.client_id
-        return Device.enrol(self._url, self._token, member.client_id, model=self._model, state_dir=state_dir)
+        return Device.enrol(self._url, self._token, member.client_id, model=self._model, state_dir=state_dir, can=member.can)
 
     def _live(self, device: Device, member: Behaviour) -> None:
         try:

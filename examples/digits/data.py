@@ -25,7 +25,7 @@ LOCAL_TEST = 0.2
 
 LEAST_TRAINING_EXAMPLES = 10
 LEAST_TEST_EXAMPLES = 3
-DRAWS = 10_000
+DRAWS = 1_000
 
 PIXEL_MEAN, PIXEL_DEVIATION = 4.9, 6.0
 """Of the scanner, whose pixels go from 0 to 16; known beforehand, so that no device need tell what its own are."""
@@ -50,12 +50,15 @@ class Digits:
     held_out: TensorDataset
 
 
+class TooManyDevices(ValueError):
+    """The scans do not go round."""
+
+
 def digits(devices: int, seed: int) -> Digits:
     """Split the scans over the devices.
 
     Raises:
-        ValueError: the scans are too few for so many devices.
-
+        TooManyDevices: some would have too few scans.
     """
     pixels, labels = load_digits(return_X_y=True)
     scans = torch.from_numpy(((pixels - PIXEL_MEAN) / PIXEL_DEVIATION).astype(np.float32))
@@ -86,7 +89,7 @@ def _unlike_parts(pool: Indices, labels: Indices, devices: int, generator: np.ra
                 owner[part] = device
         if np.bincount(owner, minlength=devices).min() >= LEAST_TRAINING_EXAMPLES + LEAST_TEST_EXAMPLES:
             return [pool[owner == device] for device in range(devices)]
-    raise ValueError(f"{len(pool)} scans are too few for {devices} devices")
+    raise TooManyDevices(f"{len(pool)} scans are too few for {devices} devices")
 
 
 def _shuffled_and_cut(part: Indices, generator: np.random.Generator) -> tuple[Indices, Indices]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from muster.device import Device, Refused, Trainer, Unreachable
+from muster.device import Ability, Device, Refused, Trainer, Unreachable
 from muster.wire import messages as wire
 from muster.wire.arrays import Array, encode
 from muster.wire.problems import Problem
@@ -37,6 +37,7 @@ class Behaviour(Protocol):
     """What one device does."""
 
     client_id: str
+    can: Sequence[Ability]
 
     def step(self, device: Device, stop: threading.Event) -> float:
         """Do one thing, and return the seconds to wait before the next."""
@@ -45,6 +46,8 @@ class Behaviour(Protocol):
 
 class Honest:
     """Trains and judges; but in some rounds, drawn from the seed, it checks in and is not heard of until they are over."""
+
+    can: Sequence[Ability] = ("train", "evaluate")
 
     def __init__(self, client_id: str, trainer: Trainer, seed: int) -> None:
         self.client_id = client_id
@@ -74,6 +77,8 @@ class Honest:
 
 class Hostile:
     """Uploads the same garbage in every round that admits it, and notes what the server says; it never judges."""
+
+    can: Sequence[Ability] = ("train",)
 
     def __init__(self, client_id: str, update: bytes, expected_reason: str) -> None:
         self.client_id = client_id
@@ -113,7 +118,6 @@ def live(device: Device, behaviour: Behaviour, stop: threading.Event) -> None:
 
     Raises:
         Refused: for any other reason.
-
     """
     while not stop.is_set():
         try:

@@ -77,4 +77,4 @@ def accuracy(checkpoint: bytes, examples: TensorDataset) -> float:
     module.eval()
     scans, labels = examples.tensors
     with torch.no_grad():
-        return float((module(scans).argmax(1) == labels).float().mean())
+        return int((module(scans).argmax(1) == labels).sum()) / len(labels)

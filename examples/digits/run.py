@@ -36,7 +36,6 @@ def run(rounds: int, devices: int, seed: int, screen: Screen) -> Outcome:
 
     Raises:
         RuntimeError: a device or a process of the cloud gave up.
-
     """
     torch.set_num_threads(1)
     started = time.monotonic()

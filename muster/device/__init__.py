@@ -11,8 +11,8 @@
 * `errors`     what can go wrong, as exceptions
 """
 
-from muster.device.device import Device
+from muster.device.device import Ability, Device
 from muster.device.errors import DeviceError, Refused, Unreachable, Untrusted
 from muster.device.trainer import Evaluation, Trainer, TrainingResult
 
-__all__ = ["Device", "DeviceError", "Evaluation", "Refused", "Trainer", "TrainingResult", "Unreachable", "Untrusted"]
+__all__ = ["Ability", "Device", "DeviceError", "Evaluation", "Refused", "Trainer", "TrainingResult", "Unreachable", "Untrusted"]

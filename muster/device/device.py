@@ -16,9 +16,10 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import numpy as np
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 _ASSIGNMENT: TypeAdapter[wire.Assignment] = TypeAdapter(wire.Assignment)
 
+Ability = Literal["train", "evaluate"]
+"""The kinds of work that a device may be given."""
+
 KEPT_CHECKPOINTS = 2
 """Downloaded versions that stay in memory: a judge needs two, and the base of a round is often one of them."""
 
@@ -55,14 +59,12 @@ class Device:
         identity: Identity,
         model: str,
         *,
-        wait: Callable[[float], object] = time.sleep,
-        heartbeat_seconds: float = 900.0,
+        can: Sequence[Ability] = ("train", "evaluate"),
     ) -> None:
         self._transport = transport
         self._identity = identity
         self._model = model
-        self._wait = wait
-        self._heartbeat_seconds = heartbeat_seconds
+        self._can = list(can)
         self._next_heartbeat = 0.0
         self._running: int | None = None
         self._reported: str | None = None
@@ -85,13 +87,13 @@ class Device:
         state_dir: str | Path,
         device_type: str = "edge",
         capabilities: Mapping[str, bool | int | float | str] | None = None,
+        can: Sequence[Ability] = ("train", "evaluate"),
         http: httpx.Client | None = None,
-        wait: Callable[[float], object] = time.sleep,
     ) -> Device:
         """A device with a key: the stored one, or, the first time, one that the enrolment token obtains.
 
-        `state_dir` keeps the identity between starts. A lost reply, or a crash, costs nothing: the same enrolment has the
-        same answer.
+        `can` is the work that the device offers to do. `state_dir` keeps the identity between starts. A lost reply, or a
+        crash, costs nothing: the same enrolment has the same answer.
 
         Raises:
             Refused: `enrolment-refused` or `client-exists`.
@@ -116,7 +118,7 @@ class Device:
             enrolled = transport.call("POST", "/v1/clients", wire.Enrolled, enrolment)
             identity = identity.model_copy(update={"key": enrolled.key})
             identity.save(folder)
-        return cls(transport, identity, model, wait=wait)
+        return cls(transport, identity, model, can=can)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -171,7 +173,7 @@ class Device:
 
     def check_in(self) -> wire.Assignment:
         """Ask for work."""
-        request = wire.CheckIn(reported=self._reported, judged=self._judged)
+        request = wire.CheckIn(can=self._can, reported=self._reported, judged=self._judged)
         return self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, request)
 
     def take_part(self, assignment: wire.TrainAssignment, trainer: Trainer) -> wire.ReceiptReply:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from typing import TypeVar
 
 import httpx
 
 from muster.device.transport import Transport
 from muster.wire import messages as wire
+
+Page = TypeVar("Page", wire.RoundList, wire.VersionList)
 
 
 class Operator:
@@ -54,14 +58,8 @@ class Operator:
 
     def rounds(self, model: str) -> list[wire.RoundReply]:
         """All rounds of a model, newest first: one request a page."""
-        found: list[wire.RoundReply] = []
-        query = ""
-        while True:
-            page = self._transport.call("GET", f"/v1/admin/models/{model}/rounds{query}", wire.RoundList)
-            found += page.rounds
-            if page.before is None:
-                return found
-            query = f"?before={page.before}"
+        pages = self._pages(f"/v1/admin/models/{model}/rounds", wire.RoundList)
+        return [rnd for page in pages for rnd in page.rounds]
 
     def round(self, model: str, number: int) -> wire.RoundReply:
         """One round."""
@@ -69,14 +67,8 @@ class Operator:
 
     def versions(self, model: str) -> list[wire.VersionReply]:
         """All versions of a model, newest first: one request a page."""
-        found: list[wire.VersionReply] = []
-        query = ""
-        while True:
-            page = self._transport.call("GET", f"/v1/admin/models/{model}/versions{query}", wire.VersionList)
-            found += page.versions
-            if page.before is None:
-                return found
-            query = f"?before={page.before}"
+        pages = self._pages(f"/v1/admin/models/{model}/versions", wire.VersionList)
+        return [version for page in pages for version in page.versions]
 
     def version(self, model: str, number: int) -> wire.VersionReply:
         """One version, with a fresh download URL."""
@@ -88,3 +80,10 @@ class Operator:
 
     def _train(self, model: str, request: wire.Training) -> wire.ModelStatus:
         return self._transport.call("PUT", f"/v1/admin/models/{model}/training", wire.ModelStatus, request)
+
+    def _pages(self, path: str, kind: type[Page]) -> Iterator[Page]:
+        page = self._transport.call("GET", path, kind)
+        yield page
+        while page.before is not None:
+            page = self._transport.call("GET", f"{path}?before={page.before}", kind)
+            yield page

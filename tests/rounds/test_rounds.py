@@ -41,6 +41,7 @@ def test_a_place_that_was_taken_and_never_used_is_given_again(world: World) -> N
     (device,) = world.devices(1)
     assert device.check_in().kind == "wait"
     world.tick()
+    world.clock.advance(world.settings.memory_seconds)
     assert device.check_in().kind == "train"
 
 

@@ -1,0 +1,39 @@
+"""Every answer that a test ever gets from the API is held against `docs/openapi.json`: the status, the media type, the name of
+the refusal, and the members of the body."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+from jsonschema import Draft202012Validator
+
+DOCUMENT = json.loads((Path(__file__).parent.parent / "docs/openapi.json").read_text())
+
+_OPERATIONS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "$"), item) for path, item in DOCUMENT["paths"].items()]
+
+
+def check(method: str, path: str, response: httpx.Response) -> None:
+    """Raise an AssertionError for an answer that the document does not have."""
+    item = next((item for pattern, item in _OPERATIONS if pattern.match(path)), None)
+    if item is None:
+        assert response.status_code == 403, f"{path} is no route, and API Gateway answers 403"
+        return
+    operation = item.get(method.lower())
+    if operation is None:
+        assert response.status_code == 405
+        return
+    told = f"{method} {path} answered {response.status_code}: {response.text[:300]}"
+    assert str(response.status_code) in operation["responses"], f"undocumented: {told}"
+    content = operation["responses"][str(response.status_code)].get("content")
+    if content is None:
+        assert response.content == b"", told
+        return
+    media_type = response.headers["content-type"]
+    assert media_type in content, told
+    schema: dict[str, Any] = {**content[media_type]["schema"], "components": DOCUMENT["components"]}
+    errors = list(Draft202012Validator(schema).iter_errors(response.json()))
+    assert not errors, f"{errors[0].message}: {told}"
