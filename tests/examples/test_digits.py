@@ -1,0 +1,51 @@
+"""The demo: its data, its hostile devices, and that it fails loudly when it does not reach what it promises."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.digits.data import digits
+from examples.digits.devices import not_a_number, wrong_shape
+from examples.digits.model import network
+from muster.device.torch import weights
+from muster.wire import gate
+from muster.wire.arrays import schema_of
+from muster.wire.tensors import Unfit, update_schema
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_every_scan_has_one_owner_and_the_held_out_ones_have_none() -> None:
+    data = digits(30, seed=0)
+    owned = [len(holding.train) + len(holding.test) for holding in data.holdings]
+    assert len(owned) == 30
+    assert min(owned) >= 13
+    assert sum(owned) + len(data.held_out) == 1797
+    again = digits(30, seed=0)
+    assert all((a.train.tensors[1] == b.train.tensors[1]).all() for a, b in zip(data.holdings, again.holdings, strict=True))
+
+
+@pytest.mark.parametrize(("make", "reason"), [(not_a_number, "not-finite"), (wrong_shape, "wrong-shape")])
+def test_the_hostile_updates_are_as_long_as_honest_ones_and_unfit_for_one_reason(make: object, reason: str) -> None:
+    base = weights(network(0))
+    update = make(base)  # type: ignore[operator]
+    with pytest.raises(Unfit) as refusal:
+        gate.inspect(update, update_schema(schema_of(base)), hashlib.sha256(update).hexdigest())
+    assert refusal.value.reason == reason
+
+
+def test_a_run_that_is_too_short_to_learn_says_so_and_fails(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "examples.digits", "--rounds", "1", "--devices", "6", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAILED: expected a final accuracy of at least 0.93" in done.stdout + done.stderr
+    figures = json.loads((tmp_path / "demo.json").read_text())
+    assert figures["rounds_completed"] == 1
+    assert figures["rejected"] == {"not-finite": 1, "wrong-shape": 1}
+    assert (tmp_path / "demo.png").stat().st_size > 10_000
