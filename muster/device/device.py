@@ -17,7 +17,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -216,10 +215,6 @@ class Device:
         reply = self._call("GET", f"/v1/models/{self._model}", wire.ModelReply)
         self._running = reply.checkpoint.version
         return reply.checkpoint.version, self._arrays(reply.checkpoint)
-
-    def seconds_left(self, deadline: datetime) -> float:
-        """Seconds until a deadline of the server, by this device's clock."""
-        return (deadline - datetime.now(UTC)).total_seconds()
 
     def _call(self, method: str, path: str, reply: type[Reply] | TypeAdapter[Reply], body: wire.Request | None = None) -> Reply:
         return self._transport.call(method, path, reply, body, {"Authorization": f"Bearer {self._identity.key}"})
