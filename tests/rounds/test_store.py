@@ -1,0 +1,175 @@
+"""Each condition of the store has a test here that fails without it: what is not as it was read is not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.clients.credentials import Credential
+from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.receipt import REVOKED, Declared, Receipt, ReceiptState, Uploaded
+from chalicelib.rounds.round import Phase, Round, Summary
+from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.dynamo import ConditionFailed
+from tests.fleet import World
+
+OWNER, STRANGER = Credential("device-1", "a" * 43), Credential("device-1", "b" * 43)
+UPLOADED = Uploaded("0" * 64, 100, '"etag"')
+MEASURED = Measurement(10, {"accuracy": 0.5})
+
+
+@pytest.fixture
+def store(world: World) -> RoundStore:
+    world.model(goal=1, quorum=1)
+    world.tick()
+    return world.services.rounds
+
+
+@pytest.fixture
+def rnd(store: RoundStore) -> Round:
+    found = store.latest("toy")
+    assert found
+    return found
+
+
+@pytest.fixture
+def receipt(world: World, store: RoundStore, rnd: Round) -> Receipt:
+    """An assigned receipt that has declared what `UPLOADED` is."""
+    now = world.clock()
+    given = Receipt(rnd.id, "device-1", OWNER.hashed, ReceiptState.ASSIGNED, now, rnd.report_by, 10, 1000, ttl=0)
+    store.assign(given)
+    declared = store.declare(rnd.id, OWNER, Declared("key", UPLOADED.sha256, UPLOADED.nbytes, 10), now)
+    assert declared.done
+    assert declared.receipt
+    return declared.receipt
+
+
+@pytest.fixture
+def judge(world: World, store: RoundStore, rnd: Round) -> Evaluation:
+    now = world.clock()
+    return store.appoint(Evaluation(rnd.id, "device-1", OWNER.hashed, now, now + timedelta(seconds=60), ttl=0))
+
+
+Attempt = Callable[[World, RoundStore, Receipt], bool]
+
+REPORTS: dict[str, Attempt] = {
+    "another key": lambda w, s, r: s.report(r.round, STRANGER, UPLOADED, {}, w.clock()).done,
+    "at the deadline": lambda _, s, r: s.report(r.round, OWNER, UPLOADED, {}, r.report_by).done,
+    "another digest": lambda w, s, r: s.report(r.round, OWNER, replace(UPLOADED, sha256="1" * 64), {}, w.clock()).done,
+    "another length": lambda w, s, r: s.report(r.round, OWNER, replace(UPLOADED, nbytes=101), {}, w.clock()).done,
+    "declared by another key": lambda w, s, r: s.declare(r.round, STRANGER, Declared("k", "1" * 64, 100, 1), w.clock()).done,
+    "declared at the deadline": lambda _, s, r: s.declare(r.round, OWNER, Declared("k", "1" * 64, 100, 1), r.report_by).done,
+    "declared too short": lambda w, s, r: s.declare(r.round, OWNER, Declared("k", "1" * 64, 9, 1), w.clock()).done,
+    "declared too long": lambda w, s, r: s.declare(r.round, OWNER, Declared("k", "1" * 64, 1001, 1), w.clock()).done,
+}
+
+
+@pytest.mark.parametrize("attempt", REPORTS.values(), ids=REPORTS.keys())
+def test_a_write_on_a_receipt_that_is_not_due_changes_nothing(
+    world: World, store: RoundStore, receipt: Receipt, attempt: Attempt
+) -> None:
+    assert not attempt(world, store, receipt)
+    assert store.receipt(receipt.round, receipt.client_id) == receipt
+
+
+def test_a_reported_update_is_neither_reported_again_nor_declared_anew(
+    world: World, store: RoundStore, receipt: Receipt
+) -> None:
+    first = store.report(receipt.round, OWNER, UPLOADED, {}, world.clock())
+    assert first.done
+    world.clock.advance(1)
+    assert not store.report(receipt.round, OWNER, UPLOADED, {}, world.clock()).done
+    assert not store.declare(receipt.round, OWNER, Declared("k", "1" * 64, 100, 1), world.clock()).done
+    assert store.receipt(receipt.round, receipt.client_id) == first.receipt
+
+
+def test_a_receipt_that_moved_on_is_not_settled_by_who_read_it_before(store: RoundStore, receipt: Receipt) -> None:
+    assert store.settle(receipt, ReceiptState.LATE)
+    assert not store.settle(receipt, ReceiptState.ACCEPTED)
+    found = store.receipt(receipt.round, receipt.client_id)
+    assert found
+    assert found.state is ReceiptState.LATE
+
+
+def test_a_receipt_is_adopted_from_the_key_that_was_read_only(store: RoundStore, receipt: Receipt) -> None:
+    store.adopt(receipt, "second")
+    store.adopt(receipt, "third")
+    found = store.receipt(receipt.round, receipt.client_id)
+    assert found
+    assert found.key_hash == "second"
+
+
+def test_an_update_is_withdrawn_only_while_its_round_collects(store: RoundStore, rnd: Round, receipt: Receipt) -> None:
+    store.settle(receipt, ReceiptState.ACCEPTED)
+    accepted = replace(receipt, state=ReceiptState.ACCEPTED)
+    closed = store.move(rnd, Phase.AGGREGATING)
+    assert closed
+    assert not store.withdraw(rnd, accepted, REVOKED)
+    assert store.receipt(receipt.round, receipt.client_id) == accepted
+    assert store.get("toy", 1) == closed
+
+
+def test_a_move_by_who_read_another_phase_or_an_older_fence_changes_nothing(store: RoundStore, rnd: Round) -> None:
+    assert store.move(replace(rnd, phase=Phase.AGGREGATING), Phase.EVALUATING) is None
+    assert store.move(replace(rnd, fence=rnd.fence + 1), Phase.AGGREGATING) is None
+    assert store.get("toy", 1) == rnd
+
+
+def test_a_measurement_is_its_judges_in_time_and_once(world: World, store: RoundStore, rnd: Round, judge: Evaluation) -> None:
+    assert not store.measure(rnd.id, STRANGER, "candidate", MEASURED, world.clock())
+    assert not store.measure(rnd.id, OWNER, "candidate", MEASURED, judge.report_by)
+    assert store.evaluation(rnd.id, "device-1") == judge
+    assert store.measure(rnd.id, OWNER, "candidate", MEASURED, world.clock())
+    assert not store.measure(rnd.id, OWNER, "candidate", replace(MEASURED, examples=11), world.clock())
+    found = store.evaluation(rnd.id, "device-1")
+    assert found
+    assert found.measured == {"candidate": MEASURED}
+
+
+def test_a_version_is_judged_once(world: World, store: RoundStore, rnd: Round) -> None:
+    registry = world.services.registry
+    moved = store.move(rnd, Phase.AGGREGATING, [registry.put_evaluation("toy", 0, {"accuracy": 0.5})])
+    assert moved
+    assert store.move(moved, Phase.EVALUATING, [registry.put_evaluation("toy", 0, {"accuracy": 0.9})]) is None
+    assert store.get("toy", 1) == moved
+    version = registry.version("toy", 0)
+    assert version
+    assert version.evaluation == {"accuracy": 0.5}
+
+
+def test_a_round_is_wound_up_once_and_its_parts_are_noted_once(world: World, store: RoundStore, rnd: Round) -> None:
+    assert store.note_parts_sent(rnd, world.clock())
+    world.clock.advance(1)
+    assert not store.note_parts_sent(rnd, world.clock())
+    assert store.wind_up(rnd, Summary(accepted=1, rejected={}))
+    assert store.wind_up(rnd, Summary(accepted=2, rejected={})) is None
+
+
+def test_the_hint_of_places_is_corrected_only_if_no_place_was_given_since(store: RoundStore, rnd: Round) -> None:
+    taken, _ = store.take_place(rnd, "admitted", rnd.phase, rnd.places)
+    assert taken
+    store.correct_places(rnd, 7)
+    found = store.get("toy", 1)
+    assert found
+    assert found.admitted == 1
+
+
+def test_a_model_is_not_made_twice_nor_a_deployment_revision(world: World, store: RoundStore, rnd: Round) -> None:
+    registry = world.services.registry
+    served = registry.deployment("toy")
+    assert served
+    assert store.move(rnd, Phase.AGGREGATING, [registry.put_deployment(replace(served, because="a second one"))]) is None
+    assert registry.deployment("toy") == served
+
+
+def test_a_claim_with_a_wrong_secret_or_beyond_the_uses_adds_nobody(world: World) -> None:
+    token = world.token(uses=1)
+    public, _, secret = token.partition(".")
+    clients, right = world.services.clients, Credential(public, secret)
+    clients.claim(right, "first", world.clock())
+    for credential, client in ((right, "second"), (Credential(public, secret[::-1]), "first")):
+        with pytest.raises(ConditionFailed):
+            clients.claim(credential, client, world.clock())
