@@ -9,14 +9,15 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, IAMAuthorizer, Rate, Response, SQSEvent
 
 from chalicelib.triggers import each_message
-from chalicelib.web import caller, header, json_response, number, only_problems, page
+from chalicelib.web import caller, header, json_response, number, only_problems, operator
 from chalicelib.web import speaks as speaks_for
 from chalicelib.wiring import services
 from muster import __version__
+from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem as P
 
-app = Chalice(app_name="muster")
+app = Chalice(app_name="muster", configure_logs=False)
 app.register_middleware(only_problems, "http")
 operators = IAMAuthorizer()
 speaks = partial(speaks_for, app)
@@ -26,10 +27,24 @@ speaks = partial(speaks_for, app)
 
 
 @app.route("/v1/clients", methods=["POST"])
-@speaks(wire.Enrolled, P.ENROLMENT_REFUSED, P.CLIENT_EXISTS, takes=wire.Enrolment, status=201)
+@speaks(wire.Enrolled, P.ENROLMENT_REFUSED, P.CLIENT_EXISTS, P.FLEET_FULL, takes=wire.Enrolment, status=201)
 def enrol(body: wire.Enrolment) -> wire.Enrolled:
     """Enrol a device: an enrolment token and a client id become a device key. The same again has the same answer."""
     return services().directory.enrol(body)
+
+
+@app.route("/v1/clients/me", methods=["PUT"])
+@speaks(wire.Profile, P.UNAUTHENTICATED, takes=wire.ProfileUpdate)
+def describe(body: wire.ProfileUpdate) -> wire.Profile:
+    """Say what an enrolled device is now: its SDK version and its capabilities."""
+    return services().directory.describe(caller(app), body)
+
+
+@app.route("/v1/clients/me/key", methods=["POST"])
+@speaks(wire.Enrolled, P.UNAUTHENTICATED, takes=wire.KeyRotation)
+def rotate_key(body: wire.KeyRotation) -> wire.Enrolled:
+    """Put a new key in the place of the one that the request bears. The same again has the same answer."""
+    return services().directory.rotate(caller(app), body)
 
 
 @app.route("/v1/heartbeat", methods=["POST"])
@@ -119,79 +134,216 @@ def health() -> wire.Health:
     return wire.Health(release=__version__)
 
 
-# ---- operators
+# ---- operators: tokens and clients
 
 
 @app.route("/v1/admin/tokens", methods=["POST"], authorizer=operators)
-@speaks(wire.MintedToken, takes=wire.MintToken, status=201)
-def mint_token(body: wire.MintToken) -> wire.MintedToken:
+@speaks(admin.MintedToken, takes=admin.MintToken, status=201)
+def mint_token(body: admin.MintToken) -> admin.MintedToken:
     """Mint an enrolment token; its secret is in this reply and nowhere else."""
-    return services().directory.mint(body)
+    return services().tokens.mint(body)
+
+
+@app.route("/v1/admin/tokens", methods=["GET"], authorizer=operators)
+@speaks(admin.TokenList, asks=admin.After)
+def list_tokens(query: admin.After) -> admin.TokenList:
+    """Enrolment tokens, without their secrets."""
+    return services().tokens.page(query)
+
+
+@app.route("/v1/admin/tokens/{token_id}/revoke", methods=["POST"], authorizer=operators)
+@speaks(admin.TokenReply, P.UNKNOWN_TOKEN)
+def revoke_token(token_id: str) -> admin.TokenReply:
+    """Let a token admit nobody any more; who enrolled with it stays."""
+    return services().tokens.revoke(token_id)
+
+
+@app.route("/v1/admin/clients", methods=["GET"], authorizer=operators)
+@speaks(admin.ClientList, asks=admin.ClientPage)
+def list_clients(query: admin.ClientPage) -> admin.ClientList:
+    """Clients, or only some of them."""
+    return services().directory.page(query)
+
+
+@app.route("/v1/admin/clients/{client_id}", methods=["GET"], authorizer=operators)
+@speaks(admin.ClientReply, P.UNKNOWN_CLIENT)
+def read_client(client_id: str) -> admin.ClientReply:
+    """One client."""
+    return services().directory.show(client_id)
 
 
 @app.route("/v1/admin/clients/{client_id}/revoke", methods=["POST"], authorizer=operators)
-@speaks(wire.ClientReply, P.UNKNOWN_CLIENT)
-def revoke_client(client_id: str) -> wire.ClientReply:
+@speaks(admin.ClientReply, P.UNKNOWN_CLIENT)
+def revoke_client(client_id: str) -> admin.ClientReply:
     """Take a device's key away for good, and its updates out of rounds that still collect."""
     return services().revocation.revoke(client_id)
 
 
+@app.route("/v1/admin/statistics", methods=["GET"], authorizer=operators)
+@speaks(admin.FleetStatistics)
+def read_statistics() -> admin.FleetStatistics:
+    """The fleet, counted: clients, active, by device type, rounds, samples."""
+    return services().census.statistics()
+
+
+# ---- operators: models and rounds
+
+
 @app.route("/v1/admin/checkpoints", methods=["POST"], authorizer=operators)
-@speaks(wire.UploadGrant, takes=wire.CheckpointUpload)
-def grant_checkpoint(body: wire.CheckpointUpload) -> wire.UploadGrant:
+@speaks(wire.UploadGrant, takes=admin.CheckpointUpload)
+def grant_checkpoint(body: admin.CheckpointUpload) -> wire.UploadGrant:
     """Get one presigned PUT for a checkpoint; 412 from the store means that it is there already."""
     return services().catalogue.grant_checkpoint(body)
 
 
 @app.route("/v1/admin/models", methods=["POST"], authorizer=operators)
-@speaks(wire.ModelStatus, P.UPLOAD_MISSING, P.CHECKPOINT_UNFIT, P.MODEL_EXISTS, takes=wire.CreateModel, status=201)
-def create_model(body: wire.CreateModel) -> wire.ModelStatus:
+@speaks(admin.ModelStatus, P.UPLOAD_MISSING, P.CHECKPOINT_UNFIT, P.MODEL_EXISTS, takes=admin.CreateModel, status=201)
+def create_model(body: admin.CreateModel) -> admin.ModelStatus:
     """Create a model whose version 0 is an uploaded checkpoint, and deploy that; the same again has the same answer."""
-    services().catalogue.create(body)
+    services().catalogue.create(body, operator(app))
     return services().status.model(body.name)
 
 
+@app.route("/v1/admin/models", methods=["GET"], authorizer=operators)
+@speaks(admin.ModelList)
+def list_models() -> admin.ModelList:
+    """All models, by name."""
+    return services().catalogue.models()
+
+
 @app.route("/v1/admin/models/{model}", methods=["GET"], authorizer=operators)
-@speaks(wire.ModelStatus, P.UNKNOWN_MODEL)
-def read_status(model: str) -> wire.ModelStatus:
-    """A model, its training, what is deployed, and its current round."""
+@speaks(admin.ModelStatus, P.UNKNOWN_MODEL)
+def read_status(model: str) -> admin.ModelStatus:
+    """A model, its training, what is deployed, its current round, the fleet, the open alerts, the last hour's metrics."""
     return services().status.model(model)
 
 
 @app.route("/v1/admin/models/{model}/training", methods=["PUT"], authorizer=operators)
-@speaks(wire.ModelStatus, P.UNKNOWN_MODEL, takes=wire.Training)
-def set_training(body: wire.Training, model: str) -> wire.ModelStatus:
+@speaks(admin.ModelStatus, P.UNKNOWN_MODEL, takes=admin.Training)
+def set_training(body: admin.Training, model: str) -> admin.ModelStatus:
     """Start or stop training; an open round goes on to its end."""
     services().catalogue.set_training(model, body)
     return services().status.model(model)
 
 
 @app.route("/v1/admin/models/{model}/rounds", methods=["GET"], authorizer=operators)
-@speaks(wire.RoundList, P.UNKNOWN_MODEL, P.INVALID_QUERY)
-def list_rounds(model: str) -> wire.RoundList:
+@speaks(admin.RoundList, P.UNKNOWN_MODEL, asks=admin.Page)
+def list_rounds(query: admin.Page, model: str) -> admin.RoundList:
     """Rounds, newest first."""
-    return services().status.rounds(model, page(app))
+    return services().status.rounds(model, query)
 
 
 @app.route("/v1/admin/models/{model}/rounds/{round_number}", methods=["GET"], authorizer=operators)
-@speaks(wire.RoundReply, P.UNKNOWN_MODEL, P.UNKNOWN_ROUND)
-def read_round(model: str, round_number: str) -> wire.RoundReply:
+@speaks(admin.RoundReply, P.UNKNOWN_MODEL, P.UNKNOWN_ROUND)
+def read_round(model: str, round_number: str) -> admin.RoundReply:
     """One round: its phase, and what became of its places."""
     return services().status.round(model, number(round_number, P.UNKNOWN_ROUND))
 
 
+@app.route("/v1/admin/models/{model}/rounds/{round_number}/abandon", methods=["POST"], authorizer=operators)
+@speaks(admin.RoundReply, P.UNKNOWN_MODEL, P.UNKNOWN_ROUND, P.ROUND_ENDED, takes=admin.AbandonRound)
+def abandon_round(body: admin.AbandonRound, model: str, round_number: str) -> admin.RoundReply:
+    """End an open round; what is deployed stays deployed."""
+    services().round_desk.abandon(model, number(round_number, P.UNKNOWN_ROUND), body)
+    return services().status.round(model, number(round_number, P.UNKNOWN_ROUND))
+
+
+# ---- operators: versions and deployments
+
+
+@app.route("/v1/admin/models/{model}/versions", methods=["POST"], authorizer=operators)
+@speaks(
+    admin.VersionReply,
+    P.UNKNOWN_MODEL,
+    P.UPLOAD_MISSING,
+    P.CHECKPOINT_UNFIT,
+    P.VERSION_EXISTS,
+    takes=admin.RegisterVersion,
+    status=201,
+)
+def register_version(body: admin.RegisterVersion, model: str) -> admin.VersionReply:
+    """Make an uploaded checkpoint the model's next version, staged; the same again has the same answer."""
+    return services().versions.register(model, body)
+
+
 @app.route("/v1/admin/models/{model}/versions", methods=["GET"], authorizer=operators)
-@speaks(wire.VersionList, P.UNKNOWN_MODEL, P.INVALID_QUERY)
-def list_versions(model: str) -> wire.VersionList:
-    """Versions and their lineage, newest first."""
-    return services().catalogue.versions(model, page(app))
+@speaks(admin.VersionList, P.UNKNOWN_MODEL, asks=admin.VersionPage)
+def list_versions(query: admin.VersionPage, model: str) -> admin.VersionList:
+    """Versions and their lineage, newest first, or only those in one state."""
+    return services().versions.page(model, query)
 
 
-@app.route("/v1/admin/models/{model}/versions/{version}", methods=["GET"], authorizer=operators)
-@speaks(wire.VersionReply, P.UNKNOWN_MODEL, P.UNKNOWN_VERSION)
-def read_version(model: str, version: str) -> wire.VersionReply:
-    """One version, its lineage and its checkpoint."""
-    return services().catalogue.version(model, number(version, P.UNKNOWN_VERSION))
+@app.route("/v1/admin/models/{model}/versions/{version_ref}", methods=["GET"], authorizer=operators)
+@speaks(admin.VersionReply, P.UNKNOWN_MODEL, P.UNKNOWN_VERSION)
+def read_version(model: str, version_ref: str) -> admin.VersionReply:
+    """One version, by number, id, alias or state: its lineage and its checkpoint."""
+    return services().versions.show(model, version_ref)
+
+
+@app.route("/v1/admin/models/{model}/deployments", methods=["POST"], authorizer=operators)
+@speaks(
+    admin.DeploymentReply,
+    P.UNKNOWN_MODEL,
+    P.UNKNOWN_VERSION,
+    P.VERSION_IN_TRAINING,
+    P.DEPLOYMENT_MOVED,
+    takes=admin.Deploy,
+)
+def deploy_version(body: admin.Deploy, model: str) -> admin.DeploymentReply:
+    """Serve a version from now on; the same again has the same answer."""
+    return services().deployments.deploy(model, body, operator(app))
+
+
+@app.route("/v1/admin/models/{model}/rollbacks", methods=["POST"], authorizer=operators)
+@speaks(admin.DeploymentReply, P.UNKNOWN_MODEL, P.NOTHING_TO_ROLL_BACK_TO, P.DEPLOYMENT_MOVED, takes=admin.Rollback)
+def roll_back(body: admin.Rollback, model: str) -> admin.DeploymentReply:
+    """Go back along the history of deployments; the same again has the same answer."""
+    return services().deployments.rollback(model, body, operator(app))
+
+
+@app.route("/v1/admin/models/{model}/deployments", methods=["GET"], authorizer=operators)
+@speaks(admin.DeploymentList, P.UNKNOWN_MODEL, asks=admin.Page)
+def list_deployments(query: admin.Page, model: str) -> admin.DeploymentList:
+    """The history of deployments, newest first; it only grows."""
+    return services().deployments.page(model, query)
+
+
+# ---- operators: metrics and alerts
+
+
+@app.route("/v1/admin/models/{model}/metrics", methods=["GET"], authorizer=operators)
+@speaks(admin.MetricReply, P.UNKNOWN_MODEL, P.UNKNOWN_METRIC, asks=admin.MetricQuery)
+def query_metric(query: admin.MetricQuery, model: str) -> admin.MetricReply:
+    """One metric over the last hours: count, mean, min, max, sum, and its recent points."""
+    return services().metric_desk.query(model, query)
+
+
+@app.route("/v1/admin/models/{model}/thresholds", methods=["GET"], authorizer=operators)
+@speaks(admin.ThresholdList, P.UNKNOWN_MODEL)
+def list_thresholds(model: str) -> admin.ThresholdList:
+    """What is watched, and how it stands."""
+    return services().alert_desk.thresholds(model)
+
+
+@app.route("/v1/admin/models/{model}/thresholds/{metric}", methods=["PUT"], authorizer=operators)
+@speaks(admin.ThresholdReply, P.UNKNOWN_MODEL, P.UNKNOWN_METRIC, takes=admin.SetThreshold)
+def set_threshold(body: admin.SetThreshold, model: str, metric: str) -> admin.ThresholdReply:
+    """Watch a metric within bounds, or, without bounds, no more."""
+    return services().alert_desk.set_threshold(model, metric, body)
+
+
+@app.route("/v1/admin/models/{model}/alerts", methods=["GET"], authorizer=operators)
+@speaks(admin.AlertList, P.UNKNOWN_MODEL)
+def list_alerts(model: str) -> admin.AlertList:
+    """Alerts that are open, and the last that were cleared."""
+    return services().alert_desk.recent(model)
+
+
+@app.route("/v1/admin/models/{model}/alerts/{metric}/acknowledge", methods=["POST"], authorizer=operators)
+@speaks(admin.AlertReply, P.UNKNOWN_MODEL, P.NO_OPEN_ALERT)
+def acknowledge_alert(model: str, metric: str) -> admin.AlertReply:
+    """Note who looks after a metric's open alert."""
+    return services().alert_desk.acknowledge(model, metric, operator(app))
 
 
 # ---- triggers
@@ -201,6 +353,12 @@ def read_version(model: str, version: str) -> wire.VersionReply:
 def tick(event: CloudWatchEvent) -> None:
     """Look at every model and do what is due."""
     services().coordinator.tick()
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES))
+def monitor(event: CloudWatchEvent) -> None:
+    """Count the fleet, record what was measured, hold it against the thresholds."""
+    services().monitor.run()
 
 
 @app.on_sqs_message(queue="muster-inspections", batch_size=10)

@@ -9,6 +9,9 @@ A refusal has changed nothing. A failure may have changed something, and the sam
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 from muster.wire.messages import ProblemDocument
 from muster.wire.problems import Problem
 
@@ -33,3 +36,12 @@ class Refused(Exception):
             expected=None if self.expected is None else str(self.expected),
             got=None if self.got is None else str(self.got),
         )
+
+
+def near(wanted: str, names: Iterable[str]) -> str:
+    """What to expect in the place of a name that is unknown: the names that are near to it, or else the first few."""
+    known = sorted(set(names))
+    close = get_close_matches(wanted, known, n=3, cutoff=0.5)
+    if close:
+        return f"perhaps {' or '.join(close)}"
+    return f"one of: {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else "none exist yet"

@@ -13,9 +13,11 @@ class Settings:
     clients_table: str
     rounds_table: str
     versions_table: str
+    monitoring_table: str
     bucket: str
     inspection_queue_url: str
     work_queue_url: str
+    alert_topic_arn: str
     region: str
     s3_endpoint: str | None
     tick_seconds: float
@@ -23,6 +25,14 @@ class Settings:
     memory_seconds: float
     """How long a warm function remembers a model's current round and deployment."""
     heartbeat_seconds: float
+    heartbeat_timeout_seconds: float
+    """How long after its last heartbeat a client counts as active."""
+    max_clients: int
+    """Enrolled clients that the fleet may have."""
+    census_seconds: float
+    """How old a part of the fleet's count may become before it is counted again, and the interval of its record."""
+    keep_records_hours: float
+    """How long records are kept beside CloudWatch."""
     part_bytes: int
     """Bytes of updates that one part of an aggregation may read (bounds a worker's time)."""
     grant_seconds: int = 900
@@ -37,17 +47,24 @@ class Settings:
         Raises:
             KeyError: a variable that has no default is missing; its name is the key.
         """
+        heartbeat_seconds = float(env.get("MUSTER_HEARTBEAT_SECONDS", "900"))
         return cls(
             clients_table=env["MUSTER_CLIENTS_TABLE"],
             rounds_table=env["MUSTER_ROUNDS_TABLE"],
             versions_table=env["MUSTER_VERSIONS_TABLE"],
+            monitoring_table=env["MUSTER_MONITORING_TABLE"],
             bucket=env["MUSTER_BUCKET"],
             inspection_queue_url=env["MUSTER_INSPECTION_QUEUE_URL"],
             work_queue_url=env["MUSTER_WORK_QUEUE_URL"],
+            alert_topic_arn=env["MUSTER_ALERT_TOPIC_ARN"],
             region=env["AWS_REGION"] if "AWS_REGION" in env else env["AWS_DEFAULT_REGION"],
             s3_endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             tick_seconds=float(env.get("MUSTER_TICK_SECONDS", "60")),
             memory_seconds=float(env.get("MUSTER_MEMORY_SECONDS", "2")),
-            heartbeat_seconds=float(env.get("MUSTER_HEARTBEAT_SECONDS", "900")),
+            heartbeat_seconds=heartbeat_seconds,
+            heartbeat_timeout_seconds=float(env.get("MUSTER_HEARTBEAT_TIMEOUT_SECONDS", str(2 * heartbeat_seconds))),
+            max_clients=int(env.get("MUSTER_MAX_CLIENTS", "1000000")),
+            census_seconds=float(env.get("MUSTER_CENSUS_SECONDS", "300")),
+            keep_records_hours=float(env.get("MUSTER_KEEP_RECORDS_HOURS", "24")),
             part_bytes=int(env.get("MUSTER_PART_BYTES", str(2 << 30))),
         )

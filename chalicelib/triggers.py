@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from chalice.app import SQSEvent
 
-log = logging.getLogger(__name__)
+from chalicelib.log import log
 
 
 def each_message(event: SQSEvent, handle: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def each_message(event: SQSEvent, handle: Callable[[dict[str, Any]], None]) -> d
     for record in event:
         try:
             handle(json.loads(record.body))
-        except Exception:
+        except Exception:  # noqa: BLE001 (logged, and left to the queue to deliver again)
             message_id = record.to_dict()["messageId"]
             log.exception("message %s failed and will be delivered again", message_id)
             failures.append({"itemIdentifier": message_id})

@@ -12,11 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from chalicelib.clients.credentials import Credential, parse_bearer
 from chalicelib.errors import Refused
+from chalicelib.log import log
+from muster.wire.admin import Query
 from muster.wire.messages import BODY_LIMIT_BYTES
 from muster.wire.messages import Request as Message
 from muster.wire.problems import MEDIA_TYPE, Problem
 
 Body = TypeVar("Body", bound=Message)
+Question = TypeVar("Question", bound=Query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Speech:
     """What a route takes, answers and may refuse. The decorator acts on it and `docs/openapi.json` is made from it."""
 
     takes: type[Message] | None
+    asks: type[Query] | None
+    """What the query string may say."""
     answers: Any
     """A message, or a union of messages."""
     status: int
@@ -32,27 +37,43 @@ class Speech:
     @property
     def all_refusals(self) -> tuple[Problem, ...]:
         """Its own refusals, and those that every body, and every request, may meet."""
-        return (*self.refuses, *(OF_A_BODY if self.takes else ()), Problem.METHOD_NOT_ALLOWED, Problem.INTERNAL_ERROR)
+        of_a_query = (Problem.INVALID_QUERY,) if self.asks else ()
+        return (
+            *self.refuses,
+            *(OF_A_BODY if self.takes else ()),
+            *of_a_query,
+            Problem.METHOD_NOT_ALLOWED,
+            Problem.INTERNAL_ERROR,
+        )
 
 
 OF_A_BODY = (Problem.MALFORMED_BODY, Problem.BODY_TOO_LARGE, Problem.INVALID_BODY, Problem.UNSUPPORTED_MEDIA_TYPE)
 
 
 def speaks(
-    app: Chalice, answers: Any, *refuses: Problem, takes: type[Message] | None = None, status: int = 200
+    app: Chalice,
+    answers: Any,
+    *refuses: Problem,
+    takes: type[Message] | None = None,
+    asks: type[Query] | None = None,
+    status: int = 200,
 ) -> Callable[[Callable[..., BaseModel | Response]], Callable[..., Response]]:
-    """Make a view of a function over messages: its body is parsed, its reply sent, its refusal a problem document.
+    """Make a view of a function over messages: its body and its query string are parsed (the first arguments, where the route
+    has them), its reply sent, its refusal a problem document.
 
     On the view itself, because Chalice answers an exception before a middleware sees it.
     """
-    speech = Speech(takes, answers, status, refuses)
+    speech = Speech(takes, asks, answers, status, refuses)
 
     def decorate(view: Callable[..., BaseModel | Response]) -> Callable[..., Response]:
         @wraps(view)
         def answer(**path: str) -> Response:
             try:
-                reply = view(parse(app, takes), **path) if takes else view(**path)
+                read: list[Any] = [parse(app, takes)] if takes else []
+                read += [parse_query(app, asks)] if asks else []
+                reply = view(*read, **path)
             except Refused as refused:
+                log.info("refused", problem=refused.problem.value, route=view.__name__)
                 return problem_response(refused)
             return reply if isinstance(reply, Response) else json_response(reply, status)
 
@@ -105,19 +126,24 @@ def parse(app: Chalice, kind: type[Body]) -> Body:
         ) from error
 
 
-def page(app: Chalice) -> int | None:
-    """The `before` of a listing's query string.
+def parse_query(app: Chalice, kind: type[Question]) -> Question:
+    """The request's query string.
 
     Raises:
-        Refused: `invalid-query`.
+        Refused: `invalid-query` (with the first parameter that is wrong).
     """
     query: Mapping[str, str] = _request(app).query_params or {}
-    extra = set(query) - {"before"}
-    text = query.get("before")
-    if extra or (text is not None and not (text.isascii() and text.isdigit() and 0 < len(text) <= 8)):
-        got = ", ".join(sorted(extra)) or f"before={text}"
-        raise Refused(Problem.INVALID_QUERY, "the query is not valid", expected="?before=<number>", got=got[:80])
-    return int(text) if text is not None else None
+    try:
+        return kind.model_validate(dict(query))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        name = ".".join(str(part) for part in first["loc"]) or "query"
+        raise Refused(
+            Problem.INVALID_QUERY,
+            f"{name}: {first['msg']}",
+            expected=f"a query of {', '.join(sorted(kind.model_fields))}",
+            got=_shortened(first["input"]),
+        ) from error
 
 
 def number(text: str, problem: Problem) -> int:
@@ -134,6 +160,15 @@ def number(text: str, problem: Problem) -> int:
 def caller(app: Chalice) -> Credential | None:
     """The device key that the request bears, or None; whether it is valid is not asked here."""
     return parse_bearer(header(app, "authorization"))
+
+
+def operator(app: Chalice) -> str:
+    """Who the operator is that sent the request: the ARN that signed it, as API Gateway vouches for it.
+
+    A local cloud has no such thing; only this machine can reach it.
+    """
+    identity = (_request(app).context or {}).get("identity") or {}
+    return str(identity.get("userArn") or "local")
 
 
 def header(app: Chalice, name: str) -> str | None:

@@ -6,18 +6,31 @@ The imports inside the methods are the point: the API never loads numpy, and imp
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.clients.census import Census
 from chalicelib.clients.directory import Directory
 from chalicelib.clients.store import ClientStore
+from chalicelib.clients.tokens import Tokens
 from chalicelib.instants import Clock, utc_now
+from chalicelib.monitoring.alerts import AlertDesk
+from chalicelib.monitoring.metrics import MetricDesk
+from chalicelib.monitoring.monitor import Monitor
+from chalicelib.monitoring.recording import Recording
 from chalicelib.monitoring.status import Status
+from chalicelib.monitoring.store import MonitoringStore
+from chalicelib.monitoring.watching import Watching
 from chalicelib.registry.catalogue import Catalogue
+from chalicelib.registry.checkpoints import Checkpoints
+from chalicelib.registry.deployments import Deployments
 from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
+from chalicelib.registry.versions import Versions
 from chalicelib.rounds.checkin import CheckInDesk
 from chalicelib.rounds.current import Current
+from chalicelib.rounds.desk import RoundDesk
 from chalicelib.rounds.evaluations import EvaluationDesk
 from chalicelib.rounds.revocation import Revocation
 from chalicelib.rounds.round import Phase
@@ -27,8 +40,10 @@ from chalicelib.rounds.updates import UpdateDesk
 from chalicelib.settings import Settings
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.dynamo import Table
+from chalicelib.storage.metrics import Metrics
 from chalicelib.storage.presign import Presigner
 from chalicelib.storage.queues import Queue
+from chalicelib.storage.topics import Topic
 
 if TYPE_CHECKING:
     from chalicelib.rounds.aggregating import Aggregating
@@ -91,6 +106,16 @@ class Services:
         """Parts of aggregations, and requests for a look."""
         return Queue(self._sqs, self.settings.work_queue_url)
 
+    @cached_property
+    def metrics(self) -> Metrics:
+        """CloudWatch."""
+        return Metrics(self._client("cloudwatch"))
+
+    @cached_property
+    def alert_topic(self) -> Topic:
+        """Where alerts are published."""
+        return Topic(self._client("sns"), self.settings.alert_topic_arn)
+
     # ---- stores
 
     @cached_property
@@ -109,6 +134,11 @@ class Services:
         return RegistryStore(Table(self._dynamodb, self.settings.versions_table))
 
     @cached_property
+    def monitoring(self) -> MonitoringStore:
+        """Records, thresholds, alerts."""
+        return MonitoringStore(Table(self._dynamodb, self.settings.monitoring_table))
+
+    @cached_property
     def schemas(self) -> Schemas:
         """Schemas of checkpoints."""
         return Schemas(self.blobs)
@@ -117,8 +147,11 @@ class Services:
 
     @cached_property
     def directory(self) -> Directory:
-        """Tokens, enrolment, keys, heartbeats."""
-        return Directory(self.clients, self.clock, self.settings.heartbeat_seconds)
+        """Enrolment, keys, heartbeats, the list of clients."""
+        settings = self.settings
+        return Directory(
+            self.clients, self.clock, settings.heartbeat_seconds, settings.heartbeat_timeout_seconds, settings.max_clients
+        )
 
     @cached_property
     def current(self) -> Current:
@@ -149,21 +182,88 @@ class Services:
     # ---- what operators ask for
 
     @cached_property
+    def tokens(self) -> Tokens:
+        """Enrolment tokens."""
+        return Tokens(self.clients, self.clock)
+
+    @cached_property
+    def census(self) -> Census:
+        """The fleet, counted."""
+        settings = self.settings
+        return Census(
+            self.clients, self.clock, settings.census_seconds, settings.heartbeat_timeout_seconds, settings.max_clients
+        )
+
+    @cached_property
+    def _checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.blobs)
+
+    @cached_property
     def catalogue(self) -> Catalogue:
-        """Models and versions."""
-        return Catalogue(self.registry, self.blobs, self.presigner, self.clock)
+        """Models."""
+        return Catalogue(self.registry, self._checkpoints, self.presigner, self.clock)
+
+    @cached_property
+    def versions(self) -> Versions:
+        """Versions."""
+        return Versions(
+            self.catalogue, self.registry, self._checkpoints, self.schemas, self.presigner, self.clock, self.rounds.undecided
+        )
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        """What clients are served."""
+        return Deployments(self.catalogue, self.versions, self.registry, self.clock)
+
+    @cached_property
+    def round_desk(self) -> RoundDesk:
+        """Rounds."""
+        return RoundDesk(self.catalogue, self.rounds, self.clock)
+
+    @cached_property
+    def metric_desk(self) -> MetricDesk:
+        """Metrics over time."""
+        return MetricDesk(self.catalogue, self.monitoring, self.metrics, self.clock, self._keep)
+
+    @cached_property
+    def alert_desk(self) -> AlertDesk:
+        """Thresholds and alerts."""
+        return AlertDesk(self.catalogue, self.monitoring, self.clock, self._keep)
 
     @cached_property
     def status(self) -> Status:
         """Models and rounds, as they stand."""
-        return Status(self.catalogue, self.registry, self.rounds)
+        return Status(
+            self.catalogue,
+            self.registry,
+            self.rounds,
+            self.round_desk,
+            self.census,
+            self.alert_desk,
+            self.monitoring,
+            self.clock,
+        )
+
+    @property
+    def _keep(self) -> timedelta:
+        return timedelta(hours=self.settings.keep_records_hours)
 
     @cached_property
     def revocation(self) -> Revocation:
         """Takes clients out."""
         return Revocation(self.directory, self.registry, self.rounds)
 
-    # ---- what the tick and the workers do
+    # ---- what the schedules and the workers do
+
+    @cached_property
+    def monitor(self) -> Monitor:
+        """Counts, records, watches."""
+        settings = self.settings
+        recording = Recording(
+            self.monitoring, self.rounds, self.registry, self.metrics, self.clock, settings.census_seconds, self._keep
+        )
+        watching = Watching(self.monitoring, self.alert_topic, self.clock, self._keep, settings.resend_seconds)
+        return Monitor(self.census, self.registry, recording, watching)
 
     @cached_property
     def inspector(self) -> Inspector:

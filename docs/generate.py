@@ -29,7 +29,8 @@ from muster.wire.problems import MEDIA_TYPE, Problem  # noqa: E402
 REF = "#/components/schemas/{model}"
 PATTERNS = {
     "model": "^[a-z][a-z0-9-]{0,47}$", "round_id": r"^[a-z][a-z0-9-]{0,47}\.[1-9][0-9]{0,7}$", "version": "^[0-9]{1,8}$",
-    "round_number": "^[0-9]{1,8}$", "client_id": "^[A-Za-z0-9][A-Za-z0-9_-]{2,63}$",
+    "round_number": "^[0-9]{1,8}$", "client_id": "^[A-Za-z0-9][A-Za-z0-9_-]{2,63}$", "token_id": "^[A-Za-z0-9]{8,32}$",
+    "version_ref": "^[a-z0-9][a-z0-9.-]{0,63}$", "metric": "^[a-z][a-z0-9_]{0,39}$",
 }  # fmt: skip
 
 
@@ -119,11 +120,23 @@ def _parameters(path: str, speech: Speech) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": PATTERNS[name]}}
         for name in parts
     ]
-    if Problem.INVALID_QUERY in speech.refuses:
-        found.append({"name": "before", "in": "query", "schema": {"type": "integer", "minimum": 0}})
+    if speech.asks:
+        asked = speech.asks.model_json_schema()
+        for name, schema in asked["properties"].items():
+            needed = name in asked.get("required", [])
+            described = {"description": schema.pop("description")} if "description" in schema else {}
+            found.append({"name": name, "in": "query", "required": needed, "schema": _not_null(schema), **described})
     if speech.answers is wire.ModelReply:
         found.append({"name": "If-None-Match", "in": "header", "schema": {"type": "string"}})
     return found
+
+
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema: what is not asked for is absent, never null."""
+    schema = {name: value for name, value in schema.items() if name not in ("title", "default") or value is not None}
+    schema.pop("title", None)
+    options = [option for option in schema.pop("anyOf", []) if option.get("type") != "null"]
+    return schema | (options[0] if len(options) == 1 else {"anyOf": options} if options else {})
 
 
 def data_model() -> str:
@@ -154,8 +167,6 @@ def data_model() -> str:
             "|---|---|",
             *(f"| `{field}` | {shape} |" for field, shape in _attributes(row)),
         ]
-        if kind is keys.TOKEN:
-            lines.append("| `claims` | set of text |")
         lines.append("")
     lines += ["## Objects", "", "| object | key | about |", "|---|---|---|"]
     lines += [f"| {kind.name} | `{kind.template}` | {kind.about} |" for kind in keys.OBJECTS]
@@ -179,6 +190,8 @@ def _shape(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "anyOf" in schema:
         shapes = [_shape(option, definitions) for option in schema["anyOf"] if option.get("type") != "null"]
         return " or ".join(shapes) + ("" if len(shapes) == len(schema["anyOf"]) else ", optional")
+    if schema.get("type") == "array":
+        return f"{'set' if schema.get('uniqueItems') else 'list'} of {_shape(schema['items'], definitions)}"
     if schema.get("type") == "object":
         return "map of " + _shape(schema.get("additionalProperties", {}), definitions)
     return {"string": "text", "integer": "number", "number": "number", "boolean": "boolean"}[schema["type"]]

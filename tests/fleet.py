@@ -38,8 +38,8 @@ from infra.local import resources
 from muster import Device
 from muster.device import Evaluation, TrainingResult
 from muster.operator import Operator
+from muster.wire.admin import RoundConfig
 from muster.wire.arrays import Array, encode
-from muster.wire.messages import RoundConfig
 from tests import contract
 
 API = "http://api.test"
@@ -53,6 +53,12 @@ BASE: dict[str, Array] = {
 
 SESSION = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
 """One for all worlds: what it reads about AWS's APIs is read once."""
+
+SCHEDULED: dict[str, Any] = {
+    "source": "aws.events", "version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "time": "", "id": "",
+    "resources": [],
+}  # fmt: skip
+"""What EventBridge sends."""
 
 CONFIG: dict[str, Any] = {
     "goal": 3, "quorum": 2, "over_selection": 2.0, "report_seconds": 3600.0, "grace_seconds": 120.0,
@@ -179,8 +185,10 @@ class World:
     # ---- what AWS does
 
     def tick(self) -> None:
-        functions.tick({"source": "aws.events", "version": "0", "account": "", "region": "", "detail": {}, "detail-type": "",
-                        "time": "", "id": "", "resources": []}, LambdaContext("tick", 1024))  # fmt: skip
+        functions.tick(SCHEDULED, LambdaContext("tick", 1024))
+
+    def monitor(self) -> None:
+        functions.monitor(SCHEDULED, LambdaContext("monitor", 1024))
 
     def deliver(self) -> int:
         """Hand all queued messages to the workers, until both queues are empty; how many were handed out."""
@@ -229,7 +237,12 @@ class World:
     def everything(self) -> tuple[dict[str, Any], set[str]]:
         """All rows of all tables, without the times of heartbeats, and the keys of all objects."""
         rows: dict[str, Any] = {}
-        for name in (self.settings.clients_table, self.settings.rounds_table, self.settings.versions_table):
+        for name in (
+            self.settings.clients_table,
+            self.settings.rounds_table,
+            self.settings.versions_table,
+            self.settings.monitoring_table,
+        ):
             for item in SESSION.resource("dynamodb").Table(name).scan()["Items"]:
                 rows[f"{name}/{item['pk']}/{item['sk']}"] = item
         listed = self.s3.list_objects_v2(Bucket=self.settings.bucket).get("Contents", [])

@@ -1,11 +1,19 @@
-"""What is stored of a client and of an enrolment token."""
+"""What is stored of a client, and of the fleet as a whole."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from chalicelib.instants import Instant
+
+REMEMBERED_ROUNDS = 32
+"""How many of its last accepted rounds a client's row names, so that none of them is counted twice. An inspection that is
+delivered again comes within the queue's visibility timeout, which is shorter than so many rounds."""
 
 
 class ClientState(StrEnum):
@@ -13,6 +21,18 @@ class ClientState(StrEnum):
 
     ACTIVE = "active"
     REVOKED = "revoked"
+
+
+def _joined(names: tuple[str, ...]) -> str:
+    return ",".join(names)
+
+
+def _split(value: object) -> object:
+    return tuple(name for name in value.split(",") if name) if isinstance(value, str) else value
+
+
+JoinedNames = Annotated[tuple[str, ...], PlainSerializer(_joined), BeforeValidator(_split)]
+"""Names that a row stores as one text, because a list costs a DynamoDB item several times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +47,31 @@ class Client:
     enrolled_at: Instant
     last_seen_at: Instant
     capabilities: dict[str, bool | int | float | str] = field(default_factory=dict)
+    models: list[str] | None = None
+    """The models it may train and run, from the scope of its enrolment token; None for all."""
     model: str | None = None
     version: int | None = None
     """What the device said it runs, at its last heartbeat."""
+    previous_key_hash: str | None = None
+    """The key before this one: only good for asking for this one again."""
+    key_rotated_at: Instant | None = None
+    rounds: int = 0
+    samples: int = 0
+    """Accepted updates, and the examples they were trained on."""
+    credited: JoinedNames = ()
+    """The last rounds that `rounds` counts."""
+
+    def may_use(self, model: str) -> bool:
+        """Whether its scope has the model."""
+        return self.models is None or model in self.models
+
+    def is_alive(self, now: datetime, heartbeat_timeout_seconds: float) -> bool:
+        """Whether its key is good and it was seen no longer ago than the timeout."""
+        return self.state is ClientState.ACTIVE and now - self.last_seen_at <= timedelta(seconds=heartbeat_timeout_seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class EnrolmentToken:
-    """Lets at most `uses` clients enrol until `expires_at`."""
+class Fleet:
+    """The one row that keeps the fleet within its size."""
 
-    token_id: str
-    secret_hash: str
-    uses: int
-    label: str
-    created_at: Instant
-    expires_at: Instant
-    ttl: int
-    """`expires_at` in epoch seconds, for DynamoDB's TTL; the code itself compares `expires_at`."""
+    enrolled: int

@@ -1,18 +1,25 @@
-"""Who may speak: tokens are minted, devices enrol, keys are checked, heartbeats counted, clients revoked."""
+"""Who may speak: devices enrol, keys are checked and rotated, heartbeats counted, clients revoked, listed and credited."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from chalicelib.clients import credentials
-from chalicelib.clients.client import Client, ClientState, EnrolmentToken
+from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.credentials import Credential
-from chalicelib.clients.store import ClientStore
-from chalicelib.errors import Refused
+from chalicelib.clients.store import ClientStore, FleetFull, Touch
+from chalicelib.errors import Refused, near
 from chalicelib.instants import Clock
+from chalicelib.log import log
 from chalicelib.storage.dynamo import ConditionFailed
+from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
+
+PAGE = 50
+EXAMINED = 500
+"""Clients that one page of a filtered list looks at: a page costs the same whatever the fleet and the filter."""
+
+TRIES = 8
+"""How often a client's sums are read again when another inspection changed them in between."""
 
 
 def unauthenticated() -> Refused:
@@ -28,22 +35,16 @@ def unauthenticated() -> Refused:
 class Directory:
     """The use cases of clients."""
 
-    def __init__(self, store: ClientStore, clock: Clock, heartbeat_seconds: float) -> None:
+    def __init__(
+        self, store: ClientStore, clock: Clock, heartbeat_seconds: float, heartbeat_timeout_seconds: float, max_clients: int
+    ) -> None:
         self._store = store
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
+        self._timeout = heartbeat_timeout_seconds
+        self._max_clients = max_clients
 
-    def mint(self, request: wire.MintToken) -> wire.MintedToken:
-        """A new enrolment token; its secret is in this reply and nowhere else."""
-        now = self._clock()
-        token = credentials.new_token()
-        expires_at = now + timedelta(seconds=request.expires_in_seconds)
-        self._store.add_token(
-            EnrolmentToken(
-                token.public, token.hashed, request.uses, request.label, now, expires_at, int(expires_at.timestamp())
-            )
-        )
-        return wire.MintedToken(token=str(token), uses=request.uses, expires_at=expires_at)
+    # ---- devices
 
     def enrol(self, request: wire.Enrolment) -> wire.Enrolled:
         """Register a device and give it its key; the same enrolment sent again has the same answer.
@@ -51,35 +52,84 @@ class Directory:
         The token is claimed first. A device that dies in between repeats, and its claim is already there.
 
         Raises:
-            Refused: `enrolment-refused` (the token), `client-exists` (another device has the id).
+            Refused: `enrolment-refused` (the token), `client-exists` (another device has the id), `fleet-full`.
         """
         token = credentials.parse(request.token)
         now = self._clock()
         if token is None:
             raise Refused(Problem.ENROLMENT_REFUSED, "the token has not the shape of one", expected="<id>.<secret>")
         try:
-            self._store.claim(token, request.client_id, now)
+            claimed = self._store.claim(token, request.client_id, request.device_type, now)
         except ConditionFailed as lost:
             raise Refused(
                 Problem.ENROLMENT_REFUSED,
-                "this enrolment token admits no further client",
+                "this enrolment token does not admit this client",
                 expected=lost.condition.because,
-                got="a token that is unknown, expired or used up",
+                got="a token that is unknown, expired, revoked or used up, or a device type outside its scope",
             ) from lost
         key = credentials.device_key(token, request.client_id, request.proof)
         client = Client(
-            request.client_id, key.hashed, ClientState.ACTIVE, request.device_type, request.sdk_version, now, now,
-            dict(request.capabilities),
-        )  # fmt: skip
-        holder = self._store.add(client)
-        if holder is not None and not (holder.state is ClientState.ACTIVE and credentials.same(holder.key_hash, key)):
+            client_id=request.client_id,
+            key_hash=key.hashed,
+            state=ClientState.ACTIVE,
+            device_type=request.device_type,
+            sdk_version=request.sdk_version,
+            enrolled_at=now,
+            last_seen_at=now,
+            capabilities=dict(request.capabilities),
+            models=claimed.models,
+        )
+        try:
+            holder = self._store.add(client, self._max_clients)
+        except FleetFull as full:
+            raise Refused(
+                Problem.FLEET_FULL,
+                f"the fleet has {self._max_clients} clients, as many as it may have",
+                expected="a fleet with room: revoke clients that are gone, or raise MUSTER_MAX_CLIENTS",
+                got=f"client id {request.client_id!r}",
+            ) from full
+        if holder is not None and not credentials.holds(holder, key):
             raise Refused(
                 Problem.CLIENT_EXISTS,
                 f"client id {request.client_id!r} was enrolled by another device or with another token",
                 expected="an id that is free, or the token and proof that it was enrolled with",
                 got="an id that is taken",
             )
-        return wire.Enrolled(client_id=client.client_id, key=str(key), heartbeat_seconds=self._heartbeat_seconds)
+        if holder is None:
+            log.info("client enrolled", client=client.client_id, device_type=client.device_type, token=token.public)
+        return self._enrolled(key)
+
+    def rotate(self, caller: Credential | None, request: wire.KeyRotation) -> wire.Enrolled:
+        """Give a device a new key in the place of its own; the same rotation sent again has the same answer.
+
+        Raises:
+            Refused: `unauthenticated`.
+        """
+        if caller is None:
+            raise unauthenticated()
+        key = credentials.device_key(caller, caller.public, request.proof)
+        client = self._store.rotate(caller, key, self._clock())
+        if client is None or not credentials.holds(client, key):
+            raise unauthenticated()
+        log.info("key rotated", client=client.client_id)
+        return self._enrolled(key)
+
+    def describe(self, caller: Credential | None, request: wire.ProfileUpdate) -> wire.Profile:
+        """Store what an enrolled device says of itself now; a repeat is the same.
+
+        Raises:
+            Refused: `unauthenticated`.
+        """
+        changes = {"sdk_version": request.sdk_version, "capabilities": dict(request.capabilities)}
+        client = self._store.describe(caller, changes) if caller else None
+        if client is None:
+            raise unauthenticated()
+        return wire.Profile(
+            client_id=client.client_id,
+            device_type=client.device_type,
+            sdk_version=client.sdk_version,
+            capabilities=client.capabilities,
+        )
 
     def authenticate(self, credential: Credential | None) -> Client:
         """The active client whose key this is.
@@ -88,42 +138,105 @@ class Directory:
             Refused: `unauthenticated`.
         """
         client = self._store.get(credential.public) if credential else None
-        if credential is None or client is None or not _holds(client, credential):
+        if credential is None or not credentials.holds(client, credential) or client is None:
             raise unauthenticated()
         return client
 
-    def heartbeat(self, credential: Credential | None, beat: wire.Heartbeat) -> None:
-        """Authenticate and mark alive, in one conditional write.
+    def heartbeat(self, credential: Credential | None, beat: wire.Heartbeat) -> Touch:
+        """Authenticate and mark alive, in one conditional write; `foreign-model` when the model is not in the client's scope.
 
         Raises:
             Refused: `unauthenticated`.
         """
-        if credential is None or not self._store.touch(credential, self._clock(), beat.model, beat.version):
+        done: Touch = self._store.touch(credential, self._clock(), beat.model, beat.version) if credential else "refused"
+        if done == "refused":
             raise unauthenticated()
+        return done
+
+    # ---- rounds
+
+    def credit(self, client_id: str, round_id: str, samples: int) -> None:
+        """Count an accepted update for its client, once: a round that its row names was counted before."""
+        for _ in range(TRIES):
+            client = self._store.get(client_id)
+            if client is None or round_id in client.credited or self._store.credit(client, round_id, samples):
+                return
+        raise RuntimeError(f"the sums of client {client_id} changed {TRIES} times while round {round_id} was to be counted")
 
     def is_active(self, client_id: str) -> bool:
         """Whether the client is known and not revoked, at this instant."""
         client = self._store.get(client_id)
         return client is not None and client.state is ClientState.ACTIVE
 
-    def revoke(self, client_id: str) -> wire.ClientReply:
+    # ---- operators
+
+    def show(self, client_id: str) -> admin.ClientReply:
+        """One client.
+
+        Raises:
+            Refused: `unknown-client`.
+        """
+        return self._reply(self._known(client_id))
+
+    def page(self, query: admin.ClientPage) -> admin.ClientList:
+        """A page of the clients that the query wants, of a bounded number that were looked at."""
+        found: list[admin.ClientReply] = []
+        examined, last = 0, query.after
+        for client in self._store.browse(query.after, EXAMINED):
+            examined, last = examined + 1, client.client_id
+            reply = self._reply(client)
+            if _wanted(reply, query):
+                found.append(reply)
+            if len(found) == PAGE or examined == EXAMINED:
+                return admin.ClientList(clients=found, after=last)
+        return admin.ClientList(clients=found, after=None)
+
+    def revoke(self, client_id: str) -> admin.ClientReply:
         """Take a client's key away for good; a repeat is the same.
 
         Raises:
             Refused: `unknown-client`.
         """
-        client = self._store.revoke(client_id)
+        client = self._known(client_id)
+        if client.state is ClientState.ACTIVE:
+            self._store.revoke(client)
+            log.info("client revoked", client=client.client_id)
+            client = self._known(client_id)
+        return self._reply(client)
+
+    def _known(self, client_id: str) -> Client:
+        client = self._store.get(client_id)
         if client is None:
-            raise Refused(Problem.UNKNOWN_CLIENT, f"no client {client_id!r}", expected="an enrolled client id", got=client_id)
-        return wire.ClientReply(
+            raise Refused(
+                Problem.UNKNOWN_CLIENT,
+                f"no client {client_id[:64]!r}",
+                expected=near(client_id, self._store.ids_like(client_id, 5)),
+                got=client_id[:64],
+            )
+        return client
+
+    def _reply(self, client: Client) -> admin.ClientReply:
+        return admin.ClientReply(
             client_id=client.client_id,
             state=client.state.value,
+            alive=client.is_alive(self._clock(), self._timeout),
             device_type=client.device_type,
             sdk_version=client.sdk_version,
+            capabilities=client.capabilities,
             enrolled_at=client.enrolled_at,
             last_seen_at=client.last_seen_at,
+            key_rotated_at=client.key_rotated_at,
+            models=client.models,
+            model=client.model,
+            version=client.version,
+            rounds=client.rounds,
+            samples=client.samples,
         )
 
+    def _enrolled(self, key: Credential) -> wire.Enrolled:
+        return wire.Enrolled(client_id=key.public, key=str(key), heartbeat_seconds=self._heartbeat_seconds)
 
-def _holds(client: Client, credential: Credential) -> bool:
-    return credentials.same(client.key_hash, credential) and client.state is ClientState.ACTIVE
+
+def _wanted(client: admin.ClientReply, query: admin.ClientPage) -> bool:
+    wishes = {"state": query.state, "device_type": query.device_type, "model": query.model, "alive": query.alive}
+    return all(wish is None or getattr(client, name) == wish for name, wish in wishes.items())

@@ -1,15 +1,27 @@
-"""Rows of clients and enrolment tokens."""
+"""Rows of clients, enrolment tokens, the fleet and its tallies. Every method is one write with one condition, or one read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from typing import Literal
 
-from chalicelib.clients.client import Client, ClientState, EnrolmentToken
+from chalicelib.clients import credentials
+from chalicelib.clients.client import REMEMBERED_ROUNDS, Client, ClientState
 from chalicelib.clients.credentials import Credential
+from chalicelib.clients.tally import Tally
+from chalicelib.clients.token import EnrolmentToken
 from chalicelib.instants import text
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
-from chalicelib.storage.rows import from_item, to_item
+from chalicelib.storage.rows import Item, from_item, to_item
+
+Touch = Literal["seen", "foreign-model", "refused"]
+
+
+class FleetFull(Exception):
+    """No further client may be enrolled; nothing was changed."""
 
 
 class ClientStore:
@@ -18,59 +30,204 @@ class ClientStore:
     def __init__(self, table: Table) -> None:
         self._table = table
 
+    # ---- clients
+
     def get(self, client_id: str) -> Client | None:
         """A client, or None."""
-        item = self._table.get(keys.CLIENT.key(client=client_id))
+        item = self._table.get(keys.client_key(client_id))
         return from_item(Client, item) if item else None
 
-    def add(self, client: Client) -> Client | None:
-        """Store a new client. When the id is taken nothing changes and the client that has it is returned."""
+    def browse(self, after: str | None = None, limit: int | None = None) -> Iterator[Client]:
+        """Clients, shard by shard, those that follow the client `after`; up to `limit` a shard."""
+        first = int(keys.shard(after)) if after else 0
+        for number in range(first, keys.SHARDS):
+            last_seen = keys.client_key(after)["sk"] if after and number == first else None
+            items = self._table.query(_shard(number), keys.CLIENT.prefix, after=last_seen, limit=limit)
+            yield from (from_item(Client, item) for item in items)
+
+    def shard(self, number: int) -> Iterator[Item]:
+        """What a tally counts of each client of a shard. May miss the last second."""
+        attributes = ("state", "device_type", "last_seen_at", "model", "rounds", "samples")
+        return self._table.query(_shard(number), keys.CLIENT.prefix, attributes=attributes, consistent=False)
+
+    def ids_like(self, client_id: str, limit: int) -> Iterator[str]:
+        """Ids that begin like this one, up to `limit` of each shard: for telling a person what the typing error was."""
+        prefix = keys.CLIENT.prefix + client_id[: max(1, len(client_id) // 2)]
+        for number in range(keys.SHARDS):
+            for item in self._table.query(_shard(number), prefix, limit=limit, attributes=("client_id",), consistent=False):
+                yield str(item["client_id"])
+
+    def add(self, client: Client, max_clients: int) -> Client | None:
+        """Store a new client and count it, both or neither. When the id is taken nothing changes and the client that has it
+        is returned.
+
+        Raises:
+            FleetFull: there are `max_clients` clients.
+        """
+        room = Condition("attribute_not_exists(#enrolled) OR #enrolled < :most", "the fleet has room", {":most": max_clients})
         try:
-            self._table.put(Put(self._table, keys.CLIENT.key(client=client.client_id), to_item(client), NEW))
+            self._table.transact(
+                [
+                    Put(self._table, keys.client_key(client.client_id), to_item(client), NEW),
+                    Update(self._table, keys.FLEET.key(), room, add={"enrolled": 1}),
+                ]
+            )
         except ConditionFailed as lost:
+            if lost.condition is room:
+                raise FleetFull from lost
             return from_item(Client, lost.found) if lost.found else None
         return None
 
-    def touch(self, credential: Credential, now: datetime, model: str | None, version: int | None) -> bool:
-        """Mark a client seen at `now`, if the key is its own and it is active; a repeat changes nothing more."""
-        seen = {"last_seen_at": text(now)} | {k: v for k, v in (("model", model), ("version", version)) if v is not None}
+    def touch(self, credential: Credential, now: datetime, model: str | None, version: int | None) -> Touch:
+        """Mark a client seen at `now`, if the key is its own and it is active and may use the model; a repeat changes nothing
+        more.
+        """
+        seen: Item = {"last_seen_at": text(now)} | {
+            name: value for name, value in (("model", model), ("version", version)) if value is not None
+        }
+        expression, values = "#key_hash = :key_hash AND #state = :active", {
+            ":key_hash": credential.hashed, ":active": ClientState.ACTIVE,
+        }  # fmt: skip
+        if model is not None:
+            expression += " AND (attribute_not_exists(#models) OR contains(#models, :model))"
+            values[":model"] = model
+        condition = Condition(expression, "the key is this client's and not revoked, and the model is in its scope", values)
+        try:
+            self._table.update(Update(self._table, keys.client_key(credential.public), condition, set=seen))
+        except ConditionFailed as lost:
+            found = from_item(Client, lost.found) if lost.found else None
+            return "foreign-model" if found and credentials.holds(found, credential) else "refused"
+        return "seen"
+
+    def describe(self, credential: Credential, changes: Item) -> Client | None:
+        """Change what a client says of itself, if the key is its own and it is active, and return the client, or else None."""
+        return self._change(credential.public, _own(credential), changes)
+
+    def rotate(self, credential: Credential, fresh: Credential, now: datetime) -> Client | None:
+        """Put a fresh key in the place of the one that is borne, and return the client.
+
+        When the borne key is not the client's (any more), nothing changes, and the client is returned as it is; None when
+        there is no such client.
+        """
+        changes = {"key_hash": fresh.hashed, "previous_key_hash": credential.hashed, "key_rotated_at": text(now)}
+        key = keys.client_key(credential.public)
+        try:
+            return from_item(Client, self._table.update_and_read(Update(self._table, key, _own(credential), set=changes)))
+        except ConditionFailed as lost:
+            return from_item(Client, lost.found) if lost.found else None
+
+    def credit(self, client: Client, round_id: str, samples: int) -> bool:
+        """Count an accepted update for a client, if its row still counts the rounds that were read; False when it does not.
+
+        The sums are set, not added to, so a request sent twice counts once.
+        """
+        credited = replace(
+            client,
+            rounds=client.rounds + 1,
+            samples=client.samples + samples,
+            credited=(*client.credited, round_id)[-REMEMBERED_ROUNDS:],
+        )
+        stored, was = to_item(credited), to_item(client)["credited"]
+        condition = Condition("#credited = :was", "no other update was counted since", {":was": was})
+        changes = {name: stored[name] for name in ("rounds", "samples", "credited")}
+        return self._change(client.client_id, condition, changes) is not None
+
+    def revoke(self, client: Client) -> bool:
+        """Take a client's key away for good and free its place, both or neither; False when that was done before."""
+        active = Condition("#state = :active", "it is not revoked yet", {":active": ClientState.ACTIVE})
+        counted = Condition("#enrolled > :none", "it is counted", {":none": 0})
+        try:
+            self._table.transact(
+                [
+                    Update(self._table, keys.client_key(client.client_id), active, set={"state": ClientState.REVOKED}),
+                    Update(self._table, keys.FLEET.key(), counted, add={"enrolled": -1}),
+                ]
+            )
+        except ConditionFailed as lost:
+            if lost.condition is active:
+                return False
+            raise
+        return True
+
+    # ---- enrolment tokens
+
+    def add_token(self, token: EnrolmentToken) -> None:
+        """Store a new enrolment token."""
+        item = {name: value for name, value in to_item(token).items() if name != "claims"}  # DynamoDB has no empty set
+        self._table.put(Put(self._table, keys.TOKEN.key(token=token.token_id), item, NEW))
+
+    def tokens(self, after: str | None, limit: int) -> list[EnrolmentToken]:
+        """Enrolment tokens, up to `limit` of those that follow the token `after`."""
+        last_seen = keys.TOKEN.key(token=after)["sk"] if after else None
+        items = self._table.query(keys.TOKEN.partition(), keys.TOKEN.prefix, after=last_seen, limit=limit)
+        return [from_item(EnrolmentToken, item) for item in items]
+
+    def claim(self, token: Credential, client_id: str, device_type: str, now: datetime) -> EnrolmentToken:
+        """Use the token once for this client id, and return it. The claims are a set, so a repeat uses nothing more and uses
+        are exact.
+
+        Raises:
+            ConditionFailed: there is no such token, its secret is another, it was revoked or has expired, the device's type
+                is not in its scope, or all its uses are taken.
+        """
         condition = Condition(
-            "#key_hash = :key_hash AND #state = :active",
-            "the key is this client's and not revoked",
-            {":key_hash": credential.hashed, ":active": ClientState.ACTIVE},
+            "#secret_hash = :secret_hash AND #expires_at > :now AND attribute_not_exists(#revoked_at) AND "
+            "(attribute_not_exists(#device_types) OR contains(#device_types, :type)) AND "
+            "(attribute_not_exists(#claims) OR size(#claims) < #uses OR contains(#claims, :client))",
+            "the token is known and good, its scope has the device type, and it has a use left or was used by this client",
+            {":secret_hash": token.hashed, ":now": text(now), ":client": client_id, ":type": device_type},
+        )
+        key = keys.TOKEN.key(token=token.public)
+        return from_item(
+            EnrolmentToken, self._table.update_and_read(Update(self._table, key, condition, add={"claims": {client_id}}))
+        )
+
+    def revoke_token(self, token_id: str, now: datetime) -> EnrolmentToken | None:
+        """Let a token admit nobody any more, and return it, or None when there is none. A repeat changes nothing."""
+        condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#revoked_at)", "it is there, and not revoked")
+        key = keys.TOKEN.key(token=token_id)
+        try:
+            item = self._table.update_and_read(Update(self._table, key, condition, set={"revoked_at": text(now)}))
+        except ConditionFailed as lost:
+            return from_item(EnrolmentToken, lost.found) if lost.found else None
+        return from_item(EnrolmentToken, item)
+
+    # ---- tallies
+
+    def tallies(self) -> list[Tally]:
+        """The tallies of all shards that were ever counted: one request."""
+        items = self._table.query(keys.FLEET.partition(), keys.TALLY.prefix)
+        return [from_item(Tally, item) for item in items]
+
+    def put_tally(self, tally: Tally) -> bool:
+        """Store a shard's tally, if no newer one is there; False when one is."""
+        stored = to_item(tally)
+        older = Condition(
+            "attribute_not_exists(#counted_at) OR #counted_at < :counted_at",
+            "the stored tally is older",
+            {":counted_at": stored["counted_at"]},
         )
         try:
-            self._table.update(Update(self._table, keys.CLIENT.key(client=credential.public), condition, set=seen))
+            self._table.put(Put(self._table, keys.TALLY.key(shard=f"{tally.shard:02d}"), stored, older))
         except ConditionFailed:
             return False
         return True
 
-    def revoke(self, client_id: str) -> Client | None:
-        """Take a client's key away for good, and return the client, or None when there is none. A repeat is the same."""
-        condition = Condition("attribute_exists(#pk)", "the client exists")
+    def _change(self, client_id: str, condition: Condition, changes: Item) -> Client | None:
         try:
-            item = self._table.update_and_read(
-                Update(self._table, keys.CLIENT.key(client=client_id), condition, set={"state": ClientState.REVOKED})
-            )
+            item = self._table.update_and_read(Update(self._table, keys.client_key(client_id), condition, set=changes))
         except ConditionFailed:
             return None
         return from_item(Client, item)
 
-    def add_token(self, token: EnrolmentToken) -> None:
-        """Store a new enrolment token."""
-        self._table.put(Put(self._table, keys.TOKEN.key(token=token.token_id), to_item(token), NEW))
 
-    def claim(self, token: Credential, client_id: str, now: datetime) -> None:
-        """Use the token once for this client id. The claims are a set, so a repeat uses nothing more and uses are exact.
+def _own(credential: Credential) -> Condition:
+    return Condition(
+        "#key_hash = :key_hash AND #state = :active",
+        "the key is this client's and not revoked",
+        {":key_hash": credential.hashed, ":active": ClientState.ACTIVE},
+    )
 
-        Raises:
-            ConditionFailed: there is no such token, its secret is another, it has expired, or all its uses are taken.
-        """
-        condition = Condition(
-            "#secret_hash = :secret_hash AND #expires_at > :now AND "
-            "(attribute_not_exists(#claims) OR size(#claims) < #uses OR contains(#claims, :client))",
-            "the token is known, has not expired, and has a use left or was used by this client",
-            {":secret_hash": token.hashed, ":now": text(now), ":client": client_id},
-        )
-        key = keys.TOKEN.key(token=token.public)
-        self._table.update(Update(self._table, key, condition, add={"claims": {client_id}}))
+
+def _shard(number: int) -> str:
+    return keys.CLIENT.partition(shard=f"{number:02d}")

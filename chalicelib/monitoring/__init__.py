@@ -1,1 +1,12 @@
-"""Monitoring: what operators see. `status` puts a model, its rounds and its deployment into one answer."""
+"""Monitoring: what operators see, and what wakes them.
+
+It only reads what rounds, registry and clients have stored, so it may die at any time and loses nothing.
+
+* `record`      what was measured at one time (pure);
+* `threshold`, `alert`   bounds, breaches, and what follows from a new value (pure);
+* `store`       their rows, one condition a write;
+* `recording`   makes records of ended rounds and of the fleet, and brings them to CloudWatch;
+* `watching`    holds the newest values against the thresholds; opens, publishes and clears alerts;
+* `monitor`     the scheduled run: census, recording, watching;
+* `metrics`, `alerts`, `status`   what operators ask for.
+"""

@@ -1,29 +1,51 @@
-"""Status: a model, its training, what is deployed, and the current round, in one call."""
+"""Status: a model, its training, what is deployed, the current round, the fleet, the alerts and the metrics, in one call."""
 
 from __future__ import annotations
 
-from chalicelib.errors import Refused
+from datetime import timedelta
+
+from chalicelib.clients.census import Census
+from chalicelib.instants import Clock
+from chalicelib.monitoring.alerts import AlertDesk
+from chalicelib.monitoring.record import summarise as summarise_records
+from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.desk import RoundDesk
 from chalicelib.rounds.receipt import summarise
-from chalicelib.rounds.round import Phase, Round, round_id
+from chalicelib.rounds.round import Phase, Round
 from chalicelib.rounds.store import RoundStore
-from muster.wire import messages as wire
-from muster.wire.problems import Problem
+from muster.wire import admin
 
 PAGE = 50
+LATELY = timedelta(hours=1)
 
 
 class Status:
     """Reads only."""
 
-    def __init__(self, catalogue: Catalogue, registry: RegistryStore, rounds: RoundStore) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        registry: RegistryStore,
+        rounds: RoundStore,
+        desk: RoundDesk,
+        census: Census,
+        alerts: AlertDesk,
+        monitoring: MonitoringStore,
+        clock: Clock,
+    ) -> None:
         self._catalogue = catalogue
         self._registry = registry
         self._rounds = rounds
+        self._desk = desk
+        self._census = census
+        self._alerts = alerts
+        self._monitoring = monitoring
+        self._clock = clock
 
-    def model(self, name: str) -> wire.ModelStatus:
-        """Everything about one model.
+    def model(self, name: str) -> admin.ModelStatus:
+        """Everything about one model. What it costs depends on the model's thresholds and its round, not on the fleet.
 
         Raises:
             Refused: `unknown-model`.
@@ -33,10 +55,10 @@ class Status:
         if deployment is None or newest is None:
             raise AssertionError(f"model {name} exists without a version")
         rnd = self._rounds.latest(name)
-        return wire.ModelStatus(
+        return admin.ModelStatus(
             model=name,
             config=model.config,
-            training=wire.TrainingReply(
+            training=admin.TrainingReply(
                 state=model.training.value,
                 rounds_completed=rnd.completed if rnd else 0,
                 rounds_wanted=model.rounds_wanted,
@@ -45,40 +67,34 @@ class Status:
             deployment_revision=deployment.revision,
             newest_version=newest.number,
             round=self._reply(rnd) if rnd else None,
+            clients=self._census.statistics(),
+            alerts=self._alerts.open(name),
+            metrics=summarise_records(self._monitoring.recent(name, self._clock() - LATELY)),
         )
 
-    def rounds(self, name: str, before: int | None) -> wire.RoundList:
+    def rounds(self, name: str, query: admin.Page) -> admin.RoundList:
         """A page of a model's rounds, newest first, those below `before`.
 
         Raises:
             Refused: `unknown-model`.
         """
         self._catalogue.model(name)
-        page = self._rounds.history(name, before, PAGE)
+        page = self._rounds.history(name, query.before, PAGE)
         more = page[-1].number if page and page[-1].number > 1 else None
-        return wire.RoundList(rounds=[self._reply(rnd) for rnd in page], before=more)
+        return admin.RoundList(rounds=[self._reply(rnd) for rnd in page], before=more)
 
-    def round(self, name: str, number: int) -> wire.RoundReply:
+    def round(self, name: str, number: int) -> admin.RoundReply:
         """One round.
 
         Raises:
             Refused: `unknown-model`, `unknown-round`.
         """
-        self._catalogue.model(name)
-        rnd = self._rounds.get(name, number)
-        if rnd is None:
-            raise Refused(
-                Problem.UNKNOWN_ROUND,
-                f"no round {round_id(name, number)}",
-                expected="the number of a round of the model",
-                got=number,
-            )
-        return self._reply(rnd)
+        return self._reply(self._desk.find(name, number))
 
-    def _reply(self, rnd: Round) -> wire.RoundReply:
+    def _reply(self, rnd: Round) -> admin.RoundReply:
         summary = rnd.summary or summarise(self._rounds.receipts(rnd.id))
         judged = rnd.phase in (Phase.EVALUATING, Phase.COMPLETED)
-        return wire.RoundReply(
+        return admin.RoundReply(
             round=rnd.id,
             number=rnd.number,
             phase=rnd.phase.value,

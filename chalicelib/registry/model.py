@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, PlainSerializer
 
 from chalicelib.instants import Instant
-from muster.wire.messages import RoundConfig
+from muster.wire.admin import RoundConfig
 
 
 class TrainingState(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
-from chalicelib.registry.version import Version
+from chalicelib.registry.version import Registration, Version
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import from_item, to_item
@@ -39,6 +39,7 @@ class RegistryStore:
                 [
                     Put(self._table, keys.MODEL.key(model=model.name), to_item(model), NEW),
                     self.put_version(version),
+                    self._put_registration(version),
                     self.put_deployment(deployment),
                 ]
             )
@@ -78,6 +79,25 @@ class RegistryStore:
         """The write that adds a version, for a transaction."""
         return Put(self._table, keys.VERSION.key(model=version.model, version=version.number), to_item(version), NEW)
 
+    def registered(self, model: str, sha256: str) -> int | None:
+        """The version that an operator made of a checkpoint, or None."""
+        item = self._table.get(keys.REGISTRATION.key(model=model, sha256=sha256))
+        return from_item(Registration, item).version if item else None
+
+    def register(self, version: Version) -> bool:
+        """Store an operator's version and its registration, both or neither; False when the number is taken, or the
+        checkpoint was registered before.
+        """
+        try:
+            self._table.transact([self.put_version(version), self._put_registration(version)])
+        except ConditionFailed:
+            return False
+        return True
+
+    def _put_registration(self, version: Version) -> Put:
+        key = keys.REGISTRATION.key(model=version.model, sha256=version.checkpoint.sha256)
+        return Put(self._table, key, to_item(Registration(version.number)), NEW)
+
     def put_evaluation(self, model: str, number: int, evaluation: dict[str, float]) -> Update:
         """The write that adds, once, what a version's judges measured, for a transaction."""
         condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#evaluation)", "it was not yet judged")
@@ -90,10 +110,28 @@ class RegistryStore:
         item = self._table.last(keys.DEPLOYMENT.partition(model=model), keys.DEPLOYMENT.prefix)
         return from_item(Deployment, item) if item else None
 
-    def deployments(self, model: str) -> Iterator[Deployment]:
-        """The model's deployment log, oldest first."""
-        items = self._table.query(keys.DEPLOYMENT.partition(model=model), keys.DEPLOYMENT.prefix)
+    def revision(self, model: str, revision: int) -> Deployment | None:
+        """One revision of the log, or None."""
+        item = self._table.get(keys.DEPLOYMENT.key(model=model, revision=revision))
+        return from_item(Deployment, item) if item else None
+
+    def deployments(self, model: str, before: int | None = None, limit: int | None = None) -> Iterator[Deployment]:
+        """The model's deployment log, newest first, those below `before` if it is given."""
+        below = None if before is None else keys.DEPLOYMENT.key(model=model, revision=before - 1)["sk"]
+        partition = keys.DEPLOYMENT.partition(model=model)
+        items = self._table.query(partition, keys.DEPLOYMENT.prefix, newest_first=True, below=below, limit=limit)
         return (from_item(Deployment, item) for item in items)
+
+    def deploy(self, deployment: Deployment) -> Deployment:
+        """Write a revision if nobody has, and return the revision of that number: this one, or the one that was there."""
+        write = self.put_deployment(deployment)
+        try:
+            self._table.put(write)
+        except ConditionFailed as lost:
+            if lost.found:
+                return from_item(Deployment, lost.found)
+            raise
+        return deployment
 
     def put_deployment(self, deployment: Deployment) -> Put:
         """The write that makes a revision, if nobody has made it, for a transaction."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.instants import Instant
+from chalicelib.registry.model import FrozenConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,32 @@ class Version:
     checkpoint: CheckpointRef
     document_sha256: str
     created_at: Instant
+    config: FrozenConfig
+    """How its round ran, or, of a version that an operator registered, the model's configuration at that time."""
+    revision: int
+    """The model's deployment revision when it was made: no earlier deployment can speak of it."""
     round: int | None = None
     base: int | None = None
     parent: int | None = None
     manifest_sha256: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    """What the training clients reported, weighted."""
+    """What the training clients reported, weighted, or what the operator measured."""
     evaluation: dict[str, float] | None = None
     """What the judges measured, weighted; written once, when the round is decided."""
+    note: str | None = None
+    """The operator's words."""
+
+    @property
+    def id(self) -> str:
+        """`<model>.v<number>`; unique, because a number is given out once."""
+        return f"{self.model}.v{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The version that an operator made of a checkpoint."""
+
+    version: int
 
 
 def canonical_json(value: Any) -> bytes:

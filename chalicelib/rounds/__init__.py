@@ -11,5 +11,5 @@ Read in this order:
 * `collecting`, `aggregating`, `evaluating`        one file a phase: what is due, and how it is done
 * `settling`     the last word on every receipt, and the end of a round
 * `coordinator`  the tick's look at one model: open, advance, until nothing is due
-* `revocation`   takes a client out, also of rounds that are open
+* `desk`         what operators ask of rounds; `revocation` takes a client out, also of rounds that are open
 """

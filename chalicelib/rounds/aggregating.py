@@ -170,6 +170,8 @@ class Aggregating:
             checkpoint=ref,
             document_sha256=digest(document),
             created_at=created_at,
+            config=rnd.config,
+            revision=deployment.revision,
             round=rnd.number,
             base=rnd.base.version,
             parent=deployment.stable.version,

@@ -9,7 +9,7 @@ from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
-from chalicelib.rounds.current import Current
+from chalicelib.rounds.current import Current, unknown_model
 from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.receipt import Receipt, ReceiptState
 from chalicelib.rounds.round import Phase, Round
@@ -47,6 +47,8 @@ class CheckInDesk:
             Refused: `unauthenticated`, `unknown-model`.
         """
         client = self._directory.authenticate(caller)
+        if not client.may_use(model):
+            raise unknown_model(model)
         rnd = self._current.round.get(model)
         if rnd is None:
             self._current.deployment(model)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from chalicelib.instants import Clock
+from chalicelib.log import log
 from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.round import Phase, Round, open_next
@@ -61,6 +62,7 @@ class Coordinator:
     def _look(self, model: Model) -> None:
         rnd = self._rounds.latest(model.name)
         for _ in range(STEPS):
+            before = rnd
             if rnd is None or (rnd.is_terminal and rnd.summary is not None):
                 rnd = self._open(model, rnd)
             elif rnd.is_terminal:
@@ -69,6 +71,7 @@ class Coordinator:
                 rnd = self._phases[rnd.phase].advance(rnd)
             if rnd is None:
                 return
+            _tell(before, rnd)
 
     def _open(self, model: Model, last: Round | None) -> Round | None:
         deployment = self._registry.deployment(model.name)
@@ -76,3 +79,19 @@ class Coordinator:
             raise AssertionError(f"model {model.name} was never deployed")
         fresh = open_next(model, last, deployment, self._clock())
         return self._rounds.open(fresh) if fresh else None
+
+
+def _tell(before: Round | None, now: Round) -> None:
+    """Log what a step came to."""
+    about: dict[str, object] = {"round": now.id, "phase": now.phase, "fence": now.fence, "base": now.base.version}
+    if now.candidate:
+        about["version"] = now.candidate.version
+    if now.reason:
+        about["reason"] = now.reason
+    if before is None or before.number != now.number:
+        log.info("round opened", extra=about)
+    elif before.phase is not now.phase:
+        log.info("round moved", extra={"was": before.phase, **about})
+    elif now.summary is not None:
+        counted = {"accepted": now.summary.accepted, "late": now.summary.late, "rejected": now.summary.rejected}
+        log.info("round wound up", extra={**counted, **about})

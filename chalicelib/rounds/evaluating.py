@@ -37,7 +37,9 @@ class Evaluating:
         if decision.candidate is not None:
             writes.append(self._registry.put_evaluation(rnd.model, rnd.candidate.version, decision.candidate))
         if decision.deploy:
-            deployment = Deployment(rnd.model, served.revision + 1, rnd.candidate, now, decision.reason, rnd.number)
+            deployment = Deployment(
+                rnd.model, served.revision + 1, rnd.candidate, now, decision.reason, served.revision, round=rnd.number
+            )
             writes.append(self._registry.put_deployment(deployment))
         return self._rounds.move(
             rnd,

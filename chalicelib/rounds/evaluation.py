@@ -12,7 +12,7 @@ from datetime import datetime
 
 from chalicelib.instants import Instant
 from chalicelib.rounds.round import Round
-from muster.wire.messages import RoundConfig
+from muster.wire.admin import RoundConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Inspection: the worker that looks into an uploaded update, and accepts or rejects it. It may run twice, late, or never.
 
 A message names a receipt. Only a receipt that is still REPORTED is looked at, and only one that is still REPORTED is settled;
-so a message delivered twice settles once. A message lost is sent again by the tick.
+so a message delivered twice settles once. A message lost is sent again by the tick. An accepted update is then counted for
+its client, once: an inspection that dies in between is delivered again, and finds what is left to do.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
+from chalicelib.log import log
 from chalicelib.registry.schemas import Schemas
 from chalicelib.rounds.receipt import REVOKED, Receipt, ReceiptState, Verdict, late
 from chalicelib.rounds.round import Phase, Round, parse_round_id
@@ -39,7 +41,11 @@ class Inspector:
         receipt = self._rounds.receipt(round_id, client_id)
         parsed = parse_round_id(round_id)
         rnd = self._rounds.get(*parsed) if parsed else None
-        if receipt is None or rnd is None or receipt.state is not ReceiptState.REPORTED:
+        if receipt is None or rnd is None:
+            return False
+        if receipt.state is ReceiptState.ACCEPTED:
+            self._credit(receipt)  # an inspection that died after its verdict comes again
+        if receipt.state is not ReceiptState.REPORTED:
             return False
         if rnd.phase is not Phase.COLLECTING:
             verdict = late(self._clock(), receipt.report_by)
@@ -50,8 +56,12 @@ class Inspector:
             measured = self._measure(rnd, receipt)
         except Unfit as unfit:
             verdict = Verdict(unfit.reason, unfit.expected, unfit.got)
+            log.info("update rejected", round=round_id, client=client_id, reason=unfit.reason)
             return self._rounds.settle(receipt, ReceiptState.REJECTED, verdict=verdict)
-        return self._rounds.settle(receipt, ReceiptState.ACCEPTED, norm=measured.norm, exponents=measured.exponents)
+        accepted = self._rounds.settle(receipt, ReceiptState.ACCEPTED, norm=measured.norm, exponents=measured.exponents)
+        if accepted:
+            self._credit(receipt)
+        return accepted
 
     def ask_for_looks(self, settled: Iterable[str]) -> None:
         """After a batch: note how many receipts of each round were settled, and ask for a look where it may be due."""
@@ -60,6 +70,11 @@ class Inspector:
             rnd = self._rounds.note_inspected(*parsed, count) if parsed else None
             if rnd and rnd.inspected >= min(rnd.config.goal, rnd.places):
                 self._work.send({"look": rnd.model})
+
+    def _credit(self, receipt: Receipt) -> None:
+        if receipt.declared is None:
+            raise AssertionError(f"receipt {receipt.round}/{receipt.client_id} is accepted without an upload")
+        self._directory.credit(receipt.client_id, receipt.round, receipt.declared.examples)
 
     def _measure(self, rnd: Round, receipt: Receipt) -> gate.Measured:
         if receipt.declared is None or receipt.etag is None:

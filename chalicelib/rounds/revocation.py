@@ -7,7 +7,7 @@ from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.receipt import REVOKED, ReceiptState
 from chalicelib.rounds.round import Phase
 from chalicelib.rounds.store import RoundStore
-from muster.wire import messages as wire
+from muster.wire import admin
 
 
 class Revocation:
@@ -18,7 +18,7 @@ class Revocation:
         self._registry = registry
         self._rounds = rounds
 
-    def revoke(self, client_id: str) -> wire.ClientReply:
+    def revoke(self, client_id: str) -> admin.ClientReply:
         """Revoke a client's key, then reject its receipts in rounds that still collect; a repeat finishes what is left.
 
         A round whose manifest is frozen keeps what it has.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
 from chalicelib.registry.urls import downloadable
-from chalicelib.rounds.current import Current
+from chalicelib.rounds.current import Current, unknown_model
 from chalicelib.rounds.round import Phase
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
@@ -26,7 +26,8 @@ class Serving:
         Raises:
             Refused: `unauthenticated`, `unknown-model`.
         """
-        self._directory.heartbeat(caller, beat)
+        if self._directory.heartbeat(caller, beat) == "foreign-model":
+            raise unknown_model(str(beat.model))
         if beat.model is None:
             return wire.HeartbeatReply(next_heartbeat_seconds=self._heartbeat_seconds, work=False, newer_version=None)
         served = self._current.deployment(beat.model).stable.version
@@ -43,7 +44,8 @@ class Serving:
         Raises:
             Refused: `unauthenticated`, `unknown-model`.
         """
-        self._directory.authenticate(caller)
+        if not self._directory.authenticate(caller).may_use(name):
+            raise unknown_model(name)
         deployment = self._current.deployment(name)
         tag = f'"{deployment.stable.sha256}"'
         if known_tag == tag:

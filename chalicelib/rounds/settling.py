@@ -36,8 +36,8 @@ class Settling:
 
     def wind_up(self, rnd: Round) -> Round | None:
         """Do what is left to do after a round has ended, and return it; None when another actor did it meanwhile."""
-        if rnd.phase is Phase.ABANDONED:
-            self.settle(rnd, NOBODY)
+        if rnd.phase is Phase.ABANDONED and rnd.candidate is None:
+            self.settle(rnd, NOBODY)  # a round that published has settled before, and its version keeps what it counted
         receipts = list(self._rounds.receipts(rnd.id))
         if not rnd.config.keep_updates:
             self._blobs.delete(receipt.declared.key for receipt in receipts if receipt.declared)

@@ -47,6 +47,11 @@ class RoundStore:
         item = self._table.last(keys.ROUND.partition(model=model), keys.ROUND.prefix)
         return from_item(Round, item) if item else None
 
+    def undecided(self, model: str) -> int | None:
+        """The version that the model's round has published and not decided about, or None."""
+        rnd = self.latest(model)
+        return rnd.candidate.version if rnd and rnd.phase is Phase.EVALUATING and rnd.candidate else None
+
     def history(self, model: str, before: int | None, limit: int) -> list[Round]:
         """Rounds of a model, newest first, those below `before` if it is given."""
         below = None if before is None else keys.ROUND.key(model=model, number=before - 1)["sk"]

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
 from chalicelib.storage.keys import Key
 from chalicelib.storage.rows import Item, from_stored, to_stored
 
@@ -64,7 +66,8 @@ class Put:
 class Update:
     """Attributes to be set or added to, if the condition holds. `a.b` in `set` names member b of the map a.
 
-    `add` is for hints and for sets only: a repeat may add a number twice.
+    A repeat may add a number twice. So `add` is for sets, for hints, and for numbers inside a transaction that has another
+    write whose condition the repeat fails.
     """
 
     table: Table
@@ -122,21 +125,43 @@ class Table:
             return _forgive_own(write.condition, op_id, error.response.get("Item"))
         return _plain(response.get("Attributes", {}))
 
+    def delete(self, key: Key) -> None:
+        """Delete a row; one that is gone already is no matter."""
+        self._client.delete_item(TableName=self.name, Key=_typed(key))
+
     def query(
-        self, partition: str, prefix: str, *, newest_first: bool = False, below: str | None = None, limit: int | None = None
+        self,
+        partition: str,
+        prefix: str,
+        *,
+        newest_first: bool = False,
+        below: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+        attributes: Sequence[str] = (),
+        consistent: bool = True,
     ) -> Iterator[Item]:
-        """Rows of a partition whose sort key begins with `prefix` (and lies below `below`), page after page, up to `limit`."""
+        """Rows of a partition whose sort key begins with `prefix`, page after page, up to `limit`.
+
+        Only those up to the sort key `below`, or only those that follow the sort key `after`. With `attributes`, only these
+        of each row. A read that is not `consistent` costs half, and may miss the last second.
+        """
+        names = {f"#{name}": name for name in ("pk", "sk", *attributes)}
         request: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": "#pk = :pk AND begins_with(#sk, :prefix)",
-            "ExpressionAttributeNames": {"#pk": "pk", "#sk": "sk"},
+            "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": _typed({":pk": partition, ":prefix": prefix}),
-            "ConsistentRead": True,
+            "ConsistentRead": consistent,
             "ScanIndexForward": not newest_first,
         }
+        if attributes:
+            request["ProjectionExpression"] = ", ".join(f"#{name}" for name in attributes)
         if below is not None:
             request["KeyConditionExpression"] = "#pk = :pk AND #sk BETWEEN :prefix AND :below"
             request["ExpressionAttributeValues"] |= _typed({":below": below})
+        if after is not None:
+            request["ExclusiveStartKey"] = _typed({"pk": partition, "sk": after})
         left = limit
         while left is None or left > 0:
             if left is not None:
@@ -154,29 +179,50 @@ class Table:
         return next(self.query(partition, prefix, newest_first=True, limit=1), None)
 
     def transact(self, writes: Sequence[Put | Update]) -> None:
-        """All of the writes (of any tables, at most one a row), or none.
+        """All of the writes (of any tables, at most one a row), or none. A conflict with another transaction is tried again.
 
         Raises:
             ConditionFailed: of the first write whose condition does not hold.
-            botocore.exceptions.ClientError: cancelled for another reason (a conflict, say); nothing was changed.
+            botocore.exceptions.ClientError: cancelled for another reason, or in conflict every time; nothing was changed.
         """
         op_id = uuid4().hex
         actions: list[Any] = [
             {"Put": _put(write, op_id)} if isinstance(write, Put) else {"Update": _update(write, op_id)} for write in writes
         ]
         try:
-            self._client.transact_write_items(TransactItems=actions, ClientRequestToken=op_id)
+            _past_conflicts(self._client.transact_write_items, TransactItems=actions, ClientRequestToken=op_id)
         except self._client.exceptions.TransactionCanceledException as error:
-            reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
             failed = [
                 (write.condition, reason.get("Item"))
-                for write, reason in zip(writes, reasons, strict=True)
+                for write, reason in zip(writes, _reasons(error), strict=True)
                 if reason.get("Code") == "ConditionalCheckFailed"
             ]
             if not failed:
                 raise
             for condition, item in failed:
                 _forgive_own(condition, op_id, item)
+
+
+def _reasons(error: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
+    return found
+
+
+def _is_conflict(error: BaseException) -> bool:
+    """Whether a transaction was cancelled only because another one was at the same row at that moment.
+
+    botocore does not try these again (AWS: "Transaction conflict handling in DynamoDB").
+    """
+    codes = {reason.get("Code") for reason in _reasons(error)} if hasattr(error, "response") else set()
+    return "TransactionConflict" in codes and "ConditionalCheckFailed" not in codes
+
+
+_past_conflicts = Retrying(
+    retry=retry_if_exception(_is_conflict),
+    stop=stop_after_attempt(8),
+    wait=wait_random_exponential(multiplier=0.02, max=1.0),
+    reraise=True,
+)
 
 
 def _put(write: Put, op_id: str) -> Any:

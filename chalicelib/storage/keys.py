@@ -1,7 +1,8 @@
 """Every key. A row's or object's place is made here and nowhere else, and `docs/data-model.md` is generated from this file.
 
 All tables have a partition key `pk` and a sort key `sk`, both text. Numbers inside keys have eight digits, so that the
-order of text is the order of numbers. Nothing is ever found by a scan: what must be listed shares a partition.
+order of text is the order of numbers. Nothing is ever found by a scan: what must be listed shares a partition, and clients,
+of which there may be a hundred million, share a fixed number of them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class RowKind:
     """A kind of row: its table, its key templates, and what a reader of the table should know of it."""
 
     name: str
-    table: Literal["clients", "rounds", "versions"]
+    table: Literal["clients", "rounds", "versions", "monitoring"]
     pk: str
     sk: str
     row: str
@@ -38,14 +39,42 @@ class RowKind:
         """What the sort keys of all rows of this kind begin with."""
         return self.sk.split("{", 1)[0]
 
+    def name_in(self, sk: str) -> str:
+        """What fills the (only) gap of this kind's sort key."""
+        return sk.removeprefix(self.prefix)
+
+
+SHARDS = 16
+"""Partitions over which clients are spread. Each is counted and listed by itself; each takes 1,000 writes a second."""
+
+
+def shard(client_id: str) -> str:
+    """The partition number of a client, from a hash of its id: two digits."""
+    return f"{int(sha256(client_id.encode()).hexdigest()[:8], 16) % SHARDS:02d}"
+
+
+def client_key(client_id: str) -> Key:
+    """The key of a client's row."""
+    return CLIENT.key(shard=shard(client_id), client=client_id)
+
 
 CLIENT = RowKind(
-    "client", "clients", "client#{client}", "client", "chalicelib.clients.client.Client",
-    "A registered device and the hash of its key. Written by enrolment; touched by heartbeats.",
+    "client", "clients", "clients#{shard}", "client#{client}", "chalicelib.clients.client.Client",
+    "A registered device and the hash of its key. Written by enrolment; touched by heartbeats. `shard` is a number from a hash "
+    "of the id, so that any part of a fleet can be counted and listed by queries.",
 )  # fmt: skip
 TOKEN = RowKind(
-    "enrolment token", "clients", "token#{token}", "token", "chalicelib.clients.client.EnrolmentToken",
+    "enrolment token", "clients", "tokens", "token#{token}", "chalicelib.clients.token.EnrolmentToken",
     "Lets devices enrol. `claims` is a set of client ids: a claim repeated is one claim, so that uses are exact.",
+)  # fmt: skip
+FLEET = RowKind(
+    "fleet", "clients", "fleet", "fleet", "chalicelib.clients.client.Fleet",
+    "How many clients are enrolled and not revoked. It changes in one transaction with the client's row, so it is exact, and "
+    "its condition is what keeps the fleet within `max_clients`.",
+)  # fmt: skip
+TALLY = RowKind(
+    "tally", "clients", "fleet", "tally#{shard}", "chalicelib.clients.census.Tally",
+    "One shard of the fleet, counted from its rows in the background. The statistics are the sum of the shards.",
 )  # fmt: skip
 MODEL = RowKind(
     "model", "versions", "models", "model#{model}", "chalicelib.registry.model.Model",
@@ -60,6 +89,10 @@ DEPLOYMENT = RowKind(
     "What clients are served since a revision. The log only grows; its last row is the present; to write the next revision, "
     "if nobody has, is the compare-and-set.",
 )  # fmt: skip
+REGISTRATION = RowKind(
+    "registration", "versions", "model#{model}", "registration#{sha256}", "chalicelib.registry.version.Registration",
+    "The version that an operator made of a checkpoint: the same checkpoint again is the same version.",
+)  # fmt: skip
 ROUND = RowKind(
     "round", "rounds", "model#{model}", "round#{number:08d}", "chalicelib.rounds.round.Round",
     "One pass, its phase and its fence. The last row is the model's current round: there is no pointer that could dangle.",
@@ -73,7 +106,32 @@ EVALUATION = RowKind(
     "A client's place among a candidate's judges, and what it measured of the candidate and of the deployed version.",
 )  # fmt: skip
 
-ROWS = (CLIENT, TOKEN, MODEL, VERSION, DEPLOYMENT, ROUND, RECEIPT, EVALUATION)
+ROUND_RECORD = RowKind(
+    "record of a round", "monitoring", "records#{model}", "round#{number:08d}", "chalicelib.monitoring.record.Record",
+    "What an ended round measured. Kept for a day, so that a page or a command line reads the recent past in one request.",
+)  # fmt: skip
+FLEET_RECORD = RowKind(
+    "record of the fleet", "monitoring", "records#{model}", "fleet#{at}", "chalicelib.monitoring.record.Record",
+    "What was counted of the model's clients at one time. Kept for a day.",
+)  # fmt: skip
+OUTGOING = RowKind(
+    "outgoing record", "monitoring", "outbox", "outgoing#{model}#{record}", "chalicelib.monitoring.record.Record",
+    "A record on its way to CloudWatch; written in one transaction with the record, deleted when CloudWatch has it.",
+)  # fmt: skip
+THRESHOLD = RowKind(
+    "threshold", "monitoring", "thresholds#{model}", "threshold#{metric}", "chalicelib.monitoring.threshold.Threshold",
+    "The bounds of a metric, where an operator has set them; the defaults are in the code.",
+)  # fmt: skip
+ALERT = RowKind(
+    "alert", "monitoring", "alerts#{model}", "alert#{metric}#{number:08d}", "chalicelib.monitoring.alert.Alert",
+    "A breach, from its opening to its end. A metric's last row is its present: to write the next number, if nobody has, "
+    "opens an alert once.",
+)  # fmt: skip
+
+ROWS = (
+    CLIENT, TOKEN, FLEET, TALLY, MODEL, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
+    ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from torch.utils.data import TensorDataset
 
 from examples.digits.data import Digits
 from muster.device.torch import TorchTrainer, load, weights
+from muster.wire.admin import RoundConfig
 from muster.wire.arrays import decode
-from muster.wire.messages import RoundConfig
 from muster.wire.tensors import HEADER_LIMIT_BYTES
 
 HYPERPARAMETERS = {"epochs": 5, "batch_size": 16, "learning_rate": 0.03, "momentum": 0.9}

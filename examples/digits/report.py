@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from examples.digits.outcome import Outcome, RoundFigures
-from muster.wire import messages as wire
+from muster.wire import admin
 
 WIDTH = 104
 """Columns of the plain output, which has no terminal to ask."""
@@ -49,7 +49,7 @@ class Screen:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
 
-    def open(self, honest: int, hostile: Sequence[str], config: wire.RoundConfig, rounds: int) -> None:
+    def open(self, honest: int, hostile: Sequence[str], config: admin.RoundConfig, rounds: int) -> None:
         """Say what is about to happen, and head the table."""
         self._print(Text("Muster: federated digits", style="bold"))
         self._print(
@@ -61,7 +61,7 @@ class Screen:
         self._bars.update(self._rounds, total=rounds)
         self._bars.update(self._updates, total=config.goal)
 
-    def look(self, status: wire.ModelStatus) -> None:
+    def look(self, status: admin.ModelStatus) -> None:
         """Move the bars to where the model stands."""
         done = status.training.rounds_completed
         self._bars.update(self._rounds, completed=done, note=f"version {status.deployed_version} is served")

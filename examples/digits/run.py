@@ -18,7 +18,7 @@ from examples.digits.report import Screen
 from infra.local import LocalCloud
 from muster.device.torch import TorchTrainer, checkpoint, weights
 from muster.operator import Operator
-from muster.wire import messages as wire
+from muster.wire import admin
 
 MODEL = "digits"
 LOOK_SECONDS = 1.5
@@ -64,7 +64,7 @@ def run(rounds: int, devices: int, seed: int, screen: Screen) -> Outcome:
             for rnd in _ended_rounds(operator, rounds, screen, healthy):
                 ended.append(desk.round(rnd))
                 screen.row(ended[-1])
-        versions = tuple(desk.version(version) for version in reversed(operator.versions(MODEL)))
+        versions = tuple(desk.version(version) for version in reversed(list(operator.versions(MODEL))))
         deployed_version = operator.status(MODEL).deployed_version
         operator.close()
     screen.central(len(data.union))
@@ -91,7 +91,7 @@ class _Desk:
         self._held_out = data.held_out
         self._measured: dict[str, float] = {}
 
-    def round(self, rnd: wire.RoundReply) -> RoundFigures:
+    def round(self, rnd: admin.RoundReply) -> RoundFigures:
         """The figures of a round that has ended."""
         version = None if rnd.version is None else self.version(self._operator.version(MODEL, rnd.version))
         return RoundFigures(
@@ -110,7 +110,7 @@ class _Desk:
             reason=rnd.reason,
         )
 
-    def version(self, found: wire.VersionReply) -> VersionFigures:
+    def version(self, found: admin.VersionReply) -> VersionFigures:
         """The figures of a version."""
         sha256 = found.checkpoint.sha256
         if sha256 not in self._measured:
@@ -126,7 +126,7 @@ class _Desk:
         )
 
 
-def _ended_rounds(operator: Operator, wanted: int, screen: Screen, healthy: Callable[[], None]) -> Iterator[wire.RoundReply]:
+def _ended_rounds(operator: Operator, wanted: int, screen: Screen, healthy: Callable[[], None]) -> Iterator[admin.RoundReply]:
     """Each round when it has ended and every place in it is settled; until enough have completed, or patience is over."""
     number, completed = 1, 0
     give_up_at = time.monotonic() + PATIENCE_SECONDS

@@ -36,6 +36,7 @@ def create(aws: Client) -> dict[str, str]:
         "AWS::DynamoDB::Table": _table,
         "AWS::S3::Bucket": _bucket,
         "AWS::SQS::Queue": _queue,
+        "AWS::SNS::Topic": _topic,
     }
     resources = parsed["Resources"].items()
     for logical_id, resource in sorted(resources, key=lambda item: "RedrivePolicy" in item[1]["Properties"]):
@@ -92,6 +93,12 @@ def _queue(aws: Client, _: str, properties: Properties, made: dict[str, str]) ->
         attributes["RedrivePolicy"] = json.dumps({**redrive, "deadLetterTargetArn": arn})
     attributes |= {key: str(value).lower() for key, value in properties.items()}
     return str(sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+
+
+def _topic(aws: Client, _: str, properties: Properties, __: dict[str, str]) -> str:
+    name = properties.pop("TopicName")
+    attributes = {key: str(value) for key, value in properties.items()}
+    return str(aws("sns").create_topic(Name=name, Attributes=attributes)["TopicArn"])
 
 
 def _nothing_left(properties: Properties) -> None:

@@ -90,6 +90,19 @@ class Transport:
             )
         return bytes(data)
 
+    def read(self, url: str, sha256: str) -> bytes:
+        """A small object under a presigned URL, of exactly this digest.
+
+        Raises:
+            Untrusted: it has another; nothing of it is returned.
+            Unreachable: no usable answer, after every retry.
+        """
+        data = self._exchange("GET", url, {}, None, REPLY_LIMIT_BYTES)
+        found = hashlib.sha256(data).hexdigest()
+        if found != sha256:
+            raise Untrusted(f"expected a document with sha256 {sha256}, got one with sha256 {found}")
+        return bytes(data)
+
     def upload(self, grant: UploadGrant, data: bytes) -> None:
         """Put the bytes under a grant. That they lie there already (412: an earlier try succeeded) is success.
 

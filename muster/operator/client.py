@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 
 from muster.device.transport import Transport
+from muster.wire import admin
 from muster.wire import messages as wire
 
-Page = TypeVar("Page", wire.RoundList, wire.VersionList)
+Page = TypeVar("Page", admin.RoundList, admin.VersionList, admin.DeploymentList, admin.ClientList, admin.TokenList)
 
 
 class Operator:
-    """Steers models over HTTP. In an AWS account, `auth` signs each request (SigV4); a local cloud asks for none.
+    """Steers models and the fleet over HTTP. In an AWS account, `auth` signs each request (`muster.operator.signing`); a
+    local cloud asks for none.
 
-    Every method raises `muster.device.Refused` when the server says no, and `Unreachable` when it does not answer.
+    Every method raises `muster.device.errors.Refused` when the server says no, and `Unreachable` when it does not answer. Every
+    request may be sent again: the same again has the same answer.
     """
 
     def __init__(self, url: str, *, auth: httpx.Auth | None = None, http: httpx.Client | None = None) -> None:
@@ -27,63 +31,182 @@ class Operator:
         """Give the connections back."""
         self._transport.close()
 
-    def mint_token(self, uses: int, *, expires_in_seconds: float = 86_400.0, label: str = "devices") -> wire.MintedToken:
-        """A token that lets `uses` devices enrol."""
-        request = wire.MintToken(uses=uses, expires_in_seconds=expires_in_seconds, label=label)
-        return self._transport.call("POST", "/v1/admin/tokens", wire.MintedToken, request)
+    # ---- tokens and clients
 
-    def revoke(self, client_id: str) -> wire.ClientReply:
+    def mint_token(
+        self,
+        uses: int,
+        *,
+        expires_in_seconds: float = 86_400.0,
+        label: str = "devices",
+        models: list[str] | None = None,
+        device_types: list[str] | None = None,
+    ) -> admin.MintedToken:
+        """A token that lets `uses` devices enrol, of these types and for these models (None: all)."""
+        request = admin.MintToken(
+            uses=uses, expires_in_seconds=expires_in_seconds, label=label, models=models, device_types=device_types
+        )
+        return self._transport.call("POST", "/v1/admin/tokens", admin.MintedToken, request)
+
+    def tokens(self) -> Iterator[admin.TokenReply]:
+        """All enrolment tokens that are kept: one request a page."""
+        for page in self._pages("/v1/admin/tokens", admin.TokenList):
+            yield from page.tokens
+
+    def revoke_token(self, token_id: str) -> admin.TokenReply:
+        """Let a token admit nobody any more; who enrolled with it stays."""
+        return self._transport.call("POST", f"/v1/admin/tokens/{token_id}/revoke", admin.TokenReply)
+
+    def clients(self, **only: Any) -> Iterator[admin.ClientReply]:
+        """The clients, or only some of them (the members of `admin.ClientPage`): one request a page, as far as it is read."""
+        for page in self._pages("/v1/admin/clients", admin.ClientList, admin.ClientPage(**only)):
+            yield from page.clients
+
+    def client(self, client_id: str) -> admin.ClientReply:
+        """One client."""
+        return self._transport.call("GET", f"/v1/admin/clients/{client_id}", admin.ClientReply)
+
+    def revoke(self, client_id: str) -> admin.ClientReply:
         """Take a device's key away for good."""
-        return self._transport.call("POST", f"/v1/admin/clients/{client_id}/revoke", wire.ClientReply)
+        return self._transport.call("POST", f"/v1/admin/clients/{client_id}/revoke", admin.ClientReply)
 
-    def create_model(self, name: str, checkpoint: bytes, config: wire.RoundConfig) -> wire.ModelStatus:
+    def statistics(self) -> admin.FleetStatistics:
+        """The fleet, counted."""
+        return self._transport.call("GET", "/v1/admin/statistics", admin.FleetStatistics)
+
+    # ---- models and rounds
+
+    def create_model(self, name: str, checkpoint: bytes, config: admin.RoundConfig) -> admin.ModelStatus:
         """Upload a checkpoint (a tensor file) and make it version 0 of a new model: three requests, safe to repeat."""
-        upload = wire.CheckpointUpload(bytes=len(checkpoint), sha256=hashlib.sha256(checkpoint).hexdigest())
-        grant = self._transport.call("POST", "/v1/admin/checkpoints", wire.UploadGrant, upload)
-        self._transport.upload(grant, checkpoint)
-        request = wire.CreateModel(name=name, config=config, checkpoint=upload)
-        return self._transport.call("POST", "/v1/admin/models", wire.ModelStatus, request)
+        request = admin.CreateModel(name=name, config=config, checkpoint=self._upload(checkpoint))
+        return self._transport.call("POST", "/v1/admin/models", admin.ModelStatus, request)
 
-    def start(self, model: str, rounds: int) -> wire.ModelStatus:
+    def models(self) -> list[admin.ModelSummary]:
+        """All models, by name."""
+        return self._transport.call("GET", "/v1/admin/models", admin.ModelList).models
+
+    def start(self, model: str, rounds: int) -> admin.ModelStatus:
         """Let rounds open until `rounds` of them have completed in the model's whole life."""
-        return self._train(model, wire.Training(state="running", rounds=rounds))
+        return self._train(model, admin.Training(state="running", rounds=rounds))
 
-    def stop(self, model: str) -> wire.ModelStatus:
+    def stop(self, model: str) -> admin.ModelStatus:
         """Open no further round; one that is open goes on to its end."""
-        return self._train(model, wire.Training(state="stopped"))
+        return self._train(model, admin.Training(state="stopped"))
 
-    def status(self, model: str) -> wire.ModelStatus:
-        """A model, its training, what is deployed, and its current round."""
-        return self._transport.call("GET", f"/v1/admin/models/{model}", wire.ModelStatus)
+    def status(self, model: str) -> admin.ModelStatus:
+        """A model, its training, what is deployed, its current round, its clients, its open alerts, the last hour's metrics."""
+        return self._transport.call("GET", f"/v1/admin/models/{model}", admin.ModelStatus)
 
-    def rounds(self, model: str) -> list[wire.RoundReply]:
-        """All rounds of a model, newest first: one request a page."""
-        pages = self._pages(f"/v1/admin/models/{model}/rounds", wire.RoundList)
-        return [rnd for page in pages for rnd in page.rounds]
+    def rounds(self, model: str) -> Iterator[admin.RoundReply]:
+        """All rounds of a model, newest first: one request a page, as far as it is read."""
+        for page in self._pages(f"/v1/admin/models/{model}/rounds", admin.RoundList):
+            yield from page.rounds
 
-    def round(self, model: str, number: int) -> wire.RoundReply:
+    def round(self, model: str, number: int) -> admin.RoundReply:
         """One round."""
-        return self._transport.call("GET", f"/v1/admin/models/{model}/rounds/{number}", wire.RoundReply)
+        return self._transport.call("GET", f"/v1/admin/models/{model}/rounds/{number}", admin.RoundReply)
 
-    def versions(self, model: str) -> list[wire.VersionReply]:
-        """All versions of a model, newest first: one request a page."""
-        pages = self._pages(f"/v1/admin/models/{model}/versions", wire.VersionList)
-        return [version for page in pages for version in page.versions]
+    def abandon(self, model: str, number: int, because: str = "an operator abandoned it") -> admin.RoundReply:
+        """End an open round; what is deployed stays deployed."""
+        path, request = f"/v1/admin/models/{model}/rounds/{number}/abandon", admin.AbandonRound(because=because)
+        return self._transport.call("POST", path, admin.RoundReply, request)
 
-    def version(self, model: str, number: int) -> wire.VersionReply:
-        """One version, with a fresh download URL."""
-        return self._transport.call("GET", f"/v1/admin/models/{model}/versions/{number}", wire.VersionReply)
+    # ---- versions and deployments
+
+    def versions(self, model: str, state: str | None = None) -> Iterator[admin.VersionReply]:
+        """A model's versions, newest first, or only those in one state: one request a page, as far as it is read."""
+        path, only = f"/v1/admin/models/{model}/versions", admin.VersionPage.model_validate({"state": state})
+        for page in self._pages(path, admin.VersionList, only):
+            yield from page.versions
+
+    def version(self, model: str, ref: str | int) -> admin.VersionReply:
+        """One version, by number, id, alias or state (`admin.VersionRef`), with a fresh download URL."""
+        return self._transport.call("GET", f"/v1/admin/models/{model}/versions/{ref}", admin.VersionReply)
+
+    def register(
+        self, model: str, checkpoint: bytes, metrics: Mapping[str, float] | None = None, note: str | None = None
+    ) -> admin.VersionReply:
+        """Upload a checkpoint and make it the model's next version: three requests, safe to repeat."""
+        request = admin.RegisterVersion(checkpoint=self._upload(checkpoint), metrics=dict(metrics or {}), note=note)
+        return self._transport.call("POST", f"/v1/admin/models/{model}/versions", admin.VersionReply, request)
 
     def download(self, checkpoint: wire.Checkpoint) -> bytes:
         """A version's tensor file, verified against its digest."""
         return self._transport.download(checkpoint)
 
-    def _train(self, model: str, request: wire.Training) -> wire.ModelStatus:
-        return self._transport.call("PUT", f"/v1/admin/models/{model}/training", wire.ModelStatus, request)
+    def document(self, version: admin.VersionReply) -> bytes:
+        """A version's document (canonical JSON), verified against its digest."""
+        return self._transport.read(version.document_url, version.document_sha256)
 
-    def _pages(self, path: str, kind: type[Page]) -> Iterator[Page]:
-        page = self._transport.call("GET", path, kind)
-        yield page
-        while page.before is not None:
-            page = self._transport.call("GET", f"{path}?before={page.before}", kind)
+    def deploy(
+        self, model: str, version: str | int, *, revision: int, because: str | None = None, dry_run: bool = False
+    ) -> admin.DeploymentReply:
+        """Serve a version from now on, if `revision` is still the newest deployment."""
+        words = {"because": because} if because else {}
+        request = admin.Deploy(version=str(version), revision=revision, dry_run=dry_run, **words)
+        return self._transport.call("POST", f"/v1/admin/models/{model}/deployments", admin.DeploymentReply, request)
+
+    def rollback(
+        self, model: str, steps: int = 1, *, revision: int, because: str | None = None, dry_run: bool = False
+    ) -> admin.DeploymentReply:
+        """Go back along the history of deployments, if `revision` is still the newest deployment."""
+        words = {"because": because} if because else {}
+        request = admin.Rollback(steps=steps, revision=revision, dry_run=dry_run, **words)
+        return self._transport.call("POST", f"/v1/admin/models/{model}/rollbacks", admin.DeploymentReply, request)
+
+    def deployments(self, model: str) -> Iterator[admin.DeploymentReply]:
+        """The history of deployments, newest first: one request a page, as far as it is read."""
+        for page in self._pages(f"/v1/admin/models/{model}/deployments", admin.DeploymentList):
+            yield from page.deployments
+
+    # ---- metrics and alerts
+
+    def metric(self, model: str, name: str, hours: int = 1) -> admin.MetricReply:
+        """A metric over the last hours."""
+        query = _query(admin.MetricQuery(name=name, hours=hours))
+        return self._transport.call("GET", f"/v1/admin/models/{model}/metrics{query}", admin.MetricReply)
+
+    def thresholds(self, model: str) -> list[admin.ThresholdReply]:
+        """What is watched."""
+        return self._transport.call("GET", f"/v1/admin/models/{model}/thresholds", admin.ThresholdList).thresholds
+
+    def set_threshold(
+        self, model: str, metric: str, minimum: float | None = None, maximum: float | None = None
+    ) -> admin.ThresholdReply:
+        """Watch a metric; without either bound, watch it no more."""
+        path, request = f"/v1/admin/models/{model}/thresholds/{metric}", admin.SetThreshold(minimum=minimum, maximum=maximum)
+        return self._transport.call("PUT", path, admin.ThresholdReply, request)
+
+    def alerts(self, model: str) -> list[admin.AlertReply]:
+        """Alerts that are open, and the last that were cleared."""
+        return self._transport.call("GET", f"/v1/admin/models/{model}/alerts", admin.AlertList).alerts
+
+    def acknowledge(self, model: str, metric: str) -> admin.AlertReply:
+        """Say that somebody is looking after the metric's open alert."""
+        return self._transport.call("POST", f"/v1/admin/models/{model}/alerts/{metric}/acknowledge", admin.AlertReply)
+
+    # ---- common
+
+    def _upload(self, checkpoint: bytes) -> admin.CheckpointUpload:
+        upload = admin.CheckpointUpload(bytes=len(checkpoint), sha256=hashlib.sha256(checkpoint).hexdigest())
+        grant = self._transport.call("POST", "/v1/admin/checkpoints", wire.UploadGrant, upload)
+        self._transport.upload(grant, checkpoint)
+        return upload
+
+    def _train(self, model: str, request: admin.Training) -> admin.ModelStatus:
+        return self._transport.call("PUT", f"/v1/admin/models/{model}/training", admin.ModelStatus, request)
+
+    def _pages(self, path: str, kind: type[Page], only: admin.Query | None = None) -> Iterator[Page]:
+        more: dict[str, Any] = {}
+        while True:
+            page = self._transport.call("GET", path + _query(only, **more), kind)
             yield page
+            more = {name: getattr(page, name) for name in ("before", "after") if getattr(page, name, None) is not None}
+            if not more:
+                return
+
+
+def _query(values: admin.Query | None, **more: Any) -> str:
+    found = (values.model_dump(mode="json", exclude_none=True) if values else {}) | more
+    text = urlencode({name: str(value).lower() if isinstance(value, bool) else value for name, value in found.items()})
+    return f"?{text}" if text else ""

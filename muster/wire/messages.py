@@ -1,4 +1,5 @@
-"""Every HTTP body, both ways. The OpenAPI document and the SDK are made from these models; there is no other list.
+"""What devices and the server say to each other; what operators say is in `muster.wire.admin`. The OpenAPI document and the
+SDK are made from these models; there is no other list.
 
 Requests forbid what they do not know and bound everything they hold. Replies ignore what they do not know, so that a
 device in the field outlives the server's next release. Times are UTC (RFC 3339); durations and sizes carry their unit in
@@ -76,6 +77,28 @@ class Enrolled(Reply):
     client_id: str
     key: str = Field(description="the whole bearer credential, `<client_id>.<secret>`")
     heartbeat_seconds: float
+
+
+class KeyRotation(Request):
+    """A device asks for a new key in the place of the one that it bears; sent again, it is answered with the same."""
+
+    proof: Secret = Field(description="random, made and kept by the device, new for each rotation")
+
+
+class ProfileUpdate(Request):
+    """What an enrolled device says of itself now. Its id and its type stay what they were."""
+
+    sdk_version: Label
+    capabilities: Annotated[dict[MetricName, Scalar], Field(max_length=16)] = {}
+
+
+class Profile(Reply):
+    """What the server has stored of the device that asks."""
+
+    client_id: str
+    device_type: str
+    sdk_version: str
+    capabilities: dict[str, bool | int | float | str]
 
 
 class Heartbeat(Request):
@@ -217,166 +240,3 @@ class Health(Reply):
 
     status: Literal["ok"] = "ok"
     release: str
-
-
-# ---- operators
-
-
-class RoundConfig(Request):
-    """How the rounds of a model run. Frozen into each round when it opens."""
-
-    goal: Annotated[int, Field(ge=1, le=100_000)] = Field(description="accepted updates that close the round")
-    quorum: Annotated[int, Field(ge=1, le=100_000)] = Field(description="accepted updates below which it is abandoned")
-    over_selection: Annotated[float, Field(ge=1.0, le=10.0)] = Field(1.3, description="clients admitted, as a multiple of goal")
-    report_seconds: Annotated[float, Field(gt=0, le=43_200)] = Field(600.0, description="from opening to the deadline")
-    grace_seconds: Annotated[float, Field(ge=0, le=600)] = Field(60.0, description="after it, for reports still inspected")
-    evaluators: Annotated[int, Field(ge=0, le=10_000)] = Field(10, description="clients that judge a candidate; 0 for none")
-    evaluation_quorum: Annotated[int, Field(ge=1, le=10_000)] = Field(1, description="judges without whom nothing is deployed")
-    evaluate_seconds: Annotated[float, Field(gt=0, le=43_200)] = 300.0
-    min_gain: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.01, description="accuracy gain above which it is deployed")
-    max_regression: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.05, description="accuracy loss below the deployed version beyond which training does not go on from the candidate"
-    )
-    weighting: Literal["examples", "uniform"] = "examples"
-    max_examples: Annotated[int, Field(ge=1, le=10**9)] = Field(10_000, description="cap on one client's weight")
-    server_learning_rate: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
-    keep_updates: bool = Field(False, description="keep the devices' updates after publication, so that it can be replayed")
-    hyperparameters: Annotated[dict[MetricName, Scalar], Field(max_length=32)] = Field({}, description="given to each trainer")
-
-    @model_validator(mode="after")
-    def _quorum_is_reachable(self) -> RoundConfig:
-        if self.quorum > self.goal:
-            raise ValueError(f"quorum must not exceed goal ({self.goal}), got {self.quorum}")
-        if self.evaluators and self.evaluation_quorum > self.evaluators:
-            raise ValueError(f"evaluation_quorum must not exceed evaluators ({self.evaluators}), got {self.evaluation_quorum}")
-        return self
-
-
-class CheckpointUpload(Request):
-    """An operator is about to upload a checkpoint."""
-
-    bytes: Annotated[int, Field(ge=10, le=MAX_CHECKPOINT_BYTES)]
-    sha256: Sha256
-
-
-class CreateModel(Request):
-    """A model, its configuration, and the checkpoint that becomes version 0 and is deployed."""
-
-    name: ModelName
-    config: RoundConfig
-    checkpoint: CheckpointUpload
-
-
-class Training(Request):
-    """Whether rounds open by themselves, and how many must have completed, in the model's whole life, before they rest."""
-
-    state: Literal["running", "stopped"]
-    rounds: Annotated[int, Field(ge=1, le=10**6)] | None = None
-
-    @model_validator(mode="after")
-    def _running_names_its_end(self) -> Training:
-        if (self.state == "running") != (self.rounds is not None):
-            raise ValueError("rounds is required for running, and must be absent for stopped")
-        return self
-
-
-class MintToken(Request):
-    """A token that lets at most `uses` devices enrol, for a while."""
-
-    uses: Annotated[int, Field(ge=1, le=5_000)]
-    expires_in_seconds: Annotated[float, Field(gt=0, le=90 * 86_400)] = 86_400.0
-    label: Label = "devices"
-
-
-class MintedToken(Reply):
-    """The token, shown this once; the server keeps a hash."""
-
-    token: str
-    uses: int
-    expires_at: datetime
-
-
-class ClientReply(Reply):
-    """A client as operators see it; never its key."""
-
-    client_id: str
-    state: Literal["active", "revoked"]
-    device_type: str
-    sdk_version: str
-    enrolled_at: datetime
-    last_seen_at: datetime
-
-
-class TrainingReply(Reply):
-    """Where a model's training stands."""
-
-    state: Literal["running", "stopped"]
-    rounds_completed: int
-    rounds_wanted: int
-
-
-class RoundReply(Reply):
-    """A round as operators see it. Counts are derived from its receipts, never from counters."""
-
-    round: str
-    number: int
-    phase: Literal["collecting", "aggregating", "evaluating", "completed", "abandoned"]
-    base_version: int
-    opened_at: datetime
-    report_by: datetime
-    closed_at: datetime | None
-    finished_at: datetime | None
-    assigned: int
-    reported: int
-    accepted: int
-    rejected: dict[str, int]
-    late: int
-    uploaded_bytes: int
-    examples: int
-    evaluations: int
-    version: int | None
-    gain: float | None
-    deployed: bool
-    reason: str | None = Field(description="why it was abandoned, or why its version was not deployed")
-
-
-class VersionReply(Reply):
-    """A version and its lineage."""
-
-    version: int
-    round: int | None
-    base: int | None
-    parent: int | None
-    state: Literal["staged", "deployed", "retired"]
-    created_at: datetime
-    manifest_sha256: str | None
-    document_sha256: str
-    metrics: dict[str, float]
-    evaluation: dict[str, float] | None
-    checkpoint: Checkpoint
-
-
-class VersionList(Reply):
-    """Versions, newest first, one page."""
-
-    versions: list[VersionReply]
-    before: int | None = Field(description="pass as `?before=` for the next page; null on the last")
-
-
-class RoundList(Reply):
-    """Rounds, newest first, one page."""
-
-    rounds: list[RoundReply]
-    before: int | None = Field(description="pass as `?before=` for the next page; null on the last")
-
-
-class ModelStatus(Reply):
-    """Everything about one model in one call."""
-
-    model: str
-    config: RoundConfig
-    training: TrainingReply
-    deployed_version: int
-    deployment_revision: int
-    newest_version: int
-    round: RoundReply | None

@@ -35,11 +35,15 @@ class Problem(Enum):
     UNAUTHENTICATED = "unauthenticated"
     ENROLMENT_REFUSED = "enrolment-refused"
     CLIENT_EXISTS = "client-exists"
+    FLEET_FULL = "fleet-full"
 
     UNKNOWN_CLIENT = "unknown-client"
     UNKNOWN_MODEL = "unknown-model"
     UNKNOWN_ROUND = "unknown-round"
     UNKNOWN_VERSION = "unknown-version"
+    UNKNOWN_TOKEN = "unknown-token"  # noqa: S105 (a name)
+    UNKNOWN_METRIC = "unknown-metric"
+    NO_OPEN_ALERT = "no-open-alert"
 
     NOT_ASSIGNED = "not-assigned"
     ROUND_CLOSED = "round-closed"
@@ -50,6 +54,11 @@ class Problem(Enum):
 
     MODEL_EXISTS = "model-exists"
     CHECKPOINT_UNFIT = "checkpoint-unfit"
+    VERSION_EXISTS = "version-exists"
+    VERSION_IN_TRAINING = "version-in-training"
+    DEPLOYMENT_MOVED = "deployment-moved"
+    NOTHING_TO_ROLL_BACK_TO = "nothing-to-roll-back-to"
+    ROUND_ENDED = "round-ended"
 
     @property
     def kind(self) -> Kind:
@@ -82,10 +91,14 @@ KINDS: dict[Problem, Kind] = {
     Problem.UNAUTHENTICATED: Kind(401, "The device key is not valid"),
     Problem.ENROLMENT_REFUSED: Kind(403, "The enrolment token does not admit this client"),
     Problem.CLIENT_EXISTS: Kind(409, "This client id belongs to another device"),
+    Problem.FLEET_FULL: Kind(403, "The fleet has as many clients as it may have"),
     Problem.UNKNOWN_CLIENT: Kind(404, "There is no such client"),
     Problem.UNKNOWN_MODEL: Kind(404, "There is no such model"),
     Problem.UNKNOWN_ROUND: Kind(404, "There is no such round"),
     Problem.UNKNOWN_VERSION: Kind(404, "There is no such version"),
+    Problem.UNKNOWN_TOKEN: Kind(404, "There is no such enrolment token"),
+    Problem.UNKNOWN_METRIC: Kind(404, "There is no such metric"),
+    Problem.NO_OPEN_ALERT: Kind(404, "There is no open alert of this metric"),
     Problem.NOT_ASSIGNED: Kind(409, "This client has no place in this round"),
     Problem.ROUND_CLOSED: Kind(409, "The round no longer takes updates"),
     Problem.WRONG_LENGTH: Kind(422, "An update of this length cannot fit the model"),
@@ -94,4 +107,9 @@ KINDS: dict[Problem, Kind] = {
     Problem.REPORT_CONFLICT: Kind(409, "Something else was already reported"),
     Problem.MODEL_EXISTS: Kind(409, "A model of this name exists with other content"),
     Problem.CHECKPOINT_UNFIT: Kind(422, "The uploaded file cannot be a checkpoint"),
+    Problem.VERSION_EXISTS: Kind(409, "This checkpoint was registered with other words"),
+    Problem.VERSION_IN_TRAINING: Kind(409, "The round that made this version has not decided yet"),
+    Problem.DEPLOYMENT_MOVED: Kind(409, "Something else was deployed in the meantime"),
+    Problem.NOTHING_TO_ROLL_BACK_TO: Kind(409, "The history of deployments does not go back so far"),
+    Problem.ROUND_ENDED: Kind(409, "The round has ended"),
 }

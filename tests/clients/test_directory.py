@@ -35,7 +35,7 @@ def test_a_device_that_died_between_claim_and_row_enrols_all_the_same(world: Wor
     token = world.token(uses=1)
     credential = credentials.parse(token)
     assert credential
-    world.services.clients.claim(credential, "thermostat-7", world.clock())
+    world.services.clients.claim(credential, "thermostat-7", "iot", world.clock())
     assert enrol(world, enrolment(token))[0] == 201
 
 

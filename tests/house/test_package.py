@@ -61,9 +61,10 @@ def test_the_template_keeps_its_functions_and_tells_them_where_things_are(packag
     template = yaml.safe_load((package / "sam.yaml").read_text())
     kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
     functions = {name for name, kind in kinds.items() if kind == "AWS::Serverless::Function"}
-    assert functions == {"APIHandler", "Tick", "InspectionWorker", "AggregationWorker"}
-    assert {name for name, kind in kinds.items() if kind in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue")} == {
-        "ClientsTable", "RoundsTable", "VersionsTable", "TensorBucket",
+    assert functions == {"APIHandler", "Tick", "Monitor", "InspectionWorker", "AggregationWorker"}
+    ours = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::SNS::Topic")
+    assert {name for name, kind in kinds.items() if kind in ours} == {
+        "ClientsTable", "RoundsTable", "VersionsTable", "MonitoringTable", "TensorBucket", "AlertTopic",
         "InspectionQueue", "InspectionDeadLetters", "WorkQueue", "WorkDeadLetters",
     }  # fmt: skip
     variables = template["Globals"]["Function"]["Environment"]["Variables"]

@@ -19,8 +19,8 @@ import pytest
 from infra.local import LocalCloud, resources
 from muster import Device
 from muster.operator import Operator
+from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
-from muster.wire.messages import RoundConfig
 from tests.fleet import BASE, CONFIG, Drift
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,7 +34,9 @@ def cloud() -> Iterator[LocalCloud]:
 
 def test_the_resources_are_those_of_the_template(cloud: LocalCloud) -> None:
     tables = cloud.client("dynamodb").list_tables()["TableNames"]
-    assert tables == sorted(f"muster-{name}" for name in ("ClientsTable", "RoundsTable", "VersionsTable"))
+    assert sorted(tables) == sorted(
+        f"muster-{name}" for name in ("ClientsTable", "MonitoringTable", "RoundsTable", "VersionsTable")
+    )
     for name in tables:
         described = cloud.client("dynamodb").describe_time_to_live(TableName=name)["TimeToLiveDescription"]
         assert (described["TimeToLiveStatus"], described["AttributeName"]) == ("ENABLED", "ttl")
@@ -72,7 +74,7 @@ def test_concurrent_devices_train_through_real_sockets_queues_and_ticks(cloud: L
     for thread in threads:
         thread.join()
 
-    first, second = reversed(operator.rounds("toy"))
+    first, second = reversed(list(operator.rounds("toy")))
     for rnd in (first, second):
         assert rnd.phase == "completed"
         assert rnd.accepted >= 4

@@ -10,6 +10,7 @@ import pytest
 
 from muster import Device
 from muster.device import Refused
+from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.arrays import encode
 from muster.wire.problems import MEDIA_TYPE, Problem
@@ -270,7 +271,7 @@ def test_an_update_after_close_is_refused_and_never_counted(world: World, device
 )
 def test_no_model_is_made_from_an_unfit_checkpoint(world: World, checkpoint: bytes, reason: str) -> None:
     with pytest.raises(Refused) as refusal:
-        world.operator.create_model("bad", checkpoint, wire.RoundConfig(goal=1, quorum=1))
+        world.operator.create_model("bad", checkpoint, admin.RoundConfig(goal=1, quorum=1))
     assert refusal.value.problem is Problem.CHECKPOINT_UNFIT
     assert reason in refusal.value.document.detail
     assert world.request("GET", "/v1/admin/models/bad").status_code == 404

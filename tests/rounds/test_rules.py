@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.registry.deployment import Deployment, VersionState, state_of
+from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
 from chalicelib.registry.version import CheckpointRef
 from chalicelib.rounds.evaluation import Evaluation, Measurement, decide, is_due
 from chalicelib.rounds.round import MOVES, Phase, Round, Summary, check_move, next_base, next_phase, open_next, parse_round_id
-from muster.wire.messages import RoundConfig
+from muster.wire.admin import RoundConfig
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 CONFIG = RoundConfig(goal=10, quorum=4, over_selection=1.5, report_seconds=600, grace_seconds=60)
@@ -34,7 +34,7 @@ def a_model(**changes: Any) -> Model:
     return replace(Model("toy", CONFIG, T0, TrainingState.RUNNING, 5), **changes)
 
 
-DEPLOYED = Deployment("toy", 1, ref(0), T0, "created")
+DEPLOYED = Deployment("toy", 1, ref(0), T0, "created", None)
 
 # (accepted, reported, assigned, seconds since opening) → phase
 CASES = [
@@ -112,10 +112,10 @@ def test_an_abandoned_round_does_not_count_toward_the_rounds_wanted() -> None:
         # One that lost too much is not.
         ({"phase": Phase.COMPLETED, "candidate": ref(1), "gain": -0.06}, DEPLOYED, 0),
         # Nor is anything when an operator deployed in the meantime; the round's own deployment is no such thing.
-        ({"phase": Phase.COMPLETED, "candidate": ref(3), "gain": 0.2}, Deployment("toy", 2, ref(2), T0, "operator"), 2),
-        ({"phase": Phase.COMPLETED, "candidate": ref(3), "gain": 0.2}, Deployment("toy", 2, ref(3), T0, "gain", round=1), 3),
+        ({"phase": Phase.COMPLETED, "candidate": ref(3), "gain": 0.2}, Deployment("toy", 2, ref(2), T0, "operator", 1), 2),
+        ({"phase": Phase.COMPLETED, "candidate": ref(3), "gain": 0.2}, Deployment("toy", 2, ref(3), T0, "gain", 1, round=1), 3),
         ({"phase": Phase.ABANDONED}, DEPLOYED, 0),
-        ({"phase": Phase.ABANDONED}, Deployment("toy", 2, ref(2), T0, "operator"), 2),
+        ({"phase": Phase.ABANDONED}, Deployment("toy", 2, ref(2), T0, "operator", 1), 2),
     ],
 )
 def test_from_where_the_next_round_starts(last: dict[str, Any], deployment: Deployment, expected: int) -> None:
@@ -160,12 +160,6 @@ def test_a_round_is_decided_when_its_judges_are_done_or_their_time_is_up() -> No
     assert is_due(rnd, CONFIG.evaluators, T0)
     assert not is_due(rnd, CONFIG.evaluators - 1, T0)
     assert is_due(rnd, 0, T0 + timedelta(seconds=10))
-
-
-def test_a_versions_state_is_read_off_the_deployment_log() -> None:
-    log = [DEPLOYED, Deployment("toy", 2, ref(3), T0, "gain", 3)]
-    states = {version: state_of(version, log) for version in (0, 1, 3)}
-    assert states == {0: VersionState.RETIRED, 1: VersionState.STAGED, 3: VersionState.DEPLOYED}
 
 
 @pytest.mark.parametrize("text", ["", "toy", "toy.", ".1", "toy.x", "toy.-1", "toy.١", "toy.123456789"])

@@ -169,7 +169,7 @@ def test_a_claim_with_a_wrong_secret_or_beyond_the_uses_adds_nobody(world: World
     token = world.token(uses=1)
     public, _, secret = token.partition(".")
     clients, right = world.services.clients, Credential(public, secret)
-    clients.claim(right, "first", world.clock())
+    clients.claim(right, "first", "iot", world.clock())
     for credential, client in ((right, "second"), (Credential(public, secret[::-1]), "first")):
         with pytest.raises(ConditionFailed):
-            clients.claim(credential, client, world.clock())
+            clients.claim(credential, client, "iot", world.clock())

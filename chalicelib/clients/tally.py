@@ -1,0 +1,83 @@
+"""Counting clients (pure): a tally of one shard, and the sum of several."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.clients.client import ClientState
+from chalicelib.instants import Instant, text
+
+MOST_NAMES = 64
+"""Device types and models that a tally names; what is rarer is counted as `other`. A hostile fleet cannot make it longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One shard of the fleet, as its rows had it at `counted_at`."""
+
+    shard: int
+    counted_at: Instant
+    clients: int = 0
+    active: int = 0
+    revoked: int = 0
+    by_device_type: dict[str, int] = field(default_factory=dict)
+    active_by_model: dict[str, int] = field(default_factory=dict)
+    rounds: int = 0
+    samples: int = 0
+
+
+def count(shard: int, rows: Iterable[Mapping[str, Any]], now: datetime, heartbeat_timeout_seconds: float) -> Tally:
+    """The tally of a shard at `now`, from the rows of its clients (those attributes that are counted)."""
+    oldest_beat = text(now - timedelta(seconds=heartbeat_timeout_seconds))
+    clients = active = revoked = rounds = samples = 0
+    types: Counter[str] = Counter()
+    models: Counter[str] = Counter()
+    for row in rows:
+        rounds += row["rounds"]
+        samples += row["samples"]
+        if row["state"] != ClientState.ACTIVE:
+            revoked += 1
+            continue
+        clients += 1
+        types[row["device_type"]] += 1
+        if row["last_seen_at"] >= oldest_beat:
+            active += 1
+            if "model" in row:
+                models[row["model"]] += 1
+    return Tally(shard, now, clients, active, revoked, _commonest(types), _commonest(models), rounds, samples)
+
+
+def total(tallies: Iterable[Tally]) -> Tally | None:
+    """The sum of tallies, as old as the oldest of them; None of none."""
+    everyone = sorted(tallies, key=lambda tally: tally.shard)
+    if not everyone:
+        return None
+    return Tally(
+        shard=-1,
+        counted_at=min(tally.counted_at for tally in everyone),
+        clients=sum(tally.clients for tally in everyone),
+        active=sum(tally.active for tally in everyone),
+        revoked=sum(tally.revoked for tally in everyone),
+        by_device_type=_commonest(_sum(tally.by_device_type for tally in everyone)),
+        active_by_model=_commonest(_sum(tally.active_by_model for tally in everyone)),
+        rounds=sum(tally.rounds for tally in everyone),
+        samples=sum(tally.samples for tally in everyone),
+    )
+
+
+def _sum(maps: Iterable[Mapping[str, int]]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for one in maps:
+        found.update(one)
+    return found
+
+
+def _commonest(counts: Counter[str]) -> dict[str, int]:
+    other = counts.pop("other", 0)
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    rest = other + sum(number for _, number in ranked[MOST_NAMES:])
+    return dict(sorted(ranked[:MOST_NAMES])) | ({"other": rest} if rest else {})

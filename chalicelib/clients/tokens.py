@@ -1,0 +1,79 @@
+"""Enrolment tokens, as operators handle them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from chalicelib.clients import credentials
+from chalicelib.clients.store import ClientStore
+from chalicelib.clients.token import EnrolmentToken
+from chalicelib.errors import Refused, near
+from chalicelib.instants import Clock
+from muster.wire import admin
+from muster.wire.problems import Problem
+
+PAGE = 25
+
+
+class Tokens:
+    """Minted, listed, revoked."""
+
+    def __init__(self, store: ClientStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def mint(self, request: admin.MintToken) -> admin.MintedToken:
+        """A new enrolment token; its secret is in this reply and nowhere else."""
+        now = self._clock()
+        token = credentials.new_token()
+        expires_at = now + timedelta(seconds=request.expires_in_seconds)
+        self._store.add_token(
+            EnrolmentToken(
+                token_id=token.public,
+                secret_hash=token.hashed,
+                uses=request.uses,
+                label=request.label,
+                created_at=now,
+                expires_at=expires_at,
+                ttl=int(expires_at.timestamp()),
+                models=request.models,
+                device_types=request.device_types,
+            )
+        )
+        return admin.MintedToken(token=str(token), token_id=token.public, uses=request.uses, expires_at=expires_at)
+
+    def page(self, query: admin.After) -> admin.TokenList:
+        """A page of the tokens that are kept."""
+        found = self._store.tokens(query.after, PAGE)
+        after = found[-1].token_id if len(found) == PAGE else None
+        return admin.TokenList(tokens=[self._reply(token) for token in found], after=after)
+
+    def revoke(self, token_id: str) -> admin.TokenReply:
+        """Let a token admit nobody any more; a repeat is the same. Who enrolled with it stays.
+
+        Raises:
+            Refused: `unknown-token`.
+        """
+        token = self._store.revoke_token(token_id, self._clock())
+        if token is None:
+            known = (token.token_id for token in self._store.tokens(None, PAGE))
+            raise Refused(
+                Problem.UNKNOWN_TOKEN,
+                f"no enrolment token {token_id[:32]!r}",
+                expected=near(token_id[:32], known),
+                got=token_id[:32],
+            )
+        return self._reply(token)
+
+    def _reply(self, token: EnrolmentToken) -> admin.TokenReply:
+        return admin.TokenReply(
+            token_id=token.token_id,
+            label=token.label,
+            state=token.state(self._clock()).value,
+            uses=token.uses,
+            claimed=len(token.claims),
+            models=token.models,
+            device_types=token.device_types,
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+        )

@@ -1,0 +1,99 @@
+"""A breach, from its opening to its end (pure).
+
+             value outside                   value inside, or watched no more
+    (none) ─────────────────▶ OPEN ──────────────────────────────────────────▶ CLEARED
+                               │  ▲ still outside: nothing                     ▲
+                               └──┘                                            │
+                               operator ──▶ ACKNOWLEDGED ──────────────────────┘
+
+A metric's alerts are numbered, and the last one is its present: whoever writes the next number first has opened it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from chalicelib.instants import Instant
+from chalicelib.monitoring.threshold import Threshold
+
+KEEP_CLEARED = timedelta(days=90)
+"""How long an alert is kept after it was cleared."""
+
+
+class AlertState(StrEnum):
+    """Where an alert stands."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    CLEARED = "cleared"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert of one metric."""
+
+    model: str
+    metric: str
+    number: int
+    value: float
+    """When it opened."""
+    opened_at: Instant
+    publishing_at: Instant
+    """When somebody last set out to publish it. It is published by one at a time."""
+    minimum: float | None = None
+    maximum: float | None = None
+    published_at: Instant | None = None
+    acknowledged_at: Instant | None = None
+    acknowledged_by: str | None = None
+    cleared_at: Instant | None = None
+    ttl: int | None = None
+
+    @property
+    def state(self) -> AlertState:
+        """Where it stands."""
+        if self.cleared_at:
+            return AlertState.CLEARED
+        return AlertState.ACKNOWLEDGED if self.acknowledged_at else AlertState.OPEN
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for people."""
+        too_low = self.minimum is not None and self.value < self.minimum
+        bound = f"below {self.minimum:g}" if too_low else f"above {self.maximum:g}"
+        return f"{self.metric} of {self.model} is {self.value:g}, {bound}"
+
+
+class Step(StrEnum):
+    """What follows from a new value."""
+
+    OPEN = "open"
+    CLEAR = "clear"
+    PUBLISH = "publish"
+
+
+def next_step(
+    threshold: Threshold, value: float | None, present: Alert | None, now: datetime, republish: timedelta
+) -> Step | None:
+    """What is due at `now` for a metric, from its newest value and its last alert; None when nothing is.
+
+    Without a recent value nothing is known, and nothing changes. An alert whose publication has been under way for longer
+    than `republish` was lost with whoever did it, and is published again.
+    """
+    is_open = present is not None and present.state is not AlertState.CLEARED
+    if is_open and not threshold.is_watched:
+        return Step.CLEAR
+    if value is not None and threshold.is_breached_by(value) != is_open:
+        return Step.CLEAR if is_open else Step.OPEN
+    if present and is_open and not present.published_at and now - present.publishing_at >= republish:
+        return Step.PUBLISH
+    return None
+
+
+def opened(threshold: Threshold, value: float, last: Alert | None, now: datetime) -> Alert:
+    """The alert that a breach opens."""
+    number = last.number + 1 if last else 1
+    return Alert(
+        threshold.model, threshold.metric, number, value, now, now, minimum=threshold.minimum, maximum=threshold.maximum
+    )

@@ -1,0 +1,130 @@
+"""What operators ask of thresholds and alerts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+
+from chalicelib.errors import Refused, near
+from chalicelib.instants import Clock
+from chalicelib.monitoring.alert import Alert, AlertState
+from chalicelib.monitoring.record import newest
+from chalicelib.monitoring.store import MonitoringStore
+from chalicelib.monitoring.threshold import Threshold, defaults, effective
+from chalicelib.registry.catalogue import Catalogue
+from muster.wire import admin
+from muster.wire.problems import Problem
+
+_METRIC = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+CLEARED_SHOWN = 5
+"""Alerts of each metric that a list shows, the present one included."""
+
+
+class AlertDesk:
+    """Thresholds are set and listed, alerts listed and acknowledged."""
+
+    def __init__(self, catalogue: Catalogue, store: MonitoringStore, clock: Clock, keep: timedelta) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._clock = clock
+        self._keep = keep
+
+    def thresholds(self, model: str) -> admin.ThresholdList:
+        """What is watched, and how it stands.
+
+        Raises:
+            Refused: `unknown-model`.
+        """
+        self._catalogue.model(model)
+        latest = newest(self._store.recent(model, self._clock() - self._keep))
+        watched = effective(model, self._store.thresholds(model)).values()
+        return admin.ThresholdList(
+            thresholds=[_threshold(t, latest.get(t.metric), t in defaults(model)) for t in watched if t.is_watched]
+        )
+
+    def set_threshold(self, model: str, metric: str, request: admin.SetThreshold) -> admin.ThresholdReply:
+        """Watch a metric within new bounds, or, without bounds, no more; a repeat is the same.
+
+        Raises:
+            Refused: `unknown-model`, `unknown-metric` (what cannot be a metric's name).
+        """
+        self._catalogue.model(model)
+        if not _METRIC.fullmatch(metric):
+            raise Refused(
+                Problem.UNKNOWN_METRIC,
+                f"{metric[:48]!r} cannot be a metric",
+                expected=f"a name like {_METRIC.pattern}",
+                got=metric[:48],
+            )
+        threshold = Threshold(model, metric, request.minimum, request.maximum)
+        self._store.set_threshold(threshold)
+        latest = newest(self._store.recent(model, self._clock() - self._keep))
+        return _threshold(threshold, latest.get(metric), threshold in defaults(model))
+
+    def open(self, model: str) -> list[admin.AlertReply]:
+        """The open alerts of a model, newest first."""
+        watched = effective(model, self._store.thresholds(model))
+        found = (self._store.present(model, metric) for metric in watched)
+        return _sorted(alert for alert in found if alert and alert.state is not AlertState.CLEARED)
+
+    def recent(self, model: str) -> admin.AlertList:
+        """The open alerts of a model, and the last that were cleared, newest first.
+
+        Raises:
+            Refused: `unknown-model`.
+        """
+        self._catalogue.model(model)
+        watched = effective(model, self._store.thresholds(model))
+        return admin.AlertList(
+            alerts=_sorted(alert for metric in watched for alert in self._store.history(model, metric, CLEARED_SHOWN))
+        )
+
+    def acknowledge(self, model: str, metric: str, by: str) -> admin.AlertReply:
+        """Note who looks after an open alert; the first who does so stays.
+
+        Raises:
+            Refused: `unknown-model`, `no-open-alert`.
+        """
+        self._catalogue.model(model)
+        alert = self._store.present(model, metric)
+        if alert is not None and alert.state is AlertState.OPEN:
+            alert = self._store.acknowledge(alert, by, self._clock()) or self._store.present(model, metric)
+        if alert is None or alert.state is AlertState.CLEARED:
+            known = near(metric, (found.metric for found in self.open(model)))
+            raise Refused(Problem.NO_OPEN_ALERT, f"{model} has no open alert of {metric!r}", expected=known, got=metric)
+        return reply(alert)
+
+
+def reply(alert: Alert) -> admin.AlertReply:
+    """An alert as operators see it."""
+    return admin.AlertReply(
+        model=alert.model,
+        metric=alert.metric,
+        number=alert.number,
+        state=alert.state.value,
+        value=alert.value,
+        minimum=alert.minimum,
+        maximum=alert.maximum,
+        opened_at=alert.opened_at,
+        acknowledged_at=alert.acknowledged_at,
+        acknowledged_by=alert.acknowledged_by,
+        cleared_at=alert.cleared_at,
+    )
+
+
+def _sorted(alerts: Iterable[Alert]) -> list[admin.AlertReply]:
+    return sorted((reply(alert) for alert in alerts), key=lambda alert: alert.opened_at, reverse=True)
+
+
+def _threshold(threshold: Threshold, value: float | None, is_default: bool) -> admin.ThresholdReply:
+    return admin.ThresholdReply(
+        model=threshold.model,
+        metric=threshold.metric,
+        minimum=threshold.minimum,
+        maximum=threshold.maximum,
+        is_default=is_default,
+        value=value,
+        in_breach=value is not None and threshold.is_breached_by(value),
+    )

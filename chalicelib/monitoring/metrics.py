@@ -1,0 +1,53 @@
+"""What operators ask of metrics."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from chalicelib.errors import Refused, near
+from chalicelib.instants import Clock
+from chalicelib.monitoring.store import MonitoringStore
+from chalicelib.registry.catalogue import Catalogue
+from chalicelib.storage.metrics import Metrics
+from muster.wire import admin
+from muster.wire.problems import Problem
+
+
+class MetricDesk:
+    """Queries."""
+
+    def __init__(self, catalogue: Catalogue, store: MonitoringStore, metrics: Metrics, clock: Clock, keep: timedelta) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+        self._keep = keep
+
+    def query(self, model: str, query: admin.MetricQuery) -> admin.MetricReply:
+        """A metric over the last hours: the aggregates from CloudWatch, the points from the recent records.
+
+        Raises:
+            Refused: `unknown-model`, `unknown-metric`.
+        """
+        self._catalogue.model(model)
+        now = self._clock()
+        found = self._metrics.aggregate(model, query.name, now, query.hours)
+        recent = self._store.recent(model, now - min(self._keep, timedelta(hours=query.hours)))
+        points = [
+            admin.MetricPoint(at=record.at, value=record.metrics[query.name], version=record.version, round=record.round)
+            for record in sorted(recent, key=lambda record: record.at)
+            if query.name in record.metrics
+        ]
+        if not found.count and not points:
+            self._check_name(model, query.name)
+        return admin.MetricReply(
+            model=model, name=query.name, hours=query.hours, count=found.count, mean=found.mean, min=found.min, max=found.max,
+            sum=found.sum, points=points,
+        )  # fmt: skip
+
+    def _check_name(self, model: str, name: str) -> None:
+        """Refuse a metric that never had a value. One that had none lately is an answer."""
+        recent = self._store.recent(model, self._clock() - self._keep)
+        known = self._metrics.names(model) | {metric for record in recent for metric in record.metrics}
+        if name not in known:
+            raise Refused(Problem.UNKNOWN_METRIC, f"{model} has no metric {name!r}", expected=near(name, known), got=name)

@@ -1,0 +1,51 @@
+"""The monitor's run: count the fleet, record, deliver, watch. It is a schedule of its own, beside the tick.
+
+Monitoring must never hold a round back, and a slow or failing CloudWatch or SNS would. So it runs in its own function, with
+its own role, and derives everything from what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chalicelib.clients.census import Census
+from chalicelib.monitoring.recording import Recording
+from chalicelib.monitoring.watching import Watching
+from chalicelib.registry.store import RegistryStore
+
+
+class Monitor:
+    """Looks at everything once."""
+
+    def __init__(self, census: Census, registry: RegistryStore, recording: Recording, watching: Watching) -> None:
+        self._census = census
+        self._registry = registry
+        self._recording = recording
+        self._watching = watching
+
+    def run(self) -> None:
+        """Do what is due. A step that fails does not keep the others waiting; all failures are raised at the end."""
+        failures: list[Exception] = []
+
+        def attempt(what: str, step: Callable[..., object], *arguments: object) -> None:
+            try:
+                step(*arguments)
+            except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
+                error.add_note(f"while {what}")
+                failures.append(error)
+
+        models = [model.name for model in self._registry.models()]
+        attempt("taking the census", self._record_fleet, models)
+        for model in models:
+            attempt(f"recording the rounds of {model}", self._recording.record_rounds, model)
+        attempt("sending records to CloudWatch", self._recording.deliver)
+        for model in models:
+            attempt(f"watching {model}", self._watching.watch, model)
+        if failures:
+            raise ExceptionGroup("the monitor failed in part", failures)
+
+    def _record_fleet(self, models: list[str]) -> None:
+        fleet = self._census.take()
+        if fleet is not None:
+            for model in models:
+                self._recording.record_fleet(model, fleet)

@@ -1,0 +1,105 @@
+"""What was measured at one time, tagged with the model, the version and the round that it belongs to (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from chalicelib.clients.tally import Tally
+from chalicelib.instants import Instant
+from chalicelib.registry.version import Version
+from chalicelib.rounds.round import Phase, Round
+from muster.wire.admin import MetricSummary
+
+LONGEST_NAME = 40
+"""Characters of a metric's name (`muster.wire.messages.MetricName`)."""
+
+UNITS = {"round_seconds": "Seconds", "uploaded_bytes": "Bytes"}
+COUNTS = ("accepted_updates", "rejected_updates", "late_updates", "abandoned", "examples", "clients", "active_clients")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Some metrics of one model at one time."""
+
+    model: str
+    at: Instant
+    metrics: dict[str, float]
+    ttl: int
+    version: int | None = None
+    round: int | None = None
+    """None when it is of the fleet."""
+
+
+def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
+    """The record of a round that has ended and was wound up, and of the version that it made, if it made one.
+
+    What judges measured keeps its name; what trainers measured is told apart by `train_`.
+    """
+    if rnd.summary is None or rnd.finished_at is None:
+        raise AssertionError(f"round {rnd.id} was not wound up")
+    summary, rejected = rnd.summary, rnd.summary.rejected or {}
+    metrics: dict[str, float] = {
+        "accepted_updates": summary.accepted,
+        "rejected_updates": sum(rejected.values()),
+        "late_updates": summary.late,
+        "uploaded_bytes": summary.uploaded_bytes,
+        "examples": summary.examples,
+        "round_seconds": (rnd.finished_at - rnd.opened_at).total_seconds(),
+        "abandoned": float(rnd.phase is Phase.ABANDONED),
+    }
+    metrics |= {f"rejected_{reason.replace('-', '_')}"[:LONGEST_NAME]: count for reason, count in rejected.items()}
+    if rnd.gain is not None:
+        metrics["gain"] = rnd.gain
+    if version is not None:
+        metrics |= {f"train_{name.removeprefix('train_')}"[:LONGEST_NAME]: v for name, v in version.metrics.items()}
+        metrics |= version.evaluation or {}
+    return Record(
+        rnd.model, rnd.finished_at, metrics, _ttl(rnd.finished_at, keep), version.number if version else None, rnd.number
+    )
+
+
+def of_fleet(model: str, fleet: Tally, at: datetime, served: int | None, keep: timedelta) -> Record:
+    """The record of a model's clients: those that were active and said they run it, and the whole fleet."""
+    metrics: dict[str, float] = {"active_clients": fleet.active_by_model.get(model, 0), "clients": fleet.clients}
+    return Record(model, at, metrics, _ttl(at, keep), served)
+
+
+def period(now: datetime, seconds: float) -> datetime:
+    """The start of the period of `seconds` in which `now` lies: the time of the fleet's record, of which a period has one."""
+    return datetime.fromtimestamp(now.timestamp() // seconds * seconds, UTC)
+
+
+def unit(metric: str) -> str:
+    """A metric's unit, in CloudWatch's words."""
+    return UNITS.get(metric, "Count" if metric in COUNTS or metric.startswith("rejected_") else "None")
+
+
+def values(records: Iterable[Record]) -> Iterator[tuple[str, float]]:
+    """Every metric of every record, in their order."""
+    for record in records:
+        yield from record.metrics.items()
+
+
+def summarise(records: Iterable[Record]) -> dict[str, MetricSummary]:
+    """Each metric over some records: count, mean, min, max, sum, last."""
+    found: dict[str, list[float]] = {}
+    for name, value in values(sorted(records, key=lambda record: record.at)):
+        found.setdefault(name, []).append(value)
+    return {
+        name: MetricSummary(
+            count=len(several), mean=sum(several) / len(several), min=min(several), max=max(several), sum=sum(several),
+            last=several[-1],
+        )
+        for name, several in sorted(found.items())
+    }  # fmt: skip
+
+
+def newest(records: Iterable[Record]) -> Mapping[str, float]:
+    """The newest value of each metric."""
+    return dict(values(sorted(records, key=lambda record: record.at)))
+
+
+def _ttl(at: datetime, keep: timedelta) -> int:
+    return int((at + keep).timestamp())

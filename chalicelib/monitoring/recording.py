@@ -1,0 +1,80 @@
+"""Makes records of ended rounds and of the fleet, and brings them to CloudWatch.
+
+    ended round, census ──once──▶ record (kept for a day), outgoing record ──one call──▶ CloudWatch; outgoing no more
+
+A record's key says what it is of, so it is made once, however many monitors run. What is outgoing stays so until CloudWatch has
+it: nothing is lost to a crash or an outage. A monitor that dies between the call and the deletion sends its batch again; the
+schedule runs one monitor at a time, so nothing else sends twice.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from chalicelib.clients.tally import Tally
+from chalicelib.instants import Clock
+from chalicelib.monitoring.record import Record, of_fleet, of_round, period, unit
+from chalicelib.monitoring.store import MonitoringStore
+from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.metrics import Datum, Metrics
+
+AT_ONCE = 100
+"""Rounds that are recorded, and records that are sent, in one run."""
+
+
+class Recording:
+    """From what is stored to what is measured."""
+
+    def __init__(
+        self,
+        store: MonitoringStore,
+        rounds: RoundStore,
+        registry: RegistryStore,
+        metrics: Metrics,
+        clock: Clock,
+        census_seconds: float,
+        keep: timedelta,
+    ) -> None:
+        self._store = store
+        self._rounds = rounds
+        self._registry = registry
+        self._metrics = metrics
+        self._clock = clock
+        self._census_seconds = census_seconds
+        self._keep = keep
+
+    def record_rounds(self, model: str) -> None:
+        """Record the rounds that have ended since the last one that is recorded, oldest first, so that no gap can stay."""
+        latest, last = self._rounds.latest(model), self._store.last_of_rounds(model)
+        if latest is None:
+            return
+        recorded = last.round if last and last.round else 0
+        oldest = self._clock() - self._keep
+        for number in range(max(recorded, latest.number - AT_ONCE) + 1, latest.number + 1):
+            rnd = latest if number == latest.number else self._rounds.get(model, number)
+            if rnd is None or rnd.summary is None or rnd.finished_at is None:
+                return
+            if rnd.finished_at >= oldest:
+                version = self._registry.version(model, rnd.candidate.version) if rnd.candidate else None
+                self._store.record(of_round(rnd, version, self._keep))
+
+    def record_fleet(self, model: str, fleet: Tally) -> None:
+        """Record a model's clients, once in each period of the census."""
+        at = period(self._clock(), self._census_seconds)
+        last = self._store.last_of_fleet(model)
+        if last is None or last.at < at:
+            deployment = self._registry.deployment(model)
+            served = deployment.stable.version if deployment else None
+            self._store.record(of_fleet(model, fleet, at, served, self._keep))
+
+    def deliver(self) -> None:
+        """Send what is outgoing to CloudWatch, in one call, and then forget that it was outgoing."""
+        waiting = self._store.outgoing(AT_ONCE)
+        self._metrics.put(datum for _, record in waiting for datum in _data(record))
+        for key, _ in waiting:
+            self._store.delivered(key)
+
+
+def _data(record: Record) -> list[Datum]:
+    return [Datum(record.model, name, value, unit(name), record.at) for name, value in sorted(record.metrics.items())]

@@ -1,0 +1,144 @@
+"""Rows of records, thresholds and alerts. Every method is one write with one condition, or one read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from chalicelib.instants import text
+from chalicelib.monitoring.alert import KEEP_CLEARED, Alert
+from chalicelib.monitoring.record import Record
+from chalicelib.monitoring.threshold import Threshold
+from chalicelib.storage import keys
+from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
+from chalicelib.storage.keys import Key
+from chalicelib.storage.rows import Item, from_item, to_item
+
+RECENT = 120
+"""Records of each kind that are read at most: two hours of rounds a minute long."""
+
+
+class MonitoringStore:
+    """The `monitoring` table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    # ---- records
+
+    def record(self, record: Record) -> bool:
+        """Store a record and put it on its way to CloudWatch, both or neither; False when it was stored before."""
+        key, item = _record_key(record), to_item(record)
+        outgoing = keys.OUTGOING.key(model=record.model, record=key["sk"])
+        try:
+            self._table.transact([Put(self._table, key, item), Put(self._table, outgoing, item)])
+        except ConditionFailed:
+            return False
+        return True
+
+    def last_of_rounds(self, model: str) -> Record | None:
+        """The record of the last round that has one, or None."""
+        item = self._table.last(keys.ROUND_RECORD.partition(model=model), keys.ROUND_RECORD.prefix)
+        return from_item(Record, item) if item else None
+
+    def last_of_fleet(self, model: str) -> Record | None:
+        """The last record of the model's clients, or None."""
+        item = self._table.last(keys.FLEET_RECORD.partition(model=model), keys.FLEET_RECORD.prefix)
+        return from_item(Record, item) if item else None
+
+    def recent(self, model: str, since: datetime) -> list[Record]:
+        """The model's records since then, of rounds and of the fleet, in no particular order."""
+        partition = keys.ROUND_RECORD.partition(model=model)
+        items = [
+            item
+            for kind in (keys.ROUND_RECORD, keys.FLEET_RECORD)
+            for item in self._table.query(partition, kind.prefix, newest_first=True, limit=RECENT)
+        ]
+        return [record for record in (from_item(Record, item) for item in items) if record.at >= since]
+
+    def outgoing(self, limit: int) -> list[tuple[Key, Record]]:
+        """Records that CloudWatch does not have yet, and the keys under which they wait."""
+        items = self._table.query(keys.OUTGOING.partition(), keys.OUTGOING.prefix, limit=limit)
+        return [({"pk": item["pk"], "sk": item["sk"]}, from_item(Record, item)) for item in items]
+
+    def delivered(self, key: Key) -> None:
+        """CloudWatch has it; a repeat is no matter."""
+        self._table.delete(key)
+
+    # ---- thresholds
+
+    def thresholds(self, model: str) -> list[Threshold]:
+        """The thresholds that operators have set."""
+        items = self._table.query(keys.THRESHOLD.partition(model=model), keys.THRESHOLD.prefix)
+        return [from_item(Threshold, item) for item in items]
+
+    def set_threshold(self, threshold: Threshold) -> None:
+        """Store a threshold in the place of the one before; a repeat is the same."""
+        anything = Condition("attribute_exists(#pk) OR attribute_not_exists(#pk)", "whatever was set before")
+        key = keys.THRESHOLD.key(model=threshold.model, metric=threshold.metric)
+        self._table.put(Put(self._table, key, to_item(threshold), anything))
+
+    # ---- alerts
+
+    def present(self, model: str, metric: str) -> Alert | None:
+        """A metric's last alert, or None when it never had one."""
+        history = self.history(model, metric, 1)
+        return history[0] if history else None
+
+    def history(self, model: str, metric: str, limit: int) -> list[Alert]:
+        """A metric's last alerts, newest first."""
+        prefix = f"{keys.ALERT.prefix}{metric}#"
+        items = self._table.query(keys.ALERT.partition(model=model), prefix, newest_first=True, limit=limit)
+        return [from_item(Alert, item) for item in items]
+
+    def open(self, alert: Alert) -> bool:
+        """Store a new alert; False when somebody else opened one of that number."""
+        try:
+            self._table.put(Put(self._table, _alert_key(alert), to_item(alert), NEW))
+        except ConditionFailed:
+            return False
+        return True
+
+    def take_publication(self, alert: Alert, now: datetime) -> bool:
+        """Set out to publish an alert, if nobody else has since it was read, and it is neither published nor cleared."""
+        condition = Condition(
+            "#publishing_at = :was AND attribute_not_exists(#published_at) AND attribute_not_exists(#cleared_at)",
+            "nobody else is at it, and there is still something to say",
+            {":was": text(alert.publishing_at)},
+        )
+        return self._change(alert, condition, {"publishing_at": text(now)}) is not None
+
+    def published(self, alert: Alert, now: datetime) -> None:
+        """Note that an alert was published; a repeat changes nothing."""
+        condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#published_at)", "it was not noted before")
+        self._change(alert, condition, {"published_at": text(now)})
+
+    def clear(self, alert: Alert, now: datetime) -> bool:
+        """End an alert; False when it had ended before."""
+        condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#cleared_at)", "it is still open")
+        changes = {"cleared_at": text(now), "ttl": int((now + KEEP_CLEARED).timestamp())}
+        return self._change(alert, condition, changes) is not None
+
+    def acknowledge(self, alert: Alert, by: str, now: datetime) -> Alert | None:
+        """Note who looks after an open alert, and return it; None when it was cleared, or somebody did before."""
+        condition = Condition(
+            "attribute_exists(#pk) AND attribute_not_exists(#cleared_at) AND attribute_not_exists(#acknowledged_at)",
+            "it is open and nobody looks after it",
+        )
+        return self._change(alert, condition, {"acknowledged_at": text(now), "acknowledged_by": by})
+
+    def _change(self, alert: Alert, condition: Condition, changes: Item) -> Alert | None:
+        try:
+            item = self._table.update_and_read(Update(self._table, _alert_key(alert), condition, set=changes))
+        except ConditionFailed:
+            return None
+        return from_item(Alert, item)
+
+
+def _record_key(record: Record) -> Key:
+    if record.round is None:
+        return keys.FLEET_RECORD.key(model=record.model, at=text(record.at))
+    return keys.ROUND_RECORD.key(model=record.model, number=record.round)
+
+
+def _alert_key(alert: Alert) -> Key:
+    return keys.ALERT.key(model=alert.model, metric=alert.metric, number=alert.number)

@@ -1,0 +1,42 @@
+"""The bounds within which a metric is well (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Bounds of one metric of one model. Without either the metric is not watched."""
+
+    model: str
+    metric: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def is_breached_by(self, value: float) -> bool:
+        """Whether a value lies outside. The bounds themselves are well."""
+        too_low = self.minimum is not None and value < self.minimum
+        too_high = self.maximum is not None and value > self.maximum
+        return too_low or too_high
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a bound at all."""
+        return self.minimum is not None or self.maximum is not None
+
+
+def defaults(model: str) -> list[Threshold]:
+    """What is watched where an operator has set nothing else."""
+    return [
+        Threshold(model, "accuracy", minimum=0.5),
+        Threshold(model, "active_clients", minimum=5),
+        Threshold(model, "loss", maximum=5.0),
+    ]
+
+
+def effective(model: str, stored: Iterable[Threshold]) -> dict[str, Threshold]:
+    """The thresholds of a model by metric: what is stored, before the defaults. One without bounds is there, and unwatched."""
+    found = {threshold.metric: threshold for threshold in [*defaults(model), *stored]}
+    return dict(sorted(found.items()))

@@ -1,0 +1,70 @@
+"""Holds a model's newest values against its thresholds; opens, publishes and clears alerts.
+
+Opening is one write that only one monitor can win; the winner publishes. If it dies before it could note that it did, the
+alert is published again after a while: at least once, by one at a time.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from chalicelib.instants import Clock, text
+from chalicelib.log import log
+from chalicelib.monitoring.alert import Alert, Step, next_step, opened
+from chalicelib.monitoring.record import newest
+from chalicelib.monitoring.store import MonitoringStore
+from chalicelib.monitoring.threshold import Threshold, effective
+from chalicelib.storage.topics import Topic
+
+
+class Watching:
+    """What is due when values change."""
+
+    def __init__(self, store: MonitoringStore, topic: Topic, clock: Clock, keep: timedelta, republish_seconds: float) -> None:
+        self._store = store
+        self._topic = topic
+        self._clock = clock
+        self._keep = keep
+        self._republish = timedelta(seconds=republish_seconds)
+
+    def watch(self, model: str) -> None:
+        """Do what is due for every metric of a model that has a threshold."""
+        now = self._clock()
+        thresholds = effective(model, self._store.thresholds(model))
+        latest = newest(self._store.recent(model, now - self._keep))
+        for metric, threshold in thresholds.items():
+            self._watch(threshold, latest.get(metric), now)
+
+    def _watch(self, threshold: Threshold, value: float | None, now: datetime) -> None:
+        present = self._store.present(threshold.model, threshold.metric)
+        match next_step(threshold, value, present, now, self._republish):
+            case Step.OPEN if value is not None:
+                alert = opened(threshold, value, present, now)
+                if self._store.open(alert):
+                    self._publish(alert)
+            case Step.PUBLISH if present is not None:
+                if self._store.take_publication(present, now):
+                    self._publish(present)
+            case Step.CLEAR if present is not None:
+                if self._store.clear(present, now):
+                    log.info("alert cleared", model=present.model, metric=present.metric, alert=present.number)
+            case _:
+                return
+
+    def _publish(self, alert: Alert) -> None:
+        self._topic.publish(
+            f"Muster: {alert.sentence}",
+            {
+                "alert": alert.sentence,
+                "model": alert.model,
+                "metric": alert.metric,
+                "number": alert.number,
+                "value": alert.value,
+                "minimum": alert.minimum,
+                "maximum": alert.maximum,
+                "opened_at": text(alert.opened_at),
+                "next": f"muster status {alert.model}; muster alerts ack {alert.model} {alert.metric}",
+            },
+        )
+        self._store.published(alert, self._clock())
+        log.warning("alert opened", model=alert.model, metric=alert.metric, alert=alert.number, value=alert.value)

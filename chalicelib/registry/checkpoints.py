@@ -1,0 +1,54 @@
+"""Checkpoints that operators upload: looked into, as strictly as a device's update, before anything names them."""
+
+from __future__ import annotations
+
+from chalicelib.errors import Refused
+from chalicelib.registry.schemas import checkpoint_ref
+from chalicelib.registry.version import CheckpointRef, digest
+from chalicelib.storage import keys
+from chalicelib.storage.blobs import Blobs
+from muster.wire import admin
+from muster.wire.problems import Problem
+from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, Unfit, match, parse_header
+
+
+class Checkpoints:
+    """The checkpoints of the bucket, and the documents of versions."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    def inspected(self, upload: admin.CheckpointUpload, version: int, schema: Schema | None = None) -> CheckpointRef:
+        """The reference to an uploaded checkpoint, after the gate: its length, digest and header are right, every number is
+        finite, and, where a schema is given, it has exactly those tensors.
+
+        Raises:
+            Refused: `upload-missing`, `checkpoint-unfit`.
+        """
+        from muster.wire import gate  # numpy: only this step of the API touches tensors
+
+        key = keys.CHECKPOINT.key(sha256=upload.sha256)
+        stat = self._blobs.stat(key)
+        if stat is None:
+            raise Refused(
+                Problem.UPLOAD_MISSING, "the checkpoint was not uploaded", expected=f"sha256 {upload.sha256}", got="no object"
+            )
+        try:
+            if stat.nbytes != upload.bytes:
+                raise Unfit("wrong-length", f"{upload.bytes} bytes", f"{stat.nbytes} bytes")
+            data = self._blobs.read(key, upload.bytes, etag=stat.etag)
+            header = parse_header(data, HEADER_LIMIT_BYTES)
+            if not any(spec.is_float for spec in header.specs):
+                raise Unfit("wrong-tensors", "at least one float tensor", "none")
+            if schema is not None:
+                match(header.specs, schema)
+            gate.inspect(data, header.specs, upload.sha256)
+        except Unfit as unfit:
+            raise Refused(
+                Problem.CHECKPOINT_UNFIT, f"the checkpoint is unfit: {unfit.reason}", expected=unfit.expected, got=unfit.got
+            ) from unfit
+        return checkpoint_ref(version, upload.sha256, upload.bytes, header.data_start, header.specs)
+
+    def store_document(self, document: bytes) -> None:
+        """Store a version's document under its digest."""
+        self._blobs.put_once(keys.DOCUMENT.key(sha256=digest(document)), document)

@@ -1,0 +1,231 @@
+"""The operators' use cases of versions: find one, list them, register one from a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, takewhile
+
+from chalicelib.errors import Refused, near
+from chalicelib.instants import Clock, text
+from chalicelib.registry.catalogue import Catalogue
+from chalicelib.registry.checkpoints import Checkpoints
+from chalicelib.registry.deployment import Deployment, VersionState, states
+from chalicelib.registry.schemas import Schemas
+from chalicelib.registry.store import RegistryStore
+from chalicelib.registry.urls import downloadable
+from chalicelib.registry.version import Version, canonical_json, digest
+from chalicelib.storage import keys
+from chalicelib.storage.presign import Presigner
+from muster.wire import admin
+from muster.wire.problems import Problem
+
+PAGE = 50
+EXAMINED = 500
+"""Versions that one page of a filtered list looks at."""
+
+TRIES = 8
+"""How often a version's number is chosen again when somebody else took it."""
+
+CHAMPION, CHALLENGER, NEWEST = "champion", "challenger", "newest"
+_NUMBER = re.compile(r"[0-9]{1,8}")
+
+InTraining = Callable[[str], int | None]
+"""The version of a model whose round has not decided yet, or None. Rounds know; the registry only asks."""
+
+
+class Versions:
+    """Versions, as operators handle them. What they are called (state, alias) is worked out, never stored."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        store: RegistryStore,
+        checkpoints: Checkpoints,
+        schemas: Schemas,
+        presigner: Presigner,
+        clock: Clock,
+        in_training: InTraining,
+    ) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._checkpoints = checkpoints
+        self._schemas = schemas
+        self._presigner = presigner
+        self._clock = clock
+        self._in_training = in_training
+
+    def page(self, model: str, query: admin.VersionPage) -> admin.VersionList:
+        """A page of a model's versions, newest first, of a bounded number that were looked at.
+
+        Raises:
+            Refused: `unknown-model`.
+        """
+        self._catalogue.model(model)
+        found: list[admin.VersionReply] = []
+        examined = 0
+        for chunk in _chunks(self._store.versions(model, query.before, EXAMINED), PAGE):
+            for reply in self._replies(model, chunk):
+                examined += 1
+                if query.state in (None, reply.state):
+                    found.append(reply)
+                if reply.version > 0 and (len(found) == PAGE or examined == EXAMINED):
+                    return admin.VersionList(versions=found, before=reply.version)
+        return admin.VersionList(versions=found, before=None)
+
+    def show(self, model: str, ref: str) -> admin.VersionReply:
+        """One version.
+
+        Raises:
+            Refused: `unknown-model`, `unknown-version`.
+        """
+        (reply,) = self._replies(model, [self.find(model, ref)])
+        return reply
+
+    def find(self, model: str, ref: str) -> Version:
+        """The version that a reference names: a number, an id, an alias, `newest`, or a state (the newest in it).
+
+        Raises:
+            Refused: `unknown-model`, `unknown-version`.
+        """
+        self._catalogue.model(model)
+        version: Version | None = None
+        number = ref.removeprefix(f"{model}.v")
+        if _NUMBER.fullmatch(number):
+            version = self._store.version(model, int(number))
+        elif ref == NEWEST:
+            version = self._store.newest(model)
+        elif ref in (CHAMPION, VersionState.DEPLOYED):
+            version = self._store.version(model, self._present(model).stable.version)
+        elif ref == CHALLENGER:
+            version = self._challenger(model)
+        elif ref in set(VersionState):
+            version = next((v for v, state in self._with_states(model) if state == ref), None)
+        if version is None:
+            raise self._unknown(model, ref)
+        return version
+
+    def state(self, version: Version) -> VersionState:
+        """Where a version stands."""
+        return self._states(version.model, [version])[version.number]
+
+    def register(self, name: str, request: admin.RegisterVersion) -> admin.VersionReply:
+        """Make an uploaded checkpoint the model's next version, staged; the same again is the same version.
+
+        Raises:
+            Refused: `unknown-model`, `upload-missing`, `checkpoint-unfit`, `version-exists` (with other metrics or note).
+        """
+        model = self._catalogue.model(name)
+        sha256 = request.checkpoint.sha256
+        for _ in range(TRIES):
+            known = self._store.registered(name, sha256)
+            if known is not None:
+                return self._same(name, known, request)
+            present, newest = self._present(name), self._store.newest(name)
+            number = newest.number + 1 if newest else 0
+            ref = self._checkpoints.inspected(request.checkpoint, number, self._schemas.of(present.stable))
+            now = self._clock()
+            document = canonical_json(
+                {
+                    "model": name,
+                    "version": number,
+                    "created": text(now),
+                    "parent": present.stable.version,
+                    "checkpoint": {"sha256": ref.sha256, "bytes": ref.nbytes},
+                    "config": model.config.model_dump(mode="json"),
+                    "metrics": dict(request.metrics),
+                    "note": request.note,
+                }
+            )
+            version = Version(
+                name, number, ref, digest(document), now, model.config, present.revision,
+                parent=present.stable.version, metrics=dict(request.metrics), note=request.note,
+            )  # fmt: skip
+            self._checkpoints.store_document(document)
+            if self._store.register(version):
+                (reply,) = self._replies(name, [version])
+                return reply
+        raise RuntimeError(f"somebody else took the next version number of {name} {TRIES} times")
+
+    def _same(self, model: str, number: int, request: admin.RegisterVersion) -> admin.VersionReply:
+        reply = self.show(model, str(number))
+        if (reply.metrics, reply.note) != (dict(request.metrics), request.note):
+            raise Refused(
+                Problem.VERSION_EXISTS,
+                f"this checkpoint is version {number} of {model}, registered with other metrics or another note",
+                expected=f"metrics {reply.metrics} and note {reply.note!r}",
+                got=f"metrics {dict(request.metrics)} and note {request.note!r}",
+            )
+        return reply
+
+    def _replies(self, model: str, versions: Sequence[Version]) -> Iterator[admin.VersionReply]:
+        if not versions:
+            return
+        found = self._states(model, versions)
+        challenger = self._challenger(model)
+        for version in versions:
+            state = found[version.number]
+            aliases = [CHAMPION] if state is VersionState.DEPLOYED else []
+            aliases += [CHALLENGER] if challenger and challenger.number == version.number else []
+            document_url = self._presigner.get(keys.DOCUMENT.key(sha256=version.document_sha256))
+            yield admin.VersionReply.model_validate(
+                {
+                    "id": version.id,
+                    "version": version.number,
+                    "round": version.round,
+                    "base": version.base,
+                    "parent": version.parent,
+                    "state": state.value,
+                    "aliases": aliases,
+                    "created_at": version.created_at,
+                    "manifest_sha256": version.manifest_sha256,
+                    "document_sha256": version.document_sha256,
+                    "document_url": document_url,
+                    "config": version.config,
+                    "metrics": version.metrics,
+                    "evaluation": version.evaluation,
+                    "note": version.note,
+                    "checkpoint": downloadable(version.checkpoint, self._presigner),
+                }
+            )
+
+    def _states(self, model: str, versions: Sequence[Version]) -> dict[int, VersionState]:
+        """The states of some versions: the log is read back to where the oldest of them was made."""
+        oldest = min(version.revision for version in versions)
+        log = takewhile(lambda deployment: deployment.revision > oldest, self._store.deployments(model, limit=None))
+        return states((version.number for version in versions), log, self._in_training(model))
+
+    def _with_states(self, model: str) -> Iterator[tuple[Version, VersionState]]:
+        for chunk in _chunks(self._store.versions(model), PAGE):
+            found = self._states(model, chunk)
+            yield from ((version, found[version.number]) for version in chunk)
+
+    def _challenger(self, model: str) -> Version | None:
+        """The newest version that was never served and is newer than the one that is."""
+        champion = self._present(model).stable.version
+        newer = takewhile(lambda pair: pair[0].number > champion, self._with_states(model))
+        hopeful = (VersionState.STAGED, VersionState.TRAINING)
+        return next((version for version, state in newer if state in hopeful), None)
+
+    def _present(self, model: str) -> Deployment:
+        present = self._store.deployment(model)
+        if present is None:
+            raise AssertionError(f"model {model} was never deployed")
+        return present
+
+    def _unknown(self, model: str, ref: str) -> Refused:
+        newest = self._store.newest(model)
+        last = newest.number if newest else 0
+        if ref in (CHALLENGER, *VersionState):
+            expected = f"no version of {model} is {ref} now; 0 to {last} exist"
+        elif _NUMBER.fullmatch(ref.removeprefix(f"{model}.v")):
+            expected = f"0 to {last}"
+        else:
+            names = [CHAMPION, CHALLENGER, NEWEST, *VersionState, f"{model}.v{last}"]
+            expected = f"{near(ref[:64], names)}, or a number from 0 to {last}"
+        return Refused(Problem.UNKNOWN_VERSION, f"model {model!r} has no version {ref[:64]!r}", expected=expected, got=ref[:64])
+
+
+def _chunks(versions: Iterator[Version], size: int) -> Iterator[list[Version]]:
+    while chunk := list(islice(versions, size)):
+        yield chunk

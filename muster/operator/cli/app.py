@@ -1,0 +1,106 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+from typer.core import TyperGroup
+
+from muster import __version__
+from muster.operator.cli import clients, models, monitoring, rounds, versions
+from muster.operator.cli.errors import EXPECTED, explain
+from muster.operator.cli.session import NoAddress, Session
+from muster.operator.client import Operator
+from muster.operator.signing import SigV4
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Commands(TyperGroup):
+    """The group of all commands: an expected error becomes three lines and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was typed."""
+        try:
+            return super().invoke(ctx)
+        except EXPECTED as error:
+            session = ctx.find_object(Session) or Session(_nowhere)
+            raise typer.Exit(explain(error, session, session.errors)) from error
+
+
+app = typer.Typer(
+    name="muster",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Steer federated learning: models, rounds, versions, clients, metrics.",
+    epilog="The server is named by --url or MUSTER_URL. Requests to AWS are signed with your AWS credentials; a server on this "
+    "machine (make cloud) asks for none.",
+)
+app.add_typer(models.app, name="model")
+app.add_typer(rounds.app, name="round")
+app.add_typer(versions.app, name="version")
+app.add_typer(versions.deployments, name="deployment")
+app.command("deploy")(versions.deploy)
+app.command("rollback")(versions.rollback)
+app.add_typer(clients.app, name="client")
+app.add_typer(clients.tokens, name="token")
+app.add_typer(monitoring.metrics, name="metrics")
+app.add_typer(monitoring.alerts, name="alerts")
+app.add_typer(monitoring.thresholds, name="threshold")
+app.command("status")(monitoring.status)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"muster {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def connect(
+    ctx: typer.Context,
+    url: Annotated[str | None, typer.Option(envvar="MUSTER_URL", help="Where the API is.", show_default=False)] = None,
+    profile: Annotated[
+        str | None, typer.Option(envvar="AWS_PROFILE", help="The AWS profile that signs.", show_default=False)
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(envvar="AWS_REGION", help="The API's region, where its URL does not say.", show_default=False)
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version, and end.")
+    ] = False,
+) -> None:
+    """Make the session; the connection itself is made when a command needs it."""
+    if not isinstance(ctx.obj, Session):
+        ctx.obj = Session(lambda: _operator(url, profile, region))
+    ctx.call_on_close(ctx.obj.close)
+
+
+def _operator(url: str | None, profile: str | None, region: str | None) -> Operator:
+    """A client for the server at `url`: signed, but for a server on this machine.
+
+    Raises:
+        NoAddress: there is no URL, or one over which a signature would travel in the clear.
+        NotSigned: there are no credentials, or no region.
+    """
+    if not url:
+        raise NoAddress("neither --url nor MUSTER_URL is given")
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname in LOOPBACK:
+        return Operator(url)
+    if parts.scheme != "https":
+        raise NoAddress(f"{url} is neither https nor on this machine")
+    return Operator(url, auth=SigV4.of(url, profile, region))
+
+
+def _nowhere() -> Operator:
+    raise NoAddress("neither --url nor MUSTER_URL is given")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

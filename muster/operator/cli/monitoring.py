@@ -1,0 +1,144 @@
+"""`muster status`, `muster metrics`, `muster alerts`, `muster threshold`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.rule import Rule
+
+from muster.operator.cli import render
+from muster.operator.cli.session import DryRun, Json, Model, Session, of
+from muster.wire import admin
+
+metrics = typer.Typer(no_args_is_help=True, help="What was measured.")
+alerts = typer.Typer(no_args_is_help=True, help="Metrics that left their bounds.")
+thresholds = typer.Typer(no_args_is_help=True, help="The bounds within which metrics are well.")
+
+Metric = Annotated[str, typer.Argument(help="The metric's name.", show_default=False)]
+SomeModel = Annotated[str | None, typer.Argument(help="The model; without it, all.", show_default=False)]
+
+
+def status(
+    ctx: typer.Context,
+    model: SomeModel = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
+    as_json: Json = False,
+) -> None:
+    """How a model stands: training, round, deployed version, clients, alerts, the last hour's metrics."""
+    session = of(ctx)
+    if not watch:
+        found = _statuses(session, model)
+        session.show(found[0] if model else found, as_json, lambda: _page(found))
+        return
+    try:
+        _watch(session, model, every, as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+def _watch(session: Session, model: str | None, every: float, as_json: bool) -> None:
+    if as_json:
+        while True:
+            for found in _statuses(session, model):
+                session.console.out(found.model_dump_json(), highlight=False)
+            time.sleep(every)
+    with Live(_page(_statuses(session, model)), console=session.console, auto_refresh=False) as live:
+        while True:
+            time.sleep(every)
+            live.update(_page(_statuses(session, model)), refresh=True)
+
+
+def _statuses(session: Session, model: str | None) -> list[admin.ModelStatus]:
+    names = [model] if model else [found.model for found in session.operator.models()]
+    return [session.operator.status(name) for name in names]
+
+
+def _page(found: list[admin.ModelStatus]) -> RenderableType:
+    if not found:
+        return render.models([])
+    parts: list[RenderableType] = []
+    for one in found:
+        parts += [Rule(style="dim")] if parts else []
+        parts.append(render.status(one))
+    return Group(*parts)
+
+
+@metrics.command()
+def query(
+    ctx: typer.Context,
+    model: Model,
+    name: Metric,
+    hours: Annotated[int, typer.Option(min=1, max=admin.LONGEST_QUERY_HOURS, help="How far back.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """A metric over the last hours: count, mean, min, max, sum."""
+    session = of(ctx)
+    found = session.operator.metric(model, name, hours)
+    session.show(found, as_json, lambda: render.metric(found))
+
+
+@alerts.command("list")
+def list_alerts(
+    ctx: typer.Context,
+    model: SomeModel = None,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not cleared.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Alerts that are open, and the last that were cleared."""
+    session = of(ctx)
+    names = [model] if model else [found.model for found in session.operator.models()]
+    found = [alert for name in names for alert in session.operator.alerts(name)]
+    wanted = [alert for alert in found if not only_open or alert.state != "cleared"]
+    session.show(wanted, as_json, lambda: render.alerts(wanted))
+
+
+@alerts.command()
+def ack(ctx: typer.Context, model: Model, metric: Metric, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Say that you are looking after a metric's open alert."""
+    session = of(ctx)
+    if dry_run:
+        found = [a for a in session.operator.alerts(model) if a.metric == metric and a.state == "open"]
+        session.would(
+            f"acknowledge alert {found[0].number} of {metric}" if found else "change nothing: no open alert waits for that",
+            as_json,
+        )
+        return
+    reply = session.operator.acknowledge(model, metric)
+    session.show(reply, as_json, lambda: render.alerts([reply]))
+
+
+@thresholds.command("list")
+def list_thresholds(ctx: typer.Context, model: Model, as_json: Json = False) -> None:
+    """What is watched, and how it stands."""
+    session = of(ctx)
+    found = session.operator.thresholds(model)
+    session.show(found, as_json, lambda: render.thresholds(found))
+
+
+@thresholds.command("set")
+def set_threshold(
+    ctx: typer.Context,
+    model: Model,
+    metric: Metric,
+    minimum: Annotated[float | None, typer.Option("--min", help="The least that is well.", show_default=False)] = None,
+    maximum: Annotated[float | None, typer.Option("--max", help="The most that is well.", show_default=False)] = None,
+    none: Annotated[bool, typer.Option("--none", help="Watch the metric no more.")] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Watch a metric. An alert opens when its newest value leaves the bounds, and clears when it is back."""
+    session = of(ctx)
+    if none == (minimum is not None or maximum is not None):
+        raise typer.BadParameter("give --min, --max or both; or --none to watch the metric no more", param_hint="threshold set")
+    if dry_run:
+        request = admin.SetThreshold(minimum=minimum, maximum=maximum)
+        session.operator.thresholds(model)
+        session.would(f"watch {metric} of {model}" if not none else f"watch {metric} no more", as_json, request.model_dump())
+        return
+    reply = session.operator.set_threshold(model, metric, minimum, maximum)
+    session.show(reply, as_json, lambda: render.thresholds([reply]))

@@ -1,0 +1,222 @@
+"""Replies as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from muster.wire import admin
+
+STYLES = {
+    "deployed": "bold green", "running": "green", "completed": "green", "active": "green", "training": "cyan",
+    "collecting": "cyan", "aggregating": "cyan", "evaluating": "cyan", "rolled-back": "red", "abandoned": "red",
+    "revoked": "red", "open": "bold red", "acknowledged": "yellow", "expired": "dim", "used-up": "dim", "cleared": "dim",
+}  # fmt: skip
+"""Colours of states, where there are colours."""
+
+BARS = "▁▂▃▄▅▆▇█"
+NUMBERS = frozenset({
+    "version", "base", "parent", "round", "accepted", "rejected", "late", "judges", "gain", "uses", "claimed", "rounds",
+    "samples", "revision", "count", "mean", "min", "max", "sum", "last", "value", "minimum", "maximum", "number", "bytes",
+    "wanted",
+})  # fmt: skip
+"""Columns that are set flush right."""
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> RenderableType:
+    """A plain table; `empty` is said when it has no row."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in NUMBERS else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell(value) for value in row))
+    return made if made.row_count else Text(empty, style="dim")
+
+
+def cell(value: object) -> Text:
+    """One value as text; what is None is a dash."""
+    match value:
+        case Text():
+            return value
+        case None | "":
+            return Text("-", style="dim")
+        case bool():
+            return Text("yes" if value else "no")
+        case datetime():
+            return Text(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"))
+        case float():
+            return Text(f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}")
+        case int():
+            return Text(f"{value:,}" if value >= 10_000 else str(value))
+        case dict():
+            return Text(", ".join(f"{name} {cell(number)}" for name, number in value.items()) or "-")
+        case list() | tuple():
+            return Text(", ".join(str(item) for item in value) or "-")
+        case _:
+            return Text(str(value), style=STYLES.get(str(value), ""))
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> RenderableType:
+    """Names and values, one pair a line."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    made.add_column(style="bold")
+    made.add_column(overflow="fold")
+    for name, value in pairs:
+        made.add_row(name, value if isinstance(value, Text) else cell(value))
+    return made
+
+
+def models(found: Sequence[admin.ModelSummary]) -> RenderableType:
+    """The list of models."""
+    rows = [(m.model, m.training, m.rounds_wanted, m.created_at) for m in found]
+    return table(["model", "training", "wanted", "created"], rows, "no models yet: muster model create")
+
+
+def rounds(found: Sequence[admin.RoundReply]) -> RenderableType:
+    """The list of rounds."""
+    rows = [
+        (r.number, r.phase, r.base_version, r.accepted, sum(r.rejected.values()), r.late, r.evaluations, _points(r.gain),
+         r.version, r.reason)
+        for r in found
+    ]  # fmt: skip
+    columns = ["round", "phase", "base", "accepted", "rejected", "late", "judges", "gain", "version", "why"]
+    return table(columns, rows, "no rounds yet: muster round start")
+
+
+def round_(found: admin.RoundReply) -> RenderableType:
+    """One round."""
+    return facts([
+        ("round", found.round), ("phase", found.phase), ("base", found.base_version), ("opened", found.opened_at),
+        ("report by", found.report_by), ("closed", found.closed_at), ("finished", found.finished_at),
+        ("assigned", found.assigned), ("reported", found.reported), ("accepted", found.accepted),
+        ("rejected", found.rejected), ("late", found.late), ("examples", found.examples), ("bytes", found.uploaded_bytes),
+        ("judges", found.evaluations), ("version", found.version), ("gain", _points(found.gain)),
+        ("deployed", found.deployed), ("why", found.reason),
+    ])  # fmt: skip
+
+
+def versions(found: Sequence[admin.VersionReply]) -> RenderableType:
+    """The list of versions."""
+    rows = [
+        (v.version, v.state, v.aliases, v.round, v.base, v.parent, (v.evaluation or v.metrics).get("accuracy"), v.created_at,
+         v.checkpoint.sha256[:12])
+        for v in found
+    ]  # fmt: skip
+    columns = ["version", "state", "alias", "round", "base", "parent", "accuracy", "created", "sha256"]
+    return table(columns, rows, "no versions in this state")
+
+
+def version(found: admin.VersionReply) -> RenderableType:
+    """One version."""
+    return facts([
+        ("id", found.id), ("state", found.state), ("alias", found.aliases), ("created", found.created_at),
+        ("round", found.round), ("base", found.base), ("parent", found.parent), ("sha256", found.checkpoint.sha256),
+        ("bytes", found.checkpoint.bytes), ("manifest", found.manifest_sha256), ("document", found.document_sha256),
+        ("metrics", found.metrics), ("evaluation", found.evaluation or {}), ("note", found.note),
+        ("config", found.config.model_dump_json(exclude_defaults=True)),
+    ])  # fmt: skip
+
+
+def deployments(found: Sequence[admin.DeploymentReply]) -> RenderableType:
+    """The history of deployments."""
+    rows = [(d.revision, d.version, d.kind, d.left, d.at, d.by or f"round {d.round}", d.because) for d in found]
+    return table(["revision", "version", "how", "went past", "at", "by", "why"], rows, "no deployments")
+
+
+def clients(found: Sequence[admin.ClientReply]) -> RenderableType:
+    """The list of clients."""
+    rows = [
+        (c.client_id, c.state, c.alive, c.device_type, c.model, c.version, c.rounds, c.samples, c.last_seen_at) for c in found
+    ]
+    columns = ["client", "key", "alive", "type", "model", "version", "rounds", "samples", "last seen"]
+    return table(columns, rows, "no such clients")
+
+
+def client(found: admin.ClientReply) -> RenderableType:
+    """One client."""
+    return facts([(name.replace("_", " "), value) for name, value in found])
+
+
+def statistics(found: admin.FleetStatistics) -> RenderableType:
+    """The fleet."""
+    return facts([(name.replace("_", " "), value) for name, value in found])
+
+
+def tokens(found: Sequence[admin.TokenReply]) -> RenderableType:
+    """The list of tokens."""
+    rows = [
+        (t.token_id, t.label, t.state, t.claimed, t.uses, t.models or "all", t.device_types or "all", t.expires_at)
+        for t in found
+    ]
+    columns = ["token", "label", "state", "claimed", "uses", "models", "types", "expires"]
+    return table(columns, rows, "no tokens: muster token mint")
+
+
+def metric(found: admin.MetricReply) -> RenderableType:
+    """A metric over time."""
+    columns = ["metric", "hours", "count", "mean", "min", "max", "sum", "recent"]
+    spark = sparkline([point.value for point in found.points])
+    return table(columns, [(found.name, found.hours, found.count, found.mean, found.min, found.max, found.sum, spark)], "")
+
+
+def thresholds(found: Sequence[admin.ThresholdReply]) -> RenderableType:
+    """What is watched."""
+    rows = [
+        (t.metric, t.minimum, t.maximum, t.value, Text("breach", style="bold red") if t.in_breach else "ok",
+         "default" if t.is_default else "set")
+        for t in found
+    ]  # fmt: skip
+    return table(["metric", "minimum", "maximum", "value", "now", "origin"], rows, "nothing is watched: muster threshold set")
+
+
+def alerts(found: Sequence[admin.AlertReply]) -> RenderableType:
+    """Alerts."""
+    rows = [
+        (a.model, a.metric, a.number, a.state, a.value, a.minimum, a.maximum, a.opened_at, a.cleared_at, a.acknowledged_by)
+        for a in found
+    ]
+    columns = ["model", "metric", "number", "state", "value", "minimum", "maximum", "opened", "cleared", "looked after by"]
+    return table(columns, rows, "no alerts")
+
+
+def status(found: admin.ModelStatus) -> RenderableType:
+    """Everything about a model."""
+    training, fleet, rnd = found.training, found.clients, found.round
+    count = f"{training.rounds_completed} of {training.rounds_wanted} rounds completed"
+    current: object = None
+    if rnd is not None:
+        current = (
+            f"{rnd.round} {rnd.phase}: {rnd.accepted} of {found.config.goal} accepted, {sum(rnd.rejected.values())} rejected"
+        )
+    head = facts([
+        ("model", Text(found.model, style="bold")),
+        ("training", f"{training.state}, {count}"),
+        ("deployed", f"version {found.deployed_version} (revision {found.deployment_revision})"),
+        ("newest", f"version {found.newest_version}"),
+        ("round", current),
+        ("clients", f"{fleet.clients} enrolled, {fleet.active} active, {fleet.revoked} revoked; "
+                    f"{fleet.rounds} updates from {fleet.samples} samples"),
+        ("types", fleet.by_device_type),
+    ])  # fmt: skip
+    rows = [(name, m.last, m.mean, m.min, m.max, m.count) for name, m in found.metrics.items()]
+    metrics = table(["last hour", "last", "mean", "min", "max", "count"], rows, "no metrics in the last hour")
+    raised = alerts(found.alerts) if found.alerts else Text("no open alerts", style="green")
+    return Group(head, Text(""), raised, Text(""), metrics)
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A row of bars, lowest to highest."""
+    shown = values[-40:]
+    if not shown:
+        return ""
+    low, span = min(shown), (max(shown) - min(shown)) or 1.0
+    return "".join(BARS[min(len(BARS) - 1, int((value - low) / span * len(BARS)))] for value in shown)
+
+
+def _points(gain: float | None) -> str | None:
+    """An accuracy gain in percentage points."""
+    return None if gain is None else f"{100 * gain:+.1f} pt"

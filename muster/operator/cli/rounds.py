@@ -1,0 +1,91 @@
+"""`muster round`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from muster.operator.cli import render
+from muster.operator.cli.session import Because, DryRun, Json, Model, of
+from muster.wire import admin
+
+app = typer.Typer(no_args_is_help=True, help="Start, watch and end rounds.")
+
+Number = Annotated[int | None, typer.Argument(help="The round's number; without it, the newest.", show_default=False)]
+Limit = Annotated[int, typer.Option(min=1, help="How many to list.")]
+
+
+@app.command("list")
+def list_(ctx: typer.Context, model: Model, limit: Limit = 20, as_json: Json = False) -> None:
+    """A model's rounds, newest first."""
+    session = of(ctx)
+    found = list(islice(session.operator.rounds(model), limit))
+    session.show(found, as_json, lambda: render.rounds(found))
+
+
+@app.command()
+def show(ctx: typer.Context, model: Model, number: Number = None, as_json: Json = False) -> None:
+    """One round: its phase, and what became of its places."""
+    session = of(ctx)
+    found = session.operator.round(model, number if number is not None else _newest(session.operator.status(model)))
+    session.show(found, as_json, lambda: render.round_(found))
+
+
+@app.command()
+def start(
+    ctx: typer.Context,
+    model: Model,
+    rounds: Annotated[int, typer.Option(min=1, help="How many more rounds shall complete.")] = 1,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Let rounds open by themselves, until so many more have completed."""
+    session = of(ctx)
+    training = session.operator.status(model).training
+    wanted = training.rounds_completed + rounds
+    if dry_run:
+        session.would(f"train {model} until {wanted} rounds have completed, {rounds} more than now", as_json)
+        return
+    reply = session.operator.start(model, wanted)
+    session.show(reply, as_json, lambda: render.status(reply))
+
+
+@app.command()
+def stop(ctx: typer.Context, model: Model, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Open no further round; one that is open goes on to its end."""
+    session = of(ctx)
+    if dry_run:
+        rnd = session.operator.status(model).round
+        going = f"; round {rnd.number} ({rnd.phase}) would go on to its end" if rnd and not rnd.finished_at else ""
+        session.would(f"stop training {model}{going}", as_json)
+        return
+    reply = session.operator.stop(model)
+    session.show(reply, as_json, lambda: render.status(reply))
+
+
+@app.command()
+def abandon(
+    ctx: typer.Context,
+    model: Model,
+    number: Number = None,
+    because: Because = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """End an open round. What is deployed stays deployed."""
+    session = of(ctx)
+    chosen = number if number is not None else _newest(session.operator.status(model))
+    if dry_run:
+        rnd = session.operator.round(model, chosen)
+        what = "change nothing: the round has ended" if rnd.finished_at else f"abandon round {rnd.round}, now {rnd.phase}"
+        session.would(what, as_json)
+        return
+    reply = session.operator.abandon(model, chosen, *([because] if because else []))
+    session.show(reply, as_json, lambda: render.round_(reply))
+
+
+def _newest(status: admin.ModelStatus) -> int:
+    """The number of the newest round; of a model that never had one, 1, which the server will not know."""
+    return status.round.number if status.round else 1

@@ -1,0 +1,203 @@
+"""`muster version`, `muster deployment`, `muster deploy`, `muster rollback`."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from muster.device.errors import Untrusted
+from muster.operator.cli import render
+from muster.operator.cli.models import Checkpoint, _about
+from muster.operator.cli.session import Because, DryRun, Json, Model, VersionRef, of
+from muster.wire import admin
+
+app = typer.Typer(no_args_is_help=True, help="List, register, download and verify versions.")
+deployments = typer.Typer(no_args_is_help=True, help="The history of what was deployed.")
+
+Limit = Annotated[int, typer.Option(min=1, help="How many to list.")]
+Revision = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="The deployment revision that you saw: if another was made since, nothing is changed. Without it, the present. "
+        "With it, the same command may be sent twice.",
+        show_default=False,
+    ),
+]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    model: Model,
+    state: Annotated[str | None, typer.Option(help="Only those in this state.", show_default=False)] = None,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """A model's versions, newest first."""
+    session = of(ctx)
+    found = list(islice(session.operator.versions(model, state), limit))
+    session.show(found, as_json, lambda: render.versions(found))
+
+
+@app.command()
+def show(ctx: typer.Context, model: Model, version: VersionRef, as_json: Json = False) -> None:
+    """One version: its state, its lineage, its checkpoint."""
+    session = of(ctx)
+    found = session.operator.version(model, version)
+    session.show(found, as_json, lambda: render.version(found))
+
+
+@app.command()
+def register(
+    ctx: typer.Context,
+    model: Model,
+    checkpoint: Checkpoint,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="What you measured of it: name=value; may be repeated.", show_default=False)
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="A few words; kept with the version.", show_default=False)] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Make a safetensors file the model's next version, staged. It must have the model's tensors."""
+    session = of(ctx)
+    metrics = dict(_metric(text) for text in metric or [])
+    data = checkpoint.read_bytes()
+    if dry_run:
+        newest = session.operator.status(model).newest_version
+        session.would(f"register version {newest + 1} of {model}", as_json, {**_about(data), "metrics": metrics, "note": note})
+        return
+    reply = session.operator.register(model, data, metrics, note)
+    session.show(reply, as_json, lambda: render.version(reply))
+
+
+@app.command()
+def download(
+    ctx: typer.Context,
+    model: Model,
+    version: VersionRef,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write (default: MODEL-vN.safetensors).", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a version's checkpoint to a file, verified against its digest."""
+    session = of(ctx)
+    found = session.operator.version(model, version)
+    path = out or Path(f"{model}-v{found.version}.safetensors")
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists; --force overwrites it")
+    path.write_bytes(session.operator.download(found.checkpoint))
+    if as_json:
+        session.json(
+            {"version": found.id, "file": str(path), "sha256": found.checkpoint.sha256, "bytes": found.checkpoint.bytes}
+        )
+    else:
+        session.say(f"wrote {path}: {found.id}, {found.checkpoint.bytes} bytes, sha256 {found.checkpoint.sha256}")
+
+
+@app.command()
+def verify(ctx: typer.Context, model: Model, version: VersionRef, as_json: Json = False) -> None:
+    """Download a version and its document, and hold them against their digests and against each other."""
+    session = of(ctx)
+    found = session.operator.version(model, version)
+    session.operator.download(found.checkpoint)
+    document: dict[str, Any] = json.loads(session.operator.document(found))
+    said = {
+        "model": document["model"],
+        "version": document["version"],
+        "round": document.get("round"),
+        "base": document.get("base"),
+        "parent": document.get("parent"),
+        "checkpoint": document["checkpoint"],
+        "manifest_sha256": document.get("manifest_sha256"),
+    }
+    held = {
+        "model": model,
+        "version": found.version,
+        "round": found.round,
+        "base": found.base,
+        "parent": found.parent,
+        "checkpoint": {"sha256": found.checkpoint.sha256, "bytes": found.checkpoint.bytes},
+        "manifest_sha256": found.manifest_sha256,
+    }
+    wrong = {name: f"the document says {said[name]}, the registry {held[name]}" for name in held if said[name] != held[name]}
+    if wrong:
+        raise Untrusted(f"{found.id}: {'; '.join(f'{name}: {words}' for name, words in wrong.items())}")
+    if as_json:
+        session.json({"verified": True, **held, "document_sha256": found.document_sha256})
+    else:
+        session.say(
+            f"{found.id}: the checkpoint ({found.checkpoint.bytes} bytes) and its document match their digests and each other"
+        )
+        session.console.print(render.facts(list(held.items())), highlight=False)
+
+
+@deployments.command("list")
+def history(ctx: typer.Context, model: Model, limit: Limit = 20, as_json: Json = False) -> None:
+    """What was deployed, newest first."""
+    session = of(ctx)
+    found = list(islice(session.operator.deployments(model), limit))
+    session.show(found, as_json, lambda: render.deployments(found))
+
+
+def deploy(
+    ctx: typer.Context,
+    model: Model,
+    version: VersionRef,
+    because: Because = None,
+    revision: Revision = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Serve a version to the model's clients from now on."""
+    session = of(ctx)
+    seen = revision or session.operator.status(model).deployment_revision
+    reply = session.operator.deploy(model, version, revision=seen, because=because, dry_run=dry_run)
+    _tell(ctx, reply, seen, dry_run, as_json)
+
+
+def rollback(
+    ctx: typer.Context,
+    model: Model,
+    steps: Annotated[int, typer.Option(min=1, max=100, help="How far back along the history of deployments.")] = 1,
+    because: Because = None,
+    revision: Revision = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Go back to what was deployed before; what is left is marked as rolled back."""
+    session = of(ctx)
+    seen = revision or session.operator.status(model).deployment_revision
+    reply = session.operator.rollback(model, steps, revision=seen, because=because, dry_run=dry_run)
+    _tell(ctx, reply, seen, dry_run, as_json)
+
+
+def _tell(ctx: typer.Context, reply: admin.DeploymentReply, seen: int, dry_run: bool, as_json: bool) -> None:
+    session = of(ctx)
+    what = f"version {reply.version} of {reply.model}"
+    if dry_run:
+        kept = "keep" if reply.revision == seen else "roll back to" if reply.kind == "rolled-back" else "deploy"
+        session.would(f"{kept} {what}", as_json, reply.model_dump(mode="json") if as_json else None)
+    elif as_json:
+        session.json(reply.model_dump(mode="json"))
+    elif reply.revision == seen:
+        session.say(f"{what} is deployed already (revision {reply.revision}); nothing was changed")
+    else:
+        left = f", past {', '.join(f'version {number}' for number in reply.left)}" if reply.left else ""
+        how = f"rolled back to {what}{left}" if reply.kind == "rolled-back" else f"deployed {what}"
+        session.say(f"{how} (revision {reply.revision})", "green")
+
+
+def _metric(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not name=value", param_hint="--metric") from error

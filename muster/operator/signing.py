@@ -1,0 +1,60 @@
+"""Signs operators' requests with AWS credentials (AWS Signature Version 4), by botocore's own signer.
+
+The routes under `/v1/admin` are IAM-authorised: API Gateway lets a request pass whose signer may `execute-api:Invoke` that
+route (API Gateway: "Control access to a REST API with IAM permissions").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+
+import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.session import Session
+
+SERVICE = "execute-api"
+_HOST = re.compile(r"[a-z0-9]+\.execute-api\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+
+
+class NotSigned(Exception):
+    """A request cannot be signed: there are no credentials, or no region."""
+
+
+class SigV4(httpx.Auth):
+    """Signs each request with the credentials of a profile, refreshed as botocore refreshes them."""
+
+    requires_request_body = True
+
+    def __init__(self, credentials: Credentials, region: str) -> None:
+        self._credentials = credentials
+        self._region = region
+
+    @classmethod
+    def of(cls, url: str, profile: str | None = None, region: str | None = None) -> SigV4:
+        """A signer for the API at `url`; the region is the given one, or the URL's, or the profile's.
+
+        Raises:
+            NotSigned: no credentials, or no region, could be found.
+        """
+        session = Session(profile=profile)
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise NotSigned(f"no AWS credentials were found for {f'profile {profile}' if profile else 'the default profile'}")
+        found = _HOST.fullmatch(httpx.URL(url).host)
+        chosen = region or (found["region"] if found else None) or session.get_config_variable("region")
+        if not chosen:
+            raise NotSigned(f"no AWS region was found, and {httpx.URL(url).host} does not name one")
+        return cls(credentials, chosen)
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Sign one request: its method, path, query, host, content type and body."""
+        headers = {name: request.headers[name] for name in ("content-type",) if name in request.headers}
+        signed = AWSRequest(request.method, str(request.url), headers=headers, data=request.content)
+        SigV4Auth(self._credentials.get_frozen_credentials(), SERVICE, self._region).add_auth(signed)
+        for name in ("Authorization", "X-Amz-Date", "X-Amz-Security-Token"):
+            if name in signed.headers:
+                request.headers[name] = signed.headers[name]
+        yield request
