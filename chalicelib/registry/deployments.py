@@ -92,7 +92,10 @@ class Deployments:
         seen = present if present.revision == revision else self._store.revision(model, revision)
         if seen is None:
             raise _moved(present, revision)
-        wanted = decide(seen)
+        try:
+            wanted = decide(seen)
+        except Refused as refused:
+            raise refused if seen is present else _moved(present, revision) from refused
         if wanted is present or (dry_run and seen is present):
             return _reply(wanted)
         made = self._store.deploy(wanted) if seen is present else self._store.revision(model, wanted.revision)

@@ -26,7 +26,7 @@ from pydantic import TypeAdapter
 
 from muster import __version__
 from muster.device.errors import DeviceError, Refused, Untrusted
-from muster.device.identity import Identity
+from muster.device.identity import Identity, fresh_proof
 from muster.device.trainer import Trainer, TrainingResult
 from muster.device.transport import Reply, Transport
 from muster.wire import gate
@@ -57,12 +57,14 @@ class Device:
         transport: Transport,
         identity: Identity,
         model: str,
+        folder: Path,
         *,
         can: Sequence[Ability] = ("train", "evaluate"),
     ) -> None:
         self._transport = transport
         self._identity = identity
         self._model = model
+        self._folder = folder
         self._can = list(can)
         self._next_heartbeat = 0.0
         self._running: int | None = None
@@ -117,7 +119,10 @@ class Device:
             enrolled = transport.call("POST", "/v1/clients", wire.Enrolled, enrolment)
             identity = identity.model_copy(update={"key": enrolled.key})
             identity.save(folder)
-        return cls(transport, identity, model, can=can)
+        device = cls(transport, identity, model, folder, can=can)
+        if identity.next_proof is not None:
+            device.rotate_key()
+        return device
 
     def close(self) -> None:
         """Give the connections back."""
@@ -157,6 +162,30 @@ class Device:
             self.judge(assignment, trainer)
             return 0.0
         return assignment.retry_after_seconds
+
+    # ---- its own
+
+    def rotate_key(self) -> None:
+        """Put a fresh key in the place of the present one. A lost reply, or a crash, costs nothing: the rotation goes on at
+        the next try, or at the next start.
+
+        Raises:
+            Refused: `unauthenticated`: the present key is not valid.
+            Unreachable: the server did not answer.
+        """
+        proof = self._identity.next_proof or fresh_proof()
+        self._keep(self._identity.model_copy(update={"next_proof": proof}))
+        reply = self._call("POST", "/v1/clients/me/key", wire.Enrolled, wire.KeyRotation(proof=proof))
+        self._keep(self._identity.model_copy(update={"key": reply.key, "next_proof": None}))
+
+    def describe(self, capabilities: Mapping[str, bool | int | float | str]) -> wire.Profile:
+        """Tell the server this SDK's version and what the device can do now, in the place of what it was told before."""
+        profile = wire.ProfileUpdate(sdk_version=__version__, capabilities=dict(capabilities))
+        return self._call("PUT", "/v1/clients/me", wire.Profile, profile)
+
+    def _keep(self, identity: Identity) -> None:
+        identity.save(self._folder)
+        self._identity = identity
 
     # ---- one request each
 

@@ -1,7 +1,7 @@
 """A device's identity on disk: one JSON file, readable by its owner only, replaced in one step.
 
 It is written twice: with the proof before the first enrolment leaves, and with the key after the reply. A device that dies
-in between repeats the same enrolment and gets the same key.
+in between repeats the same enrolment and gets the same key. A rotation of the key goes in the same way.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class Identity(BaseModel):
     client_id: str
     proof: str
     key: str | None = None
+    next_proof: str | None = None
+    """Of a rotation that has begun: whether it has ended is not known."""
 
     def save(self, folder: Path) -> None:
         """Write the file, whole or not at all, and make it durable."""
@@ -48,4 +50,9 @@ class Identity(BaseModel):
     @classmethod
     def fresh(cls, url: str, client_id: str) -> Identity:
         """A new identity that was not enrolled yet."""
-        return cls(url=url, client_id=client_id, proof=secrets.token_urlsafe(32))
+        return cls(url=url, client_id=client_id, proof=fresh_proof())
+
+
+def fresh_proof() -> str:
+    """256 random bits: whoever repeats them is the same device."""
+    return secrets.token_urlsafe(32)

@@ -1,0 +1,116 @@
+"""The rules of monitoring, without any store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.monitoring.alert import Alert, AlertState, Step, next_step, opened
+from chalicelib.monitoring.record import Record, newest, of_round, period, summarise, unit
+from chalicelib.monitoring.threshold import Threshold, defaults, effective
+from chalicelib.rounds.round import Phase, Summary
+from chalicelib.storage.metrics import MOST_DATAPOINTS, period_seconds
+from tests.rounds.test_rules import T0, a_round
+
+DAY = timedelta(hours=24)
+AT_LEAST = Threshold("toy", "accuracy", minimum=0.5)
+OPEN = replace(opened(AT_LEAST, 0.4, None, T0), published_at=T0)
+CLEARED = replace(OPEN, cleared_at=T0)
+
+
+@pytest.mark.parametrize(
+    ("value", "present", "step"),
+    [
+        (0.4, None, Step.OPEN), (0.4, OPEN, None), (0.5, OPEN, Step.CLEAR), (0.4, CLEARED, Step.OPEN), (0.6, CLEARED, None),
+        (0.6, None, None), (None, None, None), (None, OPEN, None), (None, CLEARED, None),
+    ],
+)  # fmt: skip
+def test_an_alert_opens_once_stays_while_the_breach_lasts_and_clears_on_recovery(
+    value: float | None, present: Alert | None, step: Step | None
+) -> None:
+    assert next_step(AT_LEAST, value, present, T0, timedelta(seconds=60)) is step
+
+
+def test_a_metric_that_is_no_longer_watched_clears_its_alert() -> None:
+    unwatched = Threshold("toy", "accuracy")
+    assert next_step(unwatched, 0.4, OPEN, T0, DAY) is Step.CLEAR
+    assert next_step(unwatched, 0.4, CLEARED, T0, DAY) is None
+
+
+def test_an_alert_whose_publication_was_lost_is_published_again_after_a_while() -> None:
+    lost = opened(AT_LEAST, 0.4, None, T0)
+    soon, later = T0 + timedelta(seconds=59), T0 + timedelta(seconds=60)
+    assert next_step(AT_LEAST, 0.4, lost, soon, timedelta(seconds=60)) is None
+    assert next_step(AT_LEAST, 0.4, lost, later, timedelta(seconds=60)) is Step.PUBLISH
+    assert next_step(AT_LEAST, 0.4, replace(lost, published_at=soon), later, timedelta(seconds=60)) is None
+
+
+def test_alerts_of_a_metric_are_numbered_and_say_what_happened() -> None:
+    second = opened(Threshold("toy", "loss", maximum=5.0), 7.25, OPEN, T0)
+    assert (second.number, second.state, second.sentence) == (2, AlertState.OPEN, "loss of toy is 7.25, above 5")
+    assert OPEN.sentence == "accuracy of toy is 0.4, below 0.5"
+
+
+def test_the_bounds_themselves_are_well() -> None:
+    both = Threshold("toy", "loss", minimum=1.0, maximum=5.0)
+    assert [both.is_breached_by(value) for value in (0.9, 1.0, 5.0, 5.1)] == [True, False, False, True]
+
+
+def test_what_an_operator_set_goes_before_the_defaults_also_nothing() -> None:
+    set_ = [Threshold("toy", "loss"), Threshold("toy", "gain", minimum=-0.1)]
+    found = effective("toy", set_)
+    assert {name: (t.minimum, t.maximum) for name, t in found.items()} == {
+        "accuracy": (0.5, None), "active_clients": (5, None), "loss": (None, None), "gain": (-0.1, None),
+    }  # fmt: skip
+    assert not found["loss"].is_watched
+    assert len(defaults("toy")) == 3
+
+
+def test_the_record_of_a_round_tells_what_judges_and_what_trainers_measured_apart() -> None:
+    ended = a_round(
+        phase=Phase.COMPLETED, finished_at=T0 + timedelta(seconds=90), gain=0.2,
+        summary=Summary(accepted=8, late=1, rejected={"not-finite": 2, "wrong-shape": 1}, uploaded_bytes=1000, examples=80),
+    )  # fmt: skip
+    record = of_round(ended, None, DAY)
+    assert (record.round, record.version, record.at) == (1, None, T0 + timedelta(seconds=90))
+    assert record.metrics == {
+        "accepted_updates": 8, "rejected_updates": 3, "rejected_not_finite": 2, "rejected_wrong_shape": 1, "late_updates": 1,
+        "uploaded_bytes": 1000, "examples": 80, "round_seconds": 90.0, "abandoned": 0.0, "gain": 0.2,
+    }  # fmt: skip
+    assert {name: unit(name) for name in ("round_seconds", "uploaded_bytes", "rejected_not_finite", "accuracy")} == {
+        "round_seconds": "Seconds", "uploaded_bytes": "Bytes", "rejected_not_finite": "Count", "accuracy": "None",
+    }  # fmt: skip
+
+
+def record(minute: int, value: float) -> Record:
+    return Record("toy", T0 + timedelta(minutes=minute), {"accuracy": value}, 0)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20))
+def test_a_summary_is_that_of_the_values_in_the_order_of_their_time(numbers: list[float]) -> None:
+    records = [record(minute, value) for minute, value in enumerate(numbers)]
+    found = summarise(reversed(records))["accuracy"]
+    assert (found.count, found.min, found.max, found.last) == (len(numbers), min(numbers), max(numbers), numbers[-1])
+    assert found.mean == pytest.approx(sum(numbers) / len(numbers))
+    assert newest(records) == {"accuracy": numbers[-1]}
+
+
+def test_all_times_of_a_period_have_one_start() -> None:
+    starts = {period(datetime(2026, 1, 1, 12, 5, second, tzinfo=UTC), 300.0) for second in range(60)}
+    assert starts == {datetime(2026, 1, 1, 12, 5, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize(
+    ("hours", "seconds"), [(1, 60), (24, 60), (25, 120), (360, 900), (361, 1200), (1512, 3900), (10_920, 28_800)]
+)
+def test_a_query_asks_cloudwatch_for_periods_that_it_keeps_and_no_more_of_them_than_it_answers(
+    hours: int, seconds: int
+) -> None:
+    found = period_seconds(hours)
+    assert found == seconds
+    assert hours * 3600 / found <= MOST_DATAPOINTS
+    assert found % (60 if hours <= 360 else 300 if hours <= 1512 else 3600) == 0
