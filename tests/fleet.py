@@ -34,13 +34,15 @@ from moto import mock_aws
 import app as functions
 from chalicelib import wiring
 from chalicelib.settings import Settings
-from infra.local import resources
+from infra.local import resources, serializer
 from muster import Device
 from muster.device import Evaluation, TrainingResult
 from muster.operator import Operator
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import Array, encode
 from tests import contract
+
+serializer.quicken()
 
 API = "http://api.test"
 BASE: dict[str, Array] = {

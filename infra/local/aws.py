@@ -11,26 +11,11 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from moto.core.model import Shape
-from moto.core.serialize import ResponseSerializer
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-_slow_get_value = ResponseSerializer.get_value
+from infra.local import serializer
 
-
-def _get_value(self: ResponseSerializer, value: Any, key: str, shape: Shape) -> Any:
-    """A member of a value to be serialised.
-
-    moto tries a dozen spellings of each of the ten members of every DynamoDB attribute, which is half of all its work here.
-    The members of an attribute have one spelling.
-    """
-    if key in _ATTRIBUTE_MEMBERS and isinstance(value, dict):
-        return value.get(key)
-    return _slow_get_value(self, value, key, shape)
-
-
-_ATTRIBUTE_MEMBERS = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"})
-ResponseSerializer.get_value = _get_value  # type: ignore[method-assign]
+serializer.quicken()
 
 _moto = DomainDispatcherApplication(create_backend_app)
 _one_at_a_time = threading.Lock()

@@ -48,6 +48,9 @@ def refused(world: World, problem: Problem, method: str, path: str, **request: A
 
 CALLS = [
     ("POST", "/v1/heartbeat", {}),
+    ("POST", "/v1/heartbeat", {"model": "toy"}),
+    ("PUT", "/v1/clients/me", {"sdk_version": "2.0"}),
+    ("POST", "/v1/clients/me/key", {"proof": "p" * 43}),
     ("POST", "/v1/models/toy/checkin", {}),
     ("GET", "/v1/models/toy", None),
     ("POST", "/v1/rounds/toy.1/upload", {"bytes": 900, "sha256": "0" * 64, "examples": 1}),
@@ -64,13 +67,19 @@ def test_an_unknown_a_wrong_and_a_revoked_key_get_the_same_answer(
     device.check_in()
     right = world.key_of(device)
     wrong = f"{device.client_id}.{'A' * 43}"
-    documents = [
-        refused(world, Problem.UNAUTHENTICATED, method, path, key=key, body=body)
-        for key in (None, "not a key", UNKNOWN_KEY, wrong)
-    ]
+    documents, costs = [], []
+
+    def ask(key: str | None) -> None:
+        with world.calls.count() as calls:
+            documents.append(refused(world, Problem.UNAUTHENTICATED, method, path, key=key, body=body))
+        costs.append(calls)
+
+    for key in (UNKNOWN_KEY, wrong, None, "not a key"):
+        ask(key)
     world.operator.revoke(device.client_id)
-    documents.append(refused(world, Problem.UNAUTHENTICATED, method, path, key=right, body=body))
+    ask(right)
     assert all(document == documents[0] for document in documents)
+    assert costs[0] == costs[1] == costs[4], "an unknown, a wrong and a revoked key cost the same requests, so the same time"
 
 
 @pytest.mark.parametrize(

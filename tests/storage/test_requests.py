@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 
-from chalicelib.storage.dynamo import Put, Table
+from chalicelib.clients.client import Client, ClientState
+from chalicelib.storage import keys
+from chalicelib.storage.rows import to_item
 from muster.wire.arrays import encode
 from tests.fleet import SESSION, World
 from tests.rounds.test_bad_input import UPDATE
 
 
 def store_clients(world: World, count: int) -> None:
-    table = Table(SESSION.client("dynamodb"), world.settings.clients_table)
-    for number in range(count):
-        table.put(Put(table, {"pk": f"client#stored-{number}", "sk": "client"}, {"client_id": f"stored-{number}"}))
+    """Put so many clients into the table, without the server."""
+    table = SESSION.resource("dynamodb").Table(world.settings.clients_table)
+    now = world.clock()
+    client = Client("", "0" * 64, ClientState.ACTIVE, "iot", "1.0", now, now)
+    item = {**to_item(client), "model": "toy"}
+    with table.batch_writer() as batch:
+        for number in range(count):
+            name = f"stored-{number:05d}"
+            batch.put_item({**item, "client_id": name, **keys.client_key(name)})
 
 
-@pytest.mark.parametrize("stored", [0, 300])
+@pytest.mark.parametrize("stored", [100, 20_000])
 def test_what_each_call_costs(world: World, stored: int) -> None:
     store_clients(world, stored)
     world.model(goal=5, quorum=1)
     world.tick()
+    world.monitor()
     warm, device = world.devices(2)
     warm.heartbeat_if_due()
     warm.check_in()
     warm.model()
     key, data = world.key_of(device), encode(UPDATE)
     sha256 = hashlib.sha256(data).hexdigest()
-    found = {}
+    found: dict[str, list[str]] = {}
+    replies: dict[str, Any] = {}
 
     def cost(name: str, method: str, path: str, body: object = None) -> None:
         with world.calls.count() as operations:
             response = world.request(method, path, key=key, body=body)
         assert response.status_code < 300, response.text
-        found[name] = operations
+        found[name], replies[name] = operations, response.json()
         if name == "grant":
-            reply = response.json()
-            world.s3.put_object(Bucket=world.settings.bucket, Key=reply["url"].split("?")[0].partition(".com/")[2], Body=data)
+            place = replies[name]["url"].split("?")[0].partition(".com/")[2]
+            world.s3.put_object(Bucket=world.settings.bucket, Key=place, Body=data)
 
     cost("heartbeat", "POST", "/v1/heartbeat", {"model": "toy"})
     cost("check-in", "POST", "/v1/models/toy/checkin", {})
@@ -46,11 +57,21 @@ def test_what_each_call_costs(world: World, stored: int) -> None:
     cost("report", "POST", "/v1/rounds/toy.1/report", {"sha256": sha256})
     cost("done", "POST", "/v1/models/toy/checkin", {"reported": "toy.1"})
     cost("model", "GET", "/v1/models/toy")
-    assert found == {
+    cost("statistics", "GET", "/v1/admin/statistics")
+    cost("status", "GET", "/v1/admin/models/toy")
+    cost("clients", "GET", "/v1/admin/clients?device_type=nonsense")
+    assert {name: calls for name, calls in found.items() if name not in ("status", "clients")} == {
         "heartbeat": ["UpdateItem"],
         "check-in": ["GetItem", "UpdateItem", "PutItem"],
         "grant": ["UpdateItem"],
         "report": ["HeadObject", "UpdateItem", "SendMessage"],
         "done": ["GetItem"],
         "model": ["GetItem"],
+        "statistics": ["Query"],
     }
+    # model; deployment, version, round, receipts, tallies; thresholds and an alert each; records of rounds and of the fleet
+    assert found["status"] == ["GetItem"] + ["Query"] * (5 + 1 + 3 + 2)
+    assert len(found["clients"]) <= keys.SHARDS
+    assert replies["statistics"]["clients"] == stored
+    assert replies["status"]["clients"]["active_by_model"] == {"toy": stored}
+    assert "Scan" not in world.calls.seen

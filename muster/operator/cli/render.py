@@ -166,7 +166,7 @@ def metric(found: admin.MetricReply) -> RenderableType:
 def thresholds(found: Sequence[admin.ThresholdReply]) -> RenderableType:
     """What is watched."""
     rows = [
-        (t.metric, t.minimum, t.maximum, t.value, Text("breach", style="bold red") if t.in_breach else "ok",
+        (t.metric, t.minimum, t.maximum, t.value, Text("breach", style="bold red") if t.in_breach else "ok" if t.value is not None else None,
          "default" if t.is_default else "set")
         for t in found
     ]  # fmt: skip

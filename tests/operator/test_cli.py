@@ -1,0 +1,343 @@
+"""The command line, as a person and as a script type it; behind it the whole server, in this process."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from app import app as server
+from muster.operator import Operator
+from muster.operator.cli.app import _operator, app
+from muster.operator.cli.errors import NEXT
+from muster.operator.cli.session import NoAddress, Session
+from muster.wire.arrays import encode
+from muster.wire.problems import Problem
+from tests.fleet import BASE, World
+from tests.registry.test_versions import checkpoint
+
+
+class Terminal:
+    """Where commands are typed."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.runner = CliRunner()
+
+    def __call__(self, line: str, *files: Path) -> Result:
+        """Run `muster <line>`; each `{}` is one of the files."""
+        words = line.format(*files).split()
+        session = Session(
+            lambda: self._world.operator, Console(file=Output(), width=160), Console(file=Output(), width=160, stderr=True)
+        )
+        session.close = lambda: None  # type: ignore[method-assign]
+        found = self.runner.invoke(app, words, obj=session)
+        found.said = session.console.file.getvalue()  # type: ignore[attr-defined]
+        found.complained = session.errors.file.getvalue() + found.output  # type: ignore[attr-defined]
+        if found.exception and not isinstance(found.exception, SystemExit):
+            raise found.exception
+        return found
+
+    def text(self, line: str, *files: Path) -> str:
+        """What a command that succeeds prints."""
+        found = self(line, *files)
+        assert found.exit_code == 0, found.complained  # type: ignore[attr-defined]
+        return str(found.said)  # type: ignore[attr-defined]
+
+    def json(self, line: str, *files: Path) -> Any:
+        """What it prints for machines."""
+        return json.loads(self.text(f"{line} --json", *files))
+
+    def fails(self, line: str, status: int, *files: Path) -> str:
+        """What a command that fails complains of."""
+        found = self(line, *files)
+        assert found.exit_code == status, (found.exit_code, found.said, found.complained)  # type: ignore[attr-defined]
+        return str(found.complained)  # type: ignore[attr-defined]
+
+
+class Output(StringIO):
+    """A file that is no terminal."""
+
+
+@pytest.fixture
+def muster(world: World) -> Terminal:
+    return Terminal(world)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    path = tmp_path / "base.safetensors"
+    path.write_bytes(encode(BASE))
+    return path
+
+
+@pytest.fixture
+def better(tmp_path: Path) -> Path:
+    path = tmp_path / "better.safetensors"
+    path.write_bytes(checkpoint(1.0))
+    return path
+
+
+def columns(table: str) -> list[list[str]]:
+    """The cells of a printed table, row by row."""
+    return [re.split(r"\s{2,}", line.strip()) for line in table.splitlines() if line.strip()]
+
+
+def test_a_models_life_from_the_terminal(world: World, muster: Terminal, base: Path, better: Path, tmp_path: Path) -> None:
+    assert "no models yet" in muster.text("model list")
+    made = muster.json("model create toy {} --goal 2 --quorum 1", base)
+    assert (made["deployed_version"], made["config"]["goal"]) == (0, 2)
+    assert columns(muster.text("model list"))[1][:3] == ["toy", "stopped", "0"]
+    assert '"quorum":1' in muster.text("model show toy")
+
+    assert muster.json("round start toy --rounds 3")["training"] == {
+        "state": "running",
+        "rounds_completed": 0,
+        "rounds_wanted": 3,
+    }
+    world.tick()
+    assert columns(muster.text("round list toy"))[1][:2] == ["1", "collecting"]
+    assert muster.json("round show toy")["round"] == "toy.1"
+    ended = muster.json("round abandon toy --because wrong-data")
+    assert (ended["phase"], ended["reason"]) == ("abandoned", "wrong-data")
+    assert muster.json("round stop toy")["training"]["state"] == "stopped"
+
+    registered = muster.json("version register toy {} --metric accuracy=0.9 --note lab", better)
+    assert (registered["id"], registered["metrics"], registered["note"]) == ("toy.v1", {"accuracy": 0.9}, "lab")
+    assert "deployed version 1 of toy (revision 2)" in muster.text("deploy toy challenger --because try")
+    assert "is deployed already" in muster.text("deploy toy 1")
+    rows = columns(muster.text("version list toy"))
+    assert [row[:3] for row in rows] == [["version", "state", "alias"], ["1", "deployed", "champion"], ["0", "retired", "-"]]
+    assert [v["version"] for v in muster.json("version list toy --state retired")] == [0]
+    assert "toy.v1" in muster.text("version show toy champion")
+    assert "match their digests" in muster.text("version verify toy champion")
+    assert muster.json("version verify toy 0")["verified"]
+
+    out = tmp_path / "out.safetensors"
+    assert muster.json("version download toy champion --out {}", out)["file"] == str(out)
+    assert out.read_bytes() == better.read_bytes()
+    assert "--force" in muster.fails("version download toy 0 --out {}", 2, out)
+    assert out.read_bytes() == better.read_bytes()
+    muster.text("version download toy 0 --out {} --force", out)
+    assert out.read_bytes() == base.read_bytes()
+
+    assert "rolled back to version 0 of toy, past version 1 (revision 3)" in muster.text("rollback toy")
+    assert [row[:3] for row in columns(muster.text("deployment list toy"))[1:]] == [
+        ["3", "0", "rolled-back"], ["2", "1", "deployed"], ["1", "0", "deployed"],
+    ]  # fmt: skip
+
+
+def test_the_same_rollback_typed_twice_with_its_revision_is_made_once(muster: Terminal, base: Path, better: Path) -> None:
+    muster.text("model create toy {} --goal 1 --quorum 1", base)
+    muster.text("version register toy {}", better)
+    muster.text("deploy toy 1")
+    first = muster.json("rollback toy --revision 2")
+    assert muster.json("rollback toy --revision 2") == first
+    assert len(muster.json("deployment list toy")) == 3
+
+
+def test_the_fleet_from_the_terminal(world: World, muster: Terminal) -> None:
+    minted = muster.json("token mint --uses 2 --hours 1 --label batch-1 --model toy --device-type edge")
+    world.model(rounds=0)
+    world.device(minted["token"], "boiler-1").heartbeat_if_due()
+    (listed,) = muster.json("token list")
+    assert (listed["label"], listed["claimed"], listed["models"], listed["device_types"]) == ("batch-1", 1, ["toy"], ["edge"])
+    assert minted["token"].partition(".")[2] not in muster.text("token list")
+    assert columns(muster.text("client list"))[1][:4] == ["boiler-1", "active", "yes", "edge"]
+    assert muster.json("client list --alive --model toy --device-type edge --state active")[0]["client_id"] == "boiler-1"
+    assert "no such clients" in muster.text("client list --silent")
+    assert "boiler-1" in muster.text("client show boiler-1")
+    world.monitor()
+    assert muster.json("client statistics")["by_device_type"] == {"edge": 1}
+    assert muster.json("client revoke boiler-1")["state"] == "revoked"
+    assert muster.json("token revoke " + minted["token_id"])["state"] == "revoked"
+
+
+def test_metrics_and_alerts_from_the_terminal(world: World, muster: Terminal) -> None:
+    world.model(rounds=0)
+    assert muster.json("threshold set toy clients --min 2")["minimum"] == 2
+    world.monitor()
+    assert columns(muster.text("threshold list toy"))[-1][:6] == ["loss", "-", "5", "-", "-", "default"]
+    assert "breach" in muster.text("threshold list toy")
+    assert [alert["metric"] for alert in muster.json("alerts list toy --open")] == ["active_clients", "clients"]
+    assert muster.json("alerts ack toy clients")["state"] == "acknowledged"
+    assert columns(muster.text("metrics query toy clients --hours 2"))[1][:4] == ["clients", "2", "1", "0"]
+    assert muster.json("metrics query toy clients")["count"] == 1
+    assert muster.json("threshold set toy clients --none")["minimum"] is None
+    world.monitor()
+    states = {alert["metric"]: alert["state"] for alert in muster.json("alerts list")}
+    assert states == {"active_clients": "open", "clients": "cleared"}
+
+
+def test_status_says_everything_at_once(world: World, muster: Terminal) -> None:
+    world.model("other", rounds=0)
+    world.model()
+    world.devices(2)
+    world.tick()
+    world.monitor()
+    text = muster.text("status toy")
+    for part in ("running, 0 of 1 rounds completed", "version 0 (revision 1)", "toy.1 collecting: 0 of 3 accepted",
+                 "2 enrolled, 2 active", "active_clients", "last hour"):  # fmt: skip
+        assert part in text
+    everything = muster.json("status")
+    assert [status["model"] for status in everything] == ["other", "toy"]
+    assert "other" in muster.text("status")
+
+
+def test_watching_looks_again_and_again_until_it_is_interrupted(
+    world: World, muster: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.model(rounds=0)
+    looks = 0
+
+    def sleep(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("muster.operator.cli.monitoring.time.sleep", sleep)
+    assert "toy" in muster.text("status toy --watch")
+    assert looks == 3
+    looks = 0
+    lines = muster.text("status toy --watch --json").splitlines()
+    assert [json.loads(line)["model"] for line in lines] == ["toy"] * 3
+
+
+DRY = [
+    "model create new {0} --goal 1 --quorum 1", "round start toy", "round stop toy", "round abandon toy",
+    "version register toy {1}",
+    "deploy toy 0", "deploy toy 1", "rollback toy", "client revoke boiler-1", "token mint", "token revoke TOKEN",
+    "alerts ack toy active_clients", "threshold set toy loss --max 3", "threshold set toy loss --none",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", DRY)
+def test_a_dry_run_says_what_would_happen_and_changes_nothing(
+    world: World, muster: Terminal, base: Path, tmp_path: Path, line: str
+) -> None:
+    world.model()
+    world.operator.register("toy", checkpoint(1.0))
+    world.operator.deploy("toy", 1, revision=1)
+    minted = world.operator.mint_token(1)
+    world.device(minted.token, "boiler-1")
+    world.tick()
+    world.monitor()
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(checkpoint(2.0))
+    line = line.replace("TOKEN", minted.token_id)
+    before = world.everything()
+    text = muster.text(f"{line} --dry-run", base, other)
+    assert text.startswith("would ")
+    assert "nothing was changed" in text
+    found = muster.json(f"{line} --dry-run", base, other)
+    assert (found["dry_run"], found["would"] in text.replace("\n", " ")) == (True, True)
+    assert world.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "told", "following"),
+    [
+        ("status tox", 1, "perhaps toy", "muster model list"),
+        ("model create toy {0} --goal 9 --quorum 1", 1, "another config", "muster model show toy"),
+        ("version register toy {1}", 1, "wrong-tensors", "muster version show toy deployed"),
+        ("version show toy champ", 1, "perhaps champion", "muster version list toy"),
+        ("deploy toy 7", 1, "expected 0 to 0, got 7", "muster version list toy"),
+        ("deploy toy 0 --revision 9", 1, "revision 1: version 0", "muster deployment list toy"),
+        ("rollback toy", 1, "at most 0 steps", "muster deployment list toy"),
+        ("round show toy 9", 1, "toy has had no round yet", "muster round list toy"),
+        ("client show boilr", 1, "perhaps boiler-1", "muster client list"),
+        ("token revoke nope", 1, "no enrolment token", "muster token list"),
+        ("metrics query toy acuracy", 1, "no metric", "muster status toy"),
+        ("alerts ack toy loss", 1, "no open alert", "muster alerts list toy"),
+        ("model create Bad! {0} --goal 1 --quorum 1", 2, "should match pattern", "muster --help"),
+        ("model create new {0} --goal 1 --quorum 2", 2, "quorum must not exceed goal", "muster --help"),
+        ("client list --state lost", 2, "'active' or 'revoked'", "muster --help"),
+        ("threshold set toy loss --min 3 --max 1", 2, "minimum must not exceed maximum", "muster --help"),
+    ],
+)
+def test_an_error_says_what_and_why_and_the_next_command_and_nothing_changes(
+    world: World, muster: Terminal, base: Path, tmp_path: Path, line: str, status: int, told: str, following: str
+) -> None:
+    world.model(rounds=0)
+    world.device(world.token(), "boiler-1")
+    misfit = tmp_path / "misfit.safetensors"
+    misfit.write_bytes(encode({"w": np.zeros(3, np.float32)}))
+    rows, _ = world.everything()
+    complaint = muster.fails(line, status, base, misfit)
+    assert [part[:6].strip() for part in complaint.splitlines()] == ["error", "why", "next"]
+    assert told in complaint
+    assert f"next  {following}" in complaint
+    assert world.everything()[0] == rows
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["threshold set toy loss", "threshold set toy loss --none --min 1", "version register toy {} --metric x", "nonsense"],
+)
+def test_a_command_that_cannot_be_understood_is_a_usage_error(world: World, muster: Terminal, base: Path, line: str) -> None:
+    world.model(rounds=0)
+    assert muster(line, base).exit_code == 2
+
+
+def test_every_refusal_of_an_operators_route_has_a_next_command() -> None:
+    refusals = {
+        problem
+        for path, methods in server.routes.items()
+        for entry in methods.values()
+        if path.startswith("/v1/admin/")
+        for problem in entry.view_function.speech.refuses
+    }
+    assert refusals == NEXT.keys()
+
+
+def test_every_next_command_exists(muster: Terminal) -> None:
+    for problem, words in NEXT.items():
+        if words.startswith("muster "):
+            command = words.partition(",")[0].removeprefix("muster ").split()
+            path = [word for word in command if not word.startswith("{") and word != "deployed"]
+            assert muster.runner.invoke(app, [*path, "--help"]).exit_code == 0, problem
+
+
+def failing(answer: Callable[[httpx.Request], httpx.Response]) -> Session:
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    operator = Operator("https://api.example.org", http=http)
+    operator._transport._sleep = lambda _: None
+    return Session(lambda: operator, Console(file=Output()), Console(file=Output(), width=160))
+
+
+@pytest.mark.parametrize(
+    ("response", "told"),
+    [(httpx.Response(403, json={"message": "Forbidden"}), "may not invoke"), (httpx.Response(500), "does not answer")],
+)
+def test_a_server_that_lets_nobody_in_or_does_not_answer(response: httpx.Response, told: str) -> None:
+    session = failing(lambda _: response)
+    assert CliRunner().invoke(app, ["model", "list"], obj=session).exit_code == 3
+    assert told in session.errors.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("url", [None, "", "http://muster.example.org", "ftp://x"])
+def test_without_an_address_or_with_one_that_would_send_signatures_in_the_clear_nothing_is_sent(url: str | None) -> None:
+    with pytest.raises(NoAddress):
+        _operator(url, None, None)
+    found = CliRunner().invoke(app, ["--url", url or "", "model", "list"], env={"MUSTER_URL": ""})
+    assert found.exit_code == 2
+    assert "muster --url http://127.0.0.1:8000" in found.stderr
+
+
+def test_a_server_on_this_machine_is_asked_without_a_signature_and_any_other_with_one() -> None:
+    assert _operator("http://127.0.0.1:8000", None, None)._transport._auth is None
+    assert _operator("https://abc.execute-api.eu-north-1.amazonaws.com/v", None, None)._transport._auth is not None
+
+
+def test_every_problem_that_only_operators_meet_is_explained() -> None:
+    assert set(NEXT) <= set(Problem)
