@@ -1,4 +1,4 @@
-"""Writes the documents that are made from the code: `docs/openapi.json` and `docs/data-model.md`.
+"""Writes the documents that are made from the code: `docs/openapi.json`, `docs/data-model.md` and `docs/cli.md`.
 
 `python docs/generate.py` writes them; with `--check` it only says which of them are out of date, and fails.
 """
@@ -13,8 +13,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
+import typer
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
+from typer.cli import get_docs_for_click
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -23,6 +25,7 @@ from app import app  # noqa: E402
 from chalicelib.storage import keys  # noqa: E402
 from chalicelib.web import Speech  # noqa: E402
 from muster import __version__  # noqa: E402
+from muster.operator.cli.app import app as cli  # noqa: E402
 from muster.wire import messages as wire  # noqa: E402
 from muster.wire.problems import MEDIA_TYPE, Problem  # noqa: E402
 
@@ -197,7 +200,25 @@ def _shape(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     return {"string": "text", "integer": "number", "number": "number", "boolean": "boolean"}[schema["type"]]
 
 
-DOCUMENTS = {"docs/openapi.json": openapi, "docs/data-model.md": data_model}
+def command_line() -> str:
+    """The help of every command, as Markdown."""
+    command = typer.main.get_command(cli)
+    help_ = get_docs_for_click(obj=command, ctx=typer.Context(command), name="muster")
+    lines = [
+        "# The command line",
+        "",
+        "Made from `muster/operator/cli/` by `docs/generate.py`; do not edit.",
+        "",
+        "`pip install 'muster-fl[operator]'`. Every command that prints takes `--json`; every command that changes something",
+        "takes `--dry-run`. An error says what is wrong, why, and the command to type next. Exit status: 0 done, 1 refused by",
+        "the server, 2 wrong usage, 3 no answer, 4 what came is not what was announced.",
+        "",
+        "",
+    ]
+    return "\n".join(lines) + help_.replace("# `muster`", "## `muster`", 1).strip() + "\n"
+
+
+DOCUMENTS = {"docs/openapi.json": openapi, "docs/data-model.md": data_model, "docs/cli.md": command_line}
 
 
 def main() -> int:

@@ -151,6 +151,11 @@ class World:
         self._aws.stop()
         self._folder.cleanup()
 
+    def restart(self) -> None:
+        """Every function instance dies, and others begin."""
+        self.services = wiring.Services(self.settings, self.clock, SESSION)
+        wiring.replace(self.services)
+
     # ---- people
 
     def model(self, name: str = "toy", *, rounds: int = 1, tensors: Mapping[str, Array] | None = None, **config: Any) -> str:

@@ -43,6 +43,7 @@ def main() -> int:
     figures.write_text(json.dumps(outcome.as_json(), indent=2) + "\n")
     draw(outcome, picture)
     screen.lineage(outcome)
+    screen.tour(outcome)
     screen.summary(outcome, [str(figures), str(picture)])
     return 1 if outcome.unmet() else 0
 

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from examples.digits.tour import Tour
+
 LEAST_ACCURACY = 0.93
 LARGEST_GAP = 0.04
 """Between federated and central accuracy."""
@@ -77,6 +79,7 @@ class Outcome:
     hostile: tuple[HostileFigures, ...]
     deployed_version: int
     disappearances: int
+    tour: Tour
     central: tuple[float, ...]
     seconds: float
 
@@ -116,6 +119,7 @@ class Outcome:
                 for round_id, outcome in one.outcomes.items()
                 if outcome != one.expected_reason
             ]
+        failed += self.tour.unmet()
         theirs = sum((Counter(one.rejected) for one in self.hostile), Counter[str]())
         if self.rejected != dict(theirs):
             failed.append(f"expected only hostile devices to be rejected ({dict(theirs)}), the server counts {self.rejected}")
@@ -141,6 +145,7 @@ class Outcome:
             "seed": self.seed,
             "hostile": {one.client_id: one.as_json() for one in self.hostile},
             "central": list(self.central),
+            "tour": {step.command: step.status for step in self.tour.steps},
             "rounds": [asdict(rnd) for rnd in self.rounds],
             "versions": [asdict(version) for version in self.versions],
             "unmet": self.unmet(),

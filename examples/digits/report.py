@@ -106,6 +106,13 @@ class Screen:
         self._print("")
         self._print(table)
 
+    def tour(self, outcome: Outcome) -> None:
+        """The operator's tour, as a terminal shows it."""
+        self._print(Text("\nThe operator's tour", style="bold"))
+        for step in outcome.tour.steps:
+            self._print(Text(f"\n$ {step.command}", style="bold"))
+            self._print(step.output)
+
     def summary(self, outcome: Outcome, files: Sequence[str]) -> None:
         """The figures that matter, and whether they are the expected ones."""
         final, central = outcome.deployed, outcome.central[-1]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from examples.digits import tour
 from examples.digits.crew import Crew
 from examples.digits.data import Digits, digits
 from examples.digits.devices import Honest, Hostile, not_a_number, wrong_shape
@@ -67,6 +68,7 @@ def run(rounds: int, devices: int, seed: int, screen: Screen) -> Outcome:
         versions = tuple(desk.version(version) for version in reversed(list(operator.versions(MODEL))))
         deployed_version = operator.status(MODEL).deployed_version
         operator.close()
+        toured = tour.take(cloud.url, MODEL)
     screen.central(len(data.union))
     return Outcome(
         seed=seed,
@@ -77,6 +79,7 @@ def run(rounds: int, devices: int, seed: int, screen: Screen) -> Outcome:
         hostile=tuple(_figures(one) for one in hostile),
         deployed_version=deployed_version,
         disappearances=sum(len(one.disappeared) for one in honest),
+        tour=toured,
         central=tuple(central_accuracies(data, rounds, seed)),
         seconds=time.monotonic() - started,
     )

@@ -13,6 +13,7 @@ import pytest
 from examples.digits.data import digits
 from examples.digits.devices import not_a_number, wrong_shape
 from examples.digits.model import network
+from examples.digits.tour import Step, Tour
 from muster.device.torch import weights
 from muster.wire import gate
 from muster.wire.arrays import schema_of
@@ -48,4 +49,15 @@ def test_a_run_that_is_too_short_to_learn_says_so_and_fails(tmp_path: Path) -> N
     figures = json.loads((tmp_path / "demo.json").read_text())
     assert figures["rounds_completed"] == 1
     assert figures["rejected"] == {"not-finite": 1, "wrong-shape": 1}
+    assert figures["tour"]["muster status digits"] == 0
+    assert set(figures["tour"].values()) == {0}
     assert (tmp_path / "demo.png").stat().st_size > 10_000
+
+
+def test_a_tour_that_fails_or_leaves_another_version_deployed_is_told() -> None:
+    well = Tour((Step("muster status digits", "", 0),), 3, 3)
+    assert well.unmet() == []
+    ill = Tour((Step("muster rollback digits", "", 1),), 3, 2)
+    assert [sentence.partition(",")[0] for sentence in ill.unmet()] == [
+        "expected `muster rollback digits` to succeed", "expected version 3 to be deployed after the tour",
+    ]  # fmt: skip

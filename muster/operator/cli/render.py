@@ -12,9 +12,10 @@ from rich.text import Text
 from muster.wire import admin
 
 STYLES = {
-    "deployed": "bold green", "running": "green", "completed": "green", "active": "green", "training": "cyan",
-    "collecting": "cyan", "aggregating": "cyan", "evaluating": "cyan", "rolled-back": "red", "abandoned": "red",
-    "revoked": "red", "open": "bold red", "acknowledged": "yellow", "expired": "dim", "used-up": "dim", "cleared": "dim",
+    "deployed": "bold green", "running": "green", "completed": "green", "active": "green",
+    "training": "cyan", "collecting": "cyan", "aggregating": "cyan", "evaluating": "cyan",
+    "rolled-back": "red", "abandoned": "red", "revoked": "red", "breach": "bold red", "open": "bold red",
+    "acknowledged": "yellow", "expired": "dim", "used-up": "dim", "cleared": "dim",
 }  # fmt: skip
 """Colours of states, where there are colours."""
 
@@ -49,7 +50,8 @@ def cell(value: object) -> Text:
         case datetime():
             return Text(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"))
         case float():
-            return Text(f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}")
+            whole = value.is_integer() or abs(value) >= 1000
+            return Text(f"{value:,.0f}" if whole and abs(value) < 1e15 else f"{value:.4g}")
         case int():
             return Text(f"{value:,}" if value >= 10_000 else str(value))
         case dict():
@@ -165,12 +167,14 @@ def metric(found: admin.MetricReply) -> RenderableType:
 
 def thresholds(found: Sequence[admin.ThresholdReply]) -> RenderableType:
     """What is watched."""
-    rows = [
-        (t.metric, t.minimum, t.maximum, t.value, Text("breach", style="bold red") if t.in_breach else "ok" if t.value is not None else None,
-         "default" if t.is_default else "set")
-        for t in found
-    ]  # fmt: skip
+    rows = [(t.metric, t.minimum, t.maximum, t.value, _standing(t), "default" if t.is_default else "set") for t in found]
     return table(["metric", "minimum", "maximum", "value", "now", "origin"], rows, "nothing is watched: muster threshold set")
+
+
+def _standing(threshold: admin.ThresholdReply) -> str | None:
+    if threshold.value is None:
+        return None
+    return "breach" if threshold.in_breach else "ok"
 
 
 def alerts(found: Sequence[admin.AlertReply]) -> RenderableType:
