@@ -52,7 +52,7 @@ def test_every_operation_says_who_may_call_it() -> None:
                 assert "401" in operation["responses"]
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/protocol.md"])
+@pytest.mark.parametrize("name", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 def test_links_between_documents_lead_somewhere(name: str) -> None:
     path = ROOT / name
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
@@ -70,3 +70,14 @@ def test_the_protocol_names_every_route_problem_reason_and_dtype() -> None:
     missing += [reason for reason in reasons if f"`{reason}`" not in text]
     missing += [dtype for dtype in ITEM_BYTES if f"`{dtype}`" not in text]
     assert missing == []
+
+
+def test_the_operations_page_names_every_setting_and_only_commands_that_exist() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    read = re.findall(r'env\.get\("(MUSTER_\w+)", "?([^")]*)', (ROOT / "chalicelib/settings.py").read_text())
+    assert {name for name, _ in read} == set(re.findall(r"`(MUSTER_\w+)`", page))
+    commands = set(re.findall(r"`muster ([a-z]+(?: [a-z]+)?)", page))
+    helped = (ROOT / "docs/cli.md").read_text()
+    assert [
+        words for words in commands if f"## `muster {words}`" not in helped and f"## `muster {words.split()[0]}`" not in helped
+    ] == []
