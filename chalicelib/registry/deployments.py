@@ -37,7 +37,7 @@ class Deployments:
             Refused: `unknown-model`.
         """
         self._catalogue.model(model)
-        page = list(self._store.deployments(model, query.before, PAGE))
+        page = list(self._store.deployments(model, query.before, limit=PAGE))
         more = page[-1].revision if page and page[-1].revision > 1 else None
         return admin.DeploymentList(deployments=[_reply(deployment) for deployment in page], before=more)
 

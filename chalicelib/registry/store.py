@@ -64,11 +64,14 @@ class RegistryStore:
         item = self._table.get(keys.VERSION.key(model=model, version=number))
         return from_item(Version, item) if item else None
 
-    def versions(self, model: str, before: int | None = None, limit: int | None = None) -> Iterator[Version]:
-        """A model's versions, newest first, those below `before` if it is given."""
+    def versions(
+        self, model: str, before: int | None = None, *, after: int = -1, limit: int | None = None
+    ) -> Iterator[Version]:
+        """A model's versions, newest first, those below `before` and above `after`."""
         below = None if before is None else keys.VERSION.key(model=model, version=before - 1)["sk"]
+        above = keys.VERSION.key(model=model, version=after + 1)["sk"]
         partition = keys.VERSION.partition(model=model)
-        items = self._table.query(partition, keys.VERSION.prefix, newest_first=True, below=below, limit=limit)
+        items = self._table.query(partition, keys.VERSION.prefix, newest_first=True, above=above, below=below, limit=limit)
         return (from_item(Version, item) for item in items)
 
     def newest(self, model: str) -> Version | None:
@@ -115,11 +118,14 @@ class RegistryStore:
         item = self._table.get(keys.DEPLOYMENT.key(model=model, revision=revision))
         return from_item(Deployment, item) if item else None
 
-    def deployments(self, model: str, before: int | None = None, limit: int | None = None) -> Iterator[Deployment]:
-        """The model's deployment log, newest first, those below `before` if it is given."""
+    def deployments(
+        self, model: str, before: int | None = None, *, after: int = 0, limit: int | None = None
+    ) -> Iterator[Deployment]:
+        """The model's deployment log, newest first, those below `before` and above `after`."""
         below = None if before is None else keys.DEPLOYMENT.key(model=model, revision=before - 1)["sk"]
+        above = keys.DEPLOYMENT.key(model=model, revision=after + 1)["sk"]
         partition = keys.DEPLOYMENT.partition(model=model)
-        items = self._table.query(partition, keys.DEPLOYMENT.prefix, newest_first=True, below=below, limit=limit)
+        items = self._table.query(partition, keys.DEPLOYMENT.prefix, newest_first=True, above=above, below=below, limit=limit)
         return (from_item(Deployment, item) for item in items)
 
     def deploy(self, deployment: Deployment) -> Deployment:

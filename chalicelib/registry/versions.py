@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice, takewhile
+from itertools import islice
 
 from chalicelib.errors import Refused, near
 from chalicelib.instants import Clock, text
@@ -64,7 +64,7 @@ class Versions:
         self._catalogue.model(model)
         found: list[admin.VersionReply] = []
         examined = 0
-        for chunk in _chunks(self._store.versions(model, query.before, EXAMINED), PAGE):
+        for chunk in _chunks(self._store.versions(model, query.before, limit=EXAMINED), PAGE):
             for reply in self._replies(model, chunk):
                 examined += 1
                 if query.state in (None, reply.state):
@@ -190,20 +190,19 @@ class Versions:
             )
 
     def _states(self, model: str, versions: Sequence[Version]) -> dict[int, VersionState]:
-        """The states of some versions: the log is read back to where the oldest of them was made."""
-        oldest = min(version.revision for version in versions)
-        log = takewhile(lambda deployment: deployment.revision > oldest, self._store.deployments(model, limit=None))
+        """The states of some versions: the log is read back to where the oldest of them was made, and no further."""
+        log = self._store.deployments(model, after=min(version.revision for version in versions))
         return states((version.number for version in versions), log, self._in_training(model))
 
-    def _with_states(self, model: str) -> Iterator[tuple[Version, VersionState]]:
-        for chunk in _chunks(self._store.versions(model), PAGE):
+    def _with_states(self, model: str, after: int = -1) -> Iterator[tuple[Version, VersionState]]:
+        """Versions above `after` and their states, newest first."""
+        for chunk in _chunks(self._store.versions(model, after=after), PAGE):
             found = self._states(model, chunk)
             yield from ((version, found[version.number]) for version in chunk)
 
     def _challenger(self, model: str) -> Version | None:
         """The newest version that was never served and is newer than the one that is."""
-        champion = self._present(model).stable.version
-        newer = takewhile(lambda pair: pair[0].number > champion, self._with_states(model))
+        newer = self._with_states(model, after=self._present(model).stable.version)
         hopeful = (VersionState.STAGED, VersionState.TRAINING)
         return next((version for version, state in newer if state in hopeful), None)
 

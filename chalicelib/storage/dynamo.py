@@ -37,6 +37,9 @@ class Condition:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
+LAST = "~"
+"""Sorts after every character that a key is made of."""
+
 NEW = Condition("attribute_not_exists(#pk)", "nobody has written this row before")
 
 
@@ -135,6 +138,7 @@ class Table:
         prefix: str,
         *,
         newest_first: bool = False,
+        above: str | None = None,
         below: str | None = None,
         after: str | None = None,
         limit: int | None = None,
@@ -143,8 +147,8 @@ class Table:
     ) -> Iterator[Item]:
         """Rows of a partition whose sort key begins with `prefix`, page after page, up to `limit`.
 
-        Only those up to the sort key `below`, or only those that follow the sort key `after`. With `attributes`, only these
-        of each row. A read that is not `consistent` costs half, and may miss the last second.
+        Only those from the sort key `above` and up to the sort key `below`, or only those that follow the sort key `after`.
+        With `attributes`, only these of each row. A read that is not `consistent` costs half, and may miss the last second.
         """
         names = {f"#{name}": name for name in ("pk", "sk", *attributes)}
         request: dict[str, Any] = {
@@ -157,9 +161,12 @@ class Table:
         }
         if attributes:
             request["ProjectionExpression"] = ", ".join(f"#{name}" for name in attributes)
-        if below is not None:
-            request["KeyConditionExpression"] = "#pk = :pk AND #sk BETWEEN :prefix AND :below"
-            request["ExpressionAttributeValues"] |= _typed({":below": below})
+        if above is not None or below is not None:
+            lowest, highest = above or prefix, below or prefix + LAST
+            if lowest > highest:
+                return  # a range without keys, which DynamoDB would refuse
+            request["KeyConditionExpression"] = "#pk = :pk AND #sk BETWEEN :lowest AND :highest"
+            request["ExpressionAttributeValues"] = _typed({":pk": partition, ":lowest": lowest, ":highest": highest})
         if after is not None:
             request["ExclusiveStartKey"] = _typed({"pk": partition, "sk": after})
         left = limit

@@ -48,6 +48,7 @@ class LocalCloud:
         self._settings = dict(settings or {})
         self._folder = Path()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._clients: list[Any] = []
         self.url = ""
         self.environment: dict[str, str] = {}
 
@@ -88,6 +89,9 @@ class LocalCloud:
                 process.kill()
                 process.wait()
         self._running.clear()
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self) -> None:
@@ -112,14 +116,16 @@ class LocalCloud:
         self._await(f"{self.url}/v1/health")
 
     def client(self, service: str) -> Any:
-        """A boto3 client that looks into this cloud's AWS."""
-        return boto3.client(  # type: ignore[call-overload]
+        """A boto3 client that looks into this cloud's AWS; closed with the cloud."""
+        made = boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.environment.get(f"AWS_ENDPOINT_URL_{service.upper()}", self.environment["AWS_ENDPOINT_URL"]),
             region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         )
+        self._clients.append(made)
+        return made
 
     def _serve(self, name: str, application: str, env: Mapping[str, str], *, processes: int, port: int) -> str:
         """A gunicorn on a socket of ours: the port is known before it starts, and it never answers too early or elsewhere."""

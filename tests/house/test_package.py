@@ -67,5 +67,6 @@ def test_the_template_keeps_its_functions_and_tells_them_where_things_are(packag
         "ClientsTable", "RoundsTable", "VersionsTable", "MonitoringTable", "TensorBucket", "AlertTopic",
         "InspectionQueue", "InspectionDeadLetters", "WorkQueue", "WorkDeadLetters",
     }  # fmt: skip
+    assert template["Resources"]["Monitor"]["Properties"]["ReservedConcurrentExecutions"] == 1, "one monitor at a time"
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     assert {value["Ref"] for value in variables.values()} <= kinds.keys()

@@ -58,3 +58,4 @@ def test_of_ten_thousand_enrolments_with_a_token_of_a_hundred_uses_exactly_a_hun
     (token,) = operator.tokens()
     assert (token.claimed, token.state) == (USES, "used-up")
     assert len(list(operator.clients())) == USES
+    operator.close()

@@ -280,6 +280,32 @@ def test_an_error_says_what_and_why_and_the_next_command_and_nothing_changes(
     assert world.everything()[0] == rows
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a torch archive, say, and no tensor file", b"\xff" * 100])
+def test_a_file_that_is_no_tensor_file_is_told(world: World, muster: Terminal, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(content)
+    assert "error" in muster.fails("model create new {} --goal 1 --quorum 1 --dry-run", 2, path)
+    assert muster("model create new {} --goal 1 --quorum 1", path).exit_code in (1, 2)
+    assert muster.json("model list") == []
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff"])
+def test_a_configuration_that_is_no_json_object_is_a_usage_error(
+    muster: Terminal, base: Path, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    assert "--config" in muster.fails("model create new {} --config {}", 2, base, path)
+
+
+def test_options_go_before_the_configuration_of_a_file(muster: Terminal, base: Path, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"goal": 5, "quorum": 3, "min_gain": 0.2, "report_seconds": 60}')
+    made = muster.json("model create new {} --config {} --goal 4", base, path)
+    assert (made["config"]["goal"], made["config"]["quorum"], made["config"]["min_gain"]) == (4, 3, 0.2)
+    assert "exists" in muster.text("model create new {} --config {} --dry-run", base, path)
+
+
 @pytest.mark.parametrize(
     "line",
     ["threshold set toy loss", "threshold set toy loss --none --min 1", "version register toy {} --metric x", "nonsense"],

@@ -65,7 +65,8 @@ def test_a_registered_version_is_staged_and_knows_its_lineage(world: World, mode
 def test_the_same_checkpoint_again_is_the_same_version_and_with_other_words_refused(world: World, model: str) -> None:
     first = world.operator.register(model, checkpoint(1), {"accuracy": 0.7})
     before = everything(world)
-    assert world.operator.register(model, checkpoint(1), {"accuracy": 0.7}) == first
+    again = world.operator.register(model, checkpoint(1), {"accuracy": 0.7})
+    assert (again.id, again.document_sha256, again.created_at) == (first.id, first.document_sha256, first.created_at)
     with pytest.raises(Refused) as refused:
         world.operator.register(model, checkpoint(1), {"accuracy": 0.8})
     assert refused.value.problem is Problem.VERSION_EXISTS
@@ -173,6 +174,15 @@ def test_versions_are_listed_by_state_newest_first_page_by_page(world: World, mo
 
 def _copy(row: Any, number: int) -> Any:
     return replace(row, number=number, checkpoint=replace(row.checkpoint, version=number))
+
+
+def test_a_page_before_the_first_is_empty(world: World, model: str) -> None:
+    for path, items in (
+        ("versions?before=0", "versions"),
+        ("deployments?before=1", "deployments"),
+        ("rounds?before=0", "rounds"),
+    ):
+        assert world.request("GET", f"/v1/admin/models/toy/{path}").json() == {items: [], "before": None}
 
 
 @pytest.mark.parametrize("query", ["state=lost", "before=-1", "before=x", "after=3", "state=staged&nonsense=1"])

@@ -14,8 +14,9 @@ from muster.device.errors import DeviceError, Refused, Unreachable, Untrusted
 from muster.operator.cli.session import NoAddress, Session
 from muster.operator.signing import NotSigned
 from muster.wire.problems import Problem as P
+from muster.wire.tensors import Unfit
 
-EXPECTED = (DeviceError, ValidationError, OSError, NoAddress, NotSigned, BotoCoreError)
+EXPECTED = (DeviceError, Unfit, ValidationError, OSError, NoAddress, NotSigned, BotoCoreError)
 """What a command may raise and a person can do something about. Anything else is a bug, and shows its traceback."""
 
 REFUSED, USAGE, UNREACHABLE, UNTRUSTED = 1, 2, 3, 4
@@ -68,6 +69,8 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
             return "The server does not answer", str(error), "check --url (or MUSTER_URL) and the network", UNREACHABLE
         case Untrusted():
             return "What came is not what was announced; nothing was kept", str(error), "the same command again", UNTRUSTED
+        case Unfit():
+            return "The file is not a tensor file", str(error), "the same command with a safetensors file", USAGE
         case ValidationError():
             first = error.errors(include_url=False, include_context=False)[0]
             field = ".".join(str(part) for part in first["loc"]) or "value"

@@ -12,6 +12,7 @@ import typer
 from muster.device.errors import Refused
 from muster.operator.cli import render
 from muster.operator.cli.session import DryRun, Json, Model, of
+from muster.operator.client import Operator
 from muster.wire import admin
 from muster.wire.problems import Problem
 from muster.wire.tensors import HEADER_LIMIT_BYTES, parse_header
@@ -43,13 +44,12 @@ def create(
 ) -> None:
     """Create a model: the checkpoint becomes version 0, and is deployed."""
     session = of(ctx)
-    values: dict[str, Any] = json.loads(config.read_bytes()) if config else {}
-    values |= {key: value for key, value in (("goal", goal), ("quorum", quorum)) if value is not None}
-    wanted = admin.RoundConfig.model_validate(values)
+    wanted = _config(config, goal=goal, quorum=quorum)
     data = checkpoint.read_bytes()
     if dry_run:
-        _must_be_free(session.operator.status, name)
-        session.would(f"create model {name}", as_json, {**_about(data), "config": wanted.model_dump(mode="json")})
+        taken = _exists(session.operator, name)
+        what = f"be refused, unless it is the same: model {name} exists" if taken else f"create model {name}"
+        session.would(what, as_json, {**about(data), "config": wanted.model_dump(mode="json")})
         return
     reply = session.operator.create_model(name, data, wanted)
     session.show(reply, as_json, lambda: render.status(reply))
@@ -82,18 +82,28 @@ def _standing(found: admin.ModelStatus) -> list[tuple[str, object]]:
     ]
 
 
-def _must_be_free(status: Any, name: str) -> None:
-    """Raise what the server would, if the name is taken."""
+def _exists(operator: Operator, name: str) -> bool:
     try:
-        found = status(name)
+        operator.status(name)
     except Refused as refused:
         if refused.problem is Problem.UNKNOWN_MODEL:
-            return
+            return False
         raise
-    raise FileExistsError(f"model {name} exists: version {found.deployed_version} is deployed")
+    return True
 
 
-def _about(data: bytes) -> dict[str, Any]:
+def _config(path: Path | None, **chosen: int | None) -> admin.RoundConfig:
+    """The configuration of a file, and what options say before it."""
+    try:
+        values = json.loads(path.read_bytes()) if path else {}
+    except ValueError as error:
+        raise typer.BadParameter(f"{path} is not JSON: {error}", param_hint="--config") from error
+    if not isinstance(values, dict):
+        raise typer.BadParameter(f"{path} does not hold a JSON object", param_hint="--config")
+    return admin.RoundConfig.model_validate(values | {name: value for name, value in chosen.items() if value is not None})
+
+
+def about(data: bytes) -> dict[str, Any]:
     """What a dry run says of a checkpoint, from its own header."""
     header = parse_header(data, HEADER_LIMIT_BYTES)
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "tensors": len(header.specs)}

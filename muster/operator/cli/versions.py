@@ -11,7 +11,7 @@ import typer
 
 from muster.device.errors import Untrusted
 from muster.operator.cli import render
-from muster.operator.cli.models import Checkpoint, _about
+from muster.operator.cli.models import Checkpoint, about
 from muster.operator.cli.session import Because, DryRun, Json, Model, VersionRef, of
 from muster.wire import admin
 
@@ -70,7 +70,7 @@ def register(
     data = checkpoint.read_bytes()
     if dry_run:
         newest = session.operator.status(model).newest_version
-        session.would(f"register version {newest + 1} of {model}", as_json, {**_about(data), "metrics": metrics, "note": note})
+        session.would(f"register version {newest + 1} of {model}", as_json, {**about(data), "metrics": metrics, "note": note})
         return
     reply = session.operator.register(model, data, metrics, note)
     session.show(reply, as_json, lambda: render.version(reply))
