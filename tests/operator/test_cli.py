@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -16,6 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from app import app as server
+from muster import __version__
 from muster.operator import Operator
 from muster.operator.cli.app import _operator, app
 from muster.operator.cli.errors import NEXT
@@ -24,6 +27,8 @@ from muster.wire.arrays import encode
 from muster.wire.problems import Problem
 from tests.fleet import BASE, World
 from tests.registry.test_versions import checkpoint
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 class Terminal:
@@ -367,3 +372,15 @@ def test_a_server_on_this_machine_is_asked_without_a_signature_and_any_other_wit
 
 def test_every_problem_that_only_operators_meet_is_explained() -> None:
     assert set(NEXT) <= set(Problem)
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['typer'] = None; from muster.operator.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error typer is not installed\nnext  pip install 'muster-fl[operator]'\n"
+
+
+def test_the_command_is_installed_and_says_its_version() -> None:
+    done = subprocess.run([Path(sys.executable).with_name("muster"), "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"muster {__version__}\n"

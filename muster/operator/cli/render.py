@@ -204,6 +204,7 @@ def status(found: admin.ModelStatus) -> RenderableType:
         ("round", current),
         ("clients", f"{fleet.clients} enrolled, {fleet.active} active, {fleet.revoked} revoked; "
                     f"{fleet.rounds} updates from {fleet.samples} samples"),
+        ("counted", fleet.counted_at),
         ("types", fleet.by_device_type),
     ])  # fmt: skip
     rows = [(name, m.last, m.mean, m.min, m.max, m.count) for name, m in found.metrics.items()]
