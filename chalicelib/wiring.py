@@ -44,6 +44,7 @@ from chalicelib.storage.metrics import Metrics
 from chalicelib.storage.presign import Presigner
 from chalicelib.storage.queues import Queue
 from chalicelib.storage.topics import Topic
+from muster.wire.admin import RoundConfig
 
 if TYPE_CHECKING:
     from chalicelib.rounds.aggregating import Aggregating
@@ -201,7 +202,7 @@ class Services:
     @cached_property
     def catalogue(self) -> Catalogue:
         """Models."""
-        return Catalogue(self.registry, self._checkpoints, self.presigner, self.clock)
+        return Catalogue(self.registry, self._checkpoints, self.presigner, self.clock, _check_rules)
 
     @cached_property
     def versions(self) -> Versions:
@@ -290,7 +291,9 @@ class Services:
         from chalicelib.rounds.coordinator import Coordinator, PhaseWork
         from chalicelib.rounds.evaluating import Evaluating
 
-        collecting = Collecting(self.rounds, self.blobs, self.inspections, self.clock, self.settings.resend_seconds)
+        collecting = Collecting(
+            self.rounds, self.registry, self.blobs, self.inspections, self.clock, self.settings.resend_seconds
+        )
         phases: dict[Phase, PhaseWork] = {
             Phase.COLLECTING: collecting,
             Phase.AGGREGATING: self.aggregating,
@@ -303,6 +306,12 @@ class Services:
         from chalicelib.rounds.settling import Settling
 
         return Settling(self.rounds, self.blobs, self.clock)
+
+
+def _check_rules(config: RoundConfig) -> None:
+    from chalicelib.rounds.configuring import check_rules
+
+    check_rules(config)
 
 
 @cache

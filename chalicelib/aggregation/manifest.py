@@ -14,7 +14,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from chalicelib.registry.version import CheckpointRef, canonical_json
+from chalicelib.registry.version import CheckpointRef, OptimizerState, canonical_json
+from muster.wire.admin import RoundConfig, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Entry:
     sha256: str
     nbytes: int
     examples: int
+    norm: float
+    """L2 norm over all float tensors, measured at inspection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,22 @@ class Manifest:
     base: CheckpointRef
     weighting: Literal["examples", "uniform"]
     max_examples: int
-    server_learning_rate: float
+    aggregator: Rule
+    optimizer: Rule
+    state: OptimizerState | None
+    """The optimizer's state that came with the base; None where the optimizer begins."""
+    clip_norm: float | None
+    """The L2 norm to which larger updates are scaled down; None: none is."""
     entries: tuple[Entry, ...]
     exponents: tuple[int, ...]
 
     def weight(self, entry: Entry) -> int:
         """An update's integer weight: its examples, capped, or 1 for each (McMahan et al. 2017, Alg. 1, with a cap)."""
         return min(entry.examples, self.max_examples) if self.weighting == "examples" else 1
+
+    def factor(self, entry: Entry) -> float:
+        """By what an update is multiplied, so that its norm is at most the clipping norm; an update of zeros stays."""
+        return self.clip_norm / entry.norm if self.clip_norm is not None and entry.norm > self.clip_norm else 1.0
 
     @property
     def total_weight(self) -> int:
@@ -66,13 +78,22 @@ _ADAPTER = TypeAdapter(Manifest)
 def freeze(
     round_id: str,
     base: CheckpointRef,
-    weighting: Literal["examples", "uniform"],
-    max_examples: int,
-    server_learning_rate: float,
+    config: RoundConfig,
+    state: OptimizerState | None,
+    clip_norm: float | None,
     accepted: Iterable[tuple[Entry, tuple[int, ...]]],
 ) -> Manifest:
     """The manifest of the accepted updates, each with its exponents, given in any order; at least one."""
     ordered = sorted(accepted, key=lambda pair: pair[0].client_id)
-    exponents = tuple(max(column) for column in zip(*(exponents for _, exponents in ordered), strict=True))
-    entries = tuple(entry for entry, _ in ordered)
-    return Manifest(round_id, base, weighting, max_examples, server_learning_rate, entries, exponents)
+    return Manifest(
+        round=round_id,
+        base=base,
+        weighting=config.weighting,
+        max_examples=config.max_examples,
+        aggregator=config.aggregator,
+        optimizer=config.optimizer,
+        state=state,
+        clip_norm=clip_norm,
+        entries=tuple(entry for entry, _ in ordered),
+        exponents=tuple(max(column) for column in zip(*(exponents for _, exponents in ordered), strict=True)),
+    )

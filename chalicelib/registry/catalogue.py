@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from chalicelib.errors import Refused, near
@@ -17,15 +18,21 @@ from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
 
+CheckRules = Callable[[admin.RoundConfig], None]
+"""Refuses a configuration whose rules cannot be carried out. The aggregation knows; the registry only asks."""
+
 
 class Catalogue:
     """Models, as operators handle them."""
 
-    def __init__(self, store: RegistryStore, checkpoints: Checkpoints, presigner: Presigner, clock: Clock) -> None:
+    def __init__(
+        self, store: RegistryStore, checkpoints: Checkpoints, presigner: Presigner, clock: Clock, check_rules: CheckRules
+    ) -> None:
         self._store = store
         self._checkpoints = checkpoints
         self._presigner = presigner
         self._clock = clock
+        self._check_rules = check_rules
 
     def grant_checkpoint(self, request: admin.CheckpointUpload) -> wire.UploadGrant:
         """One PUT of exactly these bytes under the name of their digest. 412 from the store means: they are there already."""
@@ -38,8 +45,10 @@ class Catalogue:
         """Make a model whose version 0 is the uploaded checkpoint, and deploy it; the same again is the same.
 
         Raises:
-            Refused: `upload-missing`, `checkpoint-unfit`, `model-exists` (with other content).
+            Refused: `invalid-body` (rules that cannot be carried out), `upload-missing`, `checkpoint-unfit`, `model-exists`
+                (with other content).
         """
+        self._check_rules(request.config)
         now = self._clock()
         ref = self._checkpoints.inspected(request.checkpoint, 0)
         model = Model(request.name, request.config, now)

@@ -26,6 +26,18 @@ class CheckpointRef:
 
 
 @dataclass(frozen=True, slots=True)
+class OptimizerState:
+    """A server optimizer's state, which belongs to one version, as the checkpoint does."""
+
+    optimizer: str
+    """The optimizer's name: another one begins anew."""
+    step: int
+    """Steps that were published since it began."""
+    sha256: str
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One row of the registry. Lineage: `base` is what it was trained from, `parent` what was deployed when it was made."""
 
@@ -48,6 +60,10 @@ class Version:
     """What the judges measured, weighted; written once, when the round is decided."""
     note: str | None = None
     """The operator's words."""
+    optimizer: OptimizerState | None = None
+    """The state with which a round that starts from here goes on."""
+    clip_norm: float | None = None
+    """The norm to which such a round clips, where the norm is adaptive."""
 
     @property
     def id(self) -> str:

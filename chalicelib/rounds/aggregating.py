@@ -8,18 +8,20 @@ once; a worker that dies, repeats or comes late changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
+from chalicelib.aggregation.clipping import next_norm
 from chalicelib.aggregation.exact import SumOutOfRange
 from chalicelib.aggregation.manifest import Entry, Manifest
-from chalicelib.aggregation.mean import Grids, Sums, apply
-from chalicelib.aggregation.plan import Part, plan
+from chalicelib.aggregation.plan import Part
+from chalicelib.aggregation.registry import Aggregator, TooFewUpdates, Update, find_aggregator
+from chalicelib.aggregation.replay import finish
 from chalicelib.instants import Clock, text
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.schemas import Schemas, checkpoint_ref
 from chalicelib.registry.store import RegistryStore
-from chalicelib.registry.version import CheckpointRef, Version, canonical_json, digest
+from chalicelib.registry.version import CheckpointRef, OptimizerState, Version, canonical_json, digest
 from chalicelib.rounds.evaluation import Measurement, weighted_mean
 from chalicelib.rounds.receipt import Receipt
 from chalicelib.rounds.round import Phase, Round
@@ -29,11 +31,15 @@ from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs, ObjectMissing
 from chalicelib.storage.queues import Queue
 from muster.wire import gate
-from muster.wire.arrays import decode, encode
+from muster.wire.arrays import Array, decode, encode
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, Unfit, header_limit, parse_header, update_schema
 
 MANIFEST_LIMIT_BYTES = 256 * 1024 * 1024
 """About 500,000 entries."""
+
+
+PART_LIMIT_BYTES = 16 << 30
+"""No part's result is longer; what was stored, we stored."""
 
 
 class CannotAggregate(Exception):
@@ -69,16 +75,16 @@ class Aggregating:
         """Aggregate and publish; None while workers are at it, or when another actor was faster."""
         manifest = self._manifest(rnd)
         self._settling.settle(rnd, {entry.client_id for entry in manifest.entries})
-        parts = plan(manifest, self._part_bytes)
         try:
+            aggregator, schema, parts = self._planned(manifest)
             if len(parts) == 1:
-                self.run_part(rnd, manifest, parts[0])
+                self._run(rnd, manifest, aggregator, schema, parts[0])
             elif missing := [part for part in parts if self._blobs.stat(_part_key(rnd, part)) is None]:
                 self._send(rnd, missing)
                 return None
-            return self._publish(rnd, manifest, self._merge(rnd, manifest, parts))
-        except CannotAggregate as reason:
-            return self._rounds.move(rnd, Phase.ABANDONED, reason=str(reason), finished_at=self._clock())
+            return self._publish(rnd, manifest, *self._merge(rnd, manifest, aggregator, schema, parts))
+        except (CannotAggregate, SumOutOfRange, TooFewUpdates) as reason:
+            return self._rounds.move(rnd, Phase.ABANDONED, reason=_named(reason), finished_at=self._clock())
 
     def work(self, model: str, number: int, index: int, count: int) -> None:
         """A worker's share: one part of a round that still aggregates."""
@@ -86,38 +92,55 @@ class Aggregating:
         if rnd is None or rnd.phase is not Phase.AGGREGATING:
             return
         manifest = self._manifest(rnd)
-        parts = plan(manifest, self._part_bytes)
-        if len(parts) != count:
-            return  # a message of another plan (the limits have changed since); the tick sends this one's parts
         try:
-            self.run_part(rnd, manifest, parts[index])
-        except CannotAggregate as reason:
-            self._rounds.move(rnd, Phase.ABANDONED, reason=str(reason), finished_at=self._clock())
+            aggregator, schema, parts = self._planned(manifest)
+            if len(parts) != count:
+                return  # a message of another plan (the limits have changed since); the tick sends this one's parts
+            self._run(rnd, manifest, aggregator, schema, parts[index])
+        except (CannotAggregate, SumOutOfRange, TooFewUpdates) as reason:
+            self._rounds.move(rnd, Phase.ABANDONED, reason=_named(reason), finished_at=self._clock())
 
-    def run_part(self, rnd: Round, manifest: Manifest, part: Part) -> None:
-        """Sum one part of a manifest and store the sum, unless it is there already."""
+    def _planned(self, manifest: Manifest) -> tuple[Aggregator, Schema, tuple[Part, ...]]:
+        """The round's aggregator, the schema of its updates, and the parts of its work."""
+        aggregator = find_aggregator(manifest.aggregator)
+        aggregator.check(len(manifest.entries))
+        schema = update_schema(self._schemas.of(manifest.base))
+        return aggregator, schema, aggregator.plan(manifest, schema, self._part_bytes)
+
+    def _run(self, rnd: Round, manifest: Manifest, aggregator: Aggregator, schema: Schema, part: Part) -> None:
+        """Do one part and store its result, unless that is there already."""
         key = _part_key(rnd, part)
-        if self._blobs.stat(key) is not None:
-            return
-        schema = update_schema(self._schemas.of(manifest.base))
-        grids = _grids(manifest, schema)
-        sums = Sums.empty(schema)
-        for entry in part.entries(manifest):
-            sums.add(decode(self._update(entry), header_limit(schema)), manifest.weight(entry), grids)
-        self._blobs.put_once(key, encode(sums.tensors))
+        if self._blobs.stat(key) is None:
+            self._blobs.put_once(key, encode(aggregator.part(part, manifest, schema, self._fetch(schema))))
 
-    def _merge(self, rnd: Round, manifest: Manifest, parts: Sequence[Part]) -> bytes:
-        """The new checkpoint's bytes, from the stored parts."""
-        schema = update_schema(self._schemas.of(manifest.base))
-        total = Sums.empty(schema)
-        for part in parts:
-            data = self._blobs.read(_part_key(rnd, part), HEADER_LIMIT_BYTES + 8 * (1 + sum(s.elements for s in schema)))
-            total.merge(Sums(decode(data, HEADER_LIMIT_BYTES)))
+    def _merge(
+        self, rnd: Round, manifest: Manifest, aggregator: Aggregator, schema: Schema, parts: Sequence[Part]
+    ) -> tuple[bytes, bytes | None]:
+        """The new checkpoint's bytes, and those of the optimizer's state, if it keeps one, from the stored parts."""
+        results = (decode(self._blobs.read(_part_key(rnd, part), PART_LIMIT_BYTES), HEADER_LIMIT_BYTES) for part in parts)
+        gradient = aggregator.merge(manifest, schema, results, self._fetch(schema))
         base = decode(self._checkpoint(manifest.base), HEADER_LIMIT_BYTES)
-        return encode(apply(base, total, manifest.total_weight, manifest.server_learning_rate))
+        return finish(manifest, base, self._state(manifest), gradient)
 
-    def _publish(self, rnd: Round, manifest: Manifest, checkpoint: bytes) -> Round | None:
-        """Store the checkpoint, then its document, then, in one transaction, the version's row and the round's move.
+    def _state(self, manifest: Manifest) -> dict[str, Array] | None:
+        """The optimizer's state that came with the base."""
+        ref = manifest.state
+        if ref is None:
+            return None
+        data = self._blobs.read(keys.STATE.key(sha256=ref.sha256), ref.nbytes)
+        return decode(_verified(data, ref.sha256), HEADER_LIMIT_BYTES)
+
+    def _fetch(self, schema: Schema) -> Callable[[Sequence[Entry]], Iterator[Update]]:
+        """Reads updates one by one, so that no more than one is held here."""
+
+        def fetch(entries: Sequence[Entry]) -> Iterator[Update]:
+            return ((entry, decode(self._update(entry), header_limit(schema))) for entry in entries)
+
+        return fetch
+
+    def _publish(self, rnd: Round, manifest: Manifest, checkpoint: bytes, state: bytes | None) -> Round | None:
+        """Store the checkpoint and the optimizer's state, then the document, then, in one transaction, the version's row, which
+        names them all, and the round's move.
 
         A number that somebody else took meanwhile, or a round that moved on, cancels the transaction; the objects are
         addressed by their content and harm nobody.
@@ -132,8 +155,11 @@ class Aggregating:
             raise AssertionError(f"model {rnd.model} has a round but no version")
         sha256 = digest(checkpoint)
         ref = checkpoint_ref(newest.number + 1, sha256, len(checkpoint), header.data_start, header.specs)
-        version, document = self._describe(rnd, manifest, ref, deployment)
+        kept = _state_ref(manifest, state) if state else None
+        version, document = self._describe(rnd, manifest, ref, kept, deployment)
         self._blobs.put_once(keys.CHECKPOINT.key(sha256=sha256), checkpoint)
+        if state and kept:
+            self._blobs.put_once(keys.STATE.key(sha256=kept.sha256), state)
         self._blobs.put_once(keys.DOCUMENT.key(sha256=version.document_sha256), document)
         return self._rounds.move(
             rnd,
@@ -145,9 +171,12 @@ class Aggregating:
             evaluate_by=self._clock() + timedelta(seconds=rnd.config.evaluate_seconds),
         )
 
-    def _describe(self, rnd: Round, manifest: Manifest, ref: CheckpointRef, deployment: Deployment) -> tuple[Version, bytes]:
+    def _describe(
+        self, rnd: Round, manifest: Manifest, ref: CheckpointRef, state: OptimizerState | None, deployment: Deployment
+    ) -> tuple[Version, bytes]:
         """The version's row and its document. `created` is when the round closed, so that a retry says the same."""
         created_at = rnd.closed_at or rnd.report_by
+        clip_norm = next_norm(rnd.config.clipping, manifest)
         counted = {entry.client_id for entry in manifest.entries}
         metrics = _training_metrics(rnd, [r for r in self._rounds.receipts(rnd.id) if r.client_id in counted])
         document = canonical_json(
@@ -160,6 +189,8 @@ class Aggregating:
                 "parent": deployment.stable.version,
                 "checkpoint": {"sha256": ref.sha256, "bytes": ref.nbytes},
                 "manifest_sha256": rnd.manifest_sha256,
+                "optimizer": {"sha256": state.sha256, "bytes": state.nbytes, "step": state.step} if state else None,
+                "clip_norm": clip_norm,
                 "config": rnd.config.model_dump(mode="json"),
                 "metrics": metrics,
             }
@@ -177,6 +208,8 @@ class Aggregating:
             parent=deployment.stable.version,
             manifest_sha256=rnd.manifest_sha256,
             metrics=metrics,
+            optimizer=state,
+            clip_norm=clip_norm,
         )
         return version, document
 
@@ -211,11 +244,20 @@ def _part_key(rnd: Round, part: Part) -> str:
     return keys.PART.key(round=rnd.id, part=part.name)
 
 
-def _grids(manifest: Manifest, schema: Schema) -> Grids:
-    try:
-        return Grids.of(manifest, schema)
-    except SumOutOfRange as error:
-        raise CannotAggregate(f"sum-out-of-range: {error}") from error
+def _named(reason: Exception) -> str:
+    """Why a round is abandoned: a word for machines, and for people the rest."""
+    match reason:
+        case SumOutOfRange():
+            return f"sum-out-of-range: {reason}"
+        case TooFewUpdates():
+            return f"too-few-updates: {reason}"
+        case _:
+            return str(reason)
+
+
+def _state_ref(manifest: Manifest, state: bytes) -> OptimizerState:
+    step = manifest.state.step + 1 if manifest.state else 1
+    return OptimizerState(manifest.optimizer.name, step, digest(state), len(state))
 
 
 def _verified(data: bytearray, sha256: str) -> bytearray:

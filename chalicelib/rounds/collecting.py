@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from chalicelib.aggregation.clipping import first_norm
 from chalicelib.aggregation.manifest import freeze
 from chalicelib.instants import Clock
+from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.version import digest
 from chalicelib.rounds.receipt import Receipt, ReceiptState, summarise
 from chalicelib.rounds.round import Phase, Round, next_phase
@@ -22,8 +24,17 @@ from chalicelib.storage.queues import Queue
 class Collecting:
     """What is due in a round that collects."""
 
-    def __init__(self, rounds: RoundStore, blobs: Blobs, inspections: Queue, clock: Clock, resend_seconds: float) -> None:
+    def __init__(
+        self,
+        rounds: RoundStore,
+        registry: RegistryStore,
+        blobs: Blobs,
+        inspections: Queue,
+        clock: Clock,
+        resend_seconds: float,
+    ) -> None:
         self._rounds = rounds
+        self._registry = registry
         self._blobs = blobs
         self._inspections = inspections
         self._clock = clock
@@ -47,11 +58,18 @@ class Collecting:
                 return None
 
     def _freeze(self, rnd: Round, accepted: list[Receipt], now: datetime) -> Round | None:
-        config = rnd.config
+        base = self._registry.version(rnd.model, rnd.base.version)
+        if base is None:
+            raise AssertionError(f"round {rnd.id} starts from version {rnd.base.version}, which is not there")
+        goes_on = base.optimizer is not None and base.optimizer.optimizer == rnd.config.optimizer.name
         manifest = freeze(
-            rnd.id, rnd.base, config.weighting, config.max_examples, config.server_learning_rate,
+            rnd.id,
+            rnd.base,
+            rnd.config,
+            base.optimizer if goes_on else None,
+            first_norm(rnd.config.clipping, base.clip_norm),
             (receipt.entry() for receipt in accepted),
-        )  # fmt: skip
+        )
         data = manifest.to_bytes()
         sha256 = digest(data)
         self._blobs.put_once(keys.MANIFEST.key(round=rnd.id, sha256=sha256), data)

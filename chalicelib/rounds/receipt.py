@@ -103,10 +103,16 @@ class Receipt:
 
     def entry(self) -> tuple[Entry, tuple[int, ...]]:
         """An accepted receipt as an entry of the manifest, with the exponents that inspection measured."""
-        if self.state is not ReceiptState.ACCEPTED or not self.declared or not self.etag or self.exponents is None:
+        if (
+            self.state is not ReceiptState.ACCEPTED
+            or not self.declared
+            or not self.etag
+            or self.exponents is None
+            or self.norm is None
+        ):
             raise AssertionError(f"receipt {self.round}/{self.client_id} is {self.state}, not accepted and measured")
         declared = self.declared
-        entry = Entry(self.client_id, declared.key, self.etag, declared.sha256, declared.nbytes, declared.examples)
+        entry = Entry(self.client_id, declared.key, self.etag, declared.sha256, declared.nbytes, declared.examples, self.norm)
         return entry, self.exponents
 
 

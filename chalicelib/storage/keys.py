@@ -172,4 +172,9 @@ PART = ObjectKind(
     "Exact float64 sums over some of the clients. Written once; a pure function of the manifest.",
 )  # fmt: skip
 
-OBJECTS = (CHECKPOINT, DOCUMENT, UPDATE, MANIFEST, PART)
+STATE = ObjectKind(
+    "optimizer state", "states/{sha256}.safetensors",
+    "What a server optimizer keeps from step to step (float32), addressed by its content. It belongs to a version.",
+)  # fmt: skip
+
+OBJECTS = (CHECKPOINT, STATE, DOCUMENT, UPDATE, MANIFEST, PART)

@@ -151,6 +151,22 @@ class FleetStatistics(Reply):
 # ---- models
 
 
+class Rule(Request):
+    """A rule of the aggregation by its name, and its parameters (docs/aggregation.md)."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    parameters: Annotated[dict[MetricName, bool | int | Finite], Field(max_length=16)] = Field({})
+
+
+class Clipping(Request):
+    """Updates with a larger L2 norm (over all float tensors) are scaled down to it."""
+
+    norm: Annotated[float, Field(gt=0.0, le=1e30)] = Field(description="the norm; of the adaptive kind the first one")
+    adaptive: bool = Field(False, description="let the norm follow a quantile of the updates' norms")
+    quantile: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(0.2, description="how fast it follows")
+
+
 class RoundConfig(Request):
     """How the rounds of a model run. Frozen into each round when it opens."""
 
@@ -168,7 +184,9 @@ class RoundConfig(Request):
     )
     weighting: Literal["examples", "uniform"] = "examples"
     max_examples: Annotated[int, Field(ge=1, le=10**9)] = Field(10_000, description="cap on one client's weight")
-    server_learning_rate: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
+    aggregator: Rule = Field(Rule(name="mean"), description="what makes one update of many")
+    optimizer: Rule = Field(Rule(name="sgd"), description="what moves the model by it")
+    clipping: Clipping | None = None
     keep_updates: bool = Field(False, description="keep the devices' updates after publication, so that it can be replayed")
     hyperparameters: Annotated[dict[MetricName, Scalar], Field(max_length=32)] = Field({}, description="given to each trainer")
 

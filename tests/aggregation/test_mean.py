@@ -10,9 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.aggregation.manifest import Entry, Manifest, freeze
-from chalicelib.aggregation.mean import Grids, Sums, apply
-from chalicelib.aggregation.plan import plan
+from chalicelib.aggregation.plan import by_clients
+from chalicelib.aggregation.registry import PseudoGradient
+from chalicelib.aggregation.rules.mean import Grids, Sums
+from chalicelib.aggregation.rules.optimizers import Sgd
+from chalicelib.aggregation.server import advance
 from chalicelib.registry.version import CheckpointRef
+from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode, schema_of
 from muster.wire.gate import measure
 from muster.wire.tensors import HEADER_LIMIT_BYTES, parse_header
@@ -26,9 +30,16 @@ def manifest_of(updates: list[dict[str, Any]], examples: list[int], **rules: Any
     for number, (update, n) in enumerate(zip(updates, examples, strict=True)):
         data = encode(update)
         measured = measure(memoryview(data), parse_header(data, HEADER_LIMIT_BYTES), schema)
-        accepted.append((Entry(f"client-{number:03d}", f"k{number}", "etag", "0" * 64, len(data), n), measured.exponents))
-    rules = {"weighting": "examples", "max_examples": 1000, "server_learning_rate": 1.0} | rules
-    return freeze("m.1", REF, accepted=accepted, **rules)
+        accepted.append(
+            (Entry(f"client-{number:03d}", f"k{number}", "etag", "0" * 64, len(data), n, measured.norm), measured.exponents)
+        )
+    config = RoundConfig(**{"goal": 10_000, "quorum": 1, "max_examples": 1000, **rules})
+    return freeze("m.1", REF, config, None, None, accepted)
+
+
+def apply(base: dict[str, Any], sums: Sums, total_weight: int, learning_rate: float) -> dict[str, Any]:
+    """The new model after a plain step."""
+    return advance(base, sums.over(total_weight), Sgd(learning_rate), None)[0]
 
 
 def summed(manifest: Manifest, updates: list[dict[str, Any]], order: list[int]) -> Sums:
@@ -93,8 +104,8 @@ def test_no_change_at_all_is_an_aggregate_too() -> None:
 @pytest.mark.parametrize(("base", "delta", "expected"), [(250, 10, 255), (-100, -100, -128), (5, 3, 8)])
 def test_counters_are_held_at_the_ends_of_their_dtype(base: int, delta: int, expected: int) -> None:
     dtype = np.uint8 if base > 127 else np.int8
-    sums = Sums({"n": np.array([delta], np.int64)})
-    assert apply({"n": np.array([base], dtype)}, sums, 1, 1.0)["n"].tolist() == [expected]
+    gradient = PseudoGradient({}, {"n": np.array([delta], np.int64)})
+    assert advance({"n": np.array([base], dtype)}, gradient, Sgd(), None)[0]["n"].tolist() == [expected]
 
 
 def test_float16_is_summed_in_float64_and_does_not_overflow_on_the_way() -> None:
@@ -114,7 +125,7 @@ def test_a_manifest_is_one_byte_sequence_and_reads_back() -> None:
 def test_a_plan_covers_every_entry_once_and_bounds_each_part(count: int, part_bytes: int) -> None:
     updates = [{"w": np.ones(2, "f4")}] * count
     manifest = manifest_of(updates, [1] * count)
-    parts = plan(manifest, part_bytes)
+    parts = by_clients(manifest, schema_of(updates[0]), part_bytes)
     assert [entry for part in parts for entry in part.entries(manifest)] == list(manifest.entries)
     assert len({part.name for part in parts}) == len(parts)
     largest = manifest.entries[0].nbytes

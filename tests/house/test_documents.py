@@ -6,12 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import app
+from chalicelib.aggregation import registry
 from muster.wire.problems import Problem
 from muster.wire.tensors import ITEM_BYTES
 
@@ -81,3 +83,16 @@ def test_the_operations_page_names_every_setting_and_only_commands_that_exist() 
     assert [
         words for words in commands if f"## `muster {words}`" not in helped and f"## `muster {words.split()[0]}`" not in helped
     ] == []
+
+
+def test_the_aggregation_page_names_every_rule_and_every_parameter_with_its_default() -> None:
+    page = (ROOT / "docs/aggregation.md").read_text()
+    registry.names()
+    for table in (registry._AGGREGATORS, registry._OPTIMIZERS):
+        for name, kind in table.items():
+            (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+            for field in fields(kind):
+                assert f"`{field.name}`" in row
+                if field.default is not MISSING and field.default is not None:
+                    shown = json.dumps(field.default)
+                    assert f"`{field.name}` ({shown})" in row or f"`{field.name}` ({float(field.default):g})" in row

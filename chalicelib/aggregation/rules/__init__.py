@@ -1,0 +1,8 @@
+"""The rules, one file a family. A file that is put here and registers its rules (`chalicelib.aggregation.registry`) is found:
+nothing else needs to be told.
+
+* `mean`           the exact weighted mean (FedAvg);
+* `coordinatewise` median and trimmed mean;
+* `krum`           Krum and Multi-Krum;
+* `optimizers`     what the server does with the result: SGD with momentum (FedAvg, FedAvgM), FedAdagrad, FedAdam, FedYogi.
+"""

@@ -1,0 +1,289 @@
+"""Every rule against its plain reference, in any number of parts; and what each refuses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.aggregation import registry
+from chalicelib.aggregation.clipping import first_norm, next_norm
+from chalicelib.aggregation.manifest import Entry, Manifest, freeze
+from chalicelib.aggregation.registry import PseudoGradient, TooFewUpdates, UnknownRule, Update
+from chalicelib.aggregation.replay import gradient
+from chalicelib.aggregation.rules.krum import nearest
+from chalicelib.aggregation.server import advance
+from chalicelib.registry.version import CheckpointRef
+from muster.device.errors import Refused
+from muster.wire.admin import Clipping, RoundConfig, Rule
+from muster.wire.arrays import encode, schema_of
+from muster.wire.gate import measure
+from muster.wire.problems import Problem
+from muster.wire.tensors import HEADER_LIMIT_BYTES, parse_header
+from tests.aggregation import reference
+from tests.fleet import World
+
+REF = CheckpointRef(0, "0" * 64, 100, 50, 10, 1000)
+Tensors = dict[str, Any]
+
+
+def rule(name: str, **parameters: Any) -> Rule:
+    return Rule(name=name, parameters=parameters)
+
+
+def frozen(updates: Sequence[Tensors], aggregator: Rule, clip: float | None = None) -> Manifest:
+    schema, accepted = schema_of(updates[0]), []
+    for number, update in enumerate(updates):
+        data = encode(update)
+        measured = measure(memoryview(data), parse_header(data, HEADER_LIMIT_BYTES), schema)
+        entry = Entry(f"client-{number:03d}", f"{number}", "etag", "0" * 64, len(data), 1 + number % 7, measured.norm)
+        accepted.append((entry, measured.exponents))
+    config = RoundConfig(goal=100_000, quorum=1, aggregator=aggregator)
+    return freeze("m.1", REF, config, None, clip, accepted)
+
+
+def aggregated(updates: Sequence[Tensors], manifest: Manifest, part_bytes: int = 1 << 30) -> PseudoGradient:
+    def fetch(entries: Sequence[Entry]) -> Iterator[Update]:
+        return ((entry, updates[int(entry.key)]) for entry in entries)
+
+    return gradient(manifest, schema_of(updates[0]), fetch, part_bytes)
+
+
+def made(count: int, seed: int, dtype: str = "f4") -> list[Tensors]:
+    """Updates of a model with a matrix, a scalar, an empty tensor and a counter."""
+    rng = np.random.default_rng(seed)
+    scale = rng.choice([1e-3, 1.0, 1e3])
+    return [
+        {"w": (rng.standard_normal((5, 3)) * scale).astype(dtype), "s": (rng.standard_normal(()) * scale).astype(dtype),
+         "e": np.zeros((0, 2), dtype), "n": rng.integers(-5, 5, ()).astype("i8")}
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+def flat(tensors: Tensors, manifest_schema: Any = None) -> reference.Vector:
+    """Float tensors as one vector, in the order of the schema."""
+    return np.concatenate([np.asarray(tensors[s.name], np.float64).reshape(-1) for s in schema_of(tensors) if s.is_float])
+
+
+def result(found: PseudoGradient, like: Tensors) -> reference.Vector:
+    return np.concatenate([found.floats[s.name].reshape(-1) for s in schema_of(like) if s.is_float])
+
+
+CASES = st.tuples(st.integers(3, 12), st.integers(0, 2**32 - 1), st.sampled_from(["f2", "f4", "f8"]))
+TOLERANCE = {"f2": 1e-3, "f4": 1e-6, "f8": 1e-12}
+
+
+def same(found: reference.Vector, expected: reference.Vector, updates: Sequence[Tensors], dtype: str = "f8") -> None:
+    largest = max(float(np.abs(flat(update)).max()) for update in updates) or 1.0
+    assert np.abs(found - expected).max() <= TOLERANCE["f8" if dtype == "f8" else dtype] * largest
+
+
+@settings(max_examples=40)
+@given(CASES, st.integers(1, 400))
+def test_every_aggregator_is_its_reference_in_any_number_of_parts(case: tuple[int, int, str], part_bytes: int) -> None:
+    count, seed, dtype = case
+    updates = made(count, seed, dtype)
+    vectors, weights = [flat(update) for update in updates], [1 + number % 7 for number in range(count)]
+    trim, byzantine = (count - 1) // 2, (count - 3) // 2
+    expected = [
+        (rule("mean"), reference.mean(vectors, weights)),
+        (rule("median"), reference.median(vectors)),
+        *([(rule("trimmed-mean", trim=trim), reference.trimmed_mean(vectors, trim))] if trim else []),
+        (rule("krum", byzantine=byzantine), reference.multi_krum(vectors, byzantine, 1)),
+        (rule("multi-krum", byzantine=byzantine), reference.multi_krum(vectors, byzantine, count - byzantine - 2)),
+    ]  # fmt: skip
+    for aggregator, plain in expected:
+        manifest = frozen(updates, aggregator)
+        whole, parts = aggregated(updates, manifest), aggregated(updates, manifest, part_bytes)
+        same(result(whole, updates[0]), plain, updates)
+        for name in whole.floats:
+            assert whole.floats[name].tobytes() == parts.floats[name].tobytes(), f"{aggregator.name} in parts"
+        assert {name: array.tolist() for name, array in whole.counters.items()} == {
+            name: array.tolist() for name, array in parts.counters.items()
+        }
+
+
+@settings(max_examples=25)
+@given(st.integers(5, 9), st.integers(0, 2**32 - 1), st.randoms(use_true_random=False))
+def test_no_aggregator_depends_on_who_is_called_what(count: int, seed: int, rng: Any) -> None:
+    updates = made(count, seed)
+    shuffled = list(updates)
+    rng.shuffle(shuffled)
+    for aggregator in (rule("median"), rule("trimmed-mean", trim=1), rule("krum", byzantine=0)):
+        one, other = (aggregated(several, frozen(several, aggregator)) for several in (updates, shuffled))
+        for name in one.floats:
+            assert one.floats[name].tobytes() == other.floats[name].tobytes()
+
+
+@settings(max_examples=25)
+@given(CASES, st.floats(0.1, 10.0))
+def test_clipping_scales_long_updates_down_and_leaves_the_others(case: tuple[int, int, str], norm: float) -> None:
+    count, seed, _ = case
+    updates = made(count, seed)
+    vectors = [reference.clipped(flat(update), norm) for update in updates]
+    weights = [1 + number % 7 for number in range(count)]
+    for aggregator, plain in (
+        (rule("mean"), reference.mean(vectors, weights)),
+        (rule("median"), reference.median(vectors)),
+        (rule("multi-krum", byzantine=0, keep=1), reference.multi_krum(vectors, 0, 1)),
+    ):
+        found = result(aggregated(updates, frozen(updates, aggregator, norm)), updates[0])
+        same(found, plain, updates, "f4")
+
+
+def test_an_update_of_zeros_is_clipped_to_zeros() -> None:
+    updates: list[Tensors] = [{"w": np.zeros(3, "f4")}, {"w": np.array([3, 0, 4], "f4")}]
+    found = aggregated(updates, frozen(updates, rule("mean"), 1.0))
+    # Weights 1 and 2; (0 + 2 * [0.6, 0, 0.8]) / 3.
+    np.testing.assert_allclose(found.floats["w"], [0.4, 0.0, 1.6 / 3], atol=1e-12)
+
+
+def test_a_liar_moves_the_mean_and_not_the_median_the_trimmed_mean_or_krum() -> None:
+    updates: list[Tensors] = [{"w": np.full(4, 1.0 + number / 100, "f4")} for number in range(9)] + [
+        {"w": np.full(4, 1e6, "f4")}
+    ]
+    moved = {
+        aggregator.name: float(np.abs(aggregated(updates, frozen(updates, aggregator)).floats["w"] - 1.04).max())
+        for aggregator in (
+            rule("mean"), rule("median"), rule("trimmed-mean", trim=1), rule("krum", byzantine=1),
+            rule("multi-krum", byzantine=1),
+        )
+    }  # fmt: skip
+    assert moved["mean"] > 1e4
+    assert all(distance < 0.05 for name, distance in moved.items() if name != "mean"), moved
+
+
+def test_a_liars_counter_is_believed_by_the_mean_only() -> None:
+    lie = np.iinfo(np.int64).max
+    updates: list[Tensors] = [{"w": np.ones(1, "f4"), "n": np.array(number, "i8")} for number in (3, 4, 5, lie)]
+    assert aggregated(updates, frozen(updates, rule("mean"))).counters["n"] == lie
+    assert aggregated(updates, frozen(updates, rule("median"))).counters["n"] == 4
+
+
+def test_krum_by_hand_and_of_equals_the_first() -> None:
+    points = np.array([[0.0], [1.0], [1.0], [2.0], [50.0]])
+    gram = points @ points.T
+    # With f = 1 the two nearest count: scores 2, 1, 1, 2, 48² + 49².
+    assert nearest(gram, 1, 1) == [1]
+    assert nearest(gram, 1, 2) == [1, 2]
+    assert reference.krum_scores(list(points), 1) == [2, 1, 1, 2, 48**2 + 49**2]
+
+
+@pytest.mark.parametrize(
+    ("aggregator", "count", "needs"),
+    [
+        (rule("trimmed-mean", trim=2), 4, 5), (rule("krum", byzantine=1), 4, 5), (rule("multi-krum", byzantine=1), 4, 5),
+        (rule("multi-krum", byzantine=0, keep=3), 4, 5), (rule("median"), 0, 1),
+    ],
+)  # fmt: skip
+def test_too_few_updates_are_refused_by_name(aggregator: Rule, count: int, needs: int) -> None:
+    found = registry.find_aggregator(aggregator)
+    with pytest.raises(TooFewUpdates, match=f"needs at least {needs} updates, got {count}"):
+        found.check(count)
+    found.check(needs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("sgd", {"learning_rate": 0.5, "momentum": 0.9}), ("sgd", {"learning_rate": 1.0, "momentum": 0.9, "nesterov": True}),
+        ("adagrad", {"learning_rate": 0.1, "beta_1": 0.0, "tau": 1e-3}), ("adam", {}), ("yogi", {"learning_rate": 0.05}),
+    ],
+)  # fmt: skip
+def test_every_optimizer_is_its_reference_step_after_step(kind: str, parameters: dict[str, Any]) -> None:
+    rng = np.random.default_rng(3)
+    optimizer = registry.find_optimizer(rule(kind, **parameters))
+    filled = {"learning_rate": 0.1, "beta_1": 0.9, "beta_2": 0.99, "tau": 1e-3} | parameters
+    oracle: Any = (
+        reference.Momentum(parameters["learning_rate"], parameters["momentum"], parameters.get("nesterov", False))
+        if kind == "sgd"
+        else reference.Adaptive(kind, filled["learning_rate"], filled["beta_1"], filled["beta_2"], filled["tau"])
+    )
+    model: Tensors = {"w": rng.standard_normal(6)}
+    plain, state = model["w"].copy(), None
+    for _ in range(5):
+        direction = rng.standard_normal(6)
+        model, state = advance(model, PseudoGradient({"w": direction}, {}), optimizer, state)
+        plain = oracle.step(plain, direction)
+        np.testing.assert_allclose(model["w"], plain, rtol=1e-5, atol=1e-6)
+        assert {name: array.dtype for name, array in state.items()} == {f"{x}/w": np.dtype("<f4") for x in optimizer.letters}
+
+
+def test_adam_by_hand() -> None:
+    # Δ = 1: m = 0.1, v = 0.99e-6 + 0.01, w = 0.1 * 0.1 / (√v + 0.001).
+    optimizer = registry.find_optimizer(rule("adam"))
+    model, state = advance({"w": np.zeros(1)}, PseudoGradient({"w": np.ones(1)}, {}), optimizer, None)
+    assert state["m/w"][0] == pytest.approx(0.1)
+    assert state["v/w"][0] == pytest.approx(0.01000099)
+    assert model["w"][0] == pytest.approx(0.01 / (math.sqrt(0.01000099) + 0.001))
+
+
+def test_buffers_take_the_plain_mean_and_no_variance_becomes_negative() -> None:
+    base: Tensors = {"bn.running_var": np.array([0.01], "f4"), "bn.weight": np.array([1.0], "f4")}
+    found = PseudoGradient({"bn.running_var": np.array([-0.005]), "bn.weight": np.array([-0.005])}, {})
+    model, state = advance(base, found, registry.find_optimizer(rule("adam")), None)
+    assert model["bn.running_var"][0] == pytest.approx(0.005)
+    assert model["bn.weight"][0] < 0.98
+    assert state.keys() == {"m/bn.weight", "v/bn.weight"}
+
+
+# ---- adaptive clipping
+
+
+def test_the_norm_follows_the_quantile_of_the_updates_norms() -> None:
+    clipping = Clipping(norm=1.0, adaptive=True, quantile=0.5, rate=0.2)
+    short: list[Tensors] = [{"w": np.full(1, 0.1 * number, "f4")} for number in range(1, 5)]
+    manifest = frozen(short, rule("mean"), 1.0)
+    assert next_norm(clipping, manifest) == pytest.approx(math.exp(-0.2 * 0.5), rel=1e-5), "all within: it sinks"
+    long: list[Tensors] = [{"w": np.full(1, 10.0 * number, "f4")} for number in range(1, 5)]
+    assert next_norm(clipping, frozen(long, rule("mean"), 1.0)) == pytest.approx(math.exp(0.2 * 0.5), rel=1e-5)
+    assert next_norm(Clipping(norm=1.0), manifest) is None
+    assert next_norm(None, manifest) is None
+    assert [first_norm(clipping, 0.7), first_norm(clipping, None)] == [0.7, 1.0]
+    assert [first_norm(Clipping(norm=2.0), 0.7), first_norm(None, 0.7)] == [2.0, None]
+
+
+# ---- names
+
+
+@pytest.mark.parametrize(
+    ("find", "named", "told"),
+    [
+        (registry.find_aggregator, rule("medain"), "expected one of krum, mean, median"),
+        (registry.find_aggregator, rule("trimmed-mean"), "trim: Field required"),
+        (registry.find_aggregator, rule("trimmed-mean", trim=0), "trim: "),
+        (registry.find_aggregator, rule("mean", trim=1), "trim: mean has no such parameter"),
+        (registry.find_optimizer, rule("adam", beta_1=1.0), "beta_1: "),
+        (registry.find_optimizer, rule("sgd", learning_rate=0.0), "learning_rate: "),
+        (registry.find_optimizer, rule("lion"), "expected one of adagrad, adam, sgd, yogi"),
+    ],
+)
+def test_an_unknown_rule_or_parameter_is_refused_by_name(find: Any, named: Rule, told: str) -> None:
+    with pytest.raises(UnknownRule, match=told):
+        find(named)
+
+
+def test_two_rules_cannot_have_one_name() -> None:
+    registry.names()
+    with pytest.raises(ValueError, match="median"):
+        registry.aggregator("median")(type("Other", (), {}))
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"aggregator": Rule(name="medain")}, "config.aggregator.name"),
+        ({"optimizer": Rule(name="sgd", parameters={"momentum": 2.0})}, "config.optimizer.parameters.momentum"),
+        ({"aggregator": Rule(name="trimmed-mean", parameters={"trim": 1}), "quorum": 2}, "config.quorum"),
+    ],
+)
+def test_a_model_whose_rounds_could_never_be_aggregated_is_not_created(world: World, config: dict[str, Any], told: str) -> None:
+    with pytest.raises(Refused, match=told) as refused:
+        world.model(**config)
+    assert refused.value.problem is Problem.INVALID_BODY
+    assert list(world.operator.models()) == []
