@@ -42,7 +42,7 @@ def create(aws: Client) -> dict[str, str]:
     for logical_id, resource in sorted(resources, key=lambda item: "RedrivePolicy" in item[1]["Properties"]):
         made[logical_id] = makers[resource["Type"]](aws, logical_id, dict(resource["Properties"]), made)
     variables = parsed["Globals"]["Function"]["Environment"]["Variables"]
-    return {name: made[value["Ref"]] for name, value in variables.items()}
+    return {name: value if isinstance(value, str) else made[value["Ref"]] for name, value in variables.items()}
 
 
 def _table(aws: Client, logical_id: str, properties: Properties, _: dict[str, str]) -> str:

@@ -47,7 +47,7 @@ def summed(manifest: Manifest, updates: list[dict[str, Any]], order: list[int]) 
     grids = Grids.of(manifest, schema)
     sums = Sums.empty(schema)
     for number in order:
-        sums.add(updates[number], manifest.weight(manifest.entries[number]), grids)
+        sums.add([updates[number]], [manifest.weight(manifest.entries[number])], grids)
     return sums
 
 
@@ -130,3 +130,19 @@ def test_a_plan_covers_every_entry_once_and_bounds_each_part(count: int, part_by
     assert len({part.name for part in parts}) == len(parts)
     largest = manifest.entries[0].nbytes
     assert all(1 <= len(part.entries(manifest)) <= max(1, part_bytes // largest) for part in parts)
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from([1, 2]), st.sampled_from([64, 512, 1 << 22]))
+def test_neither_groups_nor_threads_nor_the_size_of_blocks_change_a_bit(
+    count: int, seed: int, threads: int, scratch: int
+) -> None:
+    made = np.random.default_rng(seed)
+    updates = [{"w": (made.standard_normal(300) * 10.0 ** made.integers(-6, 6)).astype("f4")} for _ in range(count)]
+    manifest = manifest_of(updates, [int(n) for n in made.integers(1, 5000, count)])
+    schema, weights = schema_of(updates[0]), [manifest.weight(entry) for entry in manifest.entries]
+    one_by_one, together = summed(manifest, updates, list(range(count))), Sums.empty(schema)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chalicelib.aggregation.rules.mean.SCRATCH_BYTES", scratch * count)
+        together.add(updates, weights, Grids.of(manifest, schema), None, threads)
+    assert together.tensors["w"].tobytes() == one_by_one.tensors["w"].tobytes()

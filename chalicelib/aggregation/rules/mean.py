@@ -13,20 +13,32 @@ element by element before it meets the grid, so that the weights stay integers a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
 import numpy as np
 
 from chalicelib.aggregation.exact import grid_bits, round_to_grid
 from chalicelib.aggregation.manifest import Entry, Manifest
-from chalicelib.aggregation.plan import Part, by_clients
-from chalicelib.aggregation.registry import Fetch, PseudoGradient, TooFewUpdates, aggregator
+from chalicelib.aggregation.plan import Part, by_clients, float_elements
+from chalicelib.aggregation.registry import Fetch, PseudoGradient, TooFewUpdates, Update, aggregator
 from muster.wire.arrays import Array
-from muster.wire.tensors import Schema
+from muster.wire.tensors import Schema, data_bytes
 
-BLOCK = 1 << 15
-"""Elements that are summed at once: a working copy of 256 KiB stays in cache, and none is ever allocated a second time."""
+GROUP = 16
+"""Updates that are summed at once, if there is room for so many of them."""
+
+SCRATCH_BYTES = 4 << 20
+"""The working copy of a group's block, as float64: it stays in cache, and none is ever allocated a second time."""
+
+AHEAD_BYTES = 40 << 20
+"""What a group of updates may hold beyond eight bytes a parameter, which is as much as the sums themselves."""
+
+THREADS = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""Sums of different elements go side by side. A function of 3 GB has two cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,6 @@ class Sums:
 
     def __init__(self, tensors: dict[str, Array]) -> None:
         self.tensors = tensors
-        self._block = np.empty(BLOCK, np.float64)
 
     @classmethod
     def empty(cls, schema: Schema) -> Sums:
@@ -65,16 +76,25 @@ class Sums:
             }
         )
 
-    def add(self, update: Mapping[str, Array], weight: int, grids: Grids, factor: float = 1.0) -> None:
-        """Count one update, `weight` times. Its tensors have the schema's shapes; all float values are finite.
-
-        With a `factor` below one every element is first multiplied by it.
+    def add(
+        self,
+        updates: Sequence[Mapping[str, Array]],
+        weights: Sequence[int],
+        grids: Grids,
+        factors: Sequence[float] | None = None,
+        threads: int = THREADS,
+    ) -> None:
+        """Count some updates, each as often as its weight says. Their tensors have the schema's shapes; all float values are
+        finite. An update with a factor below one is first multiplied by it, element by element.
         """
-        for name, total in self.tensors.items():
-            if total.dtype.kind == "i":
-                np.maximum(total, update[name], out=total)
-            else:
-                self._add(total.reshape(-1), update[name].reshape(-1), weight, grids.bits[name], factor)
+        with ThreadPoolExecutor(threads) as pool:
+            for name, total in self.tensors.items():
+                several = [update[name].reshape(-1) for update in updates]
+                if total.dtype.kind == "i":
+                    for values in several:
+                        np.maximum(total.reshape(-1), values, out=total.reshape(-1))
+                else:
+                    _add(pool, total.reshape(-1), several, weights, grids.bits[name], factors or [1.0] * len(updates), threads)
 
     def merge(self, other: Sums) -> None:
         """Count everything that another sum counted."""
@@ -85,21 +105,60 @@ class Sums:
                 total += other.tensors[name]
 
     def over(self, total_weight: int) -> PseudoGradient:
-        """The mean: one division at the end."""
-        floats = {name: total / total_weight for name, total in self.tensors.items() if total.dtype.kind == "f"}
+        """The mean: one division at the end, in the place of the sums."""
+        for total in self.tensors.values():
+            if total.dtype.kind == "f":
+                total /= total_weight
+        floats = {name: total for name, total in self.tensors.items() if total.dtype.kind == "f"}
         return PseudoGradient(floats, {name: total for name, total in self.tensors.items() if total.dtype.kind == "i"})
 
-    def _add(self, total: Array, values: Array, weight: int, bits: int, factor: float) -> None:
-        for start in range(0, total.size, BLOCK):
-            part = values[start : start + BLOCK]
-            block = self._block[: part.size]
-            np.copyto(block, part, casting="same_kind")
-            if factor != 1.0:
-                block *= factor
-            round_to_grid(block, bits)
-            if weight != 1:
-                block *= weight
-            total[start : start + BLOCK] += block
+
+def _add(
+    pool: ThreadPoolExecutor,
+    total: Array,
+    several: Sequence[Array],
+    weights: Sequence[int],
+    bits: int,
+    factors: Sequence[float],
+    threads: int,
+) -> None:
+    """Add weighted rows to a flat sum: a share of its elements for each thread, a block of a group of rows at a time.
+
+    Rounding makes every product and every partial sum a whole number of grid steps below 2**53, so it does not matter how the
+    matrix product orders them.
+    """
+    group = min(GROUP, len(several))
+    width = SCRATCH_BYTES // (8 * group)
+    weight = np.array(weights, np.float64)
+
+    def share(low: int, high: int) -> None:
+        scratch = np.empty(group * min(width, high - low), np.float64)
+        for start in range(low, high, width):
+            stop = min(start + width, high)
+            for first in range(0, len(several), group):
+                rows = several[first : first + group]
+                block = scratch[: len(rows) * (stop - start)].reshape(len(rows), stop - start)
+                for number, row in enumerate(rows):
+                    np.copyto(block[number], row[start:stop], casting="same_kind")
+                    if factors[first + number] != 1.0:
+                        block[number] *= factors[first + number]
+                round_to_grid(block, bits)
+                total[start:stop] += weight[first : first + len(rows)] @ block
+
+    if threads == 1 or total.size < 2 * width:
+        share(0, total.size)
+        return
+    edges = np.linspace(0, total.size, threads + 1).astype(int).tolist()
+    for done in [pool.submit(share, low, high) for low, high in pairwise(edges)]:
+        done.result()
+
+
+def in_groups(updates: Iterator[Update], schema: Schema) -> Iterator[list[Update]]:
+    """Updates in groups that hold no more than eight bytes a parameter and `AHEAD_BYTES`, however many there are."""
+    room = 8 * float_elements(schema) + AHEAD_BYTES
+    size = max(1, min(GROUP, room // max(1, data_bytes(schema))))
+    while group := list(islice(updates, size)):
+        yield group
 
 
 @aggregator("mean")
@@ -119,8 +178,10 @@ class Mean:
     def part(self, part: Part, manifest: Manifest, schema: Schema, fetch: Fetch) -> dict[str, Array]:
         """The sums over some of the clients."""
         grids, sums = Grids.of(manifest, schema), Sums.empty(schema)
-        for entry, update in fetch(part.entries(manifest)):
-            sums.add(update, manifest.weight(entry), grids, manifest.factor(entry))
+        for group in in_groups(fetch(part.entries(manifest)), schema):
+            entries = [entry for entry, _ in group]
+            weights, factors = [manifest.weight(e) for e in entries], [manifest.factor(e) for e in entries]
+            sums.add([update for _, update in group], weights, grids, factors)
         return sums.tensors
 
     def merge(self, manifest: Manifest, schema: Schema, results: Iterator[Mapping[str, Array]], fetch: Fetch) -> PseudoGradient:
@@ -134,6 +195,6 @@ class Mean:
 def uniform_mean(manifest: Manifest, schema: Schema, chosen: Sequence[Entry], fetch: Fetch) -> PseudoGradient:
     """The exact mean of some of the updates, each counted once."""
     grids, sums = Grids.of(manifest, schema, len(chosen)), Sums.empty(schema)
-    for entry, update in fetch(chosen):
-        sums.add(update, 1, grids, manifest.factor(entry))
+    for group in in_groups(fetch(chosen), schema):
+        sums.add([update for _, update in group], [1] * len(group), grids, [manifest.factor(entry) for entry, _ in group])
     return sums.over(len(chosen))
