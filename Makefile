@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud clean
+.PHONY: help demo test check docs cloud bench-aggregation clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Train a model on 32 devices through the whole cloud, on this machine
 	$(BIN)/python -m examples.digits
@@ -21,6 +21,9 @@ check: $(READY) ## Lint, types, import contracts, and whether the made documents
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+
+bench-aggregation: $(READY) ## Measure the aggregation beside Flower and NVFLARE
+	$(BIN)/python -m bench.aggregation
 
 docs: $(READY) ## Write the documents that are made from the code
 	$(BIN)/python docs/generate.py

@@ -1,0 +1,1 @@
+"""Benchmarks: measured when asked for, never as tests."""

@@ -1,0 +1,8 @@
+"""Aggregation, beside Flower and NVFLARE: the same updates, one process at a time, each in an environment of its own.
+
+* `data`       the updates that all of them get (numpy alone)
+* `timing`     several runs of one thing, and the report that a contestant prints (no other library)
+* `muster_side`, `flower_side`, `nvflare_side`   one contestant each, a script for its own interpreter
+* `memory`     Muster's peak memory, streaming
+* `__main__`   makes the environments, runs everything, writes `build/bench/aggregation.json` and a table
+"""
