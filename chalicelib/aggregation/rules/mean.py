@@ -24,7 +24,7 @@ import numpy as np
 from chalicelib.aggregation.exact import grid_bits, round_to_grid
 from chalicelib.aggregation.manifest import Entry, Manifest
 from chalicelib.aggregation.plan import Part, by_clients, float_elements
-from chalicelib.aggregation.registry import Fetch, PseudoGradient, TooFewUpdates, Update, aggregator
+from chalicelib.aggregation.registry import F64, Fetch, PseudoGradient, TooFewUpdates, Update, aggregator
 from muster.wire.arrays import Array
 from muster.wire.tensors import Schema, data_bytes
 
@@ -32,9 +32,9 @@ GROUP = 16
 """Updates that are summed at once, if there is room for so many of them."""
 
 SCRATCH_BYTES = 4 << 20
-"""The working copy of a group's block, as float64: it stays in cache, and none is ever allocated a second time."""
+"""The working copy of a group's block, as float64, of each thread: it stays in cache, and is made once."""
 
-AHEAD_BYTES = 40 << 20
+AHEAD_BYTES = 28 << 20
 """What a group of updates may hold beyond eight bytes a parameter, which is as much as the sums themselves."""
 
 THREADS = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -64,6 +64,7 @@ class Sums:
 
     def __init__(self, tensors: dict[str, Array]) -> None:
         self.tensors = tensors
+        self._scratch: list[F64] = []
 
     @classmethod
     def empty(cls, schema: Schema) -> Sums:
@@ -87,14 +88,15 @@ class Sums:
         """Count some updates, each as often as its weight says. Their tensors have the schema's shapes; all float values are
         finite. An update with a factor below one is first multiplied by it, element by element.
         """
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads, thread_name_prefix="sums") as pool:
             for name, total in self.tensors.items():
                 several = [update[name].reshape(-1) for update in updates]
                 if total.dtype.kind == "i":
                     for values in several:
                         np.maximum(total.reshape(-1), values, out=total.reshape(-1))
                 else:
-                    _add(pool, total.reshape(-1), several, weights, grids.bits[name], factors or [1.0] * len(updates), threads)
+                    rows = Rows(several, np.array(weights, np.float64), factors or [1.0] * len(updates), grids.bits[name])
+                    self._add(pool, total.reshape(-1), rows, threads)
 
     def merge(self, other: Sums) -> None:
         """Count everything that another sum counted."""
@@ -112,53 +114,62 @@ class Sums:
         floats = {name: total for name, total in self.tensors.items() if total.dtype.kind == "f"}
         return PseudoGradient(floats, {name: total for name, total in self.tensors.items() if total.dtype.kind == "i"})
 
+    def take(self, updates: Iterator[Update], manifest: Manifest, schema: Schema, grids: Grids, uniform: bool = False) -> None:
+        """Count updates as they come, in groups that hold no more than eight bytes a parameter and `AHEAD_BYTES`."""
+        room = 8 * float_elements(schema) + AHEAD_BYTES
+        size = max(1, min(GROUP, room // max(1, data_bytes(schema))))
+        while group := list(islice(updates, size)):
+            weights = [1 if uniform else manifest.weight(entry) for entry, _ in group]
+            self.add([update for _, update in group], weights, grids, [manifest.factor(entry) for entry, _ in group])
+            del group  # before the next is read
 
-def _add(
-    pool: ThreadPoolExecutor,
-    total: Array,
-    several: Sequence[Array],
-    weights: Sequence[int],
-    bits: int,
-    factors: Sequence[float],
-    threads: int,
-) -> None:
-    """Add weighted rows to a flat sum: a share of its elements for each thread, a block of a group of rows at a time.
+    def _add(self, pool: ThreadPoolExecutor, total: Array, rows: Rows, threads: int) -> None:
+        """Add weighted rows to a flat sum: a share of its elements, and a scratch block, for each thread."""
+        shares = 1 if total.size < 2 * rows.width else threads
+        while len(self._scratch) < shares:
+            self._scratch.append(np.empty(SCRATCH_BYTES // 8, np.float64))
+        edges = np.linspace(0, total.size, shares + 1).astype(int).tolist()
+        work = zip(pairwise(edges), self._scratch, strict=False)
+        for done in [pool.submit(rows.add_to, total, low, high, scratch) for (low, high), scratch in work]:
+            done.result()
 
-    Rounding makes every product and every partial sum a whole number of grid steps below 2**53, so it does not matter how the
-    matrix product orders them.
-    """
-    group = min(GROUP, len(several))
-    width = SCRATCH_BYTES // (8 * group)
-    weight = np.array(weights, np.float64)
 
-    def share(low: int, high: int) -> None:
-        scratch = np.empty(group * min(width, high - low), np.float64)
-        for start in range(low, high, width):
-            stop = min(start + width, high)
-            for first in range(0, len(several), group):
-                rows = several[first : first + group]
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One tensor of several updates, flat, with their weights and factors, and the grid of its sum."""
+
+    values: Sequence[Array]
+    weights: F64
+    factors: Sequence[float]
+    bits: int
+
+    @property
+    def group(self) -> int:
+        """How many rows go into one matrix product."""
+        return min(GROUP, len(self.values))
+
+    @property
+    def width(self) -> int:
+        """How many of their elements."""
+        return SCRATCH_BYTES // (8 * self.group)
+
+    def add_to(self, total: Array, low: int, high: int, scratch: F64) -> None:
+        """Add the elements from `low` up to `high` of all rows, weighted, to `total`.
+
+        Rounding makes every product and every partial sum a whole number of grid steps below 2**53, so it does not matter how
+        the matrix product orders them.
+        """
+        for start in range(low, high, self.width):
+            stop = min(start + self.width, high)
+            for first in range(0, len(self.values), self.group):
+                rows = self.values[first : first + self.group]
                 block = scratch[: len(rows) * (stop - start)].reshape(len(rows), stop - start)
                 for number, row in enumerate(rows):
                     np.copyto(block[number], row[start:stop], casting="same_kind")
-                    if factors[first + number] != 1.0:
-                        block[number] *= factors[first + number]
-                round_to_grid(block, bits)
-                total[start:stop] += weight[first : first + len(rows)] @ block
-
-    if threads == 1 or total.size < 2 * width:
-        share(0, total.size)
-        return
-    edges = np.linspace(0, total.size, threads + 1).astype(int).tolist()
-    for done in [pool.submit(share, low, high) for low, high in pairwise(edges)]:
-        done.result()
-
-
-def in_groups(updates: Iterator[Update], schema: Schema) -> Iterator[list[Update]]:
-    """Updates in groups that hold no more than eight bytes a parameter and `AHEAD_BYTES`, however many there are."""
-    room = 8 * float_elements(schema) + AHEAD_BYTES
-    size = max(1, min(GROUP, room // max(1, data_bytes(schema))))
-    while group := list(islice(updates, size)):
-        yield group
+                    if self.factors[first + number] != 1.0:
+                        block[number] *= self.factors[first + number]
+                round_to_grid(block, self.bits)
+                total[start:stop] += self.weights[first : first + len(rows)] @ block
 
 
 @aggregator("mean")
@@ -178,10 +189,7 @@ class Mean:
     def part(self, part: Part, manifest: Manifest, schema: Schema, fetch: Fetch) -> dict[str, Array]:
         """The sums over some of the clients."""
         grids, sums = Grids.of(manifest, schema), Sums.empty(schema)
-        for group in in_groups(fetch(part.entries(manifest)), schema):
-            entries = [entry for entry, _ in group]
-            weights, factors = [manifest.weight(e) for e in entries], [manifest.factor(e) for e in entries]
-            sums.add([update for _, update in group], weights, grids, factors)
+        sums.take(iter(fetch(part.entries(manifest))), manifest, schema, grids)
         return sums.tensors
 
     def merge(self, manifest: Manifest, schema: Schema, results: Iterator[Mapping[str, Array]], fetch: Fetch) -> PseudoGradient:
@@ -195,6 +203,5 @@ class Mean:
 def uniform_mean(manifest: Manifest, schema: Schema, chosen: Sequence[Entry], fetch: Fetch) -> PseudoGradient:
     """The exact mean of some of the updates, each counted once."""
     grids, sums = Grids.of(manifest, schema, len(chosen)), Sums.empty(schema)
-    for group in in_groups(fetch(chosen), schema):
-        sums.add([update for _, update in group], [1] * len(group), grids, [manifest.factor(entry) for entry, _ in group])
+    sums.take(iter(fetch(chosen)), manifest, schema, grids, uniform=True)
     return sums.over(len(chosen))
