@@ -118,6 +118,20 @@ def test_a_number_that_somebody_else_took_is_chosen_again(world: World, model: s
     assert states(world) == {2: "staged", 1: "staged", 0: "deployed"}
 
 
+def test_one_checkpoint_registered_by_two_at_once_is_one_version(world: World, model: str) -> None:
+    """The rival comes after the look for an earlier registration, and before the next number is chosen."""
+
+    def rival(operation: str, proceed: Any) -> Any:
+        if operation == "Query":
+            world.calls.between = None
+            world.operator.register(model, checkpoint(1))
+        return proceed()
+
+    world.calls.between = rival
+    assert world.operator.register(model, checkpoint(1)).version == 1
+    assert states(world) == {1: "staged", 0: "deployed"}
+
+
 # ---- find and list
 
 
@@ -343,3 +357,43 @@ def test_a_round_that_an_operator_overtook_leaves_its_candidate_staged(world: Wo
     world.tick()
     assert states(world) == {2: "staged", 1: "deployed", 0: "retired"}
     assert "another version was deployed" in str(world.operator.round("toy", 1).reason)
+
+
+def test_a_round_that_is_abandoned_while_it_evaluates_keeps_its_version_and_what_it_counted(world: World) -> None:
+    world.model()
+    devices = world.devices(3)
+    world.tick()
+    for device in devices:
+        world.update(device)
+    world.deliver()
+    world.tick()
+    ended = world.operator.abandon("toy", 1, "enough")
+    assert world.operator.abandon("toy", 1, "again").reason == ended.reason == "enough"
+    world.operator.stop("toy")
+    world.tick()
+    assert [device.receipt("toy.1").state for device in devices] == ["accepted"] * 3
+    assert states(world) == {1: "staged", 0: "deployed"}
+    assert deploy(world, 1).version == 1
+
+
+def test_a_round_that_is_abandoned_while_it_collects_tells_every_device_and_one_that_ended_is_not_abandoned(
+    world: World,
+) -> None:
+    world.model(rounds=2)
+    devices = world.devices(3)
+    world.tick()
+    world.update(devices[0])
+    world.deliver()
+    world.operator.abandon("toy", 1)
+    world.operator.stop("toy")
+    world.tick()
+    assert (devices[0].receipt("toy.1").state, devices[0].receipt("toy.1").reason) == ("late", "round-abandoned")
+    world.operator.start("toy", 1)
+    world.tick()
+    world.clock.advance(60)
+    for device in devices:
+        world.update(device)
+    world.play(devices)
+    with pytest.raises(Refused) as refused:
+        world.operator.abandon("toy", 2)
+    assert refused.value.problem is Problem.ROUND_ENDED

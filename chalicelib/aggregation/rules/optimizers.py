@@ -16,6 +16,7 @@ the version that it belongs to, so that a round that starts from a version goes 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -52,7 +53,7 @@ class Sgd:
         return Step(self.learning_rate * ahead, {"v": velocity})
 
 
-class _Adaptive:
+class _Adaptive(ABC):
     """What the three share: all but how v is moved."""
 
     __slots__ = ()
@@ -65,9 +66,9 @@ class _Adaptive:
         """First and second moment."""
         return ("m", "v")
 
+    @abstractmethod
     def second(self, v: F64, square: F64) -> F64:
-        """The next v."""
-        raise NotImplementedError
+        """The next v, from v and Δ²."""
 
     def step(self, gradient: F64, state: Mapping[str, F64] | None) -> Step:
         """One step."""
