@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from bench.aggregation import data
 from bench.aggregation.muster_side import REF
-from chalicelib.aggregation.manifest import Entry, freeze
-from chalicelib.aggregation.registry import Update
-from chalicelib.aggregation.replay import gradient
+from muster.aggregation.manifest import Entry, freeze
+from muster.aggregation.registry import Update
+from muster.aggregation.replay import gradient
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import decode, encode, schema_of
 from muster.wire.tensors import HEADER_LIMIT_BYTES, update_schema

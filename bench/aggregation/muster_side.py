@@ -9,13 +9,13 @@ import numpy as np
 
 from bench.aggregation import data
 from bench.aggregation.timing import measure
-from chalicelib.aggregation.manifest import Entry, Manifest, freeze
-from chalicelib.aggregation.registry import PseudoGradient, Update
-from chalicelib.aggregation.replay import gradient
-from chalicelib.registry.version import CheckpointRef
+from muster.aggregation.manifest import Entry, Manifest, freeze
+from muster.aggregation.registry import PseudoGradient, Update
+from muster.aggregation.replay import gradient
 from muster.wire.admin import RoundConfig, Rule
 from muster.wire.arrays import decode, encode, schema_of
 from muster.wire.gate import measure as inspect
+from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, parse_header
 
 REF = CheckpointRef(0, "0" * 64, 0, 0, 0, 0)

@@ -11,12 +11,13 @@ from chalicelib.registry.checkpoints import Checkpoints
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
 from chalicelib.registry.store import RegistryStore
-from chalicelib.registry.version import Version, canonical_json, digest
+from chalicelib.registry.version import Version
 from chalicelib.storage import keys
 from chalicelib.storage.presign import Presigner
 from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
+from muster.wire.refs import canonical_json, digest
 
 CheckRules = Callable[[admin.RoundConfig], None]
 """Refuses a configuration whose rules cannot be carried out. The aggregation knows; the registry only asks."""

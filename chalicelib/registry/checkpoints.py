@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from chalicelib.errors import Refused
 from chalicelib.registry.schemas import checkpoint_ref
-from chalicelib.registry.version import CheckpointRef, digest
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from muster.wire import admin
 from muster.wire.problems import Problem
+from muster.wire.refs import CheckpointRef, digest
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, Unfit, match, parse_header
 
 

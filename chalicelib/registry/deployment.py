@@ -21,7 +21,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.instants import Instant
-from chalicelib.registry.version import CheckpointRef, Version
+from chalicelib.registry.version import Version
+from muster.wire.refs import CheckpointRef
 
 
 class VersionState(StrEnum):

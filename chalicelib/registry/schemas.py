@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.registry.version import CheckpointRef
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
+from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, length_range, parse_header, update_schema
 
 

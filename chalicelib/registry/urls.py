@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from chalicelib.registry.version import CheckpointRef
 from chalicelib.storage import keys
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
+from muster.wire.refs import CheckpointRef
 
 
 def downloadable(ref: CheckpointRef, presigner: Presigner) -> wire.Checkpoint:

@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
-from typing import Any
 
 from chalicelib.instants import Instant
 from chalicelib.registry.model import FrozenConfig
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointRef:
-    """Where a checkpoint's bytes are and what they must be. The header is the model's schema."""
-
-    version: int
-    sha256: str
-    nbytes: int
-    header_bytes: int
-    """Length of the file's prefix and header: one ranged read fetches the schema."""
-    min_update_bytes: int
-    max_update_bytes: int
-    """Length that an update to this checkpoint can have."""
-
-
-@dataclass(frozen=True, slots=True)
-class OptimizerState:
-    """A server optimizer's state, which belongs to one version, as the checkpoint does."""
-
-    optimizer: str
-    """The optimizer's name: another one begins anew."""
-    step: int
-    """Steps that were published since it began."""
-    sha256: str
-    nbytes: int
+from muster.wire.refs import CheckpointRef, OptimizerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +48,3 @@ class Registration:
     """The version that an operator made of a checkpoint."""
 
     version: int
-
-
-def canonical_json(value: Any) -> bytes:
-    """One byte sequence for one value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def digest(data: bytes | bytearray) -> str:
-    """Full SHA-256, in hex."""
-    return hashlib.sha256(data).hexdigest()

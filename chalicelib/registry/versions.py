@@ -14,11 +14,12 @@ from chalicelib.registry.deployment import Deployment, VersionState, states
 from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.urls import downloadable
-from chalicelib.registry.version import Version, canonical_json, digest
+from chalicelib.registry.version import Version
 from chalicelib.storage import keys
 from chalicelib.storage.presign import Presigner
 from muster.wire import admin
 from muster.wire.problems import Problem
+from muster.wire.refs import canonical_json, digest
 
 PAGE = 50
 EXAMINED = 500

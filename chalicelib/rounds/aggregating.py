@@ -11,17 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from chalicelib.aggregation.clipping import next_norm
-from chalicelib.aggregation.exact import SumOutOfRange
-from chalicelib.aggregation.manifest import Entry, Manifest
-from chalicelib.aggregation.plan import Part
-from chalicelib.aggregation.registry import Aggregator, TooFewUpdates, Update, find_aggregator
-from chalicelib.aggregation.replay import finish
 from chalicelib.instants import Clock, text
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.schemas import Schemas, checkpoint_ref
 from chalicelib.registry.store import RegistryStore
-from chalicelib.registry.version import CheckpointRef, OptimizerState, Version, canonical_json, digest
+from chalicelib.registry.version import Version
 from chalicelib.rounds.evaluation import Measurement, weighted_mean
 from chalicelib.rounds.receipt import Receipt
 from chalicelib.rounds.round import Phase, Round
@@ -30,8 +24,15 @@ from chalicelib.rounds.store import RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs, ObjectMissing
 from chalicelib.storage.queues import Queue
+from muster.aggregation.clipping import next_norm
+from muster.aggregation.exact import SumOutOfRange
+from muster.aggregation.manifest import Entry, Manifest
+from muster.aggregation.plan import Part
+from muster.aggregation.registry import Aggregator, TooFewUpdates, Update, find_aggregator
+from muster.aggregation.replay import finish
 from muster.wire import gate
 from muster.wire.arrays import Array, decode, encode
+from muster.wire.refs import CheckpointRef, OptimizerState, canonical_json, digest
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, Unfit, header_limit, parse_header, update_schema
 
 MANIFEST_LIMIT_BYTES = 256 * 1024 * 1024

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from chalicelib.aggregation.clipping import first_norm
-from chalicelib.aggregation.manifest import freeze
 from chalicelib.instants import Clock
 from chalicelib.registry.store import RegistryStore
-from chalicelib.registry.version import digest
 from chalicelib.rounds.receipt import Receipt, ReceiptState, summarise
 from chalicelib.rounds.round import Phase, Round, next_phase
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.queues import Queue
+from muster.aggregation.clipping import first_norm
+from muster.aggregation.manifest import freeze
+from muster.wire.refs import digest
 
 
 class Collecting:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chalicelib.aggregation.registry import TooFewUpdates, UnknownRule, find_aggregator, find_optimizer, names
 from chalicelib.errors import Refused
+from muster.aggregation.registry import TooFewUpdates, UnknownRule, find_aggregator, find_optimizer, names
 from muster.wire.admin import RoundConfig
 from muster.wire.problems import Problem
 

@@ -19,9 +19,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from chalicelib.aggregation.manifest import Entry
 from chalicelib.instants import Instant, text
 from chalicelib.rounds.round import Summary
+from muster.aggregation.manifest import Entry
 
 
 class ReceiptState(StrEnum):

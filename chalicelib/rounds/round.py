@@ -23,7 +23,7 @@ from enum import StrEnum
 from chalicelib.instants import Instant
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import FrozenConfig, Model, TrainingState
-from chalicelib.registry.version import CheckpointRef
+from muster.wire.refs import CheckpointRef
 
 
 class Phase(StrEnum):

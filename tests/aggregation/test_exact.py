@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.aggregation.exact import SumOutOfRange, grid_bits, round_to_grid
+from muster.aggregation.exact import SumOutOfRange, grid_bits, round_to_grid
 from muster.wire.gate import ZERO_EXPONENT, exponent_of
 
 values = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.aggregation.manifest import Entry, Manifest, freeze
-from chalicelib.aggregation.plan import by_clients
-from chalicelib.aggregation.registry import PseudoGradient
-from chalicelib.aggregation.rules.mean import Grids, Sums
-from chalicelib.aggregation.rules.optimizers import Sgd
-from chalicelib.aggregation.server import advance
-from chalicelib.registry.version import CheckpointRef
+from muster.aggregation.manifest import Entry, Manifest, freeze
+from muster.aggregation.plan import by_clients
+from muster.aggregation.registry import PseudoGradient
+from muster.aggregation.rules.mean import Grids, Sums
+from muster.aggregation.rules.optimizers import Sgd
+from muster.aggregation.server import advance
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode, schema_of
 from muster.wire.gate import measure
+from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import HEADER_LIMIT_BYTES, parse_header
 
 REF = CheckpointRef(0, "0" * 64, 100, 50, 10, 1000)
@@ -143,6 +143,6 @@ def test_neither_groups_nor_threads_nor_the_size_of_blocks_change_a_bit(
     schema, weights = schema_of(updates[0]), [manifest.weight(entry) for entry in manifest.entries]
     one_by_one, together = summed(manifest, updates, list(range(count))), Sums.empty(schema)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chalicelib.aggregation.rules.mean.SCRATCH_BYTES", scratch * count)
+        patch.setattr("muster.aggregation.rules.mean.SCRATCH_BYTES", scratch * count)
         together.add(updates, weights, Grids.of(manifest, schema), None, threads)
     assert together.tensors["w"].tobytes() == one_by_one.tensors["w"].tobytes()

@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.aggregation import registry
-from chalicelib.aggregation.clipping import first_norm, next_norm
-from chalicelib.aggregation.manifest import Entry, Manifest, freeze
-from chalicelib.aggregation.registry import PseudoGradient, TooFewUpdates, UnknownRule, Update
-from chalicelib.aggregation.replay import gradient
-from chalicelib.aggregation.rules.krum import nearest
-from chalicelib.aggregation.server import advance
-from chalicelib.registry.version import CheckpointRef
+from muster.aggregation import registry
+from muster.aggregation.clipping import first_norm, next_norm
+from muster.aggregation.manifest import Entry, Manifest, freeze
+from muster.aggregation.registry import PseudoGradient, TooFewUpdates, UnknownRule, Update
+from muster.aggregation.replay import gradient
+from muster.aggregation.rules.krum import nearest
+from muster.aggregation.server import advance
 from muster.device.errors import Refused
 from muster.wire.admin import Clipping, RoundConfig, Rule
 from muster.wire.arrays import encode, schema_of
 from muster.wire.gate import measure
 from muster.wire.problems import Problem
+from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import HEADER_LIMIT_BYTES, parse_header
 from tests.aggregation import reference
 from tests.fleet import World

@@ -13,7 +13,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import app
-from chalicelib.aggregation import registry
+from muster.aggregation import registry
 from muster.wire.problems import Problem
 from muster.wire.tensors import ITEM_BYTES
 

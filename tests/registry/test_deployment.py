@@ -20,8 +20,9 @@ from chalicelib.registry.deployment import (
     roll_back,
     states,
 )
-from chalicelib.registry.version import CheckpointRef, Version
+from chalicelib.registry.version import Version
 from muster.wire.admin import RoundConfig
+from muster.wire.refs import CheckpointRef
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 CONFIG = RoundConfig(goal=1, quorum=1)

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.aggregation.manifest import Manifest
 from chalicelib.rounds.round import Phase, Round
 from chalicelib.storage import keys
 from muster import Device
+from muster.aggregation.manifest import Manifest
 from tests.fleet import Drift, Killed, World
 
 Hook = Callable[[str, Callable[[], Any]], Any]

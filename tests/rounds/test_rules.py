@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
-from chalicelib.registry.version import CheckpointRef
 from chalicelib.rounds.evaluation import Evaluation, Measurement, decide, is_due
 from chalicelib.rounds.round import MOVES, Phase, Round, Summary, check_move, next_base, next_phase, open_next, parse_round_id
 from muster.wire.admin import RoundConfig
+from muster.wire.refs import CheckpointRef
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 CONFIG = RoundConfig(goal=10, quorum=4, over_selection=1.5, report_seconds=600, grace_seconds=60)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chalicelib.aggregation.manifest import Entry, Manifest
-from chalicelib.aggregation.registry import Update
-from chalicelib.aggregation.replay import replay
 from chalicelib.storage import keys
+from muster.aggregation.manifest import Entry, Manifest
+from muster.aggregation.registry import Update
+from muster.aggregation.replay import replay
 from muster.wire.admin import Clipping, Rule
 from muster.wire.arrays import decode
 from muster.wire.tensors import HEADER_LIMIT_BYTES

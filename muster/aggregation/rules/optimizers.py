@@ -24,7 +24,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from chalicelib.aggregation.registry import F64, Step, optimizer
+from muster.aggregation.registry import F64, Step, optimizer
 
 Rate = Annotated[float, Field(gt=0.0, le=100.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from chalicelib.aggregation.manifest import Manifest
+from muster.aggregation.manifest import Manifest
 from muster.wire.admin import Clipping
 
 DIGITS = 6

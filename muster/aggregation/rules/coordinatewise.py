@@ -17,10 +17,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from chalicelib.aggregation.exact import grid_bits, round_to_grid
-from chalicelib.aggregation.manifest import Manifest
-from chalicelib.aggregation.plan import Part, by_parameters, float_elements, slices
-from chalicelib.aggregation.registry import F64, Fetch, PseudoGradient, TooFewUpdates, aggregator
+from muster.aggregation.exact import grid_bits, round_to_grid
+from muster.aggregation.manifest import Manifest
+from muster.aggregation.plan import Part, by_parameters, float_elements, slices
+from muster.aggregation.registry import F64, Fetch, PseudoGradient, TooFewUpdates, aggregator
 from muster.wire.arrays import DTYPES, Array
 from muster.wire.tensors import Schema
 

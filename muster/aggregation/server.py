@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from chalicelib.aggregation.registry import F64, Optimizer, PseudoGradient
+from muster.aggregation.registry import F64, Optimizer, PseudoGradient
 from muster.wire.arrays import Array
 
 BUFFERS = ("running_mean", "running_var")

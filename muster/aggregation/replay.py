@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chalicelib.aggregation.manifest import Manifest
-from chalicelib.aggregation.registry import Fetch, PseudoGradient, find_aggregator, find_optimizer
-from chalicelib.aggregation.server import advance
+from muster.aggregation.manifest import Manifest
+from muster.aggregation.registry import Fetch, PseudoGradient, find_aggregator, find_optimizer
+from muster.aggregation.server import advance
 from muster.wire.arrays import Array, decode, encode
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, parse_header, update_schema
 

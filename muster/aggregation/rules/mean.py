@@ -21,10 +21,10 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from chalicelib.aggregation.exact import grid_bits, round_to_grid
-from chalicelib.aggregation.manifest import Entry, Manifest
-from chalicelib.aggregation.plan import Part, by_clients, float_elements
-from chalicelib.aggregation.registry import F64, Fetch, PseudoGradient, TooFewUpdates, Update, aggregator
+from muster.aggregation.exact import grid_bits, round_to_grid
+from muster.aggregation.manifest import Entry, Manifest
+from muster.aggregation.plan import Part, by_clients, float_elements
+from muster.aggregation.registry import F64, Fetch, PseudoGradient, TooFewUpdates, Update, aggregator
 from muster.wire.arrays import Array
 from muster.wire.tensors import Schema, data_bytes
 

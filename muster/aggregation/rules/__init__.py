@@ -1,4 +1,4 @@
-"""The rules, one file a family. A file that is put here and registers its rules (`chalicelib.aggregation.registry`) is found:
+"""The rules, one file a family. A file that is put here and registers its rules (`muster.aggregation.registry`) is found:
 nothing else needs to be told.
 
 * `mean`           the exact weighted mean (FedAvg);

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
-from chalicelib.aggregation.manifest import Entry, Manifest
-from chalicelib.aggregation.plan import Part
+from muster.aggregation.manifest import Entry, Manifest
+from muster.aggregation.plan import Part
 from muster.wire.admin import Rule
 from muster.wire.arrays import Array
 from muster.wire.tensors import Schema
@@ -173,6 +173,6 @@ def _find(table: Mapping[str, type[Any]], what: str, rule: Rule) -> Any:
 @cache
 def _load() -> None:
     """Import every file of the folder `rules`, which registers what is in it."""
-    package = import_module("chalicelib.aggregation.rules")
+    package = import_module("muster.aggregation.rules")
     for module in pkgutil.iter_modules(package.__path__):
         import_module(f"{package.__name__}.{module.name}")

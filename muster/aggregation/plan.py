@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chalicelib.aggregation.manifest import Entry, Manifest
+from muster.aggregation.manifest import Entry, Manifest
 from muster.wire.tensors import Schema
 
 

@@ -22,10 +22,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from chalicelib.aggregation.manifest import Manifest
-from chalicelib.aggregation.plan import Part, by_parameters, float_elements, slices
-from chalicelib.aggregation.registry import F64, Fetch, PseudoGradient, TooFewUpdates, aggregator
-from chalicelib.aggregation.rules.mean import uniform_mean
+from muster.aggregation.manifest import Manifest
+from muster.aggregation.plan import Part, by_parameters, float_elements, slices
+from muster.aggregation.registry import F64, Fetch, PseudoGradient, TooFewUpdates, aggregator
+from muster.aggregation.rules.mean import uniform_mean
 from muster.wire.arrays import Array
 from muster.wire.gate import ZERO_EXPONENT
 from muster.wire.tensors import Schema

@@ -14,8 +14,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from chalicelib.registry.version import CheckpointRef, OptimizerState, canonical_json
 from muster.wire.admin import RoundConfig, Rule
+from muster.wire.refs import CheckpointRef, OptimizerState, canonical_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,44 @@
+"""What names some bytes: a checkpoint, an optimizer's state, and the digests by which they are known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRef:
+    """Where a checkpoint's bytes are and what they must be. The header is the model's schema."""
+
+    version: int
+    sha256: str
+    nbytes: int
+    header_bytes: int
+    """Length of the file's prefix and header: one ranged read fetches the schema."""
+    min_update_bytes: int
+    max_update_bytes: int
+    """Length that an update to this checkpoint can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerState:
+    """A server optimizer's state, which belongs to one version, as the checkpoint does."""
+
+    optimizer: str
+    """The optimizer's name: another one begins anew."""
+    step: int
+    """Steps that were published since it began."""
+    sha256: str
+    nbytes: int
+
+
+def canonical_json(value: Any) -> bytes:
+    """One byte sequence for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def digest(data: bytes | bytearray | memoryview) -> str:
+    """Full SHA-256, in hex."""
+    return hashlib.sha256(data).hexdigest()
