@@ -381,8 +381,10 @@ def aggregation_worker(event: SQSEvent) -> dict[str, Any]:
     """Sum a part of an aggregation, or take a look that somebody asked for."""
 
     def work(message: dict[str, Any]) -> None:
-        if "look" not in message:
-            services().aggregating.work(message["model"], message["number"], message["index"], message["count"])
-        services().coordinator.look(message.get("look") or message["model"])
+        done = "look" in message or services().aggregating.work(
+            message["model"], message["number"], message["plan"], message["stage"], message["part"]
+        )
+        if done:
+            services().coordinator.look(message.get("look") or message["model"])
 
     return each_message(event, work)

@@ -33,8 +33,14 @@ class Settings:
     """How old a part of the fleet's count may become before it is counted again, and the interval of its record."""
     keep_records_hours: float
     """How long records are kept beside CloudWatch."""
-    part_bytes: int
-    """Bytes of updates that one part of an aggregation may read (bounds a worker's time)."""
+    part_memory_bytes: int
+    """Tensors that one part of an aggregation may hold."""
+    part_read_bytes: int
+    """Bytes that it may read (bounds a worker's time)."""
+    part_reads: int
+    """Objects that it may read (bounds a worker's time too)."""
+    part_connections: int
+    """Updates that it reads at a time while others are added up; with 0 each is read when it is needed."""
     grant_seconds: int = 900
     """Life of a presigned URL, in seconds. It also dies with the credentials that signed it."""
     resend_seconds: float = 120.0
@@ -66,5 +72,8 @@ class Settings:
             max_clients=int(env.get("MUSTER_MAX_CLIENTS", "1000000")),
             census_seconds=float(env.get("MUSTER_CENSUS_SECONDS", "300")),
             keep_records_hours=float(env.get("MUSTER_KEEP_RECORDS_HOURS", "24")),
-            part_bytes=int(env.get("MUSTER_PART_BYTES", str(2 << 30))),
+            part_memory_bytes=int(env.get("MUSTER_PART_MEMORY_BYTES", str(1 << 30))),
+            part_read_bytes=int(env.get("MUSTER_PART_READ_BYTES", str(16 << 30))),
+            part_reads=int(env.get("MUSTER_PART_READS", "4000")),
+            part_connections=int(env.get("MUSTER_PART_CONNECTIONS", "4")),
         )

@@ -72,9 +72,9 @@ class Services:
         from botocore.config import Config
 
         retries: Any = {"mode": "standard", "total_max_attempts": 4}
-        config = Config(
-            retries=retries, connect_timeout=5, read_timeout=60, signature_version="s3v4" if service == "s3" else None
-        )
+        # What is read is verified against our own SHA-256 where that matters; botocore would hash it once more in between.
+        s3: Any = {"signature_version": "s3v4", "response_checksum_validation": "when_required"} if service == "s3" else {}
+        config = Config(retries=retries, connect_timeout=5, read_timeout=60, **s3)
         return self._session.client(service, config=config)
 
     @cached_property
@@ -277,11 +277,13 @@ class Services:
     def aggregating(self) -> Aggregating:
         """Sums, merges, publishes."""
         from chalicelib.rounds.aggregating import Aggregating
+        from muster.aggregation.plan import Limits
 
         settings = self.settings
+        limits = Limits(settings.part_memory_bytes, settings.part_read_bytes, settings.part_reads)
         return Aggregating(
             self.rounds, self.registry, self.schemas, self.blobs, self._settling, self.work, self.clock,
-            settings.part_bytes, settings.resend_seconds,
+            limits, settings.part_connections, settings.resend_seconds,
         )  # fmt: skip
 
     @cached_property

@@ -135,7 +135,8 @@ class World:
         self._original = BaseClient._make_api_call  # type: ignore[attr-defined]
         environment = resources.create(SESSION.client)
         made = Settings.from_environment({**environment, "AWS_DEFAULT_REGION": "us-east-1", "MUSTER_TICK_SECONDS": "60"})
-        self.settings = Settings(**({name: getattr(made, name) for name in made.__slots__} | settings))
+        one_thread = {"part_connections": 0}  # `calls` sees every call in the thread of the function that makes it
+        self.settings = Settings(**({name: getattr(made, name) for name in made.__slots__} | one_thread | settings))
         self.services = wiring.Services(self.settings, self.clock, SESSION)
         wiring.replace(self.services)
         self.s3, self.sqs = SESSION.client("s3"), SESSION.client("sqs")

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from bench.aggregation import data
 from bench.aggregation.timing import measure
 from muster.aggregation.manifest import Entry, Manifest, freeze
-from muster.aggregation.registry import PseudoGradient, Update
-from muster.aggregation.replay import gradient
+from muster.aggregation.replay import Loaded, gradient
+from muster.wire import gate
 from muster.wire.admin import RoundConfig, Rule
-from muster.wire.arrays import decode, encode, schema_of
-from muster.wire.gate import measure as inspect
+from muster.wire.arrays import Array, schema_of
+from muster.wire.encodings import Encoding
 from muster.wire.refs import CheckpointRef
-from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, parse_header
+from muster.wire.tensors import Schema
+from muster.wire.values import encode_update
 
 REF = CheckpointRef(0, "0" * 64, 0, 0, 0, 0)
+MEAN = Rule(name="mean")
 RULES = {
     "median": Rule(name="median"),
     "trimmed": Rule(name="trimmed-mean", parameters={"trim": data.TRIM}),
@@ -27,51 +32,61 @@ RULES = {
 }
 
 
+ENCODINGS: tuple[Encoding, ...] = ("float16", "bfloat16", "int8")
+
+
 class Round:
     """A round's updates, encoded and inspected, as they lie in the store."""
 
-    def __init__(self, updates: int, parameters: int) -> None:
-        self.files = [encode(data.update(number, parameters)) for number in range(updates)]
+    def __init__(self, updates: int, parameters: int, encoding: Encoding = "plain") -> None:
+        self.files = [encode_update(data.update(number, parameters), encoding) for number in range(updates)]
         self.schema: Schema = schema_of(data.update(0, parameters))
         self.examples = data.weights(updates)
+        self.encoding = encoding
 
     def manifest(self, rule: Rule) -> Manifest:
         """The frozen manifest under a rule."""
         accepted = []
         for number, file in enumerate(self.files):
-            found = inspect(memoryview(file), parse_header(file, HEADER_LIMIT_BYTES), self.schema)
-            entry = Entry(f"client-{number:05d}", str(number), "", "", len(file), self.examples[number], found.norm)
+            sha256 = hashlib.sha256(file).hexdigest()
+            found = gate.inspect(io.BytesIO(file), len(file), self.schema, sha256, self.encoding)
+            entry = Entry(
+                client_id=f"client-{number:05d}",
+                key=str(number),
+                etag="",
+                sha256=sha256,
+                nbytes=len(file),
+                examples=self.examples[number],
+                norm=found.norm,
+                header_bytes=found.header_bytes,
+                encoding=self.encoding,
+            )
             accepted.append((entry, found.exponents))
-        config = RoundConfig(goal=100_000, quorum=1, aggregator=rule)
+        config = RoundConfig(goal=len(self.files), quorum=1, over_selection=1.0, aggregator=rule)
         return freeze("bench.1", REF, config, None, None, accepted)
 
-    def aggregate(self, manifest: Manifest) -> PseudoGradient:
+    def aggregate(self, manifest: Manifest) -> Mapping[str, Array]:
         """From encoded bytes to the result."""
+        [(_, result)] = gradient(manifest, self.schema, Loaded(lambda entry: self.files[int(entry.key)]))
+        return result
 
-        def fetch(entries: Sequence[Entry]) -> Iterator[Update]:
-            return ((entry, decode(self.files[int(entry.key)], HEADER_LIMIT_BYTES)) for entry in entries)
-
-        return gradient(manifest, self.schema, fetch, 1 << 62)
+    def read(self) -> int:
+        """Read every byte once."""
+        return sum(int(np.frombuffer(file, np.int64, len(file) // 8).max()) for file in self.files)
 
 
 def main() -> None:
-    """Run the cases that are named: `read:<shape>`, `mean:<shape>`, or a rule."""
+    """Run the cases that are named: `read:<shape>`, `mean:<shape>`, an encoding, or a rule."""
     runs = int(sys.argv[1])
     for case in sys.argv[2:]:
         kind, _, shape = case.partition(":")
-        made = Round(*data.SHAPES[shape or data.ROBUST_SHAPE])
+        encoding: Encoding = next((known for known in ENCODINGS if known == kind), "plain")
+        made = Round(*data.SHAPES[shape or data.ROBUST_SHAPE], encoding)
         if kind == "read":
-            measure(case, runs, lambda made=made: sum(_read(file) for file in made.files), lambda total: [float(total)])  # type: ignore[misc]
-            continue
-        manifest = made.manifest(Rule(name="mean") if kind == "mean" else RULES[kind])
-        measure(
-            case, runs, lambda made=made, manifest=manifest: made.aggregate(manifest), lambda r: data.digest_of(dict(r.floats))
-        )  # type: ignore[misc]
-
-
-def _read(file: bytes) -> int:
-    """Read every byte once."""
-    return int(np.frombuffer(file, np.int64, len(file) // 8).max())
+            measure(case, runs, made.read, lambda total: [float(total)])
+        else:
+            manifest = made.manifest(RULES.get(kind, MEAN))
+            measure(case, runs, partial(made.aggregate, manifest), lambda result: data.digest_of(dict(result)))
 
 
 if __name__ == "__main__":

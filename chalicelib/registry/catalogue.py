@@ -51,7 +51,7 @@ class Catalogue:
         """
         self._check_rules(request.config)
         now = self._clock()
-        ref = self._checkpoints.inspected(request.checkpoint, 0)
+        ref = self._checkpoints.inspected(request.checkpoint, 0, request.config.encoding)
         model = Model(request.name, request.config, now)
         document = canonical_json(
             {

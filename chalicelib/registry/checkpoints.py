@@ -7,9 +7,20 @@ from chalicelib.registry.schemas import checkpoint_ref
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from muster.wire import admin
+from muster.wire.encodings import Encoding, NotEncodable, encoded_schema
 from muster.wire.problems import Problem
 from muster.wire.refs import CheckpointRef, digest
-from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, Unfit, match, parse_header
+from muster.wire.tensors import (
+    HEADER_LIMIT_BYTES,
+    LENGTH_BYTES,
+    MODEL_DTYPES,
+    Schema,
+    Unfit,
+    canonical,
+    match,
+    parse_header,
+    update_schema,
+)
 
 
 class Checkpoints:
@@ -18,9 +29,11 @@ class Checkpoints:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
-    def inspected(self, upload: admin.CheckpointUpload, version: int, schema: Schema | None = None) -> CheckpointRef:
+    def inspected(
+        self, upload: admin.CheckpointUpload, version: int, encoding: Encoding, schema: Schema | None = None
+    ) -> CheckpointRef:
         """The reference to an uploaded checkpoint, after the gate: its length, digest and header are right, every number is
-        finite, and, where a schema is given, it has exactly those tensors.
+        finite, its updates can be encoded, and, where a schema is given, it has exactly those tensors.
 
         Raises:
             Refused: `upload-missing`, `checkpoint-unfit`.
@@ -36,13 +49,24 @@ class Checkpoints:
         try:
             if stat.nbytes != upload.bytes:
                 raise Unfit("wrong-length", f"{upload.bytes} bytes", f"{stat.nbytes} bytes")
-            data = self._blobs.read(key, upload.bytes, etag=stat.etag)
-            header = parse_header(data, HEADER_LIMIT_BYTES)
+            head = self._blobs.read_head(key, LENGTH_BYTES + HEADER_LIMIT_BYTES)
+            header = parse_header(head, HEADER_LIMIT_BYTES)
             if not any(spec.is_float for spec in header.specs):
                 raise Unfit("wrong-tensors", "at least one float tensor", "none")
-            if schema is not None:
-                match(header.specs, schema)
-            gate.inspect(data, header.specs, upload.sha256)
+            for spec in header.specs:
+                if spec.dtype not in MODEL_DTYPES:
+                    raise Unfit("wrong-dtype", " or ".join(sorted(MODEL_DTYPES)), str(spec))
+            match(header.specs, schema or canonical(header.specs))
+            encoded_schema(update_schema(header.specs), encoding)
+            with self._blobs.open(key, upload.bytes, etag=stat.etag) as body:
+                gate.inspect(body, body.nbytes, header.specs, upload.sha256)
+        except NotEncodable as unable:
+            raise Refused(
+                Problem.CHECKPOINT_UNFIT,
+                f"no update of this model can be written in {encoding}: {unable}",
+                expected="another encoding",
+                got=encoding,
+            ) from unable
         except Unfit as unfit:
             raise Refused(
                 Problem.CHECKPOINT_UNFIT, f"the checkpoint is unfit: {unfit.reason}", expected=unfit.expected, got=unfit.got

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
+from muster.wire.encodings import update_lengths
 from muster.wire.refs import CheckpointRef
-from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, length_range, parse_header, update_schema
+from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, parse_header, update_schema
 
 
 class Schemas:
@@ -25,5 +26,5 @@ class Schemas:
 
 def checkpoint_ref(version: int, sha256: str, nbytes: int, header_bytes: int, schema: Schema) -> CheckpointRef:
     """The reference to a checkpoint of this schema; lengths in bytes."""
-    shortest, longest = length_range(update_schema(schema))
+    shortest, longest = update_lengths(update_schema(schema))
     return CheckpointRef(version, sha256, nbytes, header_bytes, shortest, longest)

@@ -124,7 +124,9 @@ class Versions:
                 return self._same(name, known, request)
             present, newest = self._present(name), self._store.newest(name)
             number = newest.number + 1 if newest else 0
-            ref = self._checkpoints.inspected(request.checkpoint, number, self._schemas.of(present.stable))
+            ref = self._checkpoints.inspected(
+                request.checkpoint, number, model.config.encoding, self._schemas.of(present.stable)
+            )
             now = self._clock()
             document = canonical_json(
                 {

@@ -66,12 +66,12 @@ class CheckInDesk:
 
     def _answer(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
         if rnd.phase is Phase.COLLECTING and "train" in request.can:
-            return self._wait("already-done") if request.reported == rnd.id else self._train(client, rnd)
+            return self._wait("already-done") if request.reported == rnd.id else self._train(client, rnd, request)
         if rnd.phase is Phase.EVALUATING and "evaluate" in request.can:
             return self._wait("already-done") if request.judged == rnd.id else self._evaluate(client, rnd)
         return self._wait("between-rounds")
 
-    def _train(self, client: Client, rnd: Round) -> wire.Assignment:
+    def _train(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
         now = self._clock()
         if now >= rnd.report_by:
             return self._wait("round-closed")
@@ -87,6 +87,7 @@ class CheckInDesk:
                 min_bytes=rnd.base.min_update_bytes,
                 max_bytes=rnd.base.max_update_bytes,
                 ttl=int((rnd.report_by + KEEP).timestamp()),
+                encoding=rnd.config.encoding if rnd.config.encoding in request.encodings else "plain",
             )
             receipt = self._rounds.assign(place)
             if receipt is not place:
@@ -102,6 +103,7 @@ class CheckInDesk:
             base=downloadable(rnd.base, self._presigner),
             report_by=rnd.report_by,
             hyperparameters=dict(rnd.config.hyperparameters),
+            encoding=receipt.encoding,
         )
 
     def _evaluate(self, client: Client, rnd: Round) -> wire.Assignment:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from chalicelib.errors import Refused
-from muster.aggregation.registry import TooFewUpdates, UnknownRule, find_aggregator, find_optimizer, names
+from muster.aggregation.registry import TooFewUpdates, TooManyUpdates, UnknownRule, find_aggregator, find_optimizer, names
 from muster.wire.admin import RoundConfig
 from muster.wire.problems import Problem
 
@@ -16,7 +18,9 @@ def check_rules(config: RoundConfig) -> None:
     """
     try:
         find_optimizer(config.optimizer)
-        find_aggregator(config.aggregator).check(config.quorum)
+        aggregator = find_aggregator(config.aggregator)
+        aggregator.check(config.quorum)
+        aggregator.check(math.ceil(config.goal * config.over_selection))
     except UnknownRule as unknown:
         aggregators, optimizers = names()
         raise Refused(
@@ -25,6 +29,13 @@ def check_rules(config: RoundConfig) -> None:
             expected=f"an aggregator ({', '.join(aggregators)}) and an optimizer ({', '.join(optimizers)})",
             got=f"{config.aggregator.name}, {config.optimizer.name}",
         ) from unknown
+    except TooManyUpdates as many:
+        raise Refused(
+            Problem.INVALID_BODY,
+            f"config.goal: {many}, over-selected",
+            expected=f"at most {many.most} places",
+            got=math.ceil(config.goal * config.over_selection),
+        ) from many
     except TooFewUpdates as few:
         raise Refused(
             Problem.INVALID_BODY, f"config.quorum: {few}", expected=f"at least {few.needs}", got=config.quorum

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
@@ -58,7 +59,7 @@ class Inspector:
             verdict = Verdict(unfit.reason, unfit.expected, unfit.got)
             log.info("update rejected", round=round_id, client=client_id, reason=unfit.reason)
             return self._rounds.settle(receipt, ReceiptState.REJECTED, verdict=verdict)
-        accepted = self._rounds.settle(receipt, ReceiptState.ACCEPTED, norm=measured.norm, exponents=measured.exponents)
+        accepted = self._rounds.settle(receipt, ReceiptState.ACCEPTED, **asdict(measured))
         if accepted:
             self._credit(receipt)
         return accepted
@@ -80,8 +81,9 @@ class Inspector:
         if receipt.declared is None or receipt.etag is None:
             raise AssertionError(f"receipt {receipt.round}/{receipt.client_id} is reported without an upload")
         schema = update_schema(self._schemas.of(rnd.base))
+        declared = receipt.declared
         try:
-            data = self._blobs.read(receipt.declared.key, receipt.declared.nbytes, etag=receipt.etag)
+            with self._blobs.open(declared.key, declared.nbytes, etag=receipt.etag) as body:
+                return gate.inspect(body, body.nbytes, schema, declared.sha256, receipt.encoding)
         except ObjectMissing as missing:
             raise Unfit("upload-changed", f"the object with ETag {receipt.etag}", "another, or none") from missing
-        return gate.inspect(data, schema, receipt.declared.sha256)

@@ -22,6 +22,7 @@ from pydantic import BeforeValidator, PlainSerializer
 from chalicelib.instants import Instant, text
 from chalicelib.rounds.round import Summary
 from muster.aggregation.manifest import Entry
+from muster.wire.encodings import Encoding
 
 
 class ReceiptState(StrEnum):
@@ -92,6 +93,8 @@ class Receipt:
     max_bytes: int
     """Length that an update of this round's base can have."""
     ttl: int
+    encoding: Encoding = "plain"
+    """How the client writes its update; settled at its check-in."""
     declared: Declared | None = None
     etag: str | None = None
     """The uploaded object, pinned at the report."""
@@ -100,6 +103,8 @@ class Receipt:
     verdict: Verdict | None = None
     norm: float | None = None
     exponents: PackedIntegers | None = None
+    header_bytes: int | None = None
+    """What inspection measured; see `muster.wire.gate`."""
 
     def entry(self) -> tuple[Entry, tuple[int, ...]]:
         """An accepted receipt as an entry of the manifest, with the exponents that inspection measured."""
@@ -109,10 +114,21 @@ class Receipt:
             or not self.etag
             or self.exponents is None
             or self.norm is None
+            or self.header_bytes is None
         ):
             raise AssertionError(f"receipt {self.round}/{self.client_id} is {self.state}, not accepted and measured")
         declared = self.declared
-        entry = Entry(self.client_id, declared.key, self.etag, declared.sha256, declared.nbytes, declared.examples, self.norm)
+        entry = Entry(
+            client_id=self.client_id,
+            key=declared.key,
+            etag=self.etag,
+            sha256=declared.sha256,
+            nbytes=declared.nbytes,
+            examples=declared.examples,
+            norm=self.norm,
+            header_bytes=self.header_bytes,
+            encoding=self.encoding,
+        )
         return entry, self.exponents
 
 

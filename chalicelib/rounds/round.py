@@ -96,6 +96,8 @@ class Round:
     manifest_sha256: str | None = None
     closed_at: Instant | None = None
     parts_sent_at: Instant | None = None
+    parts_stage: int | None = None
+    """The stage of the aggregation whose parts were queued then."""
     candidate: CheckpointRef | None = None
     evaluate_by: Instant | None = None
     gain: float | None = None

@@ -105,15 +105,15 @@ class RoundStore:
             return None
         return from_item(Round, item)
 
-    def note_parts_sent(self, rnd: Round, now: datetime) -> bool:
-        """Note that the parts were queued at `now`, if no other actor noted so since the round was read."""
+    def note_parts_sent(self, rnd: Round, stage: int, now: datetime) -> bool:
+        """Note that a stage's parts were queued at `now`, if no other actor noted so since the round was read."""
         condition = Condition(
             "#fence = :was_fence AND (attribute_not_exists(#parts_sent_at) OR #parts_sent_at = :was_sent)",
             "nobody queued the parts since",
             {":was_fence": rnd.fence, ":was_sent": text(rnd.parts_sent_at) if rnd.parts_sent_at else "never"},
         )
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        return self._changed(Update(self._table, key, condition, set={"parts_sent_at": text(now)}))
+        return self._changed(Update(self._table, key, condition, set={"parts_sent_at": text(now), "parts_stage": stage}))
 
     def take_place(self, rnd: Round, desk: Desk, phase: Phase, places: int) -> tuple[bool, Round | None]:
         """Take one of the round's places; whether one was left, and, when none was, the round as it is now.

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
 
 DELETE_BATCH = 1000
 """Keys that one DeleteObjects request takes."""
+
+READ_BYTES = 1 << 20
+"""What is read at a time: it fits into the cache on its way to where it belongs."""
 
 
 class ObjectMissing(Exception):
@@ -40,19 +45,33 @@ class Blobs:
     """One bucket."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
-        self._client = client
+        self.client = client
         self.bucket = bucket
 
     def stat(self, key: str) -> Stat | None:
         """Length, ETag and verified checksum of an object, or None."""
         try:
-            head = self._client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
-        except self._client.exceptions.ClientError as error:
-            if _status(error) == 404:
+            head = self.client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
+        except self.client.exceptions.ClientError as error:
+            if status_of(error) == 404:
                 return None
             raise
         checksum = head.get("ChecksumSHA256")
         return Stat(head["ContentLength"], head["ETag"], base64.b64decode(checksum).hex() if checksum else None)
+
+    @contextmanager
+    def open(self, key: str, limit_bytes: int, *, etag: str | None = None) -> Iterator[Body]:
+        """An object of at most `limit_bytes`, to be read from beginning to end; with `etag`, only if it is still that one.
+
+        Raises:
+            ObjectMissing: it is not there, or has another ETag.
+            ObjectTooLarge: it is longer; nothing of it was read.
+        """
+        response = self._get(key, etag)
+        with response["Body"] as body:
+            if response["ContentLength"] > limit_bytes:
+                raise ObjectTooLarge(f"{key}: expected at most {limit_bytes} bytes, got {response['ContentLength']}")
+            yield Body(body, response["ContentLength"])
 
     def read(self, key: str, limit_bytes: int, *, etag: str | None = None) -> bytearray:
         """A whole object of at most `limit_bytes`; with `etag`, only if it is still that one.
@@ -61,18 +80,22 @@ class Blobs:
             ObjectMissing: it is not there, or has another ETag.
             ObjectTooLarge: it is longer; nothing of it was read.
         """
-        request: dict[str, Any] = {"IfMatch": etag} if etag else {}
-        try:
-            response = self._client.get_object(Bucket=self.bucket, Key=key, **request)
-        except self._client.exceptions.ClientError as error:
-            if _status(error) in (404, 412):
-                raise ObjectMissing(key) from error
-            raise
+        with self.open(key, limit_bytes, etag=etag) as body:
+            data = bytearray(body.nbytes)
+            body.fill(memoryview(data))
+            return data
+
+    def read_into(self, view: memoryview, key: str, begin: int, *, etag: str | None = None) -> None:
+        """Fill memory with the bytes of an object from `begin` on; with `etag`, only if it is still that one.
+
+        Raises:
+            ObjectMissing: it is not there, has another ETag, or is shorter.
+        """
+        response = self._get(key, etag, f"bytes={begin}-{begin + len(view) - 1}")
         with response["Body"] as body:
-            length = response["ContentLength"]
-            if length > limit_bytes:
-                raise ObjectTooLarge(f"{key}: expected at most {limit_bytes} bytes, got {length}")
-            return bytearray(body.read())
+            if response["ContentLength"] != len(view):
+                raise ObjectMissing(f"{key}: expected {len(view)} bytes from {begin} on, got {response['ContentLength']}")
+            Body(body, len(view)).fill(view)
 
     def read_head(self, key: str, nbytes: int) -> bytes:
         """The first `nbytes` of an object, or all of it when it is shorter.
@@ -80,14 +103,13 @@ class Blobs:
         Raises:
             ObjectMissing: it is not there.
         """
-        try:
-            response = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{nbytes - 1}")
-        except self._client.exceptions.ClientError as error:
-            if _status(error) == 404:
-                raise ObjectMissing(key) from error
-            raise
-        with response["Body"] as body:
-            return body.read()
+        with self._get(key, None, f"bytes=0-{nbytes - 1}")["Body"] as body:
+            return bytes(body.read())
+
+    def names(self, prefix: str) -> set[str]:
+        """The keys of all objects under a prefix."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return {item["Key"] for page in pages for item in page.get("Contents", [])}
 
     def put_once(self, key: str, data: bytes) -> bool:
         """Write an object if there is none under this key; False when there already was one.
@@ -96,9 +118,9 @@ class Blobs:
         """
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         try:
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=data, IfNoneMatch="*", ChecksumSHA256=checksum)
-        except self._client.exceptions.ClientError as error:
-            if _status(error) == 412:
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=data, IfNoneMatch="*", ChecksumSHA256=checksum)
+        except self.client.exceptions.ClientError as error:
+            if status_of(error) == 412:
                 return False
             raise
         return True
@@ -112,10 +134,43 @@ class Blobs:
         objects: list[Any] = [{"Key": key} for key in keys]
         for start in range(0, len(objects), DELETE_BATCH):
             batch = objects[start : start + DELETE_BATCH]
-            response = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+            response = self.client.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
             if response.get("Errors"):
                 raise RuntimeError(f"S3 did not delete {response['Errors'][0].get('Key')}: {response['Errors'][0].get('Code')}")
 
+    def _get(self, key: str, etag: str | None, byte_range: str | None = None) -> Any:
+        request: dict[str, Any] = {"IfMatch": etag} if etag else {}
+        if byte_range:
+            request["Range"] = byte_range
+        try:
+            return self.client.get_object(Bucket=self.bucket, Key=key, **request)
+        except self.client.exceptions.ClientError as error:
+            if status_of(error) in (404, 412, 416):
+                raise ObjectMissing(key) from error
+            raise
 
-def _status(error: Any) -> int:
+
+class Body:
+    """An object that is being read."""
+
+    def __init__(self, body: StreamingBody, nbytes: int) -> None:
+        self._body = body
+        self.nbytes = nbytes
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the beginning of a buffer; 0 at the end."""
+        return self._body.readinto(buffer[:READ_BYTES])  # type: ignore[arg-type]  # the stubs ask for a file
+
+    def fill(self, view: memoryview) -> None:
+        """Fill a whole buffer; botocore raises when the connection ends before."""
+        got = 0
+        while got < len(view):
+            more = self.readinto(view[got:])
+            if not more:
+                raise EOFError(f"expected {len(view)} bytes, got {got}")
+            got += more
+
+
+def status_of(error: Any) -> int:
+    """The HTTP status with which S3 refused a request."""
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])

@@ -149,6 +149,11 @@ class ObjectKind:
         spread = sha256(str(parts.get("round")).encode()).hexdigest()[:4]
         return self.template.format(spread=spread, **parts)
 
+    def prefix(self, **parts: object) -> str:
+        """What the keys of all objects begin with that differ only in the last part, which is not given."""
+        spread = sha256(str(parts.get("round")).encode()).hexdigest()[:4]
+        return self.template[: self.template.rindex("{")].format(spread=spread, **parts)
+
 
 CHECKPOINT = ObjectKind(
     "checkpoint", "checkpoints/{sha256}.safetensors",
@@ -168,8 +173,8 @@ MANIFEST = ObjectKind(
     "the one that counts: that move is the freeze.",
 )  # fmt: skip
 PART = ObjectKind(
-    "partial sum", "rounds/{spread}/{round}/parts/{part}.safetensors",
-    "Exact float64 sums over some of the clients. Written once; a pure function of the manifest.",
+    "part", "rounds/{spread}/{round}/parts/{plan}/{part}.safetensors",
+    "The result of one part of a plan, or a file that is still being written. Written once; a pure function of the manifest.",
 )  # fmt: skip
 
 STATE = ObjectKind(

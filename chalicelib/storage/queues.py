@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
+
+SEND_BATCH = 10
+"""Messages that one request takes (Amazon SQS: "SendMessageBatch")."""
 
 
 class Queue:
@@ -20,3 +23,19 @@ class Queue:
     def send(self, message: Mapping[str, str | int]) -> None:
         """Put one message on the queue."""
         self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(message))
+
+    def send_all(self, messages: Iterable[Mapping[str, str | int]]) -> None:
+        """Put many messages on the queue.
+
+        Raises:
+            RuntimeError: SQS did not take one of them; others may be on the queue.
+        """
+        everything = list(messages)
+        for start in range(0, len(everything), SEND_BATCH):
+            entries: list[Any] = [
+                {"Id": str(number), "MessageBody": json.dumps(message)}
+                for number, message in enumerate(everything[start : start + SEND_BATCH])
+            ]
+            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+            if failed := answer.get("Failed"):
+                raise RuntimeError(f"SQS did not take {len(failed)} messages: {failed[0].get('Code')}")

@@ -1,14 +1,17 @@
 """Aggregation: a pure function of (base, state, manifest), the same to the last bit on every worker, in every order.
 
-    manifest ──plan──▶ parts ──each, once──▶ results ──merge──▶ pseudo-gradient ──optimizer──▶ model, state
+    manifest ──plan──▶ stages of parts ──each, once──▶ results ──the last are──▶ pseudo-gradient ──optimizer──▶ model, state
 
 * `exact`      sums that do not depend on their order;
 * `manifest`   the frozen list of what will be aggregated, by which rules, with which weights;
-* `plan`       the manifest cut into parts that one worker can do;
+* `ranges`     elements, numbered, and ranges of them;
+* `reading`    how they come out of update files;
+* `plan`       the manifest's work cut into parts that one worker can do;
 * `registry`   rules by name, and what a rule must be able to do;
-* `rules`      the rules, one file a family;
+* `rules`      the rules, one file a family; `stack`, what some of them share; `threads`, who does it;
 * `clipping`   the norm to which updates are clipped;
-* `server`     the last step: a model moved by a pseudo-gradient;
+* `server`     the last step: a tensor moved by a pseudo-gradient;
+* `assembly`   the new checkpoint, as a stream;
 * `replay`     all of it in one go.
 
 What may enter was decided before, by `muster.wire.gate`. Nothing here does I/O: `rounds/aggregating.py` fetches the bytes and

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from muster.wire.admin import RoundConfig, Rule
+from muster.wire.encodings import Encoding
 from muster.wire.refs import CheckpointRef, OptimizerState, canonical_json
 
 
@@ -30,6 +31,9 @@ class Entry:
     examples: int
     norm: float
     """L2 norm over all float tensors, measured at inspection."""
+    header_bytes: int
+    """Where its data begins."""
+    encoding: Encoding = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,11 @@ class Manifest:
     """The L2 norm to which larger updates are scaled down; None: none is."""
     entries: tuple[Entry, ...]
     exponents: tuple[int, ...]
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether an update has int8 numbers and scales."""
+        return any(entry.encoding == "int8" for entry in self.entries)
 
     def weight(self, entry: Entry) -> int:
         """An update's integer weight: its examples, capped, or 1 for each (McMahan et al. 2017, Alg. 1, with a cap)."""

@@ -1,80 +1,137 @@
-"""The plan: a manifest cut into parts, each small enough for one worker. Deterministic, and without effect on the result.
+"""The plan: a manifest's work, cut into parts that one worker can do; deterministic, and without effect on the result.
 
-Sums are cut by clients: each part reads some of the updates whole. What needs all updates of a coordinate at once is cut by
-parameters: each part holds a range of elements of every update. Elements are numbered through all float tensors, in the
-schema's order.
+    stage 0: tiles (updates x elements)     stage 1, 2, ...: what joins results of the stage before
+      ┌────┬────┬────┐
+      │    │    │    │  updates 0-63          a sum of tiles, and of such sums: a tree,
+      ├────┼────┼────┤  ...                   whose last stage has one part for each range of elements
+      │    │    │    │
+      └────┴────┴────┘
+       elements, through all tensors of an update in the order of its file
+
+A part's result is stored once, under its name. A stage begins when the one before it is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from muster.aggregation.manifest import Entry, Manifest
+from muster.aggregation.manifest import Entry
+from muster.aggregation.ranges import ranges
+from muster.aggregation.reading import Group
+from muster.wire.arrays import Array
 from muster.wire.tensors import Schema
+
+Result = Mapping[str, Array]
+"""What a part makes: named arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one worker can do."""
+
+    memory_bytes: int
+    """Tensors that it may hold at a time."""
+    read_bytes: int
+    """Bytes that it may read from the store in its time."""
+    reads: int
+    """Objects that it may read in its time."""
+
+
+NO_LIMITS = Limits(1 << 62, 1 << 62, 1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Part `index` of `count`: entries `first` up to but not including `last`, elements `start` up to but not `stop`."""
+    """A piece of work: inputs `first` up to but not including `last`, elements `start` up to but not `stop`.
 
-    index: int
-    count: int
+    Inputs are updates, or parts of the stage before by their numbers.
+    """
+
+    stage: int
+    number: int
     first: int
     last: int
     start: int
     stop: int
 
-    @property
-    def name(self) -> str:
-        """What names the part in keys and messages; it names the plan too, so that two plans never mix."""
-        return f"{self.index:05d}-of-{self.count:05d}"
 
-    def entries(self, manifest: Manifest) -> tuple[Entry, ...]:
-        """The manifest's entries that this part reads."""
-        return manifest.entries[self.first : self.last]
+class Inputs(Protocol):
+    """What a part's work may read."""
+
+    def updates(self, entries: Sequence[Entry], part: Part, room: int) -> Iterator[Group]:
+        """A part's elements of some updates, in groups that hold no more than `room` bytes together, or one update each."""
+        ...
+
+    def results(self, parts: Sequence[Part]) -> Iterator[Result]:
+        """Results of earlier parts, one after another."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """Elements `low` up to but not including `high` of one float tensor, at `at` of a part's own elements."""
+class Stage:
+    """Parts that can be done side by side, and how."""
 
-    name: str
-    tensor: int
-    """The tensor's number among the schema's float tensors: that of its exponent in the manifest."""
-    low: int
-    high: int
-    at: int
+    parts: tuple[Part, ...]
+    run: Callable[[Part, Inputs], Result]
 
 
-def float_elements(schema: Schema) -> int:
-    """How many elements all float tensors have together."""
-    return sum(spec.elements for spec in schema if spec.is_float)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All stages. The results of the last one, one after another, are the pseudo-gradient."""
+
+    stages: tuple[Stage, ...]
+
+    @property
+    def name(self) -> str:
+        """A digest of all parts: results and messages of two plans never mix."""
+        parts = [part for stage in self.stages for part in stage.parts]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether there is nothing to share out."""
+        return all(len(stage.parts) == 1 for stage in self.stages)
 
 
-def by_clients(manifest: Manifest, schema: Schema, part_bytes: int) -> tuple[Part, ...]:
-    """Parts that each read at most `part_bytes` of whole updates, and at least one update."""
-    largest = max(entry.nbytes for entry in manifest.entries)
-    total, width = len(manifest.entries), max(1, part_bytes // largest)
-    starts = range(0, total, width)
-    stop = float_elements(schema)
-    return tuple(Part(i, len(starts), first, min(first + width, total), 0, stop) for i, first in enumerate(starts))
+def tiles(schema: Schema, updates: int, element_bytes: int, limits: Limits, held: int, stage: int = 0) -> tuple[Part, ...]:
+    """Parts of some updates and a range of elements each; of one range all updates, then of the next.
+
+    `element_bytes` is what an element takes in an update, `held` what it takes in a worker's memory, whatever the number of
+    updates.
+    """
+    parts: list[Part] = []
+    for start, stop in ranges(schema, limits.memory_bytes // held):
+        width = max(1, min(limits.reads, limits.read_bytes // max(1, element_bytes * (stop - start))))
+        for first in range(0, updates, width):
+            parts.append(Part(stage, len(parts), first, min(first + width, updates), start, stop))
+    return tuple(parts)
 
 
-def by_parameters(manifest: Manifest, schema: Schema, part_bytes: int, item_bytes: int) -> tuple[Part, ...]:
-    """Parts that each hold at most `part_bytes`, at `item_bytes` an element, of all updates, and at least one element."""
-    clients, elements = len(manifest.entries), float_elements(schema)
-    width = max(1, part_bytes // (item_bytes * clients))
-    starts = range(0, max(elements, 1), width)
-    return tuple(Part(i, len(starts), 0, clients, start, min(start + width, elements)) for i, start in enumerate(starts))
+def columns(schema: Schema, updates: int, element_bytes: int, limits: Limits, held: int, stage: int = 0) -> tuple[Part, ...]:
+    """Parts of all updates and a range of elements each; `held` is what an element of one update takes in memory."""
+    width = min(limits.memory_bytes // (held * updates), limits.read_bytes // (element_bytes * updates))
+    return tuple(
+        Part(stage, number, 0, updates, start, stop) for number, (start, stop) in enumerate(ranges(schema, max(1, width)))
+    )
 
 
-def slices(part: Part, schema: Schema) -> Iterator[Slice]:
-    """A part's elements, tensor by tensor."""
-    begin = 0
-    for number, spec in enumerate(spec for spec in schema if spec.is_float):
-        end = begin + spec.elements
-        low, high = max(part.start, begin), min(part.stop, end)
-        if low < high:
-            yield Slice(spec.name, number, low - begin, high - begin, low - part.start)
-        begin = end
+def joining(before: Sequence[Part], result_bytes: Callable[[Part], int], limits: Limits) -> Iterator[tuple[Part, ...]]:
+    """Stages that join the results of a stage, range by range, until there is one for each range; none if that is so already.
+
+    Each part joins as many results as a worker may read, and at least two.
+    """
+    while len({(part.start, part.stop) for part in before}) < len(before):
+        stage: list[Part] = []
+        first = 0
+        while first < len(before):
+            head, last = before[first], first
+            fan = max(2, min(limits.reads, limits.read_bytes // max(1, result_bytes(head))))
+            while last < len(before) and last - first < fan and before[last].start == head.start:
+                last += 1
+            stage.append(Part(head.stage + 1, len(stage), first, last, head.start, head.stop))
+            first = last
+        before = stage
+        yield tuple(stage)

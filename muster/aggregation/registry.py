@@ -12,7 +12,7 @@ configuration with the checks that its fields state.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import import_module
@@ -22,24 +22,23 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
-from muster.aggregation.manifest import Entry, Manifest
-from muster.aggregation.plan import Part
+from muster.aggregation.manifest import Manifest
+from muster.aggregation.plan import Limits, Plan
 from muster.wire.admin import Rule
-from muster.wire.arrays import Array
 from muster.wire.tensors import Schema
 
 F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-Update = tuple[Entry, Mapping[str, Array]]
-Fetch = Callable[[Sequence[Entry]], Iterator[Update]]
-"""Reads updates, one after another, in the order of their entries."""
 
 
 class UnknownRule(Exception):
     """A configuration names a rule that is not here, or gives it parameters that it does not take."""
 
 
-class TooFewUpdates(Exception):
+class WrongNumberOfUpdates(Exception):
+    """A rule cannot do its work on so few updates, or on so many."""
+
+
+class TooFewUpdates(WrongNumberOfUpdates):
     """A rule cannot do its work on so few updates."""
 
     def __init__(self, rule: str, needs: int, got: int) -> None:
@@ -47,35 +46,27 @@ class TooFewUpdates(Exception):
         self.needs = needs
 
 
-@dataclass(frozen=True, slots=True)
-class PseudoGradient:
-    """What a round's updates say together: by how much each float tensor should move, and each counter count up.
+class TooManyUpdates(WrongNumberOfUpdates):
+    """A rule cannot do its work on so many updates."""
 
-    `floats` are float64, `counters` int64, in the shapes of the model (Reddi et al., "Adaptive Federated Optimization", ICLR
-    2021, call the first Δ_t).
-    """
-
-    floats: Mapping[str, F64]
-    counters: Mapping[str, I64]
+    def __init__(self, rule: str, most: int, got: int) -> None:
+        super().__init__(f"{rule} takes at most {most} updates, got {got}")
+        self.most = most
 
 
 class Aggregator(Protocol):
-    """Makes one pseudo-gradient of many updates, in parts."""
+    """Makes one pseudo-gradient of many updates, in parts.
+
+    The pseudo-gradient (Reddi et al., "Adaptive Federated Optimization", ICLR 2021, call it Δ_t) says by how much each float
+    tensor should move, in float64, and by how much each counter should count up, in int64.
+    """
 
     def check(self, updates: int) -> None:
-        """Raise TooFewUpdates when there are too few of them."""
+        """Raise TooFewUpdates or TooManyUpdates when it cannot work on so many."""
         ...
 
-    def plan(self, manifest: Manifest, schema: Schema, part_bytes: int) -> tuple[Part, ...]:
-        """Cut the work into parts of which each reads, or holds, at most about `part_bytes`."""
-        ...
-
-    def part(self, part: Part, manifest: Manifest, schema: Schema, fetch: Fetch) -> dict[str, Array]:
-        """One part's result: tensors that are stored, once, under the part's name."""
-        ...
-
-    def merge(self, manifest: Manifest, schema: Schema, results: Iterator[Mapping[str, Array]], fetch: Fetch) -> PseudoGradient:
-        """The pseudo-gradient, from the results of all parts in their order."""
+    def plan(self, manifest: Manifest, schema: Schema, limits: Limits) -> Plan:
+        """The work, in stages and parts. The results of the last stage are flat arrays by tensor, range after range."""
         ...
 
 

@@ -1,44 +1,84 @@
-"""The whole aggregation in one go, from a manifest and the bytes that it names: what every worker together computes.
+"""The whole aggregation in one process, from a manifest and the bytes that it names: what every worker together computes.
 
 Whoever has the manifest, the base, the optimizer's state and the updates gets the published bytes again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from muster.aggregation.manifest import Manifest
-from muster.aggregation.registry import Fetch, PseudoGradient, find_aggregator, find_optimizer
-from muster.aggregation.server import advance
-from muster.wire.arrays import Array, decode, encode
+from muster.aggregation.assembly import MODEL, assemble
+from muster.aggregation.manifest import Entry, Manifest
+from muster.aggregation.plan import NO_LIMITS, Limits, Part, Plan, Result
+from muster.aggregation.reading import Group, Reader, groups
+from muster.aggregation.registry import find_aggregator
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, parse_header, update_schema
 
+Load = Callable[[Entry], bytes]
+"""An update's whole file."""
 
-def replay(manifest: Manifest, base: bytes, state: bytes | None, fetch: Fetch, part_bytes: int) -> tuple[bytes, bytes | None]:
-    """The checkpoint, and the optimizer's state if it keeps one, as the round published them.
 
-    `part_bytes` cuts the work and does not change the result.
+def replay(
+    manifest: Manifest, base: bytes, state: Mapping[str, bytes], load: Load, limits: Limits = NO_LIMITS
+) -> dict[str, bytes]:
+    """The checkpoint (`model`) and the files of the optimizer's state, by letter, as the round published them.
+
+    `state` are the files that came with the base, by letter. `limits` cut the work and do not change the result.
 
     Raises:
-        TooFewUpdates, SumOutOfRange, UnknownRule: the round was abandoned for this reason.
+        WrongNumberOfUpdates, SumOutOfRange, UnknownRule, Unfit: the round was abandoned for this reason.
+        Damaged: the base, or a state, is not the file that the manifest names.
     """
     schema = update_schema(parse_header(base, HEADER_LIMIT_BYTES).specs)
-    kept = decode(state, HEADER_LIMIT_BYTES) if state else None
-    return finish(manifest, decode(base, HEADER_LIMIT_BYTES), kept, gradient(manifest, schema, fetch, part_bytes))
+    states = {letter: io.BytesIO(data) for letter, data in state.items()}
+    files: dict[str, bytearray] = {}
+    for name, piece in assemble(manifest, io.BytesIO(base), states, gradient(manifest, schema, Loaded(load), limits)):
+        files.setdefault(name, bytearray()).extend(piece)
+    return {name: bytes(data) for name, data in files.items() if name == MODEL or data}
 
 
-def gradient(manifest: Manifest, schema: Schema, fetch: Fetch, part_bytes: int) -> PseudoGradient:
-    """The pseudo-gradient of a manifest over an update schema."""
+def gradient(manifest: Manifest, schema: Schema, reader: Reader, limits: Limits = NO_LIMITS) -> Iterator[tuple[Part, Result]]:
+    """The pseudo-gradient of a manifest over an update schema, range after range: flat float64 (int64 of counters) by name."""
     aggregator = find_aggregator(manifest.aggregator)
     aggregator.check(len(manifest.entries))
-    parts = aggregator.plan(manifest, schema, part_bytes)
-    results = (aggregator.part(part, manifest, schema, fetch) for part in parts)
-    return aggregator.merge(manifest, schema, results, fetch)
+    plan = aggregator.plan(manifest, schema, limits)
+    desk = Desk(schema, reader)
+    desk.run(plan)
+    return ((part, desk.done[part]) for part in plan.stages[-1].parts)
 
 
-def finish(
-    manifest: Manifest, base: Mapping[str, Array], state: Mapping[str, Array] | None, found: PseudoGradient
-) -> tuple[bytes, bytes | None]:
-    """The files of the new model and of the optimizer's new state, if it keeps one."""
-    model, kept = advance(base, found, find_optimizer(manifest.optimizer), state)
-    return encode(model), encode(kept) if kept else None
+@dataclass
+class Desk:
+    """Does parts in this process, and keeps their results."""
+
+    schema: Schema
+    reader: Reader
+    done: dict[Part, Result] = field(default_factory=dict)
+
+    def run(self, plan: Plan) -> None:
+        """Do all parts, stage after stage."""
+        for stage in plan.stages:
+            for part in stage.parts:
+                self.done[part] = stage.run(part, self)
+
+    def updates(self, entries: Sequence[Entry], part: Part, room: int) -> Iterator[Group]:
+        """Updates, as the reader has them."""
+        return groups(self.reader, self.schema, entries, part.start, part.stop, room)
+
+    def results(self, parts: Sequence[Part]) -> Iterator[Result]:
+        """Results that are here."""
+        return (self.done[part] for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Updates that are loaded whole, each as often as it is needed."""
+
+    load: Load
+    concurrency: int = 0
+
+    def read(self, entry: Entry, begin: int, scratch: memoryview) -> memoryview:
+        """A view of the file."""
+        return memoryview(self.load(entry))[begin : begin + len(scratch)]

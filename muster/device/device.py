@@ -21,19 +21,19 @@ from pathlib import Path
 from typing import Literal
 
 import httpx
-import numpy as np
 from pydantic import TypeAdapter
 
 from muster import __version__
 from muster.device.errors import DeviceError, Refused, Untrusted
 from muster.device.identity import Identity, fresh_proof
-from muster.device.trainer import Trainer, TrainingResult
+from muster.device.trainer import Trainer
 from muster.device.transport import Reply, Transport
-from muster.wire import gate
+from muster.device.update import Feedback, changes, delta
 from muster.wire import messages as wire
-from muster.wire.arrays import Array, decode, encode, schema_of
+from muster.wire.arrays import Array, decode
+from muster.wire.encodings import ENCODINGS
 from muster.wire.problems import Problem
-from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, match, update_schema
+from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ class Device:
 
     def check_in(self) -> wire.Assignment:
         """Ask for work."""
-        request = wire.CheckIn(can=self._can, reported=self._reported, judged=self._judged)
+        request = wire.CheckIn(can=self._can, encodings=list(ENCODINGS), reported=self._reported, judged=self._judged)
         return self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, request)
 
     def take_part(self, assignment: wire.TrainAssignment, trainer: Trainer) -> wire.ReceiptReply:
@@ -213,7 +213,13 @@ class Device:
         """
         base = self._arrays(assignment.base)
         result = trainer.train(base, assignment.hyperparameters)
-        return self.submit(assignment.round, delta(base, result), result.examples, result.metrics)
+        if assignment.encoding != "int8":
+            return self.submit(assignment.round, delta(base, result, assignment.encoding), result.examples, result.metrics)
+        feedback = Feedback(self._folder / f"{self._model}.feedback.safetensors")
+        update, left = feedback.encoded(changes(base, result), base)
+        receipt = self.submit(assignment.round, update, result.examples, result.metrics)
+        feedback.keep(left)
+        return receipt
 
     def submit(self, round_id: str, update: bytes, examples: int, metrics: Mapping[str, float]) -> wire.ReceiptReply:
         """Upload an update (a tensor file) and report it."""
@@ -259,25 +265,6 @@ class Device:
             return decode(self._checkpoints[checkpoint.sha256], HEADER_LIMIT_BYTES)
         except Unfit as unfit:
             raise Untrusted(f"version {checkpoint.version}: {unfit}") from unfit
-
-
-def delta(base: Mapping[str, Array], result: TrainingResult) -> bytes:
-    """What training changed, as an update file: the trained arrays minus the base's, for every float and integer tensor.
-
-    Raises:
-        Untrusted: the trained model has other tensors than the base, or numbers that are not finite; the server would
-            reject it, so it is not sent.
-    """
-    schema = update_schema(schema_of(base))
-    trained = {name: np.asarray(result.weights[name]) for name in result.weights}
-    try:
-        match(schema_of(trained), schema_of(base))
-        with np.errstate(invalid="ignore", over="ignore"):
-            update = encode({spec.name: trained[spec.name] - base[spec.name] for spec in schema})
-        gate.inspect(update, schema, hashlib.sha256(update).hexdigest())
-    except Unfit as unfit:
-        raise Untrusted(f"the trained model is unfit: {unfit}") from unfit
-    return update
 
 
 def _stretched(seconds: float) -> float:

@@ -6,11 +6,12 @@ in between repeats the same enrolment and gets the same key. A rotation of the k
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+
+from muster.device.files import replace_file
 
 FILE = "identity.json"
 
@@ -29,13 +30,7 @@ class Identity(BaseModel):
 
     def save(self, folder: Path) -> None:
         """Write the file, whole or not at all, and make it durable."""
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f".{FILE}.{os.getpid()}"
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(self.model_dump_json())
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(folder / FILE)
+        replace_file(folder / FILE, self.model_dump_json().encode())
 
     @classmethod
     def load(cls, folder: Path) -> Identity | None:

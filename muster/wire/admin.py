@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from muster.wire.encodings import Encoding
 from muster.wire.messages import (
     MAX_CHECKPOINT_BYTES,
     Checkpoint,
@@ -187,6 +188,9 @@ class RoundConfig(Request):
     aggregator: Rule = Field(Rule(name="mean"), description="what makes one update of many")
     optimizer: Rule = Field(Rule(name="sgd"), description="what moves the model by it")
     clipping: Clipping | None = None
+    encoding: Encoding = Field(
+        "plain", description="how devices that can do so write their updates: plain, float32, float16, bfloat16 or int8"
+    )
     keep_updates: bool = Field(False, description="keep the devices' updates after publication, so that it can be replayed")
     hyperparameters: Annotated[dict[MetricName, Scalar], Field(max_length=32)] = Field({}, description="given to each trainer")
 

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muster.wire.tensors import Header, Schema, TensorSpec, Unfit, build_header, canonical, parse_header
+from muster.wire.tensors import MODEL_DTYPES, Header, Schema, TensorSpec, Unfit, build_header, canonical, parse_header
 
 Array = npt.NDArray[Any]
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
+    "BF16": np.dtype("<u2"),
     "F16": np.dtype("<f2"),
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
@@ -28,7 +29,9 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+"""numpy's dtype of each of a file's. numpy has no bfloat16: its arrays hold the bits."""
+
+_NAMES = {DTYPES[name]: name for name in MODEL_DTYPES}
 
 
 def schema_of(tensors: Mapping[str, Array]) -> Schema:
@@ -41,14 +44,18 @@ def schema_of(tensors: Mapping[str, Array]) -> Schema:
     for name, array in tensors.items():
         dtype = _NAMES.get(array.dtype.newbyteorder("<"))
         if dtype is None:
-            raise TypeError(f"tensor {name!r}: expected one of {', '.join(DTYPES)}, got {array.dtype}")
+            raise TypeError(f"tensor {name!r}: expected one of {', '.join(sorted(MODEL_DTYPES))}, got {array.dtype}")
         specs.append(TensorSpec(name, dtype, array.shape))
     return canonical(specs)
 
 
 def encode(tensors: Mapping[str, Array]) -> bytes:
-    """The one file that holds these arrays (any shapes; dtypes of `DTYPES`)."""
-    schema = schema_of(tensors)
+    """The one file that holds these arrays (any shapes; the dtypes of a model)."""
+    return write(schema_of(tensors), tensors)
+
+
+def write(schema: Schema, tensors: Mapping[str, Array]) -> bytes:
+    """The file of this schema, in its order, with these arrays."""
     parts = [build_header(schema)]
     parts += [np.ascontiguousarray(tensors[spec.name], dtype=DTYPES[spec.dtype]).tobytes() for spec in schema]
     return b"".join(parts)

@@ -1,22 +1,39 @@
 """The gate: one function that names every way in which a tensor file can be unfit.
 
-After it, aggregation cannot fail on the file's content: it has exactly the schema's names, shapes and dtypes, exactly its
-length, and only finite numbers. The server's inspection is the judge; a device runs the same check before it uploads, and
-spares itself the upload of what would be rejected.
+After it, aggregation cannot fail on the file's content: it has exactly the schema's names, shapes and dtypes, in their order,
+exactly its length, and only finite numbers. The server's inspection is the judge; a device runs the same check before it
+uploads, and spares itself the upload of what would be rejected.
+
+The file is read once, in blocks, and nothing is kept of it: the length of a file costs time and no memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from muster.wire.arrays import Array, views
-from muster.wire.tensors import Header, Schema, Unfit, header_limit, match, parse_header
+from muster.wire.arrays import DTYPES, Array
+from muster.wire.encodings import BLOCK, SCALE, Encoding, blocks, encoded_schema
+from muster.wire.tensors import (
+    ITEM_BYTES,
+    LENGTH_BYTES,
+    Header,
+    Schema,
+    TensorSpec,
+    Unfit,
+    header_bytes,
+    header_limit,
+    match,
+    parse_header,
+)
+from muster.wire.values import LARGEST, Values
 
-BLOCK = 1 << 16
+ELEMENTS = 64 * BLOCK
 """Elements that are looked at at once, so that the working copy stays in cache (512 KiB as float64)."""
 
 ZERO_EXPONENT = -2000
@@ -26,51 +43,57 @@ NORM_LIMIT = 1e100
 """The largest L2 norm of an update that is taken; a row could not hold a much larger one."""
 
 
+class Readable(Protocol):
+    """A file, or the body of an answer, that is read from its beginning to its end."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fill the beginning of a buffer; 0 at the end."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What the gate measured of a fit file.
 
-    `norm` is the L2 norm over all float tensors, in float64. `exponents` has one binary exponent for each float tensor, in
-    the schema's order: every |x| in it is below 2**exponent (`ZERO_EXPONENT` when all are zero).
+    `norm` is the L2 norm over all float tensors, in float64. `exponents` has one binary exponent for each float tensor, in the
+    schema's order: every |x| in it is below 2**exponent (`ZERO_EXPONENT` when all are zero). `header_bytes` is the length of
+    prefix and header: the data begins there.
     """
 
     norm: float
     exponents: tuple[int, ...]
+    header_bytes: int
 
 
-def inspect(data: bytes | bytearray, schema: Schema, sha256: str) -> Measured:
-    """Measure a file that claims to hold exactly `schema` and to hash to `sha256` (hex).
-
-    Raises:
-        Unfit: `wrong-digest`, `oversized-header`, `bad-header`, `wrong-length`, `wrong-tensors`, `wrong-dtype`,
-            `wrong-shape`, `not-finite` or `norm-overflow`.
-    """
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise Unfit("wrong-digest", sha256, found)
-    header = parse_header(memoryview(data), header_limit(schema))
-    match(header.specs, schema)
-    return measure(memoryview(data), header, schema)
-
-
-def measure(data: memoryview, header: Header, schema: Schema) -> Measured:
-    """Norm and exponents of a file whose header was already matched against `schema`.
+def inspect(file: Readable, nbytes: int, schema: Schema, sha256: str, encoding: Encoding = "plain") -> Measured:
+    """Measure a file of `nbytes` that claims to hold exactly `schema`, in an encoding, and to hash to `sha256` (hex).
 
     Raises:
-        Unfit: `wrong-length`, `not-finite` or `norm-overflow`.
+        Unfit: `oversized-header`, `bad-header`, `wrong-tensors`, `wrong-dtype`, `wrong-shape`, `wrong-order`, `wrong-length`,
+            `not-finite`, `bad-scale`, `norm-overflow` or `wrong-digest`: the first that is found.
     """
-    squares = 0.0
-    exponents: dict[str, int] = {}
-    for name, array in views(data, header):
-        if array.dtype.kind != "f":
-            continue
-        largest, square = _scan(name, array.reshape(-1))
-        exponents[name] = exponent_of(largest)
-        squares += square
+    expected = encoded_schema(schema, encoding)
+    reading = _Reading(file, nbytes)
+    header = reading.header(header_limit(expected))
+    match(header.specs, expected)
+    if nbytes != header.total_bytes:
+        raise Unfit("wrong-length", f"{header.total_bytes} bytes", f"{nbytes} bytes")
+    floats = {spec.name for spec in schema if spec.is_float}
+    scales: dict[str, Array] = {SCALE + name: np.empty(0, np.float32) for name in floats} if encoding == "int8" else {}
+    exponents, squares = dict[str, int](), 0.0
+    for spec in header.specs:
+        if spec.name in scales:
+            scales[spec.name] = _scales(spec, reading)
+        elif spec.name in floats:
+            exponents[spec.name], square = _scan(spec, scales.get(SCALE + spec.name), reading)
+            squares += square
+        else:
+            reading.skip(spec)
     norm = math.sqrt(squares)
     if not norm <= NORM_LIMIT:
         raise Unfit("norm-overflow", f"an L2 norm of at most {NORM_LIMIT:g}", f"{norm:g}")
-    return Measured(norm, tuple(exponents[spec.name] for spec in schema if spec.is_float))
+    reading.finish(sha256)
+    return Measured(norm, tuple(exponents[spec.name] for spec in schema if spec.is_float), header.data_start)
 
 
 def exponent_of(largest: float) -> int:
@@ -78,19 +101,97 @@ def exponent_of(largest: float) -> int:
     return math.frexp(largest)[1] if largest else ZERO_EXPONENT
 
 
-def _scan(name: str, flat: Array) -> tuple[float, float]:
-    """Largest magnitude and sum of squares (float64) of a flat float array.
+class _Reading:
+    """A file that is read once, in blocks of one buffer, and hashed on the way."""
+
+    def __init__(self, file: Readable, nbytes: int) -> None:
+        self._file = file
+        self._nbytes = nbytes
+        self._read = 0
+        self._hash = hashlib.sha256()
+        self._buffer = memoryview(bytearray(8 * ELEMENTS))
+
+    def header(self, limit: int) -> Header:
+        """The parsed header, of at most `limit` bytes."""
+        prefix = self._take(min(LENGTH_BYTES, self._nbytes)).tobytes()
+        rest = header_bytes(prefix, limit) - LENGTH_BYTES
+        if rest > self._nbytes - LENGTH_BYTES:
+            raise Unfit("wrong-length", f"a header of {rest} bytes", f"a file of {self._nbytes} bytes")
+        text = bytearray(prefix)
+        while rest:
+            piece = self._take(min(rest, len(self._buffer)))
+            text += piece
+            rest -= len(piece)
+        return parse_header(text, limit)
+
+    def blocks(self, spec: TensorSpec) -> Iterator[tuple[int, Array]]:
+        """A tensor's elements, flat, in blocks, each with the number of its first; good until the next one is asked for."""
+        size = ITEM_BYTES[spec.dtype]
+        for start in range(0, spec.elements, ELEMENTS):
+            count = min(ELEMENTS, spec.elements - start)
+            yield start, np.frombuffer(self._take(count * size), DTYPES[spec.dtype])
+
+    def skip(self, spec: TensorSpec) -> None:
+        """Read over a tensor."""
+        for _ in self.blocks(spec):
+            pass
+
+    def finish(self, sha256: str) -> None:
+        """Check that the file ends here, and its digest."""
+        if self._file.readinto(self._buffer[:1]):
+            raise Unfit("wrong-length", f"{self._nbytes} bytes", "more")
+        found = self._hash.hexdigest()
+        if found != sha256:
+            raise Unfit("wrong-digest", sha256, found)
+
+    def _take(self, count: int) -> memoryview:
+        """The next `count` bytes, at the beginning of the buffer."""
+        view = self._buffer[:count]
+        got = 0
+        while got < count:
+            more = self._file.readinto(view[got:])
+            if not more:
+                raise Unfit("wrong-length", f"{self._nbytes} bytes", f"{self._read + got} bytes")
+            got += more
+        self._read += count
+        self._hash.update(view)
+        return view
+
+
+def _scales(spec: TensorSpec, reading: _Reading) -> Array:
+    """A tensor of scales: finite and not negative."""
+    found = np.empty(spec.elements, np.float32)
+    for start, block in reading.blocks(spec):
+        good = np.isfinite(block) & (block >= 0)
+        if not good.all():
+            at = int(np.flatnonzero(~good)[0])
+            raise Unfit(
+                "bad-scale", "finite scales, zero or more", f"{block[at]} in {spec.name[:80]!r} at element {start + at}"
+            )
+        found[start : start + block.size] = block
+    return found
+
+
+def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading) -> tuple[int, float]:
+    """Exponent, and sum of squares (float64), of a tensor's values.
 
     Raises:
         Unfit: `not-finite`, with the tensor and the position of the first bad element.
     """
     largest, square = 0.0, 0.0
-    for start in range(0, flat.size, BLOCK):
-        block = flat[start : start + BLOCK].astype(np.float64)
-        if not np.isfinite(block).all():
+    scratch = np.empty(min(ELEMENTS, spec.elements), np.float64)
+    for start, raw in reading.blocks(spec):
+        block = scratch[: raw.size]
+        first = start // BLOCK
+        Values(raw, None if scales is None else scales[first : first + blocks(raw.size)]).into(block)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = float(np.dot(block, block))
+        if not math.isfinite(squares) and not np.isfinite(block).all():
             at = int(np.flatnonzero(~np.isfinite(block))[0])
-            raise Unfit("not-finite", "finite numbers", f"{block[at]} in {name[:80]!r} at element {start + at}")
-        largest = max(largest, float(np.abs(block).max()))
-        with np.errstate(over="ignore"):
-            square += float(np.dot(block, block))
-    return largest, square
+            raise Unfit("not-finite", "finite numbers", f"{block[at]} in {spec.name[:80]!r} at element {start + at}")
+        square += squares
+        largest = max(largest, float(block.max()), -float(block.min()))
+    if scales is not None:
+        # A number and its scale, rounded to a grid, stay below this too (`aggregation.rules.mean`).
+        largest = (LARGEST + 1) * float(scales.max(initial=0.0))
+    return exponent_of(largest), square

@@ -13,11 +13,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from muster.wire.encodings import Encoding
+
 BODY_LIMIT_BYTES = 64 * 1024
 """No request body is larger; tensors never travel through the API."""
 
-MAX_CHECKPOINT_BYTES = 512 * 1024 * 1024
-"""The largest checkpoint that an operator may register through the API."""
+MAX_CHECKPOINT_BYTES = 5 * 1024 * 1024 * 1024
+"""The largest checkpoint: what one PUT may hold (Amazon S3: "Uploading objects")."""
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,47}$")]
 ClientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{2,63}$")]
@@ -132,6 +134,9 @@ class CheckIn(Request):
     """A client asks for work of the kinds that it can do."""
 
     can: Annotated[list[Literal["train", "evaluate"]], Field(min_length=1, max_length=2)] = ["train", "evaluate"]
+    encodings: Annotated[list[Encoding], Field(min_length=1, max_length=8)] = Field(
+        ["plain"], description="the encodings in which it can write an update (docs/protocol.md)"
+    )
     reported: RoundId | None = Field(None, description="the last round in which this client reported an update, if it knows")
     judged: RoundId | None = Field(None, description="the last round whose candidate it measured; both spare the server a look")
 
@@ -144,6 +149,7 @@ class TrainAssignment(Reply):
     base: Checkpoint
     report_by: datetime
     hyperparameters: dict[str, bool | int | float | str]
+    encoding: Encoding = Field("plain", description="how the update is to be written")
 
 
 class EvaluateAssignment(Reply):

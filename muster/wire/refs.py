@@ -23,6 +23,15 @@ class CheckpointRef:
 
 
 @dataclass(frozen=True, slots=True)
+class StateFile:
+    """What an optimizer keeps of every parameter under one letter (float32): a tensor file."""
+
+    letter: str
+    sha256: str
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class OptimizerState:
     """A server optimizer's state, which belongs to one version, as the checkpoint does."""
 
@@ -30,8 +39,7 @@ class OptimizerState:
     """The optimizer's name: another one begins anew."""
     step: int
     """Steps that were published since it began."""
-    sha256: str
-    nbytes: int
+    files: tuple[StateFile, ...]
 
 
 def canonical_json(value: Any) -> bytes:

@@ -22,11 +22,15 @@ LENGTH_BYTES = 8
 HEADER_LIMIT_BYTES = 1 << 20
 """No header of any model may be longer than this (1 MiB, about 10,000 tensors)."""
 
-ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-"""The dtypes that a model may hold, and the bytes of one element."""
+ITEM_BYTES = {"I64": 8, "F64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+"""The dtypes that a file may hold, in the order in which it holds them, and the bytes of one element."""
 
-FLOATS = frozenset({"F64", "F32", "F16"})
+FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 INTEGERS = frozenset({"I64", "I32", "I16", "I8", "U8"})
+MODEL_DTYPES = frozenset(ITEM_BYTES) - {"BF16"}
+"""What a model's own tensors may be; bfloat16 is an encoding of updates (`encodings`)."""
+
+_RANKS = {dtype: rank for rank, dtype in enumerate(ITEM_BYTES)}
 
 
 class Unfit(Exception):
@@ -75,12 +79,15 @@ class TensorSpec:
 
 
 Schema = tuple[TensorSpec, ...]
-"""A model's tensors in the canonical order of a file: wide elements first (so that data is aligned), then by name."""
+"""A model's tensors in the canonical order of a file: that of the safetensors library, by dtype and then by name.
+
+Wide elements come first, so that all data is aligned, and booleans last.
+"""
 
 
 def canonical(specs: Sequence[TensorSpec]) -> Schema:
-    """The specs in the order in which a file of ours holds them."""
-    return tuple(sorted(specs, key=lambda spec: (-ITEM_BYTES[spec.dtype], spec.name)))
+    """The specs in the order in which a file holds them."""
+    return tuple(sorted(specs, key=lambda spec: (_RANKS[spec.dtype], spec.name)))
 
 
 def update_schema(model: Schema) -> Schema:
@@ -162,10 +169,11 @@ def parse_header(head: bytes | bytearray | memoryview, limit: int) -> Header:
 
 
 def match(found: Schema, expected: Schema) -> None:
-    """Check that a file holds exactly the expected tensors, in any order.
+    """Check that a file holds exactly the expected tensors, in the expected order.
 
     Raises:
-        Unfit: `wrong-tensors` (missing or extra names), `wrong-dtype` or `wrong-shape`, naming the first that differs.
+        Unfit: `wrong-tensors` (missing or extra names), `wrong-dtype` or `wrong-shape`, naming the first that differs;
+            `wrong-order` when that is all.
     """
     have, want = ({spec.name: spec for spec in side} for side in (found, expected))
     if have.keys() != want.keys():
@@ -175,17 +183,23 @@ def match(found: Schema, expected: Schema) -> None:
             raise Unfit("wrong-dtype", str(want[name]), str(have[name]))
         if have[name].shape != want[name].shape:
             raise Unfit("wrong-shape", str(want[name]), str(have[name]))
+    filled = ([spec for spec in side if spec.nbytes] for side in (found, expected))
+    for here, there in zip(*filled, strict=True):
+        if here != there:
+            raise Unfit("wrong-order", f"{there} next (by dtype, then by name)", str(here))
 
 
 def build_header(schema: Schema) -> bytes:
-    """Length and header of a file with these tensors in this order: one byte sequence for one schema."""
+    """Length and header of a file with these tensors in this order: one byte sequence for one schema, and the one that the
+    safetensors library writes too.
+    """
     entries: dict[str, dict[str, Any]] = {}
     cursor = 0
     for spec in schema:
         end = cursor + spec.nbytes
         entries[spec.name] = {"dtype": spec.dtype, "shape": list(spec.shape), "data_offsets": [cursor, end]}
         cursor = end
-    text = json.dumps(entries, separators=(",", ":")).encode()
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
 
@@ -204,6 +218,8 @@ def _check_metadata(metadata: Any) -> None:
 
 def _placed(name: str, entry: Any) -> tuple[TensorSpec, int, int]:
     """One header entry as (spec, begin, end), every member checked for type before it is used."""
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise Unfit("bad-header", "names that are Unicode", ascii(name[:80]))
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise Unfit("bad-header", f"dtype, shape and data_offsets for {name[:80]!a}", "other members")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]

@@ -12,8 +12,8 @@ import pytest
 
 from muster import Device, TrainingResult
 from muster.device import Refused, Unreachable, Untrusted
-from muster.device.device import delta
 from muster.device.identity import Identity
+from muster.device.update import delta
 from muster.wire.arrays import decode, encode
 from muster.wire.problems import Problem
 from muster.wire.tensors import HEADER_LIMIT_BYTES

@@ -9,8 +9,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from muster import TorchTrainer
-from muster.device.device import delta
 from muster.device.torch import checkpoint, load, weights
+from muster.device.update import delta
 from muster.wire.arrays import decode
 from muster.wire.tensors import HEADER_LIMIT_BYTES
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def test_the_hostile_updates_are_as_long_as_honest_ones_and_unfit_for_one_reason
     base = weights(network(0))
     update = make(base)  # type: ignore[operator]
     with pytest.raises(Unfit) as refusal:
-        gate.inspect(update, update_schema(schema_of(base)), hashlib.sha256(update).hexdigest())
+        gate.inspect(io.BytesIO(update), len(update), update_schema(schema_of(base)), hashlib.sha256(update).hexdigest())
     assert refusal.value.reason == reason
 
 

@@ -43,7 +43,7 @@ def reported(opened: tuple[World, list[Device]]) -> tuple[World, list[Device]]:
 @pytest.fixture
 def in_parts() -> Iterator[tuple[World, list[Device]]]:
     """A round whose manifest is frozen, in a world whose workers sum one update each."""
-    world = World(part_bytes=1)
+    world = World(part_reads=1)
     world.model(goal=2, quorum=2, evaluators=1, keep_updates=True)
     devices = world.devices(2)
     world.tick()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from muster.device import Refused
-from muster.device.device import delta
+from muster.device.update import delta
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
 from tests.fleet import BASE, Drift, World

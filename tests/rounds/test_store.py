@@ -141,9 +141,9 @@ def test_a_version_is_judged_once(world: World, store: RoundStore, rnd: Round) -
 
 
 def test_a_round_is_wound_up_once_and_its_parts_are_noted_once(world: World, store: RoundStore, rnd: Round) -> None:
-    assert store.note_parts_sent(rnd, world.clock())
+    assert store.note_parts_sent(rnd, 0, world.clock())
     world.clock.advance(1)
-    assert not store.note_parts_sent(rnd, world.clock())
+    assert not store.note_parts_sent(rnd, 0, world.clock())
     assert store.wind_up(rnd, Summary(accepted=1, rejected={}))
     assert store.wind_up(rnd, Summary(accepted=2, rejected={})) is None
 

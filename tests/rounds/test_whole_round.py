@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from chalicelib.storage import keys
 from muster.aggregation.manifest import Entry, Manifest
-from muster.aggregation.registry import Update
+from muster.aggregation.plan import NO_LIMITS, Limits
 from muster.aggregation.replay import replay
 from muster.wire.admin import Clipping, Rule
 from muster.wire.arrays import decode
@@ -92,29 +91,31 @@ def test_a_round_replayed_from_its_manifest_gives_the_same_bytes_in_any_number_o
     assert newest.manifest_sha256
     manifest = Manifest.from_bytes(fetch(world, keys.MANIFEST.key(round=f"toy.{newest.round}", sha256=newest.manifest_sha256)))
     base = fetch(world, keys.CHECKPOINT.key(sha256=manifest.base.sha256))
-    state = fetch(world, keys.STATE.key(sha256=manifest.state.sha256)) if manifest.state else None
+    files = {file.letter: file.sha256 for file in manifest.state.files} if manifest.state else {}
+    state = {letter: fetch(world, keys.STATE.key(sha256=sha256)) for letter, sha256 in files.items()}
     assert (manifest.state is None) == (newest.number == 1)
 
-    def updates(entries: Sequence[Entry]) -> Iterator[Update]:
-        for entry in entries:
-            update = fetch(world, entry.key)
-            assert hashlib.sha256(update).hexdigest() == entry.sha256
-            yield entry, decode(update, HEADER_LIMIT_BYTES)
+    def update(entry: Entry) -> bytes:
+        data = fetch(world, entry.key)
+        assert hashlib.sha256(data).hexdigest() == entry.sha256
+        return data
 
-    for part_bytes in (1, 2 * manifest.entries[0].nbytes, 1 << 30):
-        checkpoint, kept = replay(manifest, base, state, updates, part_bytes)
-        assert hashlib.sha256(checkpoint).hexdigest() == newest.checkpoint.sha256
-        assert (hashlib.sha256(kept).hexdigest() if kept else None) == (newest.optimizer.sha256 if newest.optimizer else None)
+    published = {"model": newest.checkpoint.sha256}
+    if newest.optimizer:
+        published |= {file.letter: file.sha256 for file in newest.optimizer.files}
+    for limits in (Limits(1, 1, 1), Limits(1 << 30, 1 << 30, 2), NO_LIMITS):
+        found = replay(manifest, base, state, update, limits)
+        assert {name: hashlib.sha256(data).hexdigest() for name, data in found.items()} == published
     if newest.optimizer:
         assert newest.optimizer.step == newest.number, "published steps are counted"
 
 
 def test_many_parts_through_the_workers_publish_the_same_bytes_as_one_part() -> None:
     published = []
-    for part_bytes in (1 << 30, 1):
-        world = World(part_bytes=part_bytes)
+    for reads in (1000, 2, 1):
+        world = World(part_reads=reads)
         try:
             published.append(run_round(world))
         finally:
             world.close()
-    assert published[0] == published[1]
+    assert published[0] == published[1] == published[2]

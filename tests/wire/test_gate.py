@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import math
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.wire import gate
 from muster.wire.arrays import encode, schema_of
-from muster.wire.tensors import Unfit
+from muster.wire.encodings import Encoding
+from muster.wire.tensors import Schema, Unfit
 
 SHAPE = {"w": np.zeros((2, 3), "f4"), "b": np.zeros(0, "f8"), "n": np.zeros((), "i8")}
 
 
+def look(data: bytes, schema: Schema, sha256: str | None = None, encoding: Encoding = "plain") -> gate.Measured:
+    return gate.inspect(io.BytesIO(data), len(data), schema, sha256 or hashlib.sha256(data).hexdigest(), encoding)
+
+
 def inspect(**changes: Any) -> gate.Measured:
-    data = encode(SHAPE | changes)
-    return gate.inspect(data, schema_of(SHAPE), hashlib.sha256(data).hexdigest())
+    return look(encode(SHAPE | changes), schema_of(SHAPE))
 
 
 def test_a_fit_file_is_measured() -> None:
@@ -32,27 +39,79 @@ def test_a_fit_file_is_measured() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_one_number_that_is_not_finite_is_found_wherever_it_is(bad: float) -> None:
-    big = np.zeros(3 * gate.BLOCK + 5, "f4")
-    for position in (0, gate.BLOCK - 1, gate.BLOCK, big.size - 1):
+    big = np.zeros(3 * gate.ELEMENTS + 5, "f4")
+    for position in (0, gate.ELEMENTS - 1, gate.ELEMENTS, big.size - 1):
         spoiled = big.copy()
         spoiled[position] = bad
         data = encode({"w": spoiled})
         with pytest.raises(Unfit) as refusal:
-            gate.inspect(data, schema_of({"w": big}), hashlib.sha256(data).hexdigest())
+            look(data, schema_of({"w": big}))
         assert refusal.value.reason == "not-finite"
         assert f"element {position}" in refusal.value.got
 
 
-def test_another_digest_is_refused_before_anything_is_parsed() -> None:
+def test_a_fit_file_of_another_digest_is_refused() -> None:
     with pytest.raises(Unfit) as refusal:
-        gate.inspect(b"not a tensor file", schema_of(SHAPE), "0" * 64)
+        look(encode(SHAPE), schema_of(SHAPE), "0" * 64)
     assert refusal.value.reason == "wrong-digest"
+
+
+@pytest.mark.parametrize(("claimed", "reason"), [(-1, "wrong-length"), (1, "wrong-length"), (-200, "wrong-length")])
+def test_a_file_that_is_longer_or_shorter_than_it_claims_is_refused(claimed: int, reason: str) -> None:
+    data = encode(SHAPE)
+    with pytest.raises(Unfit) as refusal:
+        gate.inspect(io.BytesIO(data), len(data) + claimed, schema_of(SHAPE), hashlib.sha256(data).hexdigest())
+    assert refusal.value.reason == reason
+
+
+def test_a_body_that_ends_early_or_goes_on_is_refused() -> None:
+    data = encode(SHAPE)
+    for body in (data[:-1], data + b"x", b""):
+        with pytest.raises(Unfit) as refusal:
+            gate.inspect(io.BytesIO(body), len(data), schema_of(SHAPE), hashlib.sha256(data).hexdigest())
+        assert refusal.value.reason == "wrong-length"
+
+
+def test_a_file_is_measured_the_same_however_its_bytes_arrive() -> None:
+    class Dripping(io.BytesIO):
+        def readinto(self, buffer: Any) -> int:
+            return super().readinto(memoryview(buffer)[: rng.integers(1, 5000)])
+
+    rng = np.random.default_rng(0)
+    big = rng.standard_normal(200_000).astype("f4")
+    data = encode({"w": big, "n": np.array(3, "i8")})
+    schema, sha256 = schema_of({"w": big, "n": np.array(3, "i8")}), hashlib.sha256(data).hexdigest()
+    assert gate.inspect(Dripping(data), len(data), schema, sha256) == look(data, schema)
+
+
+def test_tensors_in_another_order_are_refused_because_ranges_of_them_are_read() -> None:
+    one, other = np.ones(2, "f4"), np.zeros(3, "f4")
+    header = {
+        "b": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]},
+        "a": {"dtype": "F32", "shape": [2], "data_offsets": [12, 20]},
+    }
+    text = json.dumps(header).encode()
+    data = len(text).to_bytes(8, "little") + text + other.tobytes() + one.tobytes()
+    with pytest.raises(Unfit) as refusal:
+        look(data, schema_of({"a": one, "b": other}))
+    assert refusal.value.reason == "wrong-order"
+
+
+def test_what_the_safetensors_library_writes_is_in_order() -> None:
+    tensors = {
+        "z": np.ones(2, "f8"),
+        "a": np.ones(3, "f4"),
+        "b": np.ones(1, "i4"),
+        "c": np.ones(1, "f2"),
+        "n": np.ones(1, "i8"),
+    }
+    assert look(safetensors.numpy.save(tensors), schema_of(tensors)).norm == pytest.approx(6**0.5)
 
 
 def test_a_norm_beyond_all_measure_is_refused() -> None:
     data = encode({"w": np.full(4, 1e300)})
     with pytest.raises(Unfit) as refusal:
-        gate.inspect(data, schema_of({"w": np.zeros(4)}), hashlib.sha256(data).hexdigest())
+        look(data, schema_of({"w": np.zeros(4)}))
     assert refusal.value.reason == "norm-overflow"
 
 

@@ -15,10 +15,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from muster.wire.arrays import DTYPES, decode, encode, schema_of
-from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, header_limit, length_range, match, parse_header, update_schema
+from muster.wire.tensors import (
+    HEADER_LIMIT_BYTES,
+    MODEL_DTYPES,
+    Unfit,
+    header_limit,
+    length_range,
+    match,
+    parse_header,
+    update_schema,
+)
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20).filter(lambda n: n != "__metadata__")
-arrays = st.sampled_from(sorted(DTYPES)).flatmap(
+arrays = st.sampled_from(sorted(MODEL_DTYPES)).flatmap(
     lambda dtype: npst.arrays(DTYPES[dtype], npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
 )
 
@@ -35,6 +44,7 @@ def entry(dtype: str = "F32", shape: Any = (1,), offsets: Any = (0, 4)) -> dict[
 @given(st.dictionaries(names, arrays, max_size=4))
 def test_what_is_written_is_read_back_and_other_readers_agree(tensors: dict[str, Any]) -> None:
     data = encode(tensors)
+    assert data == safetensors.numpy.save(tensors)
 
     found = decode(data, HEADER_LIMIT_BYTES)
     assert found.keys() == tensors.keys()
@@ -88,8 +98,8 @@ def test_no_bytes_at_all_do_worse_than_being_refused(data: bytes) -> None:
         (file_of(b'{"a":' + b"9" * 4000 + b"}"), "bad-header"),
         (file_of({"a": 1}), "bad-header"),
         (file_of({"a": {**entry(), "more": 1}}, b"1234"), "bad-header"),
+        (file_of({"\ud800": entry()}, b"1234"), "bad-header"),
         (file_of({"a": entry("F99")}, b"1234"), "wrong-dtype"),
-        (file_of({"a": entry("BF16", (2,))}, b"1234"), "wrong-dtype"),
         (file_of({"a": {**entry(), "dtype": ["F32"]}}, b"1234"), "wrong-dtype"),
         (file_of({"a": entry(shape=(-1,))}, b"1234"), "bad-header"),
         (file_of({"a": entry(shape=(1.0,))}, b"1234"), "bad-header"),

@@ -10,8 +10,8 @@ Counters are taken at their lower median, because the largest could be anybody's
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -19,16 +19,15 @@ from pydantic import Field
 
 from muster.aggregation.exact import grid_bits, round_to_grid
 from muster.aggregation.manifest import Manifest
-from muster.aggregation.plan import Part, by_parameters, float_elements, slices
-from muster.aggregation.registry import F64, Fetch, PseudoGradient, TooFewUpdates, aggregator
-from muster.wire.arrays import DTYPES, Array
-from muster.wire.tensors import Schema
+from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, columns
+from muster.aggregation.registry import F64, TooFewUpdates, aggregator
+from muster.aggregation.stack import Stack, dtype_of
+from muster.aggregation.threads import THREADS, Share, shares, side_by_side
+from muster.wire.arrays import Array
+from muster.wire.tensors import ITEM_BYTES, Schema
 
-BLOCK = 1 << 12
+COLUMNS = 1 << 12
 """Columns that are sorted at once: 100 clients of them are 1.6 MB."""
-
-COUNTER = "counter/"
-VALUES = "values"
 
 
 class Coordinatewise(ABC):
@@ -50,50 +49,32 @@ class Coordinatewise(ABC):
         if updates < self.needs:
             raise TooFewUpdates(type(self).__name__, self.needs, updates)
 
-    def plan(self, manifest: Manifest, schema: Schema, part_bytes: int) -> tuple[Part, ...]:
-        """By parameters."""
-        return by_parameters(manifest, schema, part_bytes, _dtype(schema).itemsize)
+    def plan(self, manifest: Manifest, schema: Schema, limits: Limits) -> Plan:
+        """By parameters, in one stage."""
+        element_bytes = max(ITEM_BYTES[spec.dtype] for spec in schema)
+        parts = columns(schema, len(manifest.entries), element_bytes, limits, dtype_of(schema).itemsize)
+        exponents = dict(zip((n for n, spec in enumerate(schema) if spec.is_float), manifest.exponents, strict=True))
 
-    def part(self, part: Part, manifest: Manifest, schema: Schema, fetch: Fetch) -> dict[str, Array]:
-        """The combined values of a range of elements; the first part has the counters too."""
-        entries, places = part.entries(manifest), list(slices(part, schema))
-        rows = np.empty((len(entries), part.stop - part.start), _dtype(schema))
-        counters: dict[str, list[Array]] = {}
-        for number, (entry, update) in enumerate(fetch(entries)):
-            factor = manifest.factor(entry)
-            for place in places:
-                row = rows[number, place.at : place.at + place.high - place.low]
-                row[:] = update[place.name].reshape(-1)[place.low : place.high]
-                if factor != 1.0:
-                    np.copyto(row, row.astype(np.float64) * factor, casting="same_kind")
-            if part.index == 0:
-                for spec in schema:
-                    if spec.is_integer:
-                        counters.setdefault(spec.name, []).append(update[spec.name].astype(np.int64))
-        values = np.empty(part.stop - part.start, np.float64)
-        for place in places:
-            for start in range(place.at, place.at + place.high - place.low, BLOCK):
-                stop = min(start + BLOCK, place.at + place.high - place.low)
-                ordered = np.ascontiguousarray(rows[:, start:stop].T)
-                ordered.sort(axis=1)
-                values[start:stop] = self.combine(ordered, manifest.exponents[place.tensor])
-        lower = (len(entries) - 1) // 2
-        middles = {COUNTER + name: np.sort(np.stack(several), axis=0)[lower] for name, several in counters.items()}
-        return {VALUES: values, **middles}
+        def run(part: Part, inputs: Inputs) -> Result:
+            stack = Stack.of(part, manifest, schema, inputs)
+            found: dict[str, Array] = {schema[piece.tensor].name: np.empty(len(piece)) for piece in stack.pieces}
 
-    def merge(self, manifest: Manifest, schema: Schema, results: Iterator[Mapping[str, Array]], fetch: Fetch) -> PseudoGradient:
-        """The ranges, put one after another."""
-        values, counters, at = np.empty(float_elements(schema), np.float64), dict[str, Array](), 0
-        for result in results:
-            values[at : at + result[VALUES].size] = result[VALUES]
-            at += result[VALUES].size
-            counters |= {name.removeprefix(COUNTER): array for name, array in result.items() if name.startswith(COUNTER)}
-        floats, at = dict[str, Array](), 0
-        for spec in schema:
-            if spec.is_float:
-                floats[spec.name] = values[at : at + spec.elements].reshape(spec.shape)
-                at += spec.elements
-        return PseudoGradient(floats, counters)
+            def combine(share: Share) -> None:
+                for number, low, high in share:
+                    piece = stack.pieces[number]
+                    for start in range(low, high, COLUMNS):
+                        stop = min(start + COLUMNS, high)
+                        ordered = np.ascontiguousarray(stack.rows[:, piece.at + start : piece.at + stop].T)
+                        ordered.sort(axis=1)
+                        values = self.combine(ordered, exponents[piece.tensor])
+                        found[schema[piece.tensor].name][start:stop] = values
+
+            work = shares([len(piece) for piece in stack.pieces], THREADS)
+            side_by_side([partial(combine, share) for share in work])
+            lower = (len(manifest.entries) - 1) // 2
+            return found | {name: np.sort(several, axis=0)[lower] for name, several in stack.counters.items()}
+
+        return Plan((Stage(parts, run),))
 
 
 @aggregator("median")
@@ -134,9 +115,3 @@ class TrimmedMean(Coordinatewise):
         round_to_grid(kept, grid_bits(exponent, kept.shape[1]))
         mean: F64 = kept.sum(axis=1) / kept.shape[1]
         return mean
-
-
-def _dtype(schema: Schema) -> np.dtype[np.float64] | np.dtype[np.float32]:
-    """Wide enough for every float tensor of the schema, exactly."""
-    wide = any(DTYPES[spec.dtype].itemsize > 4 for spec in schema if spec.is_float)
-    return np.dtype(np.float64) if wide else np.dtype(np.float32)

@@ -9,31 +9,35 @@ numbers, any split into ranges and any BLAS gives the same ones, and ties are tr
 id wins. The rounding keeps B bits below the largest value of all updates: 15 for a million parameters, 12 for 25 million.
 
 All float tensors count, buffers too. With unlike data and a small `keep` Krum drops honest minorities; norm clipping and a
-trimmed mean are the milder choice.
+trimmed mean are the milder choice. The matrix has n² numbers, so n is bounded.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from muster.aggregation.manifest import Manifest
-from muster.aggregation.plan import Part, by_parameters, float_elements, slices
-from muster.aggregation.registry import F64, Fetch, PseudoGradient, TooFewUpdates, aggregator
-from muster.aggregation.rules.mean import uniform_mean
+from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, columns
+from muster.aggregation.registry import F64, TooFewUpdates, TooManyUpdates, aggregator
+from muster.aggregation.rules.mean import SCRATCH_BYTES, Averaged, averaging
+from muster.aggregation.stack import Stack, dtype_of
+from muster.aggregation.threads import THREADS, side_by_side
 from muster.wire.arrays import Array
 from muster.wire.gate import ZERO_EXPONENT
-from muster.wire.tensors import Schema
+from muster.wire.tensors import ITEM_BYTES, Schema
 
-BLOCK = 1 << 15
-"""Elements of each update that one matrix product takes."""
+MOST_UPDATES = 2_000
+"""Of so many the matrix takes 32 MB."""
 
-GRAM = "gram"
+GRAM, CHOSEN = "gram", "chosen"
 Tolerated = Annotated[int, Field(ge=0, le=50_000, description="updates that may be hostile (f)")]
 
 
@@ -53,43 +57,34 @@ class _Nearest:
         return 1
 
     def check(self, updates: int) -> None:
-        """Refuse too few, by name."""
+        """Refuse too few, and too many, by name."""
         if updates < self.needs:
             raise TooFewUpdates(type(self).__name__, self.needs, updates)
         if not 1 <= self.kept(updates) <= updates - self.byzantine - 2:
             raise TooFewUpdates(type(self).__name__, self.kept(updates) + self.byzantine + 2, updates)
+        if updates > MOST_UPDATES:
+            raise TooManyUpdates(type(self).__name__, MOST_UPDATES, updates)
 
-    def plan(self, manifest: Manifest, schema: Schema, part_bytes: int) -> tuple[Part, ...]:
-        """By parameters."""
-        return by_parameters(manifest, schema, part_bytes, 8)
+    def plan(self, manifest: Manifest, schema: Schema, limits: Limits) -> Plan:
+        """A Gram matrix for each range of elements; the choice, from their sum; the mean of the chosen."""
+        count = len(manifest.entries)
+        element_bytes = max(ITEM_BYTES[spec.dtype] for spec in schema)
+        grams = columns(schema, count, element_bytes, limits, dtype_of(schema).itemsize)
+        choice = Part(1, 0, 0, len(grams), 0, 0)
 
-    def part(self, part: Part, manifest: Manifest, schema: Schema, fetch: Fetch) -> dict[str, Array]:
-        """The Gram matrix over a range of elements, in units of the rounding."""
-        entries, places = part.entries(manifest), list(slices(part, schema))
-        rows = np.empty((len(entries), part.stop - part.start), np.float64)
-        scale = _scale(manifest, schema)
-        for number, (entry, update) in enumerate(fetch(entries)):
-            factor = manifest.factor(entry)
-            for place in places:
-                row = rows[number, place.at : place.at + place.high - place.low]
-                row[:] = update[place.name].reshape(-1)[place.low : place.high]
-                if factor != 1.0:
-                    row *= factor
-                row *= scale
-                np.rint(row, out=row)
-        gram = np.zeros((len(entries), len(entries)))
-        for start in range(0, rows.shape[1], BLOCK):
-            block = rows[:, start : start + BLOCK]
-            gram += block @ block.T
-        return {GRAM: gram}
+        def gram(part: Part, inputs: Inputs) -> Result:
+            return {GRAM: gram_of(Stack.of(part, manifest, schema, inputs).rows, scale_of(manifest, schema))}
 
-    def merge(self, manifest: Manifest, schema: Schema, results: Iterator[Mapping[str, Array]], fetch: Fetch) -> PseudoGradient:
-        """Score every update, and average the nearest."""
-        gram: F64 = np.zeros((len(manifest.entries), len(manifest.entries)))
-        for result in results:
-            gram += result[GRAM]
-        chosen = nearest(gram, self.byzantine, self.kept(len(manifest.entries)))
-        return uniform_mean(manifest, schema, [manifest.entries[number] for number in chosen], fetch)
+        def choose(part: Part, inputs: Inputs) -> Result:
+            total = summed(result[GRAM] for result in inputs.results(grams))
+            return {CHOSEN: np.array(nearest(total, self.byzantine, self.kept(count)), np.int64)}
+
+        def chosen(inputs: Inputs) -> Averaged:
+            numbers = next(iter(inputs.results([choice])))[CHOSEN].tolist()
+            return Averaged(tuple(manifest.entries[number] for number in numbers), (1,) * len(numbers))
+
+        means = averaging(manifest, schema, limits, 2, self.kept(count), chosen)
+        return Plan((Stage(grams, gram), Stage((choice,), choose), *means))
 
 
 @aggregator("krum")
@@ -125,8 +120,42 @@ def nearest(gram: F64, byzantine: int, keep: int) -> list[int]:
     return sorted(sorted(range(len(scores)), key=lambda number: (scores[number], number))[:keep])
 
 
-def _scale(manifest: Manifest, schema: Schema) -> float:
+def gram_of(rows: Array, scale: float, threads: int = THREADS) -> F64:
+    """The Gram matrix of some rows, in units of the rounding: exact, so threads may share its columns out."""
+    edges = np.linspace(0, rows.shape[1], threads + 1).astype(int).tolist()
+
+    def product(low: int, high: int) -> F64:
+        gram = np.zeros((len(rows), len(rows)))
+        width = max(1, SCRATCH_BYTES // (8 * len(rows)))
+        scratch = np.empty(len(rows) * width)
+        for start in range(low, high, width):
+            stop = min(start + width, high)
+            block = scratch[: len(rows) * (stop - start)].reshape(len(rows), -1)
+            np.multiply(rows[:, start:stop], scale, out=block, dtype=np.float64)
+            np.rint(block, out=block)
+            gram += block @ block.T
+        return gram
+
+    return summed(side_by_side([partial(product, low, high) for low, high in _pairs(edges)]))
+
+
+def summed(grams: Iterable[Array]) -> F64:
+    """The sum of Gram matrices, one after another."""
+    total: F64 | None = None
+    for gram in grams:
+        total = gram.copy() if total is None else total + gram
+    if total is None:
+        raise AssertionError("a plan has at least one range")
+    return total
+
+
+def scale_of(manifest: Manifest, schema: Schema) -> float:
     """By how much values are multiplied before they are rounded to integers."""
-    bits = (53 - (8 * float_elements(schema)).bit_length()) // 2
+    floats = sum(spec.elements for spec in schema if spec.is_float)
+    bits = (53 - (8 * floats).bit_length()) // 2
     largest = max(manifest.exponents, default=ZERO_EXPONENT)
     return math.ldexp(1.0, bits - largest) if largest > ZERO_EXPONENT else 0.0
+
+
+def _pairs(edges: Sequence[int]) -> list[tuple[int, int]]:
+    return [(low, high) for low, high in pairwise(edges) if low < high] or [(0, 0)]

@@ -8,168 +8,213 @@ Float tensors (parameters and buffers such as BatchNorm's running statistics) ar
 are counters (`num_batches_tracked`): of them the largest delta counts. Booleans are kept from the base.
 
 A clipped update (its factor is below one; Sun et al., "Can You Really Backdoor Federated Learning?", 2019) is multiplied
-element by element before it meets the grid, so that the weights stay integers and the law holds.
+element by element before it meets the grid, so that the weights stay integers and the law holds. Of an `int8` update it is the
+scales that meet the grid: a number times a multiple of the grid is one too.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from functools import partial
 
 import numpy as np
 
-from muster.aggregation.exact import grid_bits, round_to_grid
+from muster.aggregation.exact import SumOutOfRange, grid_bits, round_to_grid
 from muster.aggregation.manifest import Entry, Manifest
-from muster.aggregation.plan import Part, by_clients, float_elements
-from muster.aggregation.registry import F64, Fetch, PseudoGradient, TooFewUpdates, Update, aggregator
+from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, joining, tiles
+from muster.aggregation.ranges import slices
+from muster.aggregation.reading import Group
+from muster.aggregation.registry import F64, TooFewUpdates, aggregator
+from muster.aggregation.threads import THREADS, Share, shares, side_by_side
 from muster.wire.arrays import Array
-from muster.wire.tensors import Schema, data_bytes
-
-GROUP = 16
-"""Updates that are summed at once, if there is room for so many of them."""
+from muster.wire.encodings import BLOCK
+from muster.wire.tensors import ITEM_BYTES, Schema
+from muster.wire.values import Values
 
 SCRATCH_BYTES = 4 << 20
 """The working copy of a group's block, as float64, of each thread: it stays in cache, and is made once."""
 
 AHEAD_BYTES = 28 << 20
-"""What a group of updates may hold beyond eight bytes a parameter, which is as much as the sums themselves."""
+"""What updates may hold in memory beyond eight bytes an element, which is as much as the sums themselves."""
 
-THREADS = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-"""Sums of different elements go side by side. A function of 3 GB has two cores."""
+HELD_BYTES = 16
+"""What an element takes in the memory of a worker that sums: eight bytes of the sum, and eight of updates."""
+
+QUANTISED_BITS = 8
+"""An int8 update's scales keep at least so many bits on the grid."""
 
 
 @dataclass(frozen=True, slots=True)
-class Grids:
-    """Per float tensor the grid of its sum, taken from the frozen manifest alone."""
+class Averaged:
+    """What is averaged: updates, with integer weights."""
 
-    bits: Mapping[str, int]
+    entries: tuple[Entry, ...]
+    weights: tuple[int, ...]
 
-    @classmethod
-    def of(cls, manifest: Manifest, schema: Schema, total_weight: int | None = None) -> Grids:
-        """The grids for a manifest over a model's update schema; `total_weight` is the manifest's unless it is given.
+    @property
+    def total_weight(self) -> int:
+        """Sum of all weights."""
+        return sum(self.weights)
 
-        Raises:
-            SumOutOfRange: a tensor's sum cannot be exact.
-        """
-        names = [spec.name for spec in schema if spec.is_float]
-        total = manifest.total_weight if total_weight is None else total_weight
-        return cls({name: grid_bits(e, total) for name, e in zip(names, manifest.exponents, strict=True)})
+
+def grids(manifest: Manifest, schema: Schema, total_weight: int) -> list[int | None]:
+    """For each tensor of the schema the grid of its sum (None for a counter), taken from the frozen manifest alone.
+
+    Raises:
+        SumOutOfRange: a tensor's sum cannot be exact.
+    """
+    exponents = iter(manifest.exponents)
+    found: list[int | None] = []
+    for spec in schema:
+        exponent = next(exponents) if spec.is_float else None
+        found.append(None if exponent is None else grid_bits(exponent, total_weight))
+    if manifest.is_quantised and total_weight.bit_length() > 53 - QUANTISED_BITS:
+        raise SumOutOfRange(f"expected a total weight below 2**{53 - QUANTISED_BITS} for int8 updates, got {total_weight}")
+    return found
 
 
 class Sums:
-    """Exact weighted sums of some updates: float64 for float tensors, the largest delta as int64 for integer ones."""
+    """Exact weighted sums over a range of elements: float64 for float tensors, the largest delta as int64 for counters."""
 
-    def __init__(self, tensors: dict[str, Array]) -> None:
-        self.tensors = tensors
-        self._scratch: list[F64] = []
-
-    @classmethod
-    def empty(cls, schema: Schema) -> Sums:
-        """The sum of no updates: zero, and for counters the smallest int64."""
+    def __init__(self, schema: Schema, start: int, stop: int, bits: Sequence[int | None], threads: int = THREADS) -> None:
         lowest = np.iinfo(np.int64).min
-        return cls(
-            {
-                spec.name: np.zeros(spec.shape, np.float64) if spec.is_float else np.full(spec.shape, lowest, np.int64)
-                for spec in schema
-            }
-        )
+        self._pieces = slices(schema, start, stop)
+        self._bits = [bits[piece.tensor] for piece in self._pieces]
+        self._threads = threads
+        self._scratch: list[F64] = []
+        self.tensors: dict[str, Array] = {
+            schema[piece.tensor].name: np.zeros(len(piece)) if bit is not None else np.full(len(piece), lowest, np.int64)
+            for piece, bit in zip(self._pieces, self._bits, strict=True)
+        }
+        """By name, flat; of a tensor that lies only partly in the range, that part."""
 
-    def add(
-        self,
-        updates: Sequence[Mapping[str, Array]],
-        weights: Sequence[int],
-        grids: Grids,
-        factors: Sequence[float] | None = None,
-        threads: int = THREADS,
-    ) -> None:
-        """Count some updates, each as often as its weight says. Their tensors have the schema's shapes; all float values are
-        finite. An update with a factor below one is first multiplied by it, element by element.
+    def add(self, group: Group, weights: Sequence[int], factors: Sequence[float]) -> None:
+        """Count some updates, each as often as its weight says; all float values are finite. An update with a factor below one
+        is first multiplied by it, element by element.
         """
-        with ThreadPoolExecutor(threads, thread_name_prefix="sums") as pool:
-            for name, total in self.tensors.items():
-                several = [update[name].reshape(-1) for update in updates]
-                if total.dtype.kind == "i":
-                    for values in several:
-                        np.maximum(total.reshape(-1), values, out=total.reshape(-1))
-                else:
-                    rows = Rows(several, np.array(weights, np.float64), factors or [1.0] * len(updates), grids.bits[name])
-                    self._add(pool, total.reshape(-1), rows, threads)
-
-    def merge(self, other: Sums) -> None:
-        """Count everything that another sum counted."""
-        for name, total in self.tensors.items():
-            if total.dtype.kind == "i":
-                np.maximum(total, other.tensors[name], out=total)
+        rows = []
+        for number, (total, bits) in enumerate(zip(self.tensors.values(), self._bits, strict=True)):
+            several = [values[number] for _, values in group]
+            if bits is None:
+                for counter in several:
+                    np.maximum(total, counter.raw, out=total)
             else:
-                total += other.tensors[name]
+                rows.append(Rows(total, several, np.array(weights, np.float64), np.array(factors), bits))
+        work = shares([len(row.total) for row in rows], self._threads)
+        while len(self._scratch) < len(work):
+            self._scratch.append(np.empty(SCRATCH_BYTES // 8))
+        tasks = [partial(_add, rows, share, scratch) for share, scratch in zip(work, self._scratch, strict=False)]
+        side_by_side(tasks)
 
-    def over(self, total_weight: int) -> PseudoGradient:
+    def merge(self, others: Iterable[Result]) -> None:
+        """Count everything that other sums counted."""
+        for other in others:
+            for name, total in self.tensors.items():
+                if total.dtype.kind == "i":
+                    np.maximum(total, other[name], out=total)
+                else:
+                    total += other[name]
+            del other  # before the next one is read
+
+    def over(self, total_weight: int) -> Result:
         """The mean: one division at the end, in the place of the sums."""
         for total in self.tensors.values():
             if total.dtype.kind == "f":
                 total /= total_weight
-        floats = {name: total for name, total in self.tensors.items() if total.dtype.kind == "f"}
-        return PseudoGradient(floats, {name: total for name, total in self.tensors.items() if total.dtype.kind == "i"})
+        return self.tensors
 
-    def take(self, updates: Iterator[Update], manifest: Manifest, schema: Schema, grids: Grids, uniform: bool = False) -> None:
-        """Count updates as they come, in groups that hold no more than eight bytes a parameter and `AHEAD_BYTES`."""
-        room = 8 * float_elements(schema) + AHEAD_BYTES
-        size = max(1, min(GROUP, room // max(1, data_bytes(schema))))
-        while group := list(islice(updates, size)):
-            weights = [1 if uniform else manifest.weight(entry) for entry, _ in group]
-            self.add([update for _, update in group], weights, grids, [manifest.factor(entry) for entry, _ in group])
-            del group  # before the next is read
 
-    def _add(self, pool: ThreadPoolExecutor, total: Array, rows: Rows, threads: int) -> None:
-        """Add weighted rows to a flat sum: a share of its elements, and a scratch block, for each thread."""
-        shares = 1 if total.size < 2 * rows.width else threads
-        while len(self._scratch) < shares:
-            self._scratch.append(np.empty(SCRATCH_BYTES // 8, np.float64))
-        edges = np.linspace(0, total.size, shares + 1).astype(int).tolist()
-        work = zip(pairwise(edges), self._scratch, strict=False)
-        for done in [pool.submit(rows.add_to, total, low, high, scratch) for (low, high), scratch in work]:
-            done.result()
+def _add(rows: Sequence[Rows], share: Share, scratch: F64) -> None:
+    for number, low, high in share:
+        rows[number].add(low, high, scratch)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One tensor of several updates, flat, with their weights and factors, and the grid of its sum."""
+    """One tensor of several updates, with their weights and factors, the sum that they belong to, and its grid."""
 
-    values: Sequence[Array]
+    total: Array
+    values: Sequence[Values]
     weights: F64
-    factors: Sequence[float]
+    factors: F64
     bits: int
 
-    @property
-    def group(self) -> int:
-        """How many rows go into one matrix product."""
-        return min(GROUP, len(self.values))
-
-    @property
-    def width(self) -> int:
-        """How many of their elements."""
-        return SCRATCH_BYTES // (8 * self.group)
-
-    def add_to(self, total: Array, low: int, high: int, scratch: F64) -> None:
-        """Add the elements from `low` up to `high` of all rows, weighted, to `total`.
+    def add(self, low: int, high: int, scratch: F64) -> None:
+        """Add the elements from `low`, which begins a block, up to `high` of all rows, weighted, to the sum.
 
         Rounding makes every product and every partial sum a whole number of grid steps below 2**53, so it does not matter how
         the matrix product orders them.
         """
-        for start in range(low, high, self.width):
-            stop = min(start + self.width, high)
-            for first in range(0, len(self.values), self.group):
-                rows = self.values[first : first + self.group]
-                block = scratch[: len(rows) * (stop - start)].reshape(len(rows), stop - start)
-                for number, row in enumerate(rows):
-                    np.copyto(block[number], row[start:stop], casting="same_kind")
-                    if self.factors[first + number] != 1.0:
-                        block[number] *= self.factors[first + number]
-                round_to_grid(block, self.bits)
-                total[start:stop] += self.weights[first : first + len(rows)] @ block
+        quantised = [number for number, values in enumerate(self.values) if values.scales is not None]
+        others = [number for number, values in enumerate(self.values) if values.scales is None]
+        for chosen, add in ((others, self._add_floats), (quantised, self._add_quantised)):
+            if not chosen:
+                continue
+            width = max(BLOCK, scratch.size // len(chosen) // BLOCK * BLOCK)
+            for start in range(low, high, width):
+                stop = min(start + width, high)
+                for first in range(0, len(chosen), scratch.size // width):
+                    some = chosen[first : first + scratch.size // width]
+                    add(some, start, stop, scratch[: len(some) * (stop - start)].reshape(len(some), stop - start))
+
+    def _add_floats(self, chosen: Sequence[int], start: int, stop: int, block: F64) -> None:
+        for row, number in zip(block, chosen, strict=True):
+            self.values[number].cut(start, stop).into(row)
+            if self.factors[number] != 1.0:
+                row *= self.factors[number]
+        round_to_grid(block, self.bits)
+        self.total[start:stop] += self.weights[chosen] @ block
+
+    def _add_quantised(self, chosen: Sequence[int], start: int, stop: int, block: F64) -> None:
+        """Of each block of elements: (weight * rounded scale) of each row, times its numbers."""
+        cuts = [self.values[number].cut(start, stop) for number in chosen]
+        for row, values in zip(block, cuts, strict=True):
+            np.copyto(row, values.raw)
+        scales = np.stack([values.scales for values in cuts if values.scales is not None]).astype(np.float64)
+        scales *= self.factors[chosen, None]
+        round_to_grid(scales, self.bits)
+        scales *= self.weights[chosen, None]
+        whole = (stop - start) // BLOCK
+        if whole:
+            numbers = block[:, : whole * BLOCK].reshape(len(chosen), whole, BLOCK).transpose(1, 0, 2)
+            sums = np.matmul(np.ascontiguousarray(scales[:, :whole].T)[:, None, :], numbers)
+            self.total[start : start + whole * BLOCK] += sums.reshape(-1)
+        if start + whole * BLOCK < stop:
+            self.total[start + whole * BLOCK : stop] += scales[:, whole] @ block[:, whole * BLOCK :]
+
+
+def averaging(
+    manifest: Manifest, schema: Schema, limits: Limits, stage: int, updates: int, pick: Callable[[Inputs], Averaged]
+) -> tuple[Stage, ...]:
+    """Stages that average some of the updates: sums of tiles, and sums of sums. `pick` says which, when it is known."""
+    element_bytes = max(ITEM_BYTES[spec.dtype] for spec in schema)
+    first = tiles(schema, updates, element_bytes, limits, HELD_BYTES, stage)
+    levels = [first, *joining(first, lambda part: 8 * (part.stop - part.start), limits)]
+
+    def summed(part: Part, inputs: Inputs) -> Sums:
+        averaged = pick(inputs)
+        sums = Sums(schema, part.start, part.stop, grids(manifest, schema, averaged.total_weight))
+        entries, weights = averaged.entries[part.first : part.last], averaged.weights[part.first : part.last]
+        room, at = 8 * (part.stop - part.start) + AHEAD_BYTES, 0
+        for group in inputs.updates(entries, part, room):
+            sums.add(group, weights[at : at + len(group)], [manifest.factor(entry) for entry, _ in group])
+            at += len(group)
+        return sums
+
+    def joined(part: Part, inputs: Inputs) -> Sums:
+        sums = Sums(schema, part.start, part.stop, grids(manifest, schema, pick(inputs).total_weight))
+        sums.merge(inputs.results(levels[part.stage - stage - 1][part.first : part.last]))
+        return sums
+
+    def ending(make: Callable[[Part, Inputs], Sums], is_last: bool) -> Callable[[Part, Inputs], Result]:
+        def run(part: Part, inputs: Inputs) -> Result:
+            sums = make(part, inputs)
+            return sums.over(pick(inputs).total_weight) if is_last else sums.tensors
+
+        return run
+
+    return tuple(Stage(parts, ending(joined if level else summed, parts is levels[-1])) for level, parts in enumerate(levels))
 
 
 @aggregator("mean")
@@ -182,26 +227,8 @@ class Mean:
         if updates < 1:
             raise TooFewUpdates("mean", 1, updates)
 
-    def plan(self, manifest: Manifest, schema: Schema, part_bytes: int) -> tuple[Part, ...]:
-        """By clients."""
-        return by_clients(manifest, schema, part_bytes)
-
-    def part(self, part: Part, manifest: Manifest, schema: Schema, fetch: Fetch) -> dict[str, Array]:
-        """The sums over some of the clients."""
-        grids, sums = Grids.of(manifest, schema), Sums.empty(schema)
-        sums.take(iter(fetch(part.entries(manifest))), manifest, schema, grids)
-        return sums.tensors
-
-    def merge(self, manifest: Manifest, schema: Schema, results: Iterator[Mapping[str, Array]], fetch: Fetch) -> PseudoGradient:
-        """The sums of all parts, over the total weight."""
-        total = Sums.empty(schema)
-        for result in results:
-            total.merge(Sums(dict(result)))
-        return total.over(manifest.total_weight)
-
-
-def uniform_mean(manifest: Manifest, schema: Schema, chosen: Sequence[Entry], fetch: Fetch) -> PseudoGradient:
-    """The exact mean of some of the updates, each counted once."""
-    grids, sums = Grids.of(manifest, schema, len(chosen)), Sums.empty(schema)
-    sums.take(iter(fetch(chosen)), manifest, schema, grids, uniform=True)
-    return sums.over(len(chosen))
+    def plan(self, manifest: Manifest, schema: Schema, limits: Limits) -> Plan:
+        """Tiles, and a tree of sums."""
+        weights = tuple(manifest.weight(entry) for entry in manifest.entries)
+        averaged = Averaged(manifest.entries, weights)
+        return Plan(averaging(manifest, schema, limits, 0, len(manifest.entries), lambda inputs: averaged))

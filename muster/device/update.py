@@ -1,0 +1,90 @@
+"""An update: what training changed, as the file that is uploaded; and, where that file is coarse, what it left out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from muster.device.errors import Untrusted
+from muster.device.files import replace_file
+from muster.device.trainer import TrainingResult
+from muster.wire import gate
+from muster.wire.arrays import Array, decode, encode, schema_of
+from muster.wire.encodings import Encoding
+from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, match, update_schema
+from muster.wire.values import decode_update, encode_update
+
+
+def delta(base: Mapping[str, Array], result: TrainingResult, encoding: Encoding = "plain") -> bytes:
+    """What training changed, as an update file: the trained arrays minus the base's, for every float and integer tensor.
+
+    Raises:
+        Untrusted: the trained model has other tensors than the base, or numbers that are not finite, or that the encoding
+            cannot hold; the server would reject it, so it is not sent.
+    """
+    return _encoded(changes(base, result), encoding)
+
+
+def changes(base: Mapping[str, Array], result: TrainingResult) -> dict[str, Array]:
+    """The trained arrays minus the base's, in the base's dtypes.
+
+    Raises:
+        Untrusted: the trained model has other tensors than the base.
+    """
+    trained = {name: np.asarray(result.weights[name]) for name in result.weights}
+    try:
+        match(schema_of(trained), schema_of(base))
+    except Unfit as unfit:
+        raise Untrusted(f"the trained model is unfit: {unfit}") from unfit
+    with np.errstate(invalid="ignore", over="ignore"):
+        return {spec.name: trained[spec.name] - base[spec.name] for spec in update_schema(schema_of(base))}
+
+
+class Feedback:
+    """Error feedback: what rounding left out of one update is added to the next one, so that nothing is lost for good.
+
+    (Seide et al., "1-Bit Stochastic Gradient Descent", Interspeech 2014; Karimireddy et al., "Error Feedback Fixes SignSGD and
+    other Gradient Compression Schemes", ICML 2019, Algorithm 1.) It is kept beside the identity, and changes only when the
+    server has taken the update. A device that dies between the two adds it once more: half a rounding step at the most.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def encoded(self, changed: Mapping[str, Array], base: Mapping[str, Array]) -> tuple[bytes, dict[str, Array]]:
+        """The int8 update for some changes and what earlier ones left out, and what it leaves out itself.
+
+        Raises:
+            Untrusted: there are numbers that are not finite.
+        """
+        left = self._left(base)
+        wanted = {name: array + left[name] if name in left else array for name, array in changed.items()}
+        update = _encoded(wanted, "int8")
+        sent = decode_update(decode(update, HEADER_LIMIT_BYTES), wanted)
+        return update, {name: array - sent[name] for name, array in wanted.items() if array.dtype.kind == "f"}
+
+    def keep(self, left: Mapping[str, Array]) -> None:
+        """Remember what was left out."""
+        replace_file(self._file, encode(left))
+
+    def _left(self, base: Mapping[str, Array]) -> dict[str, Array]:
+        """What earlier updates left out; nothing, when they were of a model of another shape."""
+        if not self._file.exists():
+            return {}
+        found = decode(self._file.read_bytes(), HEADER_LIMIT_BYTES)
+        floats = {name: array for name, array in base.items() if array.dtype.kind == "f"}
+        return found if schema_of(found) == schema_of(floats) else {}
+
+
+def _encoded(changed: Mapping[str, Array], encoding: Encoding) -> bytes:
+    """The file, after the gate that the server has too."""
+    update = encode_update(changed, encoding)
+    try:
+        gate.inspect(io.BytesIO(update), len(update), schema_of(changed), hashlib.sha256(update).hexdigest(), encoding)
+    except Unfit as unfit:
+        raise Untrusted(f"the trained model is unfit: {unfit}") from unfit
+    return update

@@ -1,0 +1,127 @@
+"""Rounds for the tests of the aggregation: updates in memory, gone through the gate, frozen and aggregated."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from muster.aggregation.manifest import Entry, Manifest, freeze
+from muster.aggregation.plan import NO_LIMITS, Limits
+from muster.aggregation.reading import Group
+from muster.aggregation.replay import Loaded, gradient
+from muster.wire import gate
+from muster.wire.admin import RoundConfig, Rule
+from muster.wire.arrays import Array, schema_of
+from muster.wire.encodings import Encoding
+from muster.wire.refs import CheckpointRef
+from muster.wire.tensors import Schema
+from muster.wire.values import Values, encode_update
+from tests.aggregation import reference
+
+REF = CheckpointRef(0, "0" * 64, 100, 50, 10, 1000)
+Tensors = dict[str, Any]
+
+LIMITS = {
+    1: NO_LIMITS,
+    2: Limits(16 * 2048, 1 << 30, 1 << 30),
+    7: Limits(16 * 1024, 8 * 1024, 3),
+    64: Limits(1, 1, 1),
+}
+"""From one part to as many as there can be."""
+
+
+def rule(name: str, **parameters: Any) -> Rule:
+    return Rule(name=name, parameters=parameters)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A frozen round, and its update files."""
+
+    manifest: Manifest
+    files: dict[str, bytes]
+    schema: Schema
+
+    def aggregate(self, limits: Limits = NO_LIMITS) -> dict[str, Array]:
+        """The pseudo-gradient: flat arrays by tensor, all ranges put together."""
+        found: dict[str, list[Array]] = {}
+        for _, result in gradient(self.manifest, self.schema, Loaded(lambda entry: self.files[entry.key]), limits):
+            for name, array in result.items():
+                found.setdefault(name, []).append(array)
+        return {name: np.concatenate(pieces) for name, pieces in found.items()}
+
+    def group(self, numbers: Sequence[int]) -> Group:
+        """Some of its updates as the aggregation reads them, whole."""
+        return [(self.manifest.entries[n], values(self.files[str(n)], self)) for n in numbers]
+
+
+def values(file: bytes, made: Made) -> list[Values]:
+    from muster.aggregation.ranges import elements
+    from muster.aggregation.reading import groups
+
+    entry = next(e for e in made.manifest.entries if made.files[e.key] is file)
+    [[(_, found)]] = groups(Loaded(lambda _: file), made.schema, [entry], 0, elements(made.schema), 1 << 30)
+    return list(found)
+
+
+def frozen(
+    updates: Sequence[Tensors],
+    aggregator: Rule | None = None,
+    clip: float | None = None,
+    *,
+    examples: Sequence[int] | None = None,
+    encodings: Sequence[Encoding] = ("plain",),
+    **config: Any,
+) -> Made:
+    """A round of these updates, client by client; `encodings` go round."""
+    schema, accepted, files = schema_of(updates[0]), [], {}
+    for number, update in enumerate(updates):
+        encoding = encodings[number % len(encodings)]
+        data = files[str(number)] = encode_update(update, encoding)
+        sha256 = hashlib.sha256(data).hexdigest()
+        measured = gate.inspect(io.BytesIO(data), len(data), schema, sha256, encoding)
+        entry = Entry(
+            client_id=f"client-{number:03d}",
+            key=str(number),
+            etag="etag",
+            sha256=sha256,
+            nbytes=len(data),
+            examples=examples[number] if examples else 1 + number % 7,
+            norm=measured.norm,
+            header_bytes=measured.header_bytes,
+            encoding=encoding,
+        )
+        accepted.append((entry, measured.exponents))
+    rules = {"goal": 100_000, "quorum": 1, "aggregator": aggregator or rule("mean"), **config}
+    return Made(freeze("m.1", REF, RoundConfig(**rules), None, clip, accepted), files, schema)
+
+
+def made(count: int, seed: int, dtype: str = "f4", size: int = 5) -> list[Tensors]:
+    """Updates of a model with a matrix, a scalar, an empty tensor and a counter."""
+    rng = np.random.default_rng(seed)
+    scale = rng.choice([1e-3, 1.0, 1e3])
+    return [
+        {"w": (rng.standard_normal((size, 3)) * scale).astype(dtype), "s": (rng.standard_normal(()) * scale).astype(dtype),
+         "e": np.zeros((0, 2), dtype), "n": rng.integers(-5, 5, ()).astype("i8")}
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+def flat(tensors: Tensors) -> reference.Vector:
+    """Float tensors as one vector, in the order of the schema."""
+    return np.concatenate([np.asarray(tensors[s.name], np.float64).reshape(-1) for s in schema_of(tensors) if s.is_float])
+
+
+def result(found: dict[str, Array], like: Tensors) -> reference.Vector:
+    """A pseudo-gradient as such a vector."""
+    return np.concatenate([found.get(s.name, np.empty(0)) for s in schema_of(like) if s.is_float])
+
+
+def bits(found: dict[str, Array]) -> bytes:
+    """All of a pseudo-gradient's bytes."""
+    return b"".join(name.encode() + found[name].tobytes() for name in sorted(found))
