@@ -19,6 +19,11 @@ HERE, ROOT = Path(__file__).parent, Path(__file__).parent.parent.parent
 BUILD = ROOT / "build/bench"
 PEERS = {"flwr": "flower_side.py", "nvflare": "nvflare_side.py"}
 ROBUST = ("median", "trimmed", "krum", "multikrum")
+LEGACY = ("legacy_krum", "legacy_multikrum")
+"""Flower's other implementation, for NumPy clients (`flwr.server.strategy`); it ships both."""
+
+BYTES = {"float16": 2.0, "bfloat16": 2.0, "int8": 1.0 + 4 / 1024}
+ENCODINGS = tuple(BYTES)
 MEANS = [f"mean:{shape}" for shape in data.SHAPES if shape != "tiny"]
 
 THEIRS = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -42,10 +47,11 @@ def contest(command: list[str | Path], runs: int, cases: list[str], environ: dic
     """What a contestant measured, each case in a process of its own, so that none profits from another's memory."""
     found = {}
     for case in cases:
-        print(f"  {Path(command[-1]).stem} {case}", flush=True)
+        print(f"  {str(command[-1]).rpartition('/')[2].rpartition('.')[2]} {case}", flush=True)
         done = subprocess.run([*command, str(runs), case], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, check=True)
-        line = json.loads(done.stdout.splitlines()[-1])
-        found[case] = {"seconds": statistics.median(line["seconds"]), "all": line["seconds"], "check": line["check"]}
+        for line in map(json.loads, done.stdout.splitlines()):
+            seconds = {"seconds": statistics.median(line["seconds"]), "all": line["seconds"]}
+            found[line["case"]] = {**seconds, "check": line["check"]}
     return found
 
 
@@ -64,18 +70,26 @@ def main() -> int:
     options = parser.parse_args()
     means = [f"mean:{shape}" for shape in options.shapes]
     BUILD.mkdir(parents=True, exist_ok=True)
-    ours: list[str | Path] = [sys.executable, "-m", "bench.aggregation.muster_side"]
     print("measuring", flush=True)
-    muster = contest(ours, options.runs, [*means, *(f"read:{shape}" for shape in options.shapes), *ROBUST], OURS)
-    flower = contest([environment("flwr"), HERE / PEERS["flwr"]], options.runs, [*means, *ROBUST], THEIRS)
+    muster = contest(_own("muster_side"), options.runs, [*means, *(f"read:{shape}" for shape in options.shapes)], OURS)
+    muster |= contest(_own("muster_side"), options.runs, [*ROBUST, *ENCODINGS], OURS)
+    muster |= contest(_own("end_to_end"), options.runs, ["moto", "fast"], OURS)
+    muster |= contest(_own("two_workers"), options.runs, ["1", "2"], OURS)
+    flower = contest([environment("flwr"), HERE / PEERS["flwr"]], options.runs, [*means, *ROBUST, *LEGACY], THEIRS)
     nvflare = contest([environment("nvflare"), HERE / PEERS["nvflare"]], options.runs, means, THEIRS)
+    seconds = {case: line["seconds"] for case, line in muster.items()}
+    read_rate = data.nbytes(options.shapes[0]) / seconds[f"read:{options.shapes[0]}"]
     ratios: dict[str, Any] = {
-        "exact_vs_flower": {c.partition(":")[2]: flower[c]["seconds"] / muster[c]["seconds"] for c in means},
-        "exact_vs_nvflare": {c.partition(":")[2]: nvflare[c]["seconds"] / muster[c]["seconds"] for c in means},
-        "exact_vs_read": {s: muster[f"read:{s}"]["seconds"] / muster[f"mean:{s}"]["seconds"] for s in options.shapes},
-        **{f"{rule}_vs_flower": flower[rule]["seconds"] / muster[rule]["seconds"] for rule in ROBUST},
+        "exact_vs_flower": {c.partition(":")[2]: flower[c]["seconds"] / seconds[c] for c in means},
+        "exact_vs_nvflare": {c.partition(":")[2]: nvflare[c]["seconds"] / seconds[c] for c in means},
+        "exact_vs_read": {s: seconds[f"read:{s}"] / seconds[f"mean:{s}"] for s in options.shapes},
+        **{f"{rule}_vs_flower": flower[rule]["seconds"] / seconds[rule] for rule in ROBUST},
+        **{f"{rule}_vs_flower": flower[rule]["seconds"] / seconds[rule.partition("_")[2]] for rule in LEGACY},
+        **{f"end_to_end_{store}": seconds[f"gets:{store}"] / seconds[f"whole:{store}"] for store in ("moto", "fast")},
+        "two_workers": seconds["workers:1"] / seconds["workers:2"],
         "peak_bytes_per_parameter_100": memory(100, 1_000_000),
         "peak_bytes_per_parameter_10000": memory(10_000, 1_000_000),
+        **{encoding: _encoded(encoding, seconds[encoding], read_rate) for encoding in ENCODINGS},
     }
     found = {
         "machine": {"cpu": platform.processor(), "cores": os.cpu_count(), "python": platform.python_version()},
@@ -89,6 +103,17 @@ def main() -> int:
     _table(muster, flower, nvflare, means)
     print(json.dumps(ratios, indent=2))
     return 0
+
+
+def _own(module: str) -> list[str | Path]:
+    return [sys.executable, "-m", f"bench.aggregation.{module}"]
+
+
+def _encoded(encoding: str, seconds: float, read_rate: float) -> dict[str, float]:
+    """Parameters a second, in billions, and the bytes of them beside a plain read of as many."""
+    updates, parameters = data.SHAPES[data.ROBUST_SHAPE]
+    rate = updates * parameters / seconds
+    return {"gparameters_per_second": rate / 1e9, "vs_read": rate * BYTES[encoding] / read_rate}
 
 
 def _table(muster: Any, flower: Any, nvflare: Any, means: list[str]) -> None:

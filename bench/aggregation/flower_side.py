@@ -12,6 +12,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as Proto
+from flwr.server.strategy.aggregate import aggregate_krum
 from flwr.serverapp.strategy.fedtrimmedavg import trim_mean
 from flwr.serverapp.strategy.multikrum import select_multikrum
 from flwr.serverapp.strategy.strategy_utils import aggregate_arrayrecords
@@ -53,6 +54,16 @@ def krum(messages: list[bytes], keep: int) -> Any:
     return aggregate_arrayrecords(chosen, "num-examples")
 
 
+def legacy_krum(messages: list[bytes], keep: int) -> Any:
+    """The Krum that Flower ships for NumPy clients (`flwr.server.strategy.Krum`)."""
+    records = [decode(message) for message in messages]
+    results = [
+        ([array.numpy() for array in record["arrays"].values()], int(record["metrics"]["num-examples"])) for record in records
+    ]
+    names = list(records[0]["arrays"].keys())
+    return ArrayRecord({n: Array(v) for n, v in zip(names, aggregate_krum(results, data.BYZANTINE, keep), strict=True)})
+
+
 def check(result: Any) -> list[float]:
     """A few numbers."""
     return data.digest_of({name: value.numpy() for name, value in result.items()})
@@ -71,6 +82,8 @@ def main() -> None:
             "median": lambda m=messages: stacked(m, lambda stack: np.median(stack, axis=0)),
             "trimmed": lambda m=messages, n=updates: stacked(m, lambda stack: trim_mean(stack, (data.TRIM + 0.5) / n)),
             "krum": lambda m=messages: krum(m, 1),
+            "legacy_krum": lambda m=messages: legacy_krum(m, 0),
+            "legacy_multikrum": lambda m=messages: legacy_krum(m, data.KEEP),
             "multikrum": lambda m=messages: krum(m, data.KEEP),
         }[kind]
         measure(case, runs, work, check)

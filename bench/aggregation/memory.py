@@ -3,46 +3,57 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
 
 from bench.aggregation import data
 from bench.aggregation.muster_side import REF
 from muster.aggregation.manifest import Entry, freeze
-from muster.aggregation.registry import Update
 from muster.aggregation.replay import gradient
 from muster.wire.admin import RoundConfig
-from muster.wire.arrays import decode, encode, schema_of
-from muster.wire.tensors import HEADER_LIMIT_BYTES, update_schema
+from muster.wire.arrays import encode, schema_of
+from muster.wire.tensors import Schema, build_header
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """Every update is the same file."""
+
+    file: IO[bytes]
+    concurrency: int = 4
+
+    def read(self, entry: Entry, begin: int, scratch: memoryview) -> memoryview:
+        """A ranged read."""
+        if os.preadv(self.file.fileno(), [scratch], begin) != len(scratch):
+            raise EOFError(entry.key)
+        return scratch
 
 
 def main() -> None:
     """Measure one aggregation in this process, and print bytes a parameter."""
     updates, parameters = int(sys.argv[1]), int(sys.argv[2])
     with tempfile.TemporaryFile() as file:
-        schema = update_schema(_write(file, parameters))
-        size = file.tell()
-        entries = [(Entry(f"client-{n:06d}", "", "", "", size, 1 + n % 999, 1.0), (0,) * len(schema)) for n in range(updates)]
+        schema = _write(file, parameters)
+        size, header = file.tell(), len(build_header(schema))
+        entries = [
+            (Entry(f"client-{n:06d}", "", "", "", size, 1 + n % 999, 1.0, header), (0,) * len(schema)) for n in range(updates)
+        ]
         manifest = freeze("bench.1", REF, RoundConfig(goal=100_000, quorum=1), None, None, entries)
-
-        def fetch(wanted: Sequence[Entry]) -> Iterator[Update]:
-            for entry in wanted:
-                buffer = bytearray(size)
-                file.seek(0)
-                file.readinto(buffer)
-                yield entry, decode(buffer, HEADER_LIMIT_BYTES)
-
         before = _now()
-        gradient(manifest, schema, fetch, 1 << 62)
+        for _ in gradient(manifest, schema, FileReader(file)):
+            pass
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     print(json.dumps({"updates": updates, "parameters": parameters, "bytes": grown, "per_parameter": grown / parameters}))
 
 
-def _write(file: object, parameters: int) -> object:
+def _write(file: IO[bytes], parameters: int) -> Schema:
     made = data.update(0, parameters)
-    file.write(encode(made))  # type: ignore[attr-defined]
+    file.write(encode(made))
+    file.flush()
     return schema_of(made)
 
 

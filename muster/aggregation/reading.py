@@ -20,7 +20,7 @@ from muster.wire.encodings import BLOCK, SCALE, Encoding, blocks, encoded_schema
 from muster.wire.tensors import ITEM_BYTES, Schema
 from muster.wire.values import Values
 
-GROUP = 16
+GROUP = 8
 """Updates that are added up at once, if there is room for so many of them."""
 
 GAP_BYTES = 1 << 20

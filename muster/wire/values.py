@@ -6,6 +6,7 @@ Reading is element-wise, so it gives the same bits on every machine.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,35 +36,40 @@ class Values:
     def __len__(self) -> int:
         return self.raw.size
 
-    def cut(self, start: int, stop: int) -> Values:
-        """The elements from `start`, which begins a block, up to `stop`."""
-        scales = None if self.scales is None else self.scales[start // BLOCK : blocks(stop)]
-        return Values(self.raw[start:stop], scales)
-
-    def into(self, out: Array) -> None:
-        """Write the values to a flat array of the same length, float64, or float32 where the model has nothing wider."""
+    def into(self, out: Array, start: int = 0) -> None:
+        """Write the values from `start` on, which begins a block, to a flat array, as many as it takes: float64, or float32
+        where the model has nothing wider.
+        """
+        raw = self.raw[start : start + out.size]
         if self.scales is not None:
-            self._scaled_into(out)
-        elif self.raw.dtype == BF16:
-            wide = out if out.dtype.itemsize == 4 else np.empty(out.size, np.float32)
-            halves = wide.view(BF16).reshape(-1, 2)
-            halves[:, 0] = 0
-            halves[:, 1] = self.raw
-            if wide is not out:
-                out[:] = wide
+            _scaled_into(out, raw, self.scales[start // BLOCK : blocks(start + out.size)])
+        elif raw.dtype == BF16:
+            wide = _scratch(out.size)
+            np.copyto(wide, raw)
+            np.left_shift(wide, 16, out=wide)
+            np.copyto(out, wide.view(np.float32))
         else:
-            np.copyto(out, self.raw, casting="same_kind")
+            np.copyto(out, raw, casting="same_kind")
 
-    def _scaled_into(self, out: Array) -> None:
-        if self.scales is None:
-            raise AssertionError("only int8 has scales")
-        whole = self.raw.size // BLOCK
-        for start, stop, scales in (
-            (0, whole * BLOCK, self.scales[:whole, None]),
-            (whole * BLOCK, self.raw.size, self.scales[whole:, None]),
-        ):
-            shape = (-1, min(BLOCK, max(1, stop - start)))
-            np.multiply(self.raw[start:stop].reshape(shape), scales, out=out[start:stop].reshape(shape), dtype=out.dtype)
+
+def _scaled_into(out: Array, raw: Array, scales: Array) -> None:
+    whole = raw.size // BLOCK * BLOCK
+    for start, stop in ((0, whole), (whole, raw.size)):
+        if start < stop:
+            shape = (-1, min(BLOCK, stop - start))
+            some = scales[start // BLOCK : blocks(stop), None]
+            np.multiply(raw[start:stop].reshape(shape), some, out=out[start:stop].reshape(shape), dtype=out.dtype)
+
+
+_kept = threading.local()
+
+
+def _scratch(count: int) -> npt.NDArray[np.uint32]:
+    """Memory of this thread's own: made once, because fresh memory costs more than what is done with it."""
+    if getattr(_kept, "memory", np.empty(0)).size < count:
+        _kept.memory = np.empty(count, np.uint32)
+    found: npt.NDArray[np.uint32] = _kept.memory[:count]
+    return found
 
 
 def encode_update(tensors: Mapping[str, Array], encoding: Encoding) -> bytes:

@@ -28,7 +28,7 @@ from muster.aggregation.reading import Group
 from muster.aggregation.registry import F64, TooFewUpdates, aggregator
 from muster.aggregation.threads import THREADS, Share, shares, side_by_side
 from muster.wire.arrays import Array
-from muster.wire.encodings import BLOCK
+from muster.wire.encodings import BLOCK, blocks
 from muster.wire.tensors import ITEM_BYTES, Schema
 from muster.wire.values import Values
 
@@ -146,42 +146,54 @@ class Rows:
         Rounding makes every product and every partial sum a whole number of grid steps below 2**53, so it does not matter how
         the matrix product orders them.
         """
-        quantised = [number for number, values in enumerate(self.values) if values.scales is not None]
-        others = [number for number, values in enumerate(self.values) if values.scales is None]
-        for chosen, add in ((others, self._add_floats), (quantised, self._add_quantised)):
-            if not chosen:
-                continue
-            width = max(BLOCK, scratch.size // len(chosen) // BLOCK * BLOCK)
-            for start in range(low, high, width):
-                stop = min(start + width, high)
-                for first in range(0, len(chosen), scratch.size // width):
-                    some = chosen[first : first + scratch.size // width]
-                    add(some, start, stop, scratch[: len(some) * (stop - start)].reshape(len(some), stop - start))
+        for chosen, add in ((self._floats, self._add_floats), (self._quantised, self._add_quantised)):
+            width = max(BLOCK, scratch.size // max(1, len(chosen)) // BLOCK * BLOCK)
+            most = scratch.size // width
+            for some in (chosen[first : first + most] for first in range(0, len(chosen), most)):
+                add(some, low, high, width, scratch)
 
-    def _add_floats(self, chosen: Sequence[int], start: int, stop: int, block: F64) -> None:
-        for row, number in zip(block, chosen, strict=True):
-            self.values[number].cut(start, stop).into(row)
-            if self.factors[number] != 1.0:
-                row *= self.factors[number]
-        round_to_grid(block, self.bits)
-        self.total[start:stop] += self.weights[chosen] @ block
+    @property
+    def _floats(self) -> list[int]:
+        return [number for number, values in enumerate(self.values) if values.scales is None]
 
-    def _add_quantised(self, chosen: Sequence[int], start: int, stop: int, block: F64) -> None:
+    @property
+    def _quantised(self) -> list[int]:
+        return [number for number, values in enumerate(self.values) if values.scales is not None]
+
+    def _add_floats(self, chosen: Sequence[int], low: int, high: int, width: int, scratch: F64) -> None:
+        weights = self.weights[chosen]
+        for start in range(low, high, width):
+            stop = min(start + width, high)
+            block = scratch[: len(chosen) * (stop - start)].reshape(len(chosen), -1)
+            for row, number in zip(block, chosen, strict=True):
+                self.values[number].into(row, start)
+                if self.factors[number] != 1.0:
+                    row *= self.factors[number]
+            round_to_grid(block, self.bits)
+            self.total[start:stop] += weights @ block
+
+    def _add_quantised(self, chosen: Sequence[int], low: int, high: int, width: int, scratch: F64) -> None:
         """Of each block of elements: (weight * rounded scale) of each row, times its numbers."""
-        cuts = [self.values[number].cut(start, stop) for number in chosen]
-        for row, values in zip(block, cuts, strict=True):
-            np.copyto(row, values.raw)
-        scales = np.stack([values.scales for values in cuts if values.scales is not None]).astype(np.float64)
+        raws = [self.values[number].raw for number in chosen]
+        scales = np.empty((len(chosen), blocks(high) - low // BLOCK))
+        for row, number in zip(scales, chosen, strict=True):
+            row[:] = self.values[number].scales[low // BLOCK : blocks(high)]  # type: ignore[index]  # it is quantised
         scales *= self.factors[chosen, None]
         round_to_grid(scales, self.bits)
         scales *= self.weights[chosen, None]
-        whole = (stop - start) // BLOCK
-        if whole:
-            numbers = block[:, : whole * BLOCK].reshape(len(chosen), whole, BLOCK).transpose(1, 0, 2)
-            sums = np.matmul(np.ascontiguousarray(scales[:, :whole].T)[:, None, :], numbers)
-            self.total[start : start + whole * BLOCK] += sums.reshape(-1)
-        if start + whole * BLOCK < stop:
-            self.total[start + whole * BLOCK : stop] += scales[:, whole] @ block[:, whole * BLOCK :]
+        scales = np.ascontiguousarray(scales.T)
+        for start in range(low, high, width):
+            stop = min(start + width, high)
+            block = scratch[: len(chosen) * (stop - start)].reshape(len(chosen), -1)
+            for row, raw in zip(block, raws, strict=True):
+                np.copyto(row, raw[start:stop])
+            first, whole = (start - low) // BLOCK, (stop - start) // BLOCK
+            if whole:
+                numbers = block[:, : whole * BLOCK].reshape(len(chosen), whole, BLOCK).transpose(1, 0, 2)
+                sums = np.matmul(scales[first : first + whole, None, :], numbers)
+                self.total[start : start + whole * BLOCK] += sums.reshape(-1)
+            if start + whole * BLOCK < stop:
+                self.total[start + whole * BLOCK : stop] += scales[first + whole] @ block[:, whole * BLOCK :]
 
 
 def averaging(
