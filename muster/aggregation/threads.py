@@ -39,10 +39,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads
 
 
-def shares(lengths: Sequence[int], threads: int) -> list[Share]:
-    """Arrays of these lengths, cut at block edges into at most so many shares of about the same number of elements."""
-    total = sum(lengths)
-    size = max(LEAST, -(-total // max(1, threads)))
+def shares(lengths: Sequence[int]) -> list[Share]:
+    """Arrays of these lengths, cut at block edges into a share for each thread, of about the same number of elements."""
+    size = max(LEAST, -(-sum(lengths) // THREADS))
     found: list[Share] = [[]]
     room = size
     for number, length in enumerate(lengths):

@@ -101,10 +101,10 @@ def decode_update(tensors: Mapping[str, Array], like: Mapping[str, Array]) -> di
 def _narrowed(spec: TensorSpec, values: Array) -> dict[str, Array]:
     if values.dtype.kind != "f":
         return {spec.name: values}
-    if spec.dtype == "I8":
-        numbers, scales = _quantised(values.reshape(-1))
-        return {spec.name: numbers.reshape(spec.shape), SCALE + spec.name: scales}
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        if spec.dtype == "I8":
+            numbers, scales = _quantised(values.reshape(-1))
+            return {spec.name: numbers.reshape(spec.shape), SCALE + spec.name: scales}
         if spec.dtype != "BF16":
             return {spec.name: values.astype(DTYPES[spec.dtype])}
         bits = np.ascontiguousarray(values, np.float32).view(np.uint32)

@@ -21,10 +21,10 @@ from tests.aggregation.making import Made, bits, frozen, rule
 PLAIN = find_optimizer(rule("sgd"))
 
 
-def summed(made: Made, order: list[int], threads: int = 1) -> Sums:
+def summed(made: Made, order: list[int]) -> Sums:
     """The sums over some updates, one by one, in an order."""
     manifest = made.manifest
-    sums = Sums(made.schema, 0, elements(made.schema), grids(manifest, made.schema, manifest.total_weight), threads)
+    sums = Sums(made.schema, 0, elements(made.schema), grids(manifest, made.schema, manifest.total_weight))
     for number in order:
         entry = manifest.entries[number]
         sums.add(made.group([number]), [manifest.weight(entry)], [manifest.factor(entry)])
@@ -107,9 +107,10 @@ def test_neither_groups_nor_threads_nor_the_size_of_blocks_change_a_bit(
     made = frozen(updates, examples=[int(n) for n in random.integers(1, 5000, count)], encodings=["plain", "int8", "bfloat16"])
     one_by_one = summed(made, list(range(count)))
     manifest = made.manifest
-    together = Sums(made.schema, 0, 20_000, grids(manifest, made.schema, manifest.total_weight), threads)
+    together = Sums(made.schema, 0, 20_000, grids(manifest, made.schema, manifest.total_weight))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("muster.aggregation.rules.mean.SCRATCH_BYTES", scratch)
+        patch.setattr("muster.aggregation.threads.THREADS", threads)
         weights = [manifest.weight(entry) for entry in manifest.entries]
         together.add(made.group(range(count)), weights, [1.0] * count)
     assert bits(together.tensors) == bits(one_by_one.tensors)

@@ -22,7 +22,7 @@ from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, columns
 from muster.aggregation.registry import F64, TooFewUpdates, aggregator
 from muster.aggregation.stack import Stack, dtype_of
-from muster.aggregation.threads import THREADS, Share, shares, side_by_side
+from muster.aggregation.threads import Share, shares, side_by_side
 from muster.wire.arrays import Array
 from muster.wire.tensors import ITEM_BYTES, Schema
 
@@ -69,7 +69,7 @@ class Coordinatewise(ABC):
                         values = self.combine(ordered, exponents[piece.tensor])
                         found[schema[piece.tensor].name][start:stop] = values
 
-            work = shares([len(piece) for piece in stack.pieces], THREADS)
+            work = shares([len(piece) for piece in stack.pieces])
             side_by_side([partial(combine, share) for share in work])
             lower = (len(manifest.entries) - 1) // 2
             return found | {name: np.sort(several, axis=0)[lower] for name, several in stack.counters.items()}

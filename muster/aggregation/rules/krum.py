@@ -15,10 +15,9 @@ trimmed mean are the milder choice. The matrix has n² numbers, so n is bounded.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -29,7 +28,7 @@ from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, c
 from muster.aggregation.registry import F64, TooFewUpdates, TooManyUpdates, aggregator
 from muster.aggregation.rules.mean import SCRATCH_BYTES, Averaged, averaging
 from muster.aggregation.stack import Stack, dtype_of
-from muster.aggregation.threads import THREADS, side_by_side
+from muster.aggregation.threads import Share, shares, side_by_side
 from muster.wire.arrays import Array
 from muster.wire.gate import ZERO_EXPONENT
 from muster.wire.tensors import ITEM_BYTES, Schema
@@ -76,7 +75,7 @@ class _Nearest:
             return {GRAM: gram_of(Stack.of(part, manifest, schema, inputs).rows, scale_of(manifest, schema))}
 
         def choose(part: Part, inputs: Inputs) -> Result:
-            total = summed(result[GRAM] for result in inputs.results(grams))
+            total = summed((result[GRAM] for result in inputs.results(grams)), count)
             return {CHOSEN: np.array(nearest(total, self.byzantine, self.kept(count)), np.int64)}
 
         def chosen(inputs: Inputs) -> Averaged:
@@ -120,32 +119,30 @@ def nearest(gram: F64, byzantine: int, keep: int) -> list[int]:
     return sorted(sorted(range(len(scores)), key=lambda number: (scores[number], number))[:keep])
 
 
-def gram_of(rows: Array, scale: float, threads: int = THREADS) -> F64:
+def gram_of(rows: Array, scale: float) -> F64:
     """The Gram matrix of some rows, in units of the rounding: exact, so threads may share its columns out."""
-    edges = np.linspace(0, rows.shape[1], threads + 1).astype(int).tolist()
 
-    def product(low: int, high: int) -> F64:
+    def product(share: Share) -> F64:
         gram = np.zeros((len(rows), len(rows)))
         width = max(1, SCRATCH_BYTES // (8 * len(rows)))
         scratch = np.empty(len(rows) * width)
-        for start in range(low, high, width):
-            stop = min(start + width, high)
-            block = scratch[: len(rows) * (stop - start)].reshape(len(rows), -1)
-            np.multiply(rows[:, start:stop], scale, out=block, dtype=np.float64)
-            np.rint(block, out=block)
-            gram += block @ block.T
+        for _, low, high in share:
+            for start in range(low, high, width):
+                stop = min(start + width, high)
+                block = scratch[: len(rows) * (stop - start)].reshape(len(rows), -1)
+                np.multiply(rows[:, start:stop], scale, out=block, dtype=np.float64)
+                np.rint(block, out=block)
+                gram += block @ block.T
         return gram
 
-    return summed(side_by_side([partial(product, low, high) for low, high in _pairs(edges)]))
+    return summed(side_by_side([partial(product, share) for share in shares([rows.shape[1]])]), len(rows))
 
 
-def summed(grams: Iterable[Array]) -> F64:
-    """The sum of Gram matrices, one after another."""
-    total: F64 | None = None
+def summed(grams: Iterable[Array], updates: int) -> F64:
+    """The sum of some Gram matrices, one after another."""
+    total: F64 = np.zeros((updates, updates))
     for gram in grams:
-        total = gram.copy() if total is None else total + gram
-    if total is None:
-        raise AssertionError("a plan has at least one range")
+        total += gram
     return total
 
 
@@ -155,7 +152,3 @@ def scale_of(manifest: Manifest, schema: Schema) -> float:
     bits = (53 - (8 * floats).bit_length()) // 2
     largest = max(manifest.exponents, default=ZERO_EXPONENT)
     return math.ldexp(1.0, bits - largest) if largest > ZERO_EXPONENT else 0.0
-
-
-def _pairs(edges: Sequence[int]) -> list[tuple[int, int]]:
-    return [(low, high) for low, high in pairwise(edges) if low < high] or [(0, 0)]

@@ -26,7 +26,7 @@ from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, j
 from muster.aggregation.ranges import slices
 from muster.aggregation.reading import Group
 from muster.aggregation.registry import F64, TooFewUpdates, aggregator
-from muster.aggregation.threads import THREADS, Share, shares, side_by_side
+from muster.aggregation.threads import Share, shares, side_by_side
 from muster.wire.arrays import Array
 from muster.wire.encodings import BLOCK, blocks
 from muster.wire.tensors import ITEM_BYTES, Schema
@@ -77,11 +77,10 @@ def grids(manifest: Manifest, schema: Schema, total_weight: int) -> list[int | N
 class Sums:
     """Exact weighted sums over a range of elements: float64 for float tensors, the largest delta as int64 for counters."""
 
-    def __init__(self, schema: Schema, start: int, stop: int, bits: Sequence[int | None], threads: int = THREADS) -> None:
+    def __init__(self, schema: Schema, start: int, stop: int, bits: Sequence[int | None]) -> None:
         lowest = np.iinfo(np.int64).min
         self._pieces = slices(schema, start, stop)
         self._bits = [bits[piece.tensor] for piece in self._pieces]
-        self._threads = threads
         self._scratch: list[F64] = []
         self.tensors: dict[str, Array] = {
             schema[piece.tensor].name: np.zeros(len(piece)) if bit is not None else np.full(len(piece), lowest, np.int64)
@@ -101,7 +100,7 @@ class Sums:
                     np.maximum(total, counter.raw, out=total)
             else:
                 rows.append(Rows(total, several, np.array(weights, np.float64), np.array(factors), bits))
-        work = shares([len(row.total) for row in rows], self._threads)
+        work = shares([len(row.total) for row in rows])
         while len(self._scratch) < len(work):
             self._scratch.append(np.empty(SCRATCH_BYTES // 8))
         tasks = [partial(_add, rows, share, scratch) for share, scratch in zip(work, self._scratch, strict=False)]

@@ -1,0 +1,68 @@
+"""`python -m tests.aggregation.fingerprint`: digests of what the rules make of fixed updates, for another CPU to compare."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+from dataclasses import replace
+
+import numpy as np
+
+from muster.aggregation.assembly import assemble
+from muster.aggregation.plan import NO_LIMITS, Limits, Plan
+from muster.aggregation.registry import find_aggregator
+from muster.aggregation.replay import Desk, Loaded
+from muster.wire.arrays import DTYPES, encode
+from muster.wire.encodings import ENCODINGS
+from muster.wire.refs import digest
+from tests.aggregation.making import Made, Tensors, frozen, rule
+
+RULES = {
+    "mean": rule("mean"),
+    "median": rule("median"),
+    "trimmed-mean": rule("trimmed-mean", trim=2),
+    "multi-krum": rule("multi-krum", byzantine=2),
+}
+
+
+class ShuffledDesk(Desk):
+    """Does the parts of a stage in a random order, as workers do."""
+
+    rng = random.Random(0)
+
+    def run(self, plan: Plan) -> None:
+        for stage in plan.stages:
+            for part in self.rng.sample(stage.parts, len(stage.parts)):
+                self.done[part] = stage.run(part, self)
+
+
+def made(name: str, size: int = 40_000) -> Made:
+    """A round of a rule, its updates in all encodings, some of them clipped."""
+    rng = np.random.default_rng(11)
+    updates: list[Tensors] = [
+        {"w": rng.standard_normal((size // 8, 8)).astype("f4"), "h": rng.standard_normal(3000).astype("f2"),
+         "d": rng.standard_normal(77), "n": rng.integers(0, 9, 2)}
+        for _ in range(16)
+    ]  # fmt: skip
+    return frozen(updates, RULES[name], 215.0, encodings=ENCODINGS, optimizer=rule("adam"))
+
+
+def fingerprint(made: Made, limits: Limits = NO_LIMITS) -> str:
+    """The digest of the new checkpoint and of the optimizer's state."""
+    rng = np.random.default_rng(5)
+    base = encode({spec.name: (9 * rng.standard_normal(spec.shape)).astype(DTYPES[spec.dtype]) for spec in made.schema})
+    manifest = replace(made.manifest, base=replace(made.manifest.base, sha256=digest(base)))
+    plan = find_aggregator(manifest.aggregator).plan(manifest, made.schema, limits)
+    desk = ShuffledDesk(made.schema, Loaded(lambda entry: made.files[entry.key]))
+    desk.run(plan)
+    gradient = [(part, desk.done[part]) for part in plan.stages[-1].parts]
+    files: dict[str, hashlib._Hash] = {}
+    for name, piece in assemble(manifest, io.BytesIO(base), {}, gradient):
+        files.setdefault(name, hashlib.sha256()).update(piece)
+    return ",".join(f"{name}:{files[name].hexdigest()}" for name in sorted(files))
+
+
+if __name__ == "__main__":
+    for name in RULES:
+        print(name, fingerprint(made(name)))

@@ -1,0 +1,83 @@
+"""One SHA-256, whatever the order, the number of parts, the number of threads, the BLAS kernel and the CPU's instructions."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muster.aggregation.registry import find_aggregator
+from tests.aggregation import fingerprint
+from tests.aggregation.making import LIMITS, frozen, made
+
+ROOT = Path(__file__).parent.parent.parent
+KERNELS = ("Haswell", "SkylakeX", "Zen", "Sandybridge", "Nehalem", "Prescott")
+"""Kernels of OpenBLAS; one that the CPU cannot run is replaced by one that it can, by OpenBLAS itself."""
+
+
+@cache
+def round_of(name: str) -> fingerprint.Made:
+    return fingerprint.made(name)
+
+
+@cache
+def expected(name: str) -> str:
+    return fingerprint.fingerprint(round_of(name))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("parts", list(LIMITS))
+@pytest.mark.parametrize("name", fingerprint.RULES)
+def test_neither_parts_nor_threads_nor_their_order_change_a_bit(
+    name: str, parts: int | str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muster.aggregation.threads.THREADS", threads)
+    for seed in range(5):
+        fingerprint.ShuffledDesk.rng = random.Random(seed)
+        assert fingerprint.fingerprint(round_of(name), LIMITS[parts]) == expected(name)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7, 64])
+def test_the_limits_of_these_tests_do_make_as_many_parts_as_they_say(parts: int) -> None:
+    made = round_of("mean")
+    plan = find_aggregator(made.manifest.aggregator).plan(made.manifest, made.schema, LIMITS[parts])
+    assert len(plan.stages[0].parts) == parts
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_no_blas_kernel_changes_a_bit(kernel: str) -> None:
+    assert printed({"OPENBLAS_CORETYPE": kernel}) == {name: expected(name) for name in fingerprint.RULES}
+
+
+def test_the_cpus_wider_instructions_change_no_bit() -> None:
+    wide = [name for name, on in np._core._multiarray_umath.__cpu_features__.items() if on and name[:3] in ("AVX", "FMA")]
+    optional = [name for name in wide if name in np._core._multiarray_umath.__cpu_dispatch__]
+    assert printed({"NPY_DISABLE_CPU_FEATURES": " ".join(optional)}) == {name: expected(name) for name in fingerprint.RULES}
+
+
+def printed(environment: dict[str, str]) -> dict[str, str]:
+    """What another process makes of the same rounds."""
+    command = [sys.executable, "-m", "tests.aggregation.fingerprint"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=True)
+    return dict(line.split() for line in done.stdout.splitlines())  # type: ignore[arg-type]
+
+
+@settings(max_examples=25)
+@given(st.integers(5, 9), st.integers(0, 2**32 - 1), st.sampled_from(list(LIMITS)), st.integers(1, 700), st.randoms())
+def test_neither_the_shape_nor_the_parts_change_a_bit(
+    count: int, seed: int, parts: int | str, size: int, rng: random.Random
+) -> None:
+    updates = made(count, seed, size=size)
+    name = rng.choice(sorted(fingerprint.RULES))
+    byzantine = {"multi-krum": 1, "trimmed-mean": 2}.get(name)
+    parameters = {} if byzantine is None else {"byzantine" if name == "multi-krum" else "trim": byzantine}
+    one = frozen(updates, fingerprint.rule(name, **parameters), encodings=["plain", "int8", "bfloat16"])
+    assert fingerprint.fingerprint(one, LIMITS[parts]) == fingerprint.fingerprint(one)

@@ -1,0 +1,110 @@
+"""The plan: every element of every update once, no part beyond a worker's limits, for any model and any round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muster.aggregation.plan import Limits, Part, joining, tiles
+from muster.aggregation.ranges import elements, ranges, slices
+from muster.aggregation.reading import Layout
+from muster.aggregation.registry import find_aggregator
+from muster.wire.encodings import BLOCK, ENCODINGS, encoded_schema
+from muster.wire.tensors import ITEM_BYTES, Schema, TensorSpec, data_bytes
+from tests.aggregation.making import REF, rule
+
+schemas = st.lists(st.integers(0, 5000), min_size=1, max_size=6).map(
+    lambda sizes: tuple(TensorSpec(f"t{n}", "F32", (size,)) for n, size in enumerate(sizes))
+)
+
+
+@given(schemas, st.integers(0, 9000))
+def test_ranges_are_all_elements_once_no_wider_than_asked_and_begin_with_blocks(schema: Schema, width: int) -> None:
+    found = ranges(schema, width)
+    assert found[0][0] == 0
+    assert found[-1][1] == elements(schema)
+    assert all(stop == start for (_, stop), (start, _) in pairwise(found))
+    assert all(stop - start <= max(width, 2 * BLOCK) for start, stop in found)
+    for start, stop in found:
+        assert all(piece.low % BLOCK == 0 for piece in slices(schema, start, stop))
+
+
+@given(schemas, st.integers(1, 60), st.integers(0, 9000), st.integers(1, 40), st.integers(1, 20))
+def test_tiles_are_every_update_of_every_element_once(schema: Schema, updates: int, width: int, reads: int, fan: int) -> None:
+    parts = tiles(schema, updates, 4, Limits(16 * width, 1 << 60, reads), 16)
+    covered = sum((part.last - part.first) * (part.stop - part.start) for part in parts)
+    assert covered == updates * elements(schema)
+    assert len({(part.start, part.first) for part in parts}) == len(parts)
+    assert all(part.last - part.first <= reads for part in parts)
+    levels = [parts, *joining(parts, lambda part: 8, Limits(1 << 60, 8 * fan, 1 << 60))]
+    for before, after in pairwise(levels):
+        assert [number for part in after for number in range(part.first, part.last)] == list(range(len(before)))
+        for part in after:
+            assert 1 <= part.last - part.first <= max(2, fan)
+            assert {(one.start, one.stop) for one in before[part.first : part.last]} == {(part.start, part.stop)}
+    assert [(part.start, part.stop) for part in levels[-1]] == ranges(schema, width)
+
+
+@given(schemas, st.sampled_from(ENCODINGS), st.integers(0, 9000))
+@settings(max_examples=40)
+def test_the_bytes_of_all_ranges_are_the_bytes_of_the_file(schema: Schema, encoding: Any, width: int) -> None:
+    layouts = [Layout.of(schema, encoding, start, stop) for start, stop in ranges(schema, width)]
+    encoded = encoded_schema(schema, encoding)
+    read = sum(layout.nbytes for layout in layouts)
+    # What lies between scales and numbers is read along when it is short.
+    assert read >= data_bytes(encoded)
+    if encoding != "int8":
+        assert read == data_bytes(encoded)
+
+
+@pytest.mark.parametrize("updates", [1, 1000, 100_000])
+@pytest.mark.parametrize("megabytes", [1, 100, 5000])
+@pytest.mark.parametrize("named", [rule("mean"), rule("median"), rule("krum", byzantine=3)])
+def test_no_part_of_any_plan_is_beyond_the_limits_of_a_worker(megabytes: int, updates: int, named: Any) -> None:
+    """A model of 5 GB, and 100,000 updates: a worker holds, reads and asks for no more than it may."""
+    if named.name == "krum" and not 9 <= updates <= 2000:
+        pytest.skip("Krum refuses so many, or so few, by name")
+    if named.name == "median" and megabytes * updates > 5_000_000:
+        pytest.skip("half a million gigabytes to sort")
+    schema = _model(megabytes)
+    limits = Limits(1 << 30, 16 << 30, 4000)
+    plan = find_aggregator(named).plan(_manifest(schema, updates, named), schema, limits)
+    for stage in plan.stages:
+        assert stage.parts
+        for part in stage.parts[:: max(1, len(stage.parts) // 500)]:
+            _check(part, plan.stages[0].parts, limits, named.name)
+    last = plan.stages[-1].parts
+    assert [part.start for part in last] == [0, *(part.stop for part in last[:-1])]
+    assert last[-1].stop == elements(schema)
+
+
+def _check(part: Part, first: Sequence[Part], limits: Limits, name: str) -> None:
+    width, inputs = part.stop - part.start, part.last - part.first
+    if part.stage == 0:
+        held = 16 * width if name == "mean" else 4 * width * inputs
+        assert held <= limits.memory_bytes
+        assert 4 * width * inputs <= limits.read_bytes or inputs == 1
+        if name == "mean":
+            assert inputs <= limits.reads
+    elif width:
+        assert 16 * width <= limits.memory_bytes
+        assert 8 * width * inputs <= limits.read_bytes or inputs == 2
+
+
+def _model(megabytes: int) -> Schema:
+    layers = 100
+    return tuple(TensorSpec(f"layer{n:03d}", "F32", (megabytes * 1_000_000 // 4 // layers,)) for n in range(layers))
+
+
+def _manifest(schema: Schema, updates: int, named: Any) -> Any:
+    from muster.aggregation.manifest import Entry, freeze
+    from muster.wire.admin import RoundConfig
+
+    size = sum(spec.elements * ITEM_BYTES[spec.dtype] for spec in schema)
+    entries = [(Entry(f"c{n:06d}", "", "", "", size, 10, 1.0, 100), (0,) * len(schema)) for n in range(updates)]
+    return freeze("m.1", REF, RoundConfig(goal=100_000, quorum=1, aggregator=named), None, None, entries)
