@@ -1,0 +1,137 @@
+"""Parts of an aggregation: done once each, stage after stage, by whoever comes; who is late or mistaken changes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib.rounds.aggregating import Aggregating
+from chalicelib.rounds.round import Phase, Round
+from chalicelib.storage import keys
+from muster import Device
+from tests.fleet import World
+
+
+@pytest.fixture
+def aggregating() -> Any:
+    """A world whose workers read one update each, and a round of four updates that has just been frozen."""
+    world = World(part_reads=1)
+    world.model(goal=4, quorum=4, evaluators=1)
+    devices = world.devices(4)
+    world.tick()
+    for number, device in enumerate(devices):
+        world.update(device, step=0.1 * number, examples=10 + number)
+        world.services.inspector.inspect("toy.1", device.client_id)
+    rnd = world.services.rounds.latest("toy")
+    assert rnd
+    assert world.services.coordinator._phases[Phase.COLLECTING].advance(rnd)
+    for url in (world.settings.inspection_queue_url, world.settings.work_queue_url):
+        world.sqs.purge_queue(QueueUrl=url)
+    yield world, devices
+    world.close()
+
+
+def current(world: World) -> Round:
+    rnd = world.services.rounds.latest("toy")
+    assert rnd
+    return rnd
+
+
+def asked(world: World) -> list[dict[str, Any]]:
+    """The messages that wait for the workers, taken from the queue."""
+    found = []
+    while received := world.sqs.receive_message(QueueUrl=world.settings.work_queue_url, MaxNumberOfMessages=10).get("Messages"):
+        for message in received:
+            found.append(json.loads(message["Body"]))
+            world.sqs.delete_message(QueueUrl=world.settings.work_queue_url, ReceiptHandle=message["ReceiptHandle"])
+    return found
+
+
+def results(world: World) -> set[str]:
+    prefix = keys.PART.prefix(round="toy.1", plan="").rstrip("/")
+    return {key.rpartition("/")[2] for key in world.services.blobs.names(prefix)}
+
+
+def work(world: World, message: dict[str, Any], **changed: Any) -> bool:
+    worker: Aggregating = world.services.aggregating
+    return worker.work(**{**{"model": "", "number": 0, "plan": "", "stage": 0, "part": 0}, **message, **changed})
+
+
+def test_a_stage_is_asked_for_when_the_one_before_it_is_done_without_waiting(
+    aggregating: tuple[World, list[Device]],
+) -> None:
+    world, _ = aggregating
+    stages = []
+    while current(world).phase is Phase.AGGREGATING:
+        world.services.coordinator.look("toy")
+        messages = asked(world)
+        assert {message["stage"] for message in messages} <= {len(stages)}
+        if not messages:
+            break
+        done = [work(world, message) for message in messages]
+        assert done == [False] * (len(messages) - 1) + [True], "the last one to finish says so"
+        stages.append(len(messages))
+    # Four tiles of an update each, two sums of two, one of both.
+    assert stages == [4, 2, 1]
+    assert current(world).phase is Phase.EVALUATING
+
+
+def test_parts_that_are_under_way_are_not_asked_for_again_before_their_time(aggregating: tuple[World, list[Device]]) -> None:
+    world, _ = aggregating
+    world.services.coordinator.look("toy")
+    first = asked(world)
+    work(world, first[0])
+    world.services.coordinator.look("toy")
+    assert asked(world) == []
+    world.clock.advance(world.settings.resend_seconds)
+    world.services.coordinator.look("toy")
+    assert asked(world) == first[1:], "only what is missing"
+
+
+def test_a_worker_that_repeats_or_is_of_another_plan_or_comes_after_the_end_writes_nothing(
+    aggregating: tuple[World, list[Device]],
+) -> None:
+    world, devices = aggregating
+    world.services.coordinator.look("toy")
+    message = asked(world)[0]
+    work(world, message)
+    with world.calls.count() as calls:
+        work(world, message)
+        work(world, message, plan="0" * 12)
+        work(world, message, number=7)
+    assert not [call for call in calls if call.startswith(("Put", "Update", "Delete"))]
+    world.clock.advance(world.settings.resend_seconds)
+    world.play(devices)
+    assert current(world).phase is Phase.COMPLETED
+    with world.calls.count() as calls:
+        assert not work(world, message)
+    assert calls == ["GetItem"]
+
+
+def test_parts_are_the_same_whoever_does_them_and_in_whatever_order(aggregating: tuple[World, list[Device]]) -> None:
+    world, _ = aggregating
+    world.services.coordinator.look("toy")
+    messages = asked(world)
+    for message in reversed(messages):
+        world.restart()
+        work(world, message)
+    assert {"0-000000.safetensors", "0-000003.safetensors"} <= results(world)
+    world.services.coordinator.look("toy")
+    assert {message["stage"] for message in asked(world)} == {1}
+
+
+def test_an_update_that_is_gone_abandons_the_round_by_name(aggregating: tuple[World, list[Device]]) -> None:
+    world, devices = aggregating
+    world.services.coordinator.look("toy")
+    messages = asked(world)
+    receipt = world.services.rounds.receipt("toy.1", devices[2].client_id)
+    assert receipt
+    assert receipt.declared
+    world.s3.delete_object(Bucket=world.settings.bucket, Key=receipt.declared.key)
+    for message in messages:
+        work(world, message)
+    rnd = current(world)
+    assert rnd.phase is Phase.ABANDONED
+    assert rnd.reason == f"update-missing: of client {devices[2].client_id}"
