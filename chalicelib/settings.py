@@ -45,6 +45,8 @@ class Settings:
     """Life of a presigned URL, in seconds. It also dies with the credentials that signed it."""
     resend_seconds: float = 120.0
     """How long a queued piece of work may stay silent before the tick sends it again."""
+    part_seconds: float = 900.0
+    """The same for a part of an aggregation: as long as a function may run."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Settings:

@@ -277,13 +277,15 @@ class Services:
     def aggregating(self) -> Aggregating:
         """Sums, merges, publishes."""
         from chalicelib.rounds.aggregating import Aggregating
+        from chalicelib.rounds.publishing import Publishing
         from muster.aggregation.plan import Limits
 
         settings = self.settings
         limits = Limits(settings.part_memory_bytes, settings.part_read_bytes, settings.part_reads)
+        publishing = Publishing(self.rounds, self.registry, self.blobs, self.clock)
         return Aggregating(
-            self.rounds, self.registry, self.schemas, self.blobs, self._settling, self.work, self.clock,
-            limits, settings.part_connections, settings.resend_seconds,
+            self.rounds, self.schemas, self.blobs, self._settling, publishing, self.work, self.clock,
+            limits, settings.part_connections, settings.part_seconds,
         )  # fmt: skip
 
     @cached_property

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 DELETE_BATCH = 1000
 """Keys that one DeleteObjects request takes."""
+
+READ_ATTEMPTS = 4
 
 READ_BYTES = 1 << 20
 """What is read at a time: it fits into the cache on its way to where it belongs."""
@@ -68,7 +72,7 @@ class Blobs:
             ObjectTooLarge: it is longer; nothing of it was read.
         """
         response = self._get(key, etag)
-        with response["Body"] as body:
+        with closing(response["Body"]) as body:
             if response["ContentLength"] > limit_bytes:
                 raise ObjectTooLarge(f"{key}: expected at most {limit_bytes} bytes, got {response['ContentLength']}")
             yield Body(body, response["ContentLength"])
@@ -91,11 +95,16 @@ class Blobs:
         Raises:
             ObjectMissing: it is not there, has another ETag, or is shorter.
         """
-        response = self._get(key, etag, f"bytes={begin}-{begin + len(view) - 1}")
-        with response["Body"] as body:
-            if response["ContentLength"] != len(view):
-                raise ObjectMissing(f"{key}: expected {len(view)} bytes from {begin} on, got {response['ContentLength']}")
-            Body(body, len(view)).fill(view)
+
+        def read() -> None:
+            response = self._get(key, etag, f"bytes={begin}-{begin + len(view) - 1}")
+            with closing(response["Body"]) as body:
+                if response["ContentLength"] != len(view):
+                    raise ObjectMissing(f"{key}: expected {len(view)} bytes from {begin} on, got {response['ContentLength']}")
+                Body(body, len(view)).fill(view)
+
+        # botocore repeats a request that fails, but not one whose answer breaks off.
+        _patiently(read)
 
     def read_head(self, key: str, nbytes: int) -> bytes:
         """The first `nbytes` of an object, or all of it when it is shorter.
@@ -103,7 +112,7 @@ class Blobs:
         Raises:
             ObjectMissing: it is not there.
         """
-        with self._get(key, None, f"bytes=0-{nbytes - 1}")["Body"] as body:
+        with closing(self._get(key, None, f"bytes=0-{nbytes - 1}")["Body"]) as body:
             return bytes(body.read())
 
     def names(self, prefix: str) -> set[str]:
@@ -169,6 +178,19 @@ class Body:
             if not more:
                 raise EOFError(f"expected {len(view)} bytes, got {got}")
             got += more
+
+
+def _patiently(read: Callable[[], None]) -> None:
+    """Read, and read again when the connection breaks."""
+    from botocore.exceptions import HTTPClientError, IncompleteReadError
+
+    retrying = Retrying(
+        retry=retry_if_exception_type((HTTPClientError, IncompleteReadError, EOFError)),
+        stop=stop_after_attempt(READ_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.1, max=5.0),
+        reraise=True,
+    )
+    retrying(read)
 
 
 def status_of(error: Any) -> int:

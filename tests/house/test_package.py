@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -70,3 +71,9 @@ def test_the_template_keeps_its_functions_and_tells_them_where_things_are(packag
     assert template["Resources"]["Monitor"]["Properties"]["ReservedConcurrentExecutions"] == 1, "one monitor at a time"
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     assert {value["Ref"] for value in variables.values() if isinstance(value, dict)} <= kinds.keys()
+
+
+def test_the_wheel_holds_every_folder_of_code() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "muster").rglob("__init__.py")}
+    assert set(listed) == found

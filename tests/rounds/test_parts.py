@@ -73,8 +73,8 @@ def test_a_stage_is_asked_for_when_the_one_before_it_is_done_without_waiting(
         done = [work(world, message) for message in messages]
         assert done == [False] * (len(messages) - 1) + [True], "the last one to finish says so"
         stages.append(len(messages))
-    # Four tiles of an update each, two sums of two, one of both.
-    assert stages == [4, 2, 1]
+    # Four tiles of an update each, two sums of two, one of both, and the publication.
+    assert stages == [4, 2, 1, 1]
     assert current(world).phase is Phase.EVALUATING
 
 
@@ -85,7 +85,7 @@ def test_parts_that_are_under_way_are_not_asked_for_again_before_their_time(aggr
     work(world, first[0])
     world.services.coordinator.look("toy")
     assert asked(world) == []
-    world.clock.advance(world.settings.resend_seconds)
+    world.clock.advance(world.settings.part_seconds)
     world.services.coordinator.look("toy")
     assert asked(world) == first[1:], "only what is missing"
 
@@ -102,7 +102,7 @@ def test_a_worker_that_repeats_or_is_of_another_plan_or_comes_after_the_end_writ
         work(world, message, plan="0" * 12)
         work(world, message, number=7)
     assert not [call for call in calls if call.startswith(("Put", "Update", "Delete"))]
-    world.clock.advance(world.settings.resend_seconds)
+    world.clock.advance(world.settings.part_seconds)
     world.play(devices)
     assert current(world).phase is Phase.COMPLETED
     with world.calls.count() as calls:
@@ -135,3 +135,27 @@ def test_an_update_that_is_gone_abandons_the_round_by_name(aggregating: tuple[Wo
     rnd = current(world)
     assert rnd.phase is Phase.ABANDONED
     assert rnd.reason == f"update-missing: of client {devices[2].client_id}"
+
+
+def test_a_round_that_is_too_much_for_a_look_is_left_to_the_workers_even_in_one_part(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.rounds.publishing.QUICK_BYTES", 10)
+    world.model(goal=2, quorum=2, evaluators=1)
+    devices = world.devices(2)
+    world.tick()
+    for device in devices:
+        world.update(device)
+        world.services.inspector.inspect("toy.1", device.client_id)
+    world.sqs.purge_queue(QueueUrl=world.settings.inspection_queue_url)
+    world.tick()
+    assert current(world).phase is Phase.AGGREGATING
+    (part,) = asked(world)
+    assert (part["stage"], part["part"]) == (0, 0)
+    assert work(world, part)
+    world.services.coordinator.look("toy")
+    (publication,) = asked(world)
+    assert publication["stage"] == 1
+    assert work(world, publication)
+    assert current(world).phase is Phase.EVALUATING
+    assert not work(world, publication), "it is published"

@@ -6,6 +6,8 @@ import hashlib
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
+from botocore.response import StreamingBody
 
 from chalicelib.storage import spool as module
 from chalicelib.storage.blobs import Blobs, ObjectMissing, ObjectTooLarge
@@ -107,3 +109,27 @@ def test_a_range_is_read_into_memory_and_nothing_else_than_what_was_pinned(world
         blobs.read_into(memoryview(memory), "other", 0)
     with pytest.raises(ObjectTooLarge):
         blobs.read("key", 9)
+
+
+def test_a_range_whose_answer_breaks_off_is_read_again_and_given_up_after_a_while(
+    world: World, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    blobs.put_once("key", b"0123456789")
+    failures = iter([ReadTimeoutError(endpoint_url="s3"), ResponseStreamingError(error="reset")])
+    original = StreamingBody.readinto
+
+    def broken(self: StreamingBody, buffer: Any) -> int:
+        if failure := next(failures, None):
+            raise failure
+        return original(self, buffer)
+
+    monkeypatch.setattr(StreamingBody, "readinto", broken)
+    memory = bytearray(10)
+    with world.calls.count() as calls:
+        blobs.read_into(memoryview(memory), "key", 0)
+    assert memory == b"0123456789"
+    assert calls == ["GetObject"] * 3
+    failures = iter([ReadTimeoutError(endpoint_url="s3")] * 10)
+    with pytest.raises(ReadTimeoutError):
+        blobs.read_into(memoryview(memory), "key", 0)
