@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud bench-aggregation clean
+.PHONY: help demo test check docs cloud bench-aggregation bench-attacks flower-vectors clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,13 @@ check: $(READY) ## Lint, types, import contracts, and whether the made documents
 
 bench-aggregation: $(READY) ## Measure the aggregation beside Flower and NVFLARE
 	$(BIN)/python -m bench.aggregation
+
+bench-attacks: $(READY) ## Train under attack, with each defence, and print a table
+	$(BIN)/python -m bench.attacks
+
+flower-vectors: $(READY) ## Compute anew, with Flower, the vectors that the tests compare with
+	"$$($(BIN)/python -c 'from bench.aggregation.__main__ import environment; print(environment("flwr"))')" \
+	  bench/aggregation/flower_vectors.py tests/aggregation/flower_vectors.json
 
 docs: $(READY) ## Write the documents that are made from the code
 	$(BIN)/python docs/generate.py

@@ -4,5 +4,6 @@
 * `timing`     several runs of one thing, and the report that a contestant prints (no other library)
 * `muster_side`, `flower_side`, `nvflare_side`   one contestant each, a script for its own interpreter
 * `memory`     Muster's peak memory, streaming
+* `flower_vectors`   what Flower's strategies make of a few small updates: no contest, but vectors for the tests
 * `__main__`   makes the environments, runs everything, writes `build/bench/aggregation.json` and a table
 """

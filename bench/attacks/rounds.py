@@ -1,0 +1,68 @@
+"""A round without a cloud: each upload passes the gate, the accepted ones are frozen, and the version is computed from that."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.attacks.clients import Upload
+from muster.aggregation.clipping import first_norm
+from muster.aggregation.manifest import Entry, Manifest, freeze
+from muster.aggregation.registry import TooFewUpdates
+from muster.aggregation.replay import replay
+from muster.wire import gate
+from muster.wire.admin import RoundConfig
+from muster.wire.refs import CheckpointRef, digest
+from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, length_range, parse_header, update_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An upload that passed the gate, and what the gate measured."""
+
+    upload: Upload
+    entry: Entry
+    exponents: tuple[int, ...]
+
+
+def inspect(upload: Upload, schema: Schema) -> Accepted:
+    """What the server's worker does with an upload.
+
+    Raises:
+        Unfit: it is rejected.
+    """
+    sha256, nbytes = digest(upload.update), len(upload.update)
+    measured = gate.inspect(io.BytesIO(upload.update), nbytes, schema, sha256)
+    entry = Entry(
+        client_id=upload.client_id,
+        key=upload.client_id,
+        etag="",
+        sha256=sha256,
+        nbytes=nbytes,
+        examples=upload.examples,
+        norm=measured.norm,
+        header_bytes=measured.header_bytes,
+    )
+    return Accepted(upload, entry, measured.exponents)
+
+
+def next_version(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Accepted]) -> bytes:
+    """The checkpoint that a round publishes.
+
+    Raises:
+        WrongNumberOfUpdates, SumOutOfRange, Unfit: it is abandoned.
+    """
+    if len(accepted) < config.quorum:
+        raise TooFewUpdates("a round", config.quorum, len(accepted))
+    header = parse_header(model, HEADER_LIMIT_BYTES)
+    least, most = length_range(update_schema(header.specs))
+    base = CheckpointRef(number - 1, digest(model), len(model), header.data_start, least, most)
+    clip_norm = first_norm(config.clipping, None)
+    manifest = freeze(f"digits.{number}", base, config, None, clip_norm, [(one.entry, one.exponents) for one in accepted])
+    return aggregated(manifest, model, {one.entry.key: one.upload.update for one in accepted})
+
+
+def aggregated(manifest: Manifest, model: bytes, updates: Mapping[str, bytes]) -> bytes:
+    """The checkpoint, from the manifest and the files that it names: a pure function of them."""
+    return replay(manifest, model, {}, lambda entry: updates[entry.key])["model"]
