@@ -1,5 +1,8 @@
 """COLLECTING: wait for accepted updates, then freeze them as the manifest and move on.
 
+Who is an outlier depends on all that are accepted, so every look judges anew, and only those that would be in the manifest
+count toward goal and quorum. Nobody is told before the round has closed: the move names the bound, and `settling` applies it.
+
 The manifest object is addressed by its content; the round's move names the one that counts. That move is the freeze: if it
 does not happen, the object is an orphan and the next look makes another.
 """
@@ -10,14 +13,15 @@ from datetime import datetime, timedelta
 
 from chalicelib.instants import Clock
 from chalicelib.registry.store import RegistryStore
-from chalicelib.rounds.receipt import Receipt, ReceiptState, summarise
-from chalicelib.rounds.round import Phase, Round, next_phase
+from chalicelib.rounds.receipt import OUTLIER, Receipt, ReceiptState, summarise
+from chalicelib.rounds.round import Phase, Round, Summary, next_phase
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.queues import Queue
 from muster.aggregation.clipping import first_norm
 from muster.aggregation.manifest import freeze
+from muster.aggregation.outliers import norm_bound
 from muster.wire.refs import digest
 
 
@@ -44,14 +48,16 @@ class Collecting:
         """Close the round if it is due; None when it is not, or when another actor was faster."""
         now = self._clock()
         receipts = list(self._rounds.receipts(rnd.id))
-        summary = summarise(receipts)
+        accepted = [r for r in receipts if r.state is ReceiptState.ACCEPTED]
+        bound = norm_bound(rnd.config.outliers, [r.norm for r in accepted if r.norm is not None])
+        summary = summarise(r.under(bound) for r in receipts)
         self._send_again([r for r in receipts if r.state is ReceiptState.REPORTED], now)
         match next_phase(rnd, summary, now):
             case Phase.AGGREGATING:
-                return self._freeze(rnd, [r for r in receipts if r.state is ReceiptState.ACCEPTED], now)
+                return self._freeze(rnd, accepted, now)
             case Phase.ABANDONED:
-                reason = f"quorum-not-reached: {summary.accepted} of {rnd.config.quorum} updates accepted"
-                return self._rounds.move(rnd, Phase.ABANDONED, reason=reason, closed_at=now, finished_at=now)
+                reason = _too_few(rnd, summary, bound)
+                return self._rounds.move(rnd, Phase.ABANDONED, reason=reason, norm_bound=bound, closed_at=now, finished_at=now)
             case _:
                 if rnd.admitted >= rnd.places > summary.places:
                     self._rounds.correct_places(rnd, summary.places)
@@ -73,10 +79,17 @@ class Collecting:
         data = manifest.to_bytes()
         sha256 = digest(data)
         self._blobs.put_once(keys.MANIFEST.key(round=rnd.id, sha256=sha256), data)
-        return self._rounds.move(rnd, Phase.AGGREGATING, manifest_sha256=sha256, closed_at=now)
+        return self._rounds.move(rnd, Phase.AGGREGATING, manifest_sha256=sha256, norm_bound=manifest.norm_bound, closed_at=now)
 
     def _send_again(self, reported: list[Receipt], now: datetime) -> None:
         """Ask again for inspections that have been silent for too long: their message may have been lost."""
         for receipt in reported:
             if receipt.reported_at and now - receipt.reported_at >= self._resend:
                 self._inspections.send({"round": receipt.round, "client": receipt.client_id})
+
+
+def _too_few(rnd: Round, summary: Summary, bound: float | None) -> str:
+    """Why a round is abandoned that did not reach its quorum."""
+    reason = f"quorum-not-reached: {summary.accepted} of {rnd.config.quorum} updates accepted"
+    outliers = (summary.rejected or {}).get(OUTLIER, 0)
+    return f"{reason}, and {outliers} with an outlying norm (above {bound})" if outliers else reason

@@ -44,8 +44,8 @@ class Inspector:
         rnd = self._rounds.get(*parsed) if parsed else None
         if receipt is None or rnd is None:
             return False
-        if receipt.state is ReceiptState.ACCEPTED:
-            self._credit(receipt)  # an inspection that died after its verdict comes again
+        if receipt.norm is not None:
+            self._credit(receipt)  # it was accepted, and the inspection that died then comes again
         if receipt.state is not ReceiptState.REPORTED:
             return False
         if rnd.phase is not Phase.COLLECTING:

@@ -1,7 +1,7 @@
 """A receipt: a client's place in a round, and the server's word on its update.
 
       check-in ──▶ ASSIGNED ──report──▶ REPORTED ──inspection──▶ ACCEPTED ──▶ in the manifest
-                      │                    ├────inspection──▶ REJECTED (reason) ◀── revoked
+                      │                    ├────inspection──▶ REJECTED (reason) ◀── revoked, or an outlier
                       └───────────────── the round closed ──────▶ LATE ◀─────────── not in it
 
 A client has one receipt a round, because the key is made of both: it cannot count twice. When a round has closed, every
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -22,6 +22,7 @@ from pydantic import BeforeValidator, PlainSerializer
 from chalicelib.instants import Instant, text
 from chalicelib.rounds.round import Summary
 from muster.aggregation.manifest import Entry
+from muster.aggregation.outliers import exceeds
 from muster.wire.encodings import Encoding
 
 
@@ -104,7 +105,7 @@ class Receipt:
     norm: float | None = None
     exponents: PackedIntegers | None = None
     header_bytes: int | None = None
-    """What inspection measured; see `muster.wire.gate`."""
+    """What inspection measured (see `muster.wire.gate`) when it accepted the update; kept, whatever becomes of the update."""
 
     def entry(self) -> tuple[Entry, tuple[int, ...]]:
         """An accepted receipt as an entry of the manifest, with the exponents that inspection measured."""
@@ -131,6 +132,16 @@ class Receipt:
         )
         return entry, self.exponents
 
+    def under(self, bound: float | None) -> Receipt:
+        """The receipt as it is, or will be, when its round has closed with this bound on norms: an outlier is rejected."""
+        if self.state is not ReceiptState.ACCEPTED or self.norm is None or not exceeds(self.norm, bound):
+            return self
+        verdict = Verdict(OUTLIER, f"an L2 norm of at most {bound}", str(self.norm))
+        return replace(self, state=ReceiptState.REJECTED, verdict=verdict)
+
+
+OUTLIER = "norm-outlier"
+"""Why an update is rejected that passed inspection, and is too long beside the others of its round."""
 
 REVOKED = Verdict("client-revoked", "an update of an active client", "one whose key was revoked")
 

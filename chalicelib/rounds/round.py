@@ -94,6 +94,8 @@ class Round:
     judges: int = 0
     """Judges admitted, as a hint."""
     manifest_sha256: str | None = None
+    norm_bound: float | None = None
+    """Set when it closed: an accepted update with a larger norm is an outlier. None: none is."""
     closed_at: Instant | None = None
     parts_sent_at: Instant | None = None
     parts_stage: int | None = None

@@ -22,15 +22,17 @@ class Settling:
         self._clock = clock
 
     def settle(self, rnd: Round, counted: Container[str]) -> None:
-        """Make every receipt that is neither rejected nor of a counted client late, with the reason.
+        """Make every receipt that is neither rejected nor of a counted client late, or rejected if it is an outlier.
 
         `counted` are the clients in the manifest. The round no longer collects, so a receipt can change under our hands only
-        once more, by an inspection that had begun before; it is read again then.
+        once more, by an inspection that had begun before; it is read again then. What is settled depends only on the receipt
+        and the bound that the round's move named, so whoever dies here is followed by who says the same.
         """
         for receipt in self._rounds.receipts(rnd.id):
             last: Receipt | None = receipt
             while last and last.client_id not in counted and last.state not in (ReceiptState.REJECTED, ReceiptState.LATE):
-                if self._rounds.settle(last, ReceiptState.LATE, verdict=self._verdict(rnd, last)):
+                state, verdict = self._last_word(rnd, last)
+                if self._rounds.settle(last, state, verdict=verdict):
                     break
                 last = self._rounds.receipt(rnd.id, last.client_id)
 
@@ -43,7 +45,12 @@ class Settling:
             self._blobs.delete(receipt.declared.key for receipt in receipts if receipt.declared)
         return self._rounds.wind_up(rnd, summarise(receipts))
 
-    def _verdict(self, rnd: Round, receipt: Receipt) -> Verdict:
+    def _last_word(self, rnd: Round, receipt: Receipt) -> tuple[ReceiptState, Verdict]:
+        judged = receipt.under(rnd.norm_bound)
+        if judged.state is ReceiptState.REJECTED and judged.verdict:
+            return judged.state, judged.verdict
         if rnd.phase is Phase.ABANDONED:
-            return Verdict("round-abandoned", "a round that completes", rnd.reason or "one that was abandoned")
-        return late(self._clock(), receipt.report_by)
+            verdict = Verdict("round-abandoned", "a round that completes", rnd.reason or "one that was abandoned")
+        else:
+            verdict = late(self._clock(), receipt.report_by)
+        return ReceiptState.LATE, verdict

@@ -3,7 +3,7 @@
     freeze:  accepted receipts ──▶ manifest (written once) ──▶ plan ──▶ parts ──▶ merge ──▶ checkpoint
 
 Its SHA-256 stands in the round and in the version; whoever has the manifest, the base and the updates can compute the
-published bytes again.
+published bytes again. Outliers are left out; they are listed, so that the bound can be computed again too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from muster.wire.admin import RoundConfig, Rule
+from muster.aggregation.outliers import exceeds, norm_bound
+from muster.wire.admin import Outliers, RoundConfig, Rule
 from muster.wire.encodings import Encoding
 from muster.wire.refs import CheckpointRef, OptimizerState, canonical_json
 
@@ -52,6 +53,11 @@ class Manifest:
     """The L2 norm to which larger updates are scaled down; None: none is."""
     entries: tuple[Entry, ...]
     exponents: tuple[int, ...]
+    outliers: Outliers | None = None
+    norm_bound: float | None = None
+    """The largest norm that is no outlier by that rule among entries and quarantined together; None: any norm is fine."""
+    quarantined: tuple[Entry, ...] = ()
+    """Updates beyond the bound, which are not aggregated."""
 
     @property
     def is_quantised(self) -> bool:
@@ -92,8 +98,13 @@ def freeze(
     clip_norm: float | None,
     accepted: Iterable[tuple[Entry, tuple[int, ...]]],
 ) -> Manifest:
-    """The manifest of the accepted updates, each with its exponents, given in any order; at least one."""
+    """The manifest of the accepted updates, each with its exponents, given in any order; at least one.
+
+    Outliers among them, by the configuration's rule, are quarantined: nothing that is computed depends on them.
+    """
     ordered = sorted(accepted, key=lambda pair: pair[0].client_id)
+    bound = norm_bound(config.outliers, [entry.norm for entry, _ in ordered])
+    counted = [pair for pair in ordered if not exceeds(pair[0].norm, bound)]
     return Manifest(
         round=round_id,
         base=base,
@@ -103,6 +114,9 @@ def freeze(
         optimizer=config.optimizer,
         state=state,
         clip_norm=clip_norm,
-        entries=tuple(entry for entry, _ in ordered),
-        exponents=tuple(max(column) for column in zip(*(exponents for _, exponents in ordered), strict=True)),
+        entries=tuple(entry for entry, _ in counted),
+        exponents=tuple(max(column) for column in zip(*(exponents for _, exponents in counted), strict=True)),
+        outliers=config.outliers,
+        norm_bound=bound,
+        quarantined=tuple(entry for entry, _ in ordered if exceeds(entry.norm, bound)),
     )

@@ -123,7 +123,7 @@ class ClientReply(Reply):
     models: list[str] | None = Field(description="the models it may train and run; null for all")
     model: str | None
     version: int | None = Field(description="what it said it runs, at its last heartbeat")
-    rounds: int = Field(description="rounds in which its update was accepted")
+    rounds: int = Field(description="rounds in which its update passed inspection, whatever became of it then")
     samples: int = Field(description="examples that those updates were trained on")
 
 
@@ -142,7 +142,7 @@ class FleetStatistics(Reply):
     revoked: int
     by_device_type: dict[str, int]
     active_by_model: dict[str, int] = Field(description="active clients by the model they said they run")
-    rounds: int = Field(description="accepted updates, over all clients")
+    rounds: int = Field(description="updates that passed inspection, over all clients")
     samples: int = Field(description="examples that those were trained on")
     max_clients: int
     heartbeat_timeout_seconds: float
@@ -168,6 +168,15 @@ class Clipping(Request):
     rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(0.2, description="how fast it follows")
 
 
+class Outliers(Request):
+    """Updates whose L2 norm (over all float tensors) lies too far above the others of their round are not aggregated."""
+
+    deviations: Annotated[float, Field(ge=1.0, le=1000.0)] = Field(
+        6.0, description="how many scaled median absolute deviations above the median is too far (docs/aggregation.md)"
+    )
+    least: Annotated[int, Field(ge=3, le=100_000)] = Field(8, description="accepted updates below which nobody is an outlier")
+
+
 class RoundConfig(Request):
     """How the rounds of a model run. Frozen into each round when it opens."""
 
@@ -188,6 +197,7 @@ class RoundConfig(Request):
     aggregator: Rule = Field(Rule(name="mean"), description="what makes one update of many")
     optimizer: Rule = Field(Rule(name="sgd"), description="what moves the model by it")
     clipping: Clipping | None = None
+    outliers: Outliers | None = None
     encoding: Encoding = Field(
         "plain", description="how devices that can do so write their updates: plain, float32, float16, bfloat16 or int8"
     )
@@ -195,11 +205,13 @@ class RoundConfig(Request):
     hyperparameters: Annotated[dict[MetricName, Scalar], Field(max_length=32)] = Field({}, description="given to each trainer")
 
     @model_validator(mode="after")
-    def _quorum_is_reachable(self) -> RoundConfig:
+    def _numbers_fit_each_other(self) -> RoundConfig:
         if self.quorum > self.goal:
             raise ValueError(f"quorum must not exceed goal ({self.goal}), got {self.quorum}")
         if self.evaluators and self.evaluation_quorum > self.evaluators:
             raise ValueError(f"evaluation_quorum must not exceed evaluators ({self.evaluators}), got {self.evaluation_quorum}")
+        if self.outliers and self.outliers.least > self.goal:
+            raise ValueError(f"outliers.least must not exceed goal ({self.goal}), got {self.outliers.least}")
         return self
 
 

@@ -66,7 +66,7 @@ def test_the_protocol_names_every_route_problem_reason_and_dtype() -> None:
     device_routes = [path for path in DOCUMENT["paths"] if not path.startswith("/v1/admin/")]
     devices = json.dumps([item for path, item in DOCUMENT["paths"].items() if not path.startswith("/v1/admin/")])
     reasons = set(re.findall(r'Unfit\(\s*"([a-z-]+)"', "".join(p.read_text() for p in (ROOT / "muster/wire").glob("*.py"))))
-    reasons |= {"round-closed", "round-abandoned", "client-revoked", "upload-changed"}
+    reasons |= {"round-closed", "round-abandoned", "client-revoked", "upload-changed", "norm-outlier"}
     missing = [path for path in device_routes if path.replace("{round_id}", "{round}") not in text]
     missing += [problem.value for problem in Problem if f'"{problem.urn}"' in devices and f"`{problem.value}`" not in text]
     missing += [reason for reason in reasons if f"`{reason}`" not in text]

@@ -19,7 +19,11 @@ from chalicelib.rounds.round import Phase, Round
 from chalicelib.storage import keys
 from muster import Device
 from muster.aggregation.manifest import Manifest
+from muster.wire.admin import Outliers
 from tests.fleet import Drift, Killed, World
+
+OUTLYING = 3
+"""The number of the device whose update is far too long, where there are so many."""
 
 Hook = Callable[[str, Callable[[], Any]], Any]
 
@@ -41,6 +45,17 @@ def reported(opened: tuple[World, list[Device]]) -> tuple[World, list[Device]]:
 
 
 @pytest.fixture
+def with_outlier(world: World) -> tuple[World, list[Device]]:
+    """A round that is to be frozen, with three updates, and a fourth that is far too long."""
+    world.model(goal=3, quorum=3, outliers=Outliers(least=3), evaluators=1, keep_updates=True)
+    devices = world.devices(4)
+    world.tick()
+    report(world, devices)
+    inspect(world, devices)
+    return world, devices
+
+
+@pytest.fixture
 def in_parts() -> Iterator[tuple[World, list[Device]]]:
     """A round whose manifest is frozen, in a world whose workers sum one update each."""
     world = World(part_reads=1)
@@ -48,9 +63,7 @@ def in_parts() -> Iterator[tuple[World, list[Device]]]:
     devices = world.devices(2)
     world.tick()
     report(world, devices)
-    for device in devices:
-        world.services.inspector.inspect("toy.1", device.client_id)
-    world.sqs.purge_queue(QueueUrl=world.settings.inspection_queue_url)
+    inspect(world, devices)
     rnd = world.services.rounds.latest("toy")
     assert rnd
     collecting = world.services.coordinator._phases[Phase.COLLECTING]
@@ -63,7 +76,13 @@ def report(world: World, devices: list[Device]) -> None:
     for number, device in enumerate(devices):
         assignment = device.check_in()
         if assignment.kind == "train":
-            device.take_part(assignment, Drift(0.1 + 0.2 * number, examples=10 + number))
+            device.take_part(assignment, Drift(50.0 if number == OUTLYING else 0.1 + 0.2 * number, examples=10 + number))
+
+
+def inspect(world: World, devices: list[Device]) -> None:
+    for device in devices:
+        world.services.inspector.inspect("toy.1", device.client_id)
+    world.sqs.purge_queue(QueueUrl=world.settings.inspection_queue_url)
 
 
 def finish(world: World, devices: list[Device], hook: Hook | None) -> str:
@@ -79,7 +98,7 @@ def finish(world: World, devices: list[Device], hook: Hook | None) -> str:
                 world.calls.between = None
         rnd = world.services.rounds.latest("toy")
         if rnd and rnd.summary:
-            return published(world, rnd)
+            return published(world, rnd, devices)
         if rnd and rnd.phase is Phase.COLLECTING and rnd.admitted < len(devices):
             report(world, devices)
         elif rnd and rnd.phase is Phase.EVALUATING:
@@ -88,11 +107,17 @@ def finish(world: World, devices: list[Device], hook: Hook | None) -> str:
     raise AssertionError(f"the round has not ended: {rnd}")
 
 
-def published(world: World, rnd: Round) -> str:
+def published(world: World, rnd: Round, devices: list[Device]) -> str:
     """Digest of the deployed version, once everything that must hold does."""
     assert (rnd.phase, rnd.number) == (Phase.COMPLETED, 1)
     assert rnd.summary
-    assert (rnd.summary.accepted, rnd.summary.rejected, rnd.summary.late, rnd.summary.open) == (2, {}, 0, 0)
+    counted, outlying = devices[:OUTLYING], devices[OUTLYING:]
+    rejected = {"norm-outlier": len(outlying)} if outlying else {}
+    assert (rnd.summary.accepted, rnd.summary.rejected, rnd.summary.late) == (len(counted), rejected, 0)
+    assert rnd.summary.open == 0
+    for device in outlying:
+        assert device.receipt("toy.1").reason == "norm-outlier"
+    assert [world.operator.client(device.client_id).rounds for device in devices] == [1] * len(devices)
     version, older = world.services.registry.versions("toy")
     assert (version.number, older.number) == (1, 0)
     deployment = world.services.registry.deployment("toy")
@@ -101,7 +126,8 @@ def published(world: World, rnd: Round) -> str:
     assert version.manifest_sha256 == rnd.manifest_sha256
     key = keys.MANIFEST.key(round="toy.1", sha256=rnd.manifest_sha256)
     manifest = Manifest.from_bytes(world.services.blobs.read(key, 1 << 20))
-    assert [entry.client_id for entry in manifest.entries] == ["device-000", "device-001"]
+    assert [entry.client_id for entry in manifest.entries] == [device.client_id for device in counted]
+    assert [entry.client_id for entry in manifest.quarantined] == [device.client_id for device in outlying]
     return version.checkpoint.sha256
 
 
@@ -168,7 +194,10 @@ class Walk:
         return False
 
 
-@pytest.mark.parametrize(("state", "until"), [("opened", "PutItem"), ("reported", None), ("in_parts", None)])
+@pytest.mark.parametrize(
+    ("state", "until"),
+    [("opened", "PutItem"), ("reported", None), ("in_parts", None), ("with_outlier", "TransactWriteItems")],
+)
 def test_a_function_killed_at_any_call_and_a_second_tick_at_any_call_change_nothing(
     state: str, until: str | None, request: pytest.FixtureRequest
 ) -> None:
