@@ -8,8 +8,8 @@ rounded to an integer of so few bits that even four times the sum over all eleme
 numbers, any split into ranges and any BLAS gives the same ones, and ties are true ties: of those the client with the lowest
 id wins. The rounding keeps B bits below the largest value of all updates: 15 for a million parameters, 12 for 25 million.
 
-All float tensors count, buffers too. With unlike data and a small `keep` Krum drops honest minorities; norm clipping and a
-trimmed mean are the milder choice. The matrix has n² numbers, so n is bounded.
+All float tensors count, buffers too. With unlike data and a small `keep` Krum drops honest minorities. The matrix has n²
+numbers, so n is bounded.
 """
 
 from __future__ import annotations
