@@ -24,7 +24,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from muster import __version__
-from muster.device.errors import DeviceError, Refused, Untrusted
+from muster.device.errors import DeviceError, Expired, Refused, Untrusted
 from muster.device.identity import Identity, fresh_proof
 from muster.device.trainer import Trainer
 from muster.device.transport import Reply, Transport
@@ -222,15 +222,21 @@ class Device:
         return receipt
 
     def submit(self, round_id: str, update: bytes, examples: int, metrics: Mapping[str, float]) -> wire.ReceiptReply:
-        """Upload an update (a tensor file) and report it."""
+        """Upload an update (a tensor file) and report it. A grant that expires on the way is asked for once more."""
         sha256 = hashlib.sha256(update).hexdigest()
         request = wire.UploadRequest(bytes=len(update), sha256=sha256, examples=examples)
-        grant = self._call("POST", f"/v1/rounds/{round_id}/upload", wire.UploadGrant, request)
-        self._transport.upload(grant, update)
+        try:
+            self._upload(round_id, request, update)
+        except Expired:
+            self._upload(round_id, request, update)
         report = wire.UpdateReport(sha256=sha256, metrics=dict(metrics))
         receipt = self._call("POST", f"/v1/rounds/{round_id}/report", wire.ReceiptReply, report)
         self._reported = round_id
         return receipt
+
+    def _upload(self, round_id: str, request: wire.UploadRequest, update: bytes) -> None:
+        grant = self._call("POST", f"/v1/rounds/{round_id}/upload", wire.UploadGrant, request)
+        self._transport.upload(grant, update)
 
     def receipt(self, round_id: str) -> wire.ReceiptReply:
         """Where this device's update stands, and why."""

@@ -3,6 +3,7 @@
 DeviceError
 ├── Refused       the server said no, with a name (`problem`); sending the same again gets the same answer
 ├── Unreachable   the network or the server failed, also after every retry
+│   └── Expired   the store does not take a presigned URL (any more)
 └── Untrusted     what came is not what was announced: another length or digest; nothing of it was used
 """
 
@@ -33,6 +34,10 @@ class Refused(DeviceError):
 
 class Unreachable(DeviceError):
     """No usable answer, after every retry."""
+
+
+class Expired(Unreachable):
+    """A presigned URL that the store does not take: it is too old, or the credentials that signed it are."""
 
 
 class Untrusted(DeviceError):

@@ -16,7 +16,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from muster.device.errors import Refused, Unreachable, Untrusted
+from muster.device.errors import Expired, Refused, Unreachable, Untrusted
 from muster.wire.messages import Checkpoint, ProblemDocument, UploadGrant
 from muster.wire.problems import MEDIA_TYPE, Problem
 
@@ -107,6 +107,7 @@ class Transport:
         """Put the bytes under a grant. That they lie there already (412: an earlier try succeeded) is success.
 
         Raises:
+            Expired: the URL is no longer good.
             Unreachable: the store did not take them, after every retry.
         """
         self._exchange(grant.method, grant.url, grant.headers, data, REPLY_LIMIT_BYTES, accept=(412,))
@@ -154,7 +155,8 @@ class Transport:
             raise _Passing(f"HTTP {response.status_code}")
         if response.headers.get("content-type", "").startswith(MEDIA_TYPE):
             raise Refused(_document(data))
-        raise Unreachable(f"{method} to {response.url.host}: HTTP {response.status_code}")
+        kind = Expired if response.status_code == 403 else Unreachable
+        raise kind(f"{method} to {response.url.host}: HTTP {response.status_code}")
 
 
 class _Passing(Exception):

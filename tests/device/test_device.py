@@ -130,3 +130,27 @@ def _digest(data: bytes) -> str:
     import hashlib
 
     return hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(("expired", "succeeds"), [(1, True), (2, False)])
+def test_a_grant_that_expires_on_the_way_is_asked_for_once_more(world: World, expired: int, succeeds: bool) -> None:
+    world.model(goal=1, quorum=1)
+    world.tick()
+    (device,) = world.devices(1)
+    answers = iter([httpx.Response(403)] * expired)
+    grants: list[str] = []
+
+    def store(request: httpx.Request) -> httpx.Response:
+        if request.method == "PUT" and request.url.host != "api.test":
+            grants.append(str(request.url))
+            return next(answers, None) or world._answer(request)
+        return world._answer(request)
+
+    device._transport._http = httpx.Client(transport=httpx.MockTransport(store))
+    if succeeds:
+        world.update(device)
+        assert device.receipt("toy.1").state == "reported"
+    else:
+        with pytest.raises(Unreachable, match="403"):
+            world.update(device)
+    assert len(grants) == 2

@@ -47,7 +47,7 @@ def test_the_resources_are_those_of_the_template(cloud: LocalCloud) -> None:
     sqs = cloud.client("sqs")
     url = cloud.environment["MUSTER_INSPECTION_QUEUE_URL"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    assert attributes["VisibilityTimeout"] == "720"
+    assert attributes["VisibilityTimeout"] == "1800"
     assert "muster-inspections-dead" in attributes["RedrivePolicy"]
 
 
