@@ -19,6 +19,7 @@ from chalicelib.registry.schemas import Schemas, checkpoint_ref
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.version import Version
 from chalicelib.rounds.evaluation import Measurement, weighted_mean
+from chalicelib.rounds.manifests import read_manifest
 from chalicelib.rounds.parts import CannotAggregate, PartDesk, StoredUpdates
 from chalicelib.rounds.receipt import Receipt
 from chalicelib.rounds.round import Phase, Round
@@ -28,7 +29,7 @@ from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.queues import Queue
 from chalicelib.storage.spool import Spool
-from muster.aggregation.assembly import MODEL, Damaged, assemble
+from muster.aggregation.assembly import MODEL, assemble
 from muster.aggregation.clipping import next_norm
 from muster.aggregation.exact import SumOutOfRange
 from muster.aggregation.manifest import Manifest
@@ -37,9 +38,6 @@ from muster.aggregation.registry import TooFewUpdates, TooManyUpdates, WrongNumb
 from muster.aggregation.replay import Desk
 from muster.wire.refs import CheckpointRef, OptimizerState, StateFile, canonical_json, digest
 from muster.wire.tensors import Schema, Unfit, build_header, update_schema
-
-MANIFEST_LIMIT_BYTES = 256 * 1024 * 1024
-"""About 500,000 entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class Aggregating:
 
     def advance(self, rnd: Round) -> Round | None:
         """Aggregate and publish; None while workers are at it, or when another actor was faster."""
-        manifest = self._manifest(rnd)
+        manifest = read_manifest(self._blobs, rnd)
         self._settling.settle(rnd, {entry.client_id for entry in manifest.entries})
         try:
             planned = self._planned(manifest)
@@ -100,7 +98,7 @@ class Aggregating:
         if rnd is None or rnd.phase is not Phase.AGGREGATING:
             return False
         try:
-            planned = self._planned(self._manifest(rnd))
+            planned = self._planned(read_manifest(self._blobs, rnd))
             if planned.plan.name != plan:
                 return False  # a message of another plan (the limits have changed since); the tick sends this one's parts
             return PartDesk(self._blobs, self._updates, rnd.id, planned.schema, planned.plan).do(stage, part)
@@ -225,15 +223,6 @@ class Aggregating:
             clip_norm=clip_norm,
         )
         return version, document
-
-    def _manifest(self, rnd: Round) -> Manifest:
-        """The round's frozen manifest, checked against the digest that the round's move named."""
-        if rnd.manifest_sha256 is None:
-            raise AssertionError(f"round {rnd.id} is {rnd.phase} without a manifest")
-        data = self._blobs.read(keys.MANIFEST.key(round=rnd.id, sha256=rnd.manifest_sha256), MANIFEST_LIMIT_BYTES)
-        if digest(data) != rnd.manifest_sha256:
-            raise Damaged(f"manifest of round {rnd.id}: expected sha256 {rnd.manifest_sha256}, got {digest(data)}")
-        return Manifest.from_bytes(data)
 
     def _send(self, rnd: Round, plan: Plan, missing: Sequence[Part]) -> None:
         """Queue the missing parts of a stage, unless somebody did so not long ago."""

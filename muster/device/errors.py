@@ -3,6 +3,7 @@
 DeviceError
 ├── Refused       the server said no, with a name (`problem`); sending the same again gets the same answer
 ├── Unreachable   the network or the server failed, also after every retry
+│   └── Missing   the store answers that there is no such object
 └── Untrusted     what came is not what was announced: another length or digest; nothing of it was used
 """
 
@@ -33,6 +34,10 @@ class Refused(DeviceError):
 
 class Unreachable(DeviceError):
     """No usable answer, after every retry."""
+
+
+class Missing(Unreachable):
+    """Nothing lies where a presigned URL points."""
 
 
 class Untrusted(DeviceError):

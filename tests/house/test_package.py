@@ -1,4 +1,4 @@
-"""What Lambda gets: the zip holds the app, the server, and the wire format that devices share."""
+"""What Lambda gets: a zip with the app, the server, and the wire format that devices share. What pip gets: the whole wheel."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -70,3 +71,9 @@ def test_the_template_keeps_its_functions_and_tells_them_where_things_are(packag
     assert template["Resources"]["Monitor"]["Properties"]["ReservedConcurrentExecutions"] == 1, "one monitor at a time"
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     assert {value["Ref"] for value in variables.values() if isinstance(value, dict)} <= kinds.keys()
+
+
+def test_every_package_of_the_wheel_is_in_it() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {str(path.parent.relative_to(ROOT)).replace("/", ".") for path in (ROOT / "muster").rglob("*.py")}
+    assert set(listed) == found
