@@ -248,6 +248,20 @@ def abandon_round(body: admin.AbandonRound, model: str, round_number: str) -> ad
     return services().status.round(model, number(round_number, P.UNKNOWN_ROUND))
 
 
+@app.route("/v1/admin/models/{model}/rounds/{round_number}/files", methods=["GET"], authorizer=operators)
+@speaks(
+    admin.RoundFileList,
+    P.UNKNOWN_MODEL,
+    P.UNKNOWN_ROUND,
+    P.NOTHING_PUBLISHED,
+    P.UPDATES_DELETED,
+    asks=admin.RoundFilesPage,
+)
+def list_round_files(query: admin.RoundFilesPage, model: str, round_number: str) -> admin.RoundFileList:
+    """What a round's version was made of, each device's update included: private data, so a permission of its own."""
+    return services().round_files.page(model, number(round_number, P.UNKNOWN_ROUND), query)
+
+
 # ---- operators: versions and deployments
 
 

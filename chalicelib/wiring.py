@@ -32,6 +32,7 @@ from chalicelib.rounds.checkin import CheckInDesk
 from chalicelib.rounds.current import Current
 from chalicelib.rounds.desk import RoundDesk
 from chalicelib.rounds.evaluations import EvaluationDesk
+from chalicelib.rounds.files import RoundFiles
 from chalicelib.rounds.revocation import Revocation
 from chalicelib.rounds.round import Phase
 from chalicelib.rounds.serving import Serving
@@ -220,6 +221,11 @@ class Services:
     def round_desk(self) -> RoundDesk:
         """Rounds."""
         return RoundDesk(self.catalogue, self.rounds, self.clock)
+
+    @cached_property
+    def round_files(self) -> RoundFiles:
+        """What versions were made of."""
+        return RoundFiles(self.round_desk, self.blobs, self.presigner)
 
     @cached_property
     def metric_desk(self) -> MetricDesk:

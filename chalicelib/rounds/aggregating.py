@@ -13,26 +13,20 @@ from datetime import datetime, timedelta
 
 from chalicelib.instants import Clock
 from chalicelib.registry.schemas import Schemas
+from chalicelib.rounds.manifests import read_manifest
 from chalicelib.rounds.parts import CannotAggregate, PartDesk, StoredUpdates
 from chalicelib.rounds.publishing import Planned, Publishing
 from chalicelib.rounds.round import Phase, Round
 from chalicelib.rounds.settling import Settling
 from chalicelib.rounds.store import RoundStore
-from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.queues import Queue
-from muster.aggregation.assembly import Damaged
 from muster.aggregation.exact import SumOutOfRange
 from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Limits, Part, Plan, Result
 from muster.aggregation.registry import TooFewUpdates, TooManyUpdates, WrongNumberOfUpdates, find_aggregator
 from muster.aggregation.replay import Desk
-from muster.wire.refs import digest
 from muster.wire.tensors import update_schema
-
-MANIFEST_LIMIT_BYTES = 256 * 1024 * 1024
-"""About 500,000 entries."""
-
 
 HOPELESS = (CannotAggregate, SumOutOfRange, WrongNumberOfUpdates)
 """What no retry would mend."""
@@ -67,7 +61,7 @@ class Aggregating:
 
     def advance(self, rnd: Round) -> Round | None:
         """Aggregate and publish, if that is quickly done; else ask the workers for what is missing, and return None."""
-        manifest = self._manifest(rnd)
+        manifest = read_manifest(self._blobs, rnd)
         self._settling.settle(rnd, {entry.client_id for entry in manifest.entries})
         try:
             planned = self._planned(manifest)
@@ -86,7 +80,7 @@ class Aggregating:
         if rnd is None or rnd.phase is not Phase.AGGREGATING:
             return False
         try:
-            planned = self._planned(self._manifest(rnd))
+            planned = self._planned(read_manifest(self._blobs, rnd))
             if planned.plan.name != plan:
                 return False  # a message of another plan (the limits have changed since); the tick sends this one's parts
             desk = self._desk(rnd, planned)
@@ -117,15 +111,6 @@ class Aggregating:
 
     def _abandon(self, rnd: Round, reason: Exception) -> Round | None:
         return self._rounds.move(rnd, Phase.ABANDONED, reason=_named(reason), finished_at=self._clock())
-
-    def _manifest(self, rnd: Round) -> Manifest:
-        """The round's frozen manifest, checked against the digest that the round's move named."""
-        if rnd.manifest_sha256 is None:
-            raise AssertionError(f"round {rnd.id} is {rnd.phase} without a manifest")
-        data = self._blobs.read(keys.MANIFEST.key(round=rnd.id, sha256=rnd.manifest_sha256), MANIFEST_LIMIT_BYTES)
-        if digest(data) != rnd.manifest_sha256:
-            raise Damaged(f"manifest of round {rnd.id}: expected sha256 {rnd.manifest_sha256}, got {digest(data)}")
-        return Manifest.from_bytes(data)
 
     def _send(self, rnd: Round, plan: Plan, missing: Sequence[Part]) -> None:
         """Queue the missing parts of a stage, unless somebody did so not long ago."""

@@ -19,6 +19,7 @@ from muster.aggregation.registry import Optimizer, find_optimizer
 from muster.aggregation.server import advance, has_state
 from muster.wire.arrays import DTYPES, Array
 from muster.wire.gate import Readable
+from muster.wire.refs import Damaged
 from muster.wire.tensors import (
     HEADER_LIMIT_BYTES,
     ITEM_BYTES,
@@ -38,10 +39,6 @@ STEP = 1 << 21
 
 MODEL = "model"
 """The name of the checkpoint among the files that come out; the others are the letters of the optimizer's state."""
-
-
-class Damaged(Exception):
-    """A file is not the one that its digest names."""
 
 
 def assemble(

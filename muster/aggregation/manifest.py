@@ -19,6 +19,9 @@ from muster.wire.admin import Outliers, RoundConfig, Rule
 from muster.wire.encodings import Encoding
 from muster.wire.refs import CheckpointRef, OptimizerState, canonical_json
 
+MANIFEST_LIMIT_BYTES = 256 * 1024 * 1024
+"""No manifest is longer: about 500,000 entries."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -3,7 +3,8 @@
 DeviceError
 ├── Refused       the server said no, with a name (`problem`); sending the same again gets the same answer
 ├── Unreachable   the network or the server failed, also after every retry
-│   └── Expired   the store does not take a presigned URL (any more)
+│   ├── Expired   the store does not take a presigned URL (any more)
+│   └── Missing   the store answers that there is no such object
 └── Untrusted     what came is not what was announced: another length or digest; nothing of it was used
 """
 
@@ -38,6 +39,10 @@ class Unreachable(DeviceError):
 
 class Expired(Unreachable):
     """A presigned URL that the store does not take: it is too old, or the credentials that signed it are."""
+
+
+class Missing(Unreachable):
+    """Nothing lies where a presigned URL points."""
 
 
 class Untrusted(DeviceError):

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from muster.device.errors import Expired, Refused, Unreachable, Untrusted
+from muster.device.errors import Expired, Missing, Refused, Unreachable, Untrusted
 from muster.wire.messages import Checkpoint, ProblemDocument, UploadGrant
 from muster.wire.problems import MEDIA_TYPE, Problem
 
@@ -103,6 +103,19 @@ class Transport:
             raise Untrusted(f"expected a document with sha256 {sha256}, got one with sha256 {found}")
         return bytes(data)
 
+    def save(self, url: str, sha256: str, limit: int, file: IO[bytes]) -> None:
+        """Write an object under a presigned URL, of exactly this digest and of at most `limit` bytes, into a fresh file.
+
+        Raises:
+            Untrusted: it is longer, or has another digest; what is in the file then is of no use.
+            Missing: there is no such object.
+            Unreachable: no usable answer, after every retry.
+        """
+        sink = _Sink(file)
+        self._exchange("GET", url, {}, None, limit, into=sink)
+        if sink.sha256 != sha256:
+            raise Untrusted(f"expected at most {limit} bytes with sha256 {sha256}, got {sink.nbytes} with sha256 {sink.sha256}")
+
     def upload(self, grant: UploadGrant, data: bytes) -> None:
         """Put the bytes under a grant. That they lie there already (412: an earlier try succeeded) is success.
 
@@ -121,6 +134,7 @@ class Transport:
         limit: int,
         auth: httpx.Auth | None = None,
         accept: tuple[int, ...] = (),
+        into: _Sink | None = None,
     ) -> bytearray:
         retrying = Retrying(
             retry=retry_if_exception_type(_Passing),
@@ -130,7 +144,7 @@ class Transport:
             reraise=True,
         )
         try:
-            return retrying(self._once, method, url, headers, content, limit, auth, accept)
+            return retrying(self._once, method, url, headers, content, limit, auth, accept, into)
         except _Passing as failure:
             raise Unreachable(f"{method} to {httpx.URL(url).host}: {failure}") from failure
 
@@ -143,10 +157,14 @@ class Transport:
         limit: int,
         auth: httpx.Auth | None,
         accept: tuple[int, ...],
+        into: _Sink | None,
     ) -> bytearray:
         try:
             with self._http.stream(method, url, headers=headers, content=content, auth=auth) as response:
-                data = _bounded(response, limit)
+                if into is not None and response.is_success:
+                    into.fill(response, limit)
+                    return bytearray()
+                data = _bounded(response, limit if into is None else REPLY_LIMIT_BYTES)
         except httpx.TransportError as error:
             raise _Passing(type(error).__name__) from error
         if response.is_success or response.status_code in accept:
@@ -155,12 +173,39 @@ class Transport:
             raise _Passing(f"HTTP {response.status_code}")
         if response.headers.get("content-type", "").startswith(MEDIA_TYPE):
             raise Refused(_document(data))
-        kind = Expired if response.status_code == 403 else Unreachable
+        kind = {403: Expired, 404: Missing}.get(response.status_code, Unreachable)
         raise kind(f"{method} to {response.url.host}: HTTP {response.status_code}")
 
 
 class _Passing(Exception):
     """A failure that may pass."""
+
+
+class _Sink:
+    """A file into which a body is written and hashed; from its beginning, when it is tried again."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.nbytes = 0
+
+    @property
+    def sha256(self) -> str:
+        """Digest (hex) of what was written."""
+        return self._hash.hexdigest()
+
+    def fill(self, response: httpx.Response, limit: int) -> None:
+        """Write the body, or as much of it as shows that it is longer than `limit`."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._hash, self.nbytes = hashlib.sha256(), 0
+        for chunk in response.iter_bytes():
+            piece = chunk[: limit + 1 - self.nbytes]
+            self._file.write(piece)
+            self._hash.update(piece)
+            self.nbytes += len(piece)
+            if self.nbytes > limit:
+                break
 
 
 def _bounded(response: httpx.Response, limit: int) -> bytearray:

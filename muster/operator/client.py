@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -110,6 +110,15 @@ class Operator:
         """End an open round; what is deployed stays deployed."""
         path, request = f"/v1/admin/models/{model}/rounds/{number}/abandon", admin.AbandonRound(because=because)
         return self._transport.call("POST", path, admin.RoundReply, request)
+
+    def round_files(self, model: str, number: int, after: str | None = None) -> admin.RoundFileList:
+        """What a round's version was made of: manifest, base, state and the first updates; or updates of clients `after`."""
+        query = _query(admin.RoundFilesPage(after=after))
+        return self._transport.call("GET", f"/v1/admin/models/{model}/rounds/{number}/files{query}", admin.RoundFileList)
+
+    def save(self, url: str, sha256: str, limit: int, file: IO[bytes]) -> None:
+        """Write an object of exactly this digest, and of at most `limit` bytes, into a file. May be called from threads."""
+        self._transport.save(url, sha256, limit, file)
 
     # ---- versions and deployments
 

@@ -11,6 +11,7 @@ from muster.wire.encodings import Encoding
 from muster.wire.messages import (
     MAX_CHECKPOINT_BYTES,
     Checkpoint,
+    ClientId,
     Finite,
     Label,
     MetricName,
@@ -299,6 +300,31 @@ class RoundList(Reply):
 
     rounds: list[RoundReply]
     before: int | None = Field(description="pass as `?before=` for the next page; null on the last")
+
+
+class RoundFilesPage(Query):
+    """A page of the files that a round's version was made of."""
+
+    after: ClientId | None = Field(None, description="only updates of clients after this one, in the manifest's order")
+
+
+class RoundFile(Reply):
+    """A file that a round's version was made of."""
+
+    kind: Literal["manifest", "base", "state", "update"]
+    name: str | None = Field(description="the client of an update, the letter of an optimizer's state; null for the others")
+    sha256: str
+    bytes: int | None = Field(description="null for the manifest")
+    url: str = Field(description="presigned GET; do not log it")
+
+
+class RoundFileList(Reply):
+    """The files that a round's version was made of, one page: first manifest, base and state, then updates by client."""
+
+    round: str
+    version: int = Field(description="what was made of them")
+    files: list[RoundFile]
+    after: str | None = Field(description="pass as `?after=` for the next page; null on the last")
 
 
 class AbandonRound(Request):

@@ -59,6 +59,8 @@ class Problem(Enum):
     DEPLOYMENT_MOVED = "deployment-moved"
     NOTHING_TO_ROLL_BACK_TO = "nothing-to-roll-back-to"
     ROUND_ENDED = "round-ended"
+    NOTHING_PUBLISHED = "nothing-published"
+    UPDATES_DELETED = "updates-deleted"
 
     @property
     def kind(self) -> Kind:
@@ -112,4 +114,6 @@ KINDS: dict[Problem, Kind] = {
     Problem.DEPLOYMENT_MOVED: Kind(409, "Something else was deployed in the meantime"),
     Problem.NOTHING_TO_ROLL_BACK_TO: Kind(409, "The history of deployments does not go back so far"),
     Problem.ROUND_ENDED: Kind(409, "The round has ended"),
+    Problem.NOTHING_PUBLISHED: Kind(409, "The round has published no version"),
+    Problem.UPDATES_DELETED: Kind(410, "The round's updates were deleted"),
 }

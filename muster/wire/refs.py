@@ -42,6 +42,10 @@ class OptimizerState:
     files: tuple[StateFile, ...]
 
 
+class Damaged(Exception):
+    """A file is not the one that its digest names."""
+
+
 def canonical_json(value: Any) -> bytes:
     """One byte sequence for one value: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
-from muster.device.errors import Refused, Unreachable, Untrusted
+from muster.device.errors import Expired, Missing, Refused, Unreachable, Untrusted
 from muster.device.transport import ATTEMPTS, LONGEST_WAIT_SECONDS, REPLY_LIMIT_BYTES, Transport
 from muster.wire.messages import Checkpoint, Health, UploadGrant
 from muster.wire.problems import MEDIA_TYPE, Problem
@@ -113,3 +114,42 @@ def test_an_upload_that_is_there_already_is_done_and_a_refused_one_is_not() -> N
     with pytest.raises(Unreachable, match="HTTP 403") as failure:
         made.upload(GRANT, DATA)
     assert "secret" not in str(failure.value)
+
+
+class Broken(httpx.SyncByteStream):
+    """A body whose connection ends too early."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"something else, and longer than that " * 100
+        raise httpx.ReadError("reset")
+
+
+def test_a_file_that_breaks_off_is_written_again_from_its_beginning() -> None:
+    made, seen = transport(httpx.Response(200, stream=Broken()), httpx.Response(503), httpx.Response(200, content=DATA))
+    file = io.BytesIO()
+    made.save(CHECKPOINT.url, CHECKPOINT.sha256, 10 * len(DATA), file)
+    assert file.getvalue() == DATA
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("body", [DATA[:-1], DATA + b"!", DATA[:-1] + b"!", b""])
+def test_a_file_of_another_content_is_not_trusted_and_no_longer_than_a_byte_more_is_read(body: bytes) -> None:
+    made, _ = transport(httpx.Response(200, content=body))
+    file = io.BytesIO()
+    with pytest.raises(Untrusted):
+        made.save(CHECKPOINT.url, CHECKPOINT.sha256, len(DATA), file)
+    longer, _ = transport(httpx.Response(200, content=DATA * 9))
+    with pytest.raises(Untrusted):
+        longer.save(CHECKPOINT.url, CHECKPOINT.sha256, len(DATA), file)
+    assert len(file.getvalue()) == len(DATA) + 1
+
+
+def test_an_object_that_is_not_there_is_missing_and_one_that_may_not_be_read_is_not() -> None:
+    for status, kind in ((404, Missing), (403, Expired)):
+        made, seen = transport(httpx.Response(status, content=b"<Error/>"))
+        file = io.BytesIO()
+        with pytest.raises(Unreachable) as told:
+            made.save(CHECKPOINT.url, CHECKPOINT.sha256, len(DATA), file)
+        assert told.type is kind
+        assert "secret" not in str(told.value)
+        assert (len(seen), file.getvalue()) == (1, b"")

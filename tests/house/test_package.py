@@ -1,4 +1,4 @@
-"""What Lambda gets: the zip holds the app, the server, and the wire format that devices share."""
+"""What Lambda gets: a zip with the app, the server, and the wire format that devices share. What pip gets: the whole wheel."""
 
 from __future__ import annotations
 

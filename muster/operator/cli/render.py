@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from muster.operator.recompute import Compared
 from muster.wire import admin
 
 STYLES = {
@@ -121,6 +122,15 @@ def version(found: admin.VersionReply) -> RenderableType:
         ("metrics", found.metrics), ("evaluation", found.evaluation or {}), ("note", found.note),
         ("config", found.config.model_dump_json(exclude_defaults=True)),
     ])  # fmt: skip
+
+
+def compared(found: Sequence[Compared]) -> RenderableType:
+    """What was published, over what was computed again."""
+    rows: list[Sequence[object]] = []
+    for one in found:
+        rows.append((one.name, "published", one.published))
+        rows.append((None if one.equal else Text("different", "bold red"), "recomputed", one.recomputed))
+    return table(["what", "", "SHA-256"], rows, "")
 
 
 def deployments(found: Sequence[admin.DeploymentReply]) -> RenderableType:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from muster.operator.cli import render
+from muster.operator.cli import recomputing, render
 from muster.operator.cli.session import Because, DryRun, Json, Model, of
+from muster.operator.recompute import recompute
 from muster.wire import admin
 
-app = typer.Typer(no_args_is_help=True, help="Start, watch and end rounds.")
+app = typer.Typer(no_args_is_help=True, help="Start, watch and end rounds; export one, and compute its version again.")
 
 Number = Annotated[int | None, typer.Argument(help="The round's number; without it, the newest.", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, help="How many to list.")]
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", show_default=False)]
+
+_ROUND = re.compile(r"([a-z][a-z0-9-]{0,47})\.([1-9][0-9]{0,7})")
 
 
 @app.command("list")
@@ -84,6 +91,56 @@ def abandon(
         return
     reply = session.operator.abandon(model, chosen, *([because] if because else []))
     session.show(reply, as_json, lambda: render.round_(reply))
+
+
+@app.command("export")
+def export_(
+    ctx: typer.Context,
+    round_: Annotated[str, typer.Argument(metavar="ROUND", help="The round's id (digits.12).", show_default=False)],
+    folder: Folder,
+    as_json: Json = False,
+) -> None:
+    """Write all that a round's version was made of into a folder: manifest, base, state, each device's update.
+
+    Every file is verified. An export that was interrupted goes on when the command is given again.
+    """
+    session = of(ctx)
+    found = _ROUND.fullmatch(round_)
+    if found is None:
+        raise typer.BadParameter(f"{round_!r} is not a round's id, such as digits.12", param_hint="ROUND")
+    model, number = found[1], int(found[2])
+    session.names["model"] = model
+    made = recomputing.export_with_progress(session, model, number, folder)
+    kept = made.files - made.fetched
+    if as_json:
+        session.json({
+            "round": made.about.round, "version": made.about.version, "folder": str(folder),
+            "updates": len(made.manifest.entries), "files": made.files, "bytes": made.nbytes,
+            "fetched": made.fetched, "kept": kept,
+            "document_sha256": made.about.document_sha256, "manifest_sha256": made.published.manifest_sha256,
+        })  # fmt: skip
+        return
+    there = f", of which {kept} were there" if kept else ""
+    session.say(
+        f"wrote {made.about.round} to {folder}: {len(made.manifest.entries)} updates; {made.files} files of {made.nbytes} bytes"
+        f" in all{there}"
+    )
+    session.say(f"next  muster round replay {folder}")
+
+
+@app.command()
+def replay(ctx: typer.Context, folder: Folder, as_json: Json = False) -> None:
+    """Compute an exported round's version again, without a server, and hold it against what was published.
+
+    Exit status 0 when it has the same SHA-256, 5 when it has another, 4 when a file of the folder is not what was exported.
+    """
+    session = of(ctx)
+    found = recompute(folder)
+    if as_json:
+        session.json(recomputing.summary(found))
+    else:
+        recomputing.tell(session, found)
+    recomputing.end(found)
 
 
 def _newest(status: admin.ModelStatus) -> int:

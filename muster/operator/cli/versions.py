@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 
 from muster.device.errors import Untrusted
-from muster.operator.cli import render
+from muster.operator.cli import recomputing, render
 from muster.operator.cli.models import Checkpoint, about
-from muster.operator.cli.session import Because, DryRun, Json, Model, VersionRef, of
+from muster.operator.cli.session import Because, DryRun, Json, Model, Session, VersionRef, of
+from muster.operator.recompute import Recomputed, recompute
 from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="List, register, download and verify versions.")
@@ -103,12 +105,49 @@ def download(
 
 
 @app.command()
-def verify(ctx: typer.Context, model: Model, version: VersionRef, as_json: Json = False) -> None:
-    """Download a version and its document, and hold them against their digests and against each other."""
+def verify(
+    ctx: typer.Context,
+    model: Model,
+    version: VersionRef,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--recompute",
+            help="Also fetch what its round aggregated, compute the version again, and compare: the devices' updates, private "
+            "data, are in a temporary folder for so long. Exit status 5 when the result is another.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Download a version and its document, and hold them against their digests and against each other.
+
+    With --recompute it is also computed again, which needs the round's updates (keep_updates) and the permission to read them.
+    """
     session = of(ctx)
     found = session.operator.version(model, version)
     session.operator.download(found.checkpoint)
-    document: dict[str, Any] = json.loads(session.operator.document(found))
+    held = _held(model, found, json.loads(session.operator.document(found)))
+    made = _recomputed(session, model, found) if again else None
+    if as_json:
+        verdict = {"verified": made is None or made.equal, **held, "document_sha256": found.document_sha256}
+        session.json(verdict | ({"recomputed": recomputing.summary(made)} if made else {}))
+    else:
+        session.say(
+            f"{found.id}: the checkpoint ({found.checkpoint.bytes} bytes) and its document match their digests and each other"
+        )
+        session.console.print(render.facts(list(held.items())), highlight=False)
+        if made:
+            recomputing.tell(session, made)
+    if made:
+        recomputing.end(made)
+
+
+def _held(model: str, found: admin.VersionReply, document: dict[str, Any]) -> dict[str, Any]:
+    """What the registry and the document both say of a version.
+
+    Raises:
+        Untrusted: they do not say the same.
+    """
     said = {
         "model": document["model"],
         "version": document["version"],
@@ -130,13 +169,16 @@ def verify(ctx: typer.Context, model: Model, version: VersionRef, as_json: Json 
     wrong = {name: f"the document says {said[name]}, the registry {held[name]}" for name in held if said[name] != held[name]}
     if wrong:
         raise Untrusted(f"{found.id}: {'; '.join(f'{name}: {words}' for name, words in wrong.items())}")
-    if as_json:
-        session.json({"verified": True, **held, "document_sha256": found.document_sha256})
-    else:
-        session.say(
-            f"{found.id}: the checkpoint ({found.checkpoint.bytes} bytes) and its document match their digests and each other"
-        )
-        session.console.print(render.facts(list(held.items())), highlight=False)
+    return held
+
+
+def _recomputed(session: Session, model: str, found: admin.VersionReply) -> Recomputed:
+    """The version, computed again from an export that is not kept."""
+    if found.round is None:
+        raise typer.BadParameter(f"{found.id} was registered; no round made it", param_hint="--recompute")
+    with TemporaryDirectory(prefix="muster-verify-") as folder:
+        recomputing.export_with_progress(session, model, found.round, Path(folder))
+        return recompute(Path(folder))
 
 
 @deployments.command("list")

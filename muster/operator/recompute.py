@@ -1,0 +1,127 @@
+"""Computes a published version again from an exported round, and holds it against what was published. No network is needed.
+
+The workers and this run the same lines (`muster.aggregation`), cut differently: the result does not depend on the cut. Updates
+are read from the disk by ranges; what is held in memory is some gigabyte, and eight bytes for each number of the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from muster.aggregation.assembly import MODEL, assemble
+from muster.aggregation.clipping import next_norm
+from muster.aggregation.exact import SumOutOfRange
+from muster.aggregation.manifest import Entry, Manifest
+from muster.aggregation.plan import NO_LIMITS, Limits
+from muster.aggregation.registry import UnknownRule, WrongNumberOfUpdates
+from muster.aggregation.replay import gradient
+from muster.operator.folder import BASE, About, NotAsExported, Published, RoundFolder, state_path, update_content
+from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, parse_header, update_schema
+
+LIMITS = Limits(memory_bytes=1 << 30, read_bytes=NO_LIMITS.read_bytes, reads=NO_LIMITS.reads)
+
+
+class CannotRecompute(Exception):
+    """This installation does not make a version of what is there: it lacks a rule, or its rules are others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One thing that a round publishes; digests are SHA-256, in hex. None: there is none."""
+
+    name: str
+    published: str | None
+    recomputed: str | None
+
+    @property
+    def equal(self) -> bool:
+        """Whether both are the same."""
+        return self.published == self.recomputed
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """A version, computed again."""
+
+    about: About
+    published: Published
+    manifest: Manifest
+    compared: tuple[Compared, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether everything is as it was published."""
+        return all(one.equal for one in self.compared)
+
+
+def recompute(root: Path) -> Recomputed:
+    """Compute an exported round's version again, after every file of the folder was held against its digest.
+
+    Raises:
+        FileNotFoundError: the folder is no exported round.
+        NotAsExported: naming what is missing and what has changed.
+        CannotRecompute: this installation cannot do it.
+    """
+    folder = RoundFolder(root)
+    about = folder.about()
+    published = folder.published(about)
+    manifest = folder.manifest(published)
+    folder.check(manifest)
+    try:
+        found = _replayed(folder, manifest)
+    except (UnknownRule, WrongNumberOfUpdates, SumOutOfRange, Unfit) as reason:
+        raise CannotRecompute(f"{manifest.round}: {reason}") from reason
+    norm = next_norm(published.config.clipping, manifest)
+    return Recomputed(about, published, manifest, tuple(_compared(published, found, norm)))
+
+
+def _replayed(folder: RoundFolder, manifest: Manifest) -> dict[str, str]:
+    """The digests of the checkpoint (`MODEL`) and of the optimizer's new state, by letter."""
+    with ExitStack() as stack:
+        base = stack.enter_context(folder.open(BASE))
+        schema = update_schema(parse_header(base.read(manifest.base.header_bytes), HEADER_LIMIT_BYTES).specs)
+        base.seek(0)
+        letters = [file.letter for file in manifest.state.files] if manifest.state else []
+        states = {letter: stack.enter_context(folder.open(state_path(letter))) for letter in letters}
+        hashes: dict[str, hashlib._Hash] = {}
+        for name, piece in assemble(manifest, base, states, gradient(manifest, schema, _Updates(folder), LIMITS)):
+            hashes.setdefault(name, hashlib.sha256()).update(piece)
+        return {name: hash_.hexdigest() for name, hash_ in hashes.items()}
+
+
+def _compared(published: Published, found: dict[str, str], norm: float | None) -> list[Compared]:
+    files = {file.letter: file.sha256 for file in published.optimizer.files} if published.optimizer else {}
+    made = {letter: sha256 for letter, sha256 in found.items() if letter != MODEL}
+    compared = [Compared("checkpoint", published.checkpoint.sha256, found[MODEL])]
+    compared += [Compared(f"state {letter}", files.get(letter), made.get(letter)) for letter in sorted(files | made)]
+    if norm is not None or published.clip_norm is not None:
+        compared.append(Compared("clip norm", _text(published.clip_norm), _text(norm)))
+    return compared
+
+
+def _text(number: float | None) -> str | None:
+    return None if number is None else repr(number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Updates:
+    """Updates on the disk."""
+
+    folder: RoundFolder
+    concurrency: int = 2
+
+    def read(self, entry: Entry, begin: int, scratch: memoryview) -> memoryview:
+        """A range of an update's file.
+
+        Raises:
+            NotAsExported: it has become shorter since it was checked.
+        """
+        path = update_content(entry).path
+        with self.folder.open(path) as file:
+            file.seek(begin)
+            if file.readinto(scratch) != len(scratch):
+                raise NotAsExported(self.folder.root, [], [path])
+        return scratch
