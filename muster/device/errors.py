@@ -4,7 +4,7 @@ DeviceError
 ├── Refused       the server said no, with a name (`problem`); sending the same again gets the same answer
 ├── Unreachable   the network or the server failed, also after every retry
 │   ├── Expired   the store does not take a presigned URL (any more)
-│   └── Missing   the store answers that there is no such object
+│   └── Missing   the store has no such object
 └── Untrusted     what came is not what was announced: another length or digest; nothing of it was used
 """
 

@@ -20,7 +20,9 @@ from muster.operator.folder import (
     BASE,
     DOCUMENT,
     MANIFEST,
+    PARTIAL,
     ROUND,
+    UPDATES,
     About,
     Content,
     Published,
@@ -37,6 +39,9 @@ WHEN_DELETED = (
     "updates are deleted when their round has ended, unless its configuration says keep_updates, and by the bucket's lifecycle "
     "a day after they came"
 )
+
+Name = tuple[str, str | None]
+"""What the server calls a file: its kind, and its name within that."""
 
 Told = Callable[[int, int], None]
 """Hears how many of how many updates are there."""
@@ -91,7 +96,7 @@ def _claimed(root: Path, about: About) -> RoundFolder:
     if (root / ROUND).exists():
         if (there := folder.about()) != about:
             raise OtherRound(f"{root} holds {there.round}, version {there.version}, document {there.document_sha256[:12]}")
-    elif any(root.iterdir()):
+    elif any(path.suffix != PARTIAL for path in root.iterdir()):
         raise OtherRound(f"{root} is not empty, and holds no exported round")
     else:
         folder.write(ROUND, lambda file: file.write(about.model_dump_json(indent=1).encode() + b"\n"))
@@ -113,19 +118,18 @@ class _Fetching:
         nbytes = path.stat().st_size if path.exists() else MANIFEST_LIMIT_BYTES
         wanted = Content(MANIFEST, str(published.manifest_sha256), nbytes)
         if not self.folder.holds(wanted):
-            url = self._urls(None)["manifest", None]
-            self._fetch(Content(MANIFEST, wanted.sha256, MANIFEST_LIMIT_BYTES), url)
+            self._fetch_shared(("manifest", None), Content(MANIFEST, wanted.sha256, MANIFEST_LIMIT_BYTES))
         return self.folder.manifest(published)
 
     def shared(self, manifest: Manifest) -> int:
         """Fetch what all updates share, as far as it is missing; how many files that were."""
         base = Content(BASE, manifest.base.sha256, manifest.base.nbytes)
-        wanted: dict[tuple[str, str | None], Content] = {("base", None): base}
+        wanted: dict[Name, Content] = {("base", None): base}
         for file in manifest.state.files if manifest.state else ():
             wanted["state", file.letter] = Content(state_path(file.letter), file.sha256, file.nbytes)
         missing = {name: content for name, content in wanted.items() if not self.folder.holds(content)}
         for name, content in missing.items():
-            self._fetch(content, self._urls(None)[name])
+            self._fetch_shared(name, content)
         return len(missing)
 
     def updates(self, manifest: Manifest, told: Told) -> int:
@@ -139,16 +143,22 @@ class _Fetching:
             listed = {at: urls["update", entries[at].client_id] for at in missing if ("update", entries[at].client_id) in urls}
             if not listed:
                 raise Untrusted(
-                    f"the server does not list the update of {entries[missing[0]].client_id}, which is in the manifest"
+                    f"the server does not list {update_content(entries[missing[0]]).path}, which is in the manifest"
                 )
             self._fetch_all((update_content(entries[at]), url) for at, url in listed.items())
             missing = [at for at in missing if at not in listed]
         told(len(entries), len(entries))
         return count
 
-    def _urls(self, after: str | None) -> dict[tuple[str, str | None], str]:
+    def _urls(self, after: str | None) -> dict[Name, str]:
         page = self.operator.round_files(self.model, self.number, after)
         return {(file.kind, file.name): file.url for file in page.files}
+
+    def _fetch_shared(self, name: Name, content: Content) -> None:
+        urls = self._urls(None)
+        if name not in urls:
+            raise Untrusted(f"the server does not list {content.path}")
+        self._fetch(content, urls[name])
 
     def _fetch_all(self, wanted: Iterable[tuple[Content, str]]) -> None:
         """Several at a time; the first failure ends it, and what is there by then stays."""
@@ -160,6 +170,7 @@ class _Fetching:
         try:
             self.folder.write(content.path, lambda file: self.operator.save(url, content.sha256, content.nbytes, file))
         except Missing as missing:
-            raise Missing(f"{content.path} is no longer in the store: {WHEN_DELETED}") from missing
+            why = f": {WHEN_DELETED}" if content.path.startswith(UPDATES) else ""
+            raise Missing(f"{content.path} is no longer in the store{why}") from missing
         except Untrusted as other:
             raise Untrusted(f"{content.path}: {other}") from other

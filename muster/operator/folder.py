@@ -35,7 +35,10 @@ from muster.wire.refs import OptimizerState, digest
 DOCUMENT_LIMIT_BYTES = 1 << 20
 """Neither round.json nor version.json is longer."""
 
-ROUND, DOCUMENT, MANIFEST, BASE = "round.json", "version.json", "manifest.json", "base.safetensors"
+ROUND, DOCUMENT, MANIFEST, BASE, UPDATES = "round.json", "version.json", "manifest.json", "base.safetensors", "updates/"
+
+PARTIAL = ".partial"
+"""The end of the name of a file that is being written."""
 
 SHOWN = 5
 """Files that an error names; of more it says how many there are."""
@@ -175,7 +178,7 @@ class RoundFolder:
         """Make a file, whole or not at all: under another name until `fill` is done with it. What was there is replaced."""
         target = self.root / path
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
+        partial = target.with_name(f".{target.name}{PARTIAL}")
         try:
             with open(partial, "wb", opener=_private) as file:
                 fill(file)
@@ -216,7 +219,7 @@ def update_content(entry: Entry) -> Content:
         raise Untrusted(
             f"the manifest names a client that cannot be one: {entry.client_id[:80]!r}, sha256 {entry.sha256[:80]!r}"
         )
-    return Content(f"updates/{entry.client_id}.{entry.sha256[:8]}.safetensors", entry.sha256, entry.nbytes)
+    return Content(f"{UPDATES}{entry.client_id}.{entry.sha256[:8]}.safetensors", entry.sha256, entry.nbytes)
 
 
 def state_path(letter: str) -> str:

@@ -7,6 +7,7 @@ are read from the disk by ranges; what is held in memory is some gigabyte, and e
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from muster.aggregation.assembly import MODEL, assemble
 from muster.aggregation.clipping import next_norm
 from muster.aggregation.exact import SumOutOfRange
 from muster.aggregation.manifest import Entry, Manifest
+from muster.aggregation.outliers import norm_bound
 from muster.aggregation.plan import NO_LIMITS, Limits
 from muster.aggregation.registry import UnknownRule, WrongNumberOfUpdates
 from muster.aggregation.replay import gradient
@@ -74,8 +76,7 @@ def recompute(root: Path) -> Recomputed:
         found = _replayed(folder, manifest)
     except (UnknownRule, WrongNumberOfUpdates, SumOutOfRange, Unfit) as reason:
         raise CannotRecompute(f"{manifest.round}: {reason}") from reason
-    norm = next_norm(published.config.clipping, manifest)
-    return Recomputed(about, published, manifest, tuple(_compared(published, found, norm)))
+    return Recomputed(about, published, manifest, (*_files(published, found), *_numbers(published, manifest)))
 
 
 def _replayed(folder: RoundFolder, manifest: Manifest) -> dict[str, str]:
@@ -92,14 +93,23 @@ def _replayed(folder: RoundFolder, manifest: Manifest) -> dict[str, str]:
         return {name: hash_.hexdigest() for name, hash_ in hashes.items()}
 
 
-def _compared(published: Published, found: dict[str, str], norm: float | None) -> list[Compared]:
+def _files(published: Published, found: dict[str, str]) -> Iterator[Compared]:
+    """The checkpoint, and the optimizer's state."""
+    yield Compared("checkpoint", published.checkpoint.sha256, found[MODEL])
     files = {file.letter: file.sha256 for file in published.optimizer.files} if published.optimizer else {}
     made = {letter: sha256 for letter, sha256 in found.items() if letter != MODEL}
-    compared = [Compared("checkpoint", published.checkpoint.sha256, found[MODEL])]
-    compared += [Compared(f"state {letter}", files.get(letter), made.get(letter)) for letter in sorted(files | made)]
-    if norm is not None or published.clip_norm is not None:
-        compared.append(Compared("clip norm", _text(published.clip_norm), _text(norm)))
-    return compared
+    for letter in sorted(files | made):
+        yield Compared(f"state {letter}", files.get(letter), made.get(letter))
+
+
+def _numbers(published: Published, manifest: Manifest) -> Iterator[Compared]:
+    """The bound beyond which updates were left out, and the norm to which the next round clips; each where there is one."""
+    bound = norm_bound(manifest.outliers, [entry.norm for entry in (*manifest.entries, *manifest.quarantined)])
+    norm = next_norm(published.config.clipping, manifest)
+    pairs = {"norm bound": (manifest.norm_bound, bound), "clip norm": (published.clip_norm, norm)}
+    for name, (was, found) in pairs.items():
+        if (was, found) != (None, None):
+            yield Compared(name, _text(was), _text(found))
 
 
 def _text(number: float | None) -> str | None:

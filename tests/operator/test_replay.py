@@ -26,7 +26,7 @@ from muster.operator.cli.app import app
 from muster.operator.cli.session import NoAddress, Session
 from muster.operator.folder import RoundFolder, state_path, update_content
 from muster.wire import admin
-from muster.wire.admin import Clipping, Rule
+from muster.wire.admin import Clipping, Outliers, Rule
 from muster.wire.refs import canonical_json, digest
 from tests.fleet import World
 from tests.operator.test_cli import Output, Terminal
@@ -207,6 +207,26 @@ def test_a_server_that_published_something_else_is_found_out(
     assert muster("version verify toy 1 --recompute").exit_code == 5
 
 
+def test_a_quarantined_update_is_not_exported_and_the_bound_that_left_it_out_is_computed_again(
+    world: World, muster: Terminal, folder: Path
+) -> None:
+    world.model(keep_updates=True, outliers=Outliers(least=3))
+    world.tick()
+    devices = world.devices(4)
+    for device, step in zip(devices, [0.1, 0.2, 50.0, 0.3], strict=True):
+        world.update(device, step=step)
+    world.play(devices)
+    assert world.operator.round("toy", 1).rejected == {"norm-outlier": 1}
+    assert muster.json("round export toy.1 {}", folder)["updates"] == 3
+    assert not list(folder.glob("updates/device-002*"))
+    status, said, _ = offline(f"round replay {folder} --json")
+    found = json.loads(said)["compared"]
+    assert (status, list(found)) == (0, ["checkpoint", "norm bound"])
+    forge(folder, norm_bound=60.0)
+    status, said, _ = offline(f"round replay {folder} --json")
+    assert (status, json.loads(said)["compared"]["norm bound"]["published"]) == (5, "60.0")
+
+
 def test_a_rule_that_is_not_installed_is_told(world: World, muster: Terminal, folder: Path) -> None:
     run_round(world, keep_updates=True)
     muster.text("round export toy.1 {}", folder)
@@ -245,7 +265,7 @@ def test_a_round_that_has_published_nothing_is_refused_by_name(world: World, mus
 def test_a_version_that_no_round_made_cannot_be_computed_again(world: World, muster: Terminal) -> None:
     world.model(rounds=0)
     world.operator.register("toy", checkpoint(1.0))
-    assert "no round made it" in muster.fails("version verify toy 1 --recompute", 2)
+    assert "no round made toy.v1" in muster.fails("version verify toy 1 --recompute", 2)
 
 
 def test_while_its_version_is_judged_a_round_can_be_exported_although_it_keeps_nothing(
@@ -427,18 +447,30 @@ def test_updates_come_in_pages_and_only_those_are_asked_for_that_hold_what_is_mi
     assert asked == [None, "device-001"]
 
 
-def test_an_update_that_the_manifest_names_and_the_server_does_not_list_is_told(
-    world: World, muster: Terminal, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_export_that_was_killed_before_it_wrote_a_first_file_goes_on(world: World, muster: Terminal, folder: Path) -> None:
+    run_round(world, keep_updates=True)
+    folder.mkdir()
+    (folder / ".round.json.partial").write_text("{")
+    muster.text("round export toy.1 {}", folder)
+    assert offline(f"round replay {folder}")[0] == 0
+    assert not list(folder.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("hidden", ["manifest", "base", "device-001"])
+def test_a_file_that_the_server_should_list_and_does_not_is_told(
+    world: World, muster: Terminal, folder: Path, monkeypatch: pytest.MonkeyPatch, hidden: str
 ) -> None:
     run_round(world, keep_updates=True)
     pages = world.operator.round_files
 
     def hiding(model: str, number: int, after: str | None = None) -> admin.RoundFileList:
         page = pages(model, number, after)
-        return page.model_copy(update={"files": [file for file in page.files if file.name != "device-001"]})
+        return page.model_copy(update={"files": [file for file in page.files if hidden not in (file.kind, file.name)]})
 
     monkeypatch.setattr(world.operator, "round_files", hiding)
-    assert "device-001" in muster.fails("round export toy.1 {}", 4, folder)
+    complaint = muster.fails("round export toy.1 {}", 4, folder)
+    assert "the server does not list" in complaint
+    assert hidden in complaint
 
 
 def test_bytes_that_are_not_what_was_announced_are_not_kept(world: World, muster: Terminal, folder: Path) -> None:

@@ -11,7 +11,7 @@ from muster.operator.cli import render
 from muster.operator.cli.errors import DIFFERENT
 from muster.operator.cli.session import Session
 from muster.operator.export import Exported, export
-from muster.operator.recompute import Recomputed
+from muster.operator.recompute import Recomputed, recompute
 
 
 def export_with_progress(session: Session, model: str, number: int, folder: Path) -> Exported:
@@ -24,6 +24,12 @@ def export_with_progress(session: Session, model: str, number: int, folder: Path
             folder,
             lambda done, total: status.update(f"exporting {model}.{number}: {done} of {total} updates"),
         )
+
+
+def recompute_with_progress(session: Session, folder: Path) -> Recomputed:
+    """Compute an exported version again; where a person looks on, say that it takes its time."""
+    with session.errors.status("checking every file, and computing the version again"):
+        return recompute(folder)
 
 
 def tell(session: Session, found: Recomputed) -> None:

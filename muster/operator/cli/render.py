@@ -129,8 +129,8 @@ def compared(found: Sequence[Compared]) -> RenderableType:
     rows: list[Sequence[object]] = []
     for one in found:
         rows.append((one.name, "published", one.published))
-        rows.append((None if one.equal else Text("different", "bold red"), "recomputed", one.recomputed))
-    return table(["what", "", "SHA-256"], rows, "")
+        rows.append((Text("" if one.equal else "different", "bold red"), "recomputed", one.recomputed))
+    return table(["what", "", "SHA-256, or the number itself"], rows, "nothing was published")
 
 
 def deployments(found: Sequence[admin.DeploymentReply]) -> RenderableType:

@@ -11,7 +11,6 @@ import typer
 
 from muster.operator.cli import recomputing, render
 from muster.operator.cli.session import Because, DryRun, Json, Model, of
-from muster.operator.recompute import recompute
 from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch and end rounds; export one, and compute its version again.")
@@ -135,7 +134,7 @@ def replay(ctx: typer.Context, folder: Folder, as_json: Json = False) -> None:
     Exit status 0 when it has the same SHA-256, 5 when it has another, 4 when a file of the folder is not what was exported.
     """
     session = of(ctx)
-    found = recompute(folder)
+    found = recomputing.recompute_with_progress(session, folder)
     if as_json:
         session.json(recomputing.summary(found))
     else:

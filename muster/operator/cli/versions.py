@@ -14,7 +14,7 @@ from muster.device.errors import Untrusted
 from muster.operator.cli import recomputing, render
 from muster.operator.cli.models import Checkpoint, about
 from muster.operator.cli.session import Because, DryRun, Json, Model, Session, VersionRef, of
-from muster.operator.recompute import Recomputed, recompute
+from muster.operator.recompute import Recomputed
 from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="List, register, download and verify versions.")
@@ -175,10 +175,10 @@ def _held(model: str, found: admin.VersionReply, document: dict[str, Any]) -> di
 def _recomputed(session: Session, model: str, found: admin.VersionReply) -> Recomputed:
     """The version, computed again from an export that is not kept."""
     if found.round is None:
-        raise typer.BadParameter(f"{found.id} was registered; no round made it", param_hint="--recompute")
+        raise typer.BadParameter(f"no round made {found.id}", param_hint="--recompute")
     with TemporaryDirectory(prefix="muster-verify-") as folder:
         recomputing.export_with_progress(session, model, found.round, Path(folder))
-        return recompute(Path(folder))
+        return recomputing.recompute_with_progress(session, Path(folder))
 
 
 @deployments.command("list")
