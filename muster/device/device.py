@@ -243,9 +243,13 @@ class Device:
         return self._call("GET", f"/v1/rounds/{round_id}/report", wire.ReceiptReply)
 
     def judge(self, assignment: wire.EvaluateAssignment, trainer: Trainer) -> None:
-        """Measure the candidate and the deployed version on local data, and report both."""
-        for checkpoint in (assignment.deployed, assignment.candidate):
-            measured = trainer.evaluate(self._arrays(checkpoint))
+        """Measure the candidate and the deployed version on local data, and report both.
+
+        Both are downloaded before either is measured: that may take longer than a URL lives.
+        """
+        versions = [(checkpoint, self._arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)]
+        for checkpoint, arrays in versions:
+            measured = trainer.evaluate(arrays)
             report = wire.EvaluationReport(round=assignment.round, examples=measured.examples, metrics=dict(measured.metrics))
             path = f"/v1/models/{self._model}/versions/{checkpoint.version}/metrics"
             self._call("POST", path, wire.EvaluationReply, report)

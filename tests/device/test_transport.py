@@ -153,3 +153,36 @@ def test_an_object_that_is_not_there_is_missing_and_one_that_may_not_be_read_is_
         assert told.type is kind
         assert "secret" not in str(told.value)
         assert (len(seen), file.getvalue()) == (1, b"")
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_url_that_is_no_longer_good_is_told_apart_because_a_fresh_one_can_be_had(status: int) -> None:
+    made, seen = transport(httpx.Response(status, content=b"<Error/>"))
+    with pytest.raises(Expired, match=f"HTTP {status}"):
+        made.upload(GRANT, DATA)
+    assert len(seen) == 1
+
+
+def test_an_upload_that_met_another_under_the_same_key_is_tried_again() -> None:
+    conflict = httpx.Response(409, content=b"<Error><Code>ConditionalRequestConflict</Code></Error>")
+    made, seen = transport(conflict, httpx.Response(200))
+    made.upload(GRANT, DATA)
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_body_that_comes_compressed_is_not_even_read(status: int) -> None:
+    def bomb():  # type: ignore[no-untyped-def]
+        raise AssertionError("the body was read")
+        yield b""
+
+    made, seen = transport(httpx.Response(status, content=bomb(), headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(Untrusted, match="gzip"):
+        made.download(CHECKPOINT)
+    assert seen[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_servers_failure_may_pass_also_when_it_comes_compressed() -> None:
+    made, seen = transport(httpx.Response(503, content=iter([b"?"]), headers={"Content-Encoding": "br"}), HEALTHY)
+    assert made.call("GET", "/v1/health", Health).status == "ok"
+    assert len(seen) == 2

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from botocore.credentials import Credentials
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -23,6 +24,7 @@ from muster.operator import Operator
 from muster.operator.cli.app import _operator, app
 from muster.operator.cli.errors import NEXT
 from muster.operator.cli.session import NoAddress, Session
+from muster.operator.signing import SigV4
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
 from tests.fleet import BASE, World
@@ -354,6 +356,16 @@ def test_a_server_that_lets_nobody_in_or_does_not_answer(response: httpx.Respons
     session = failing(lambda _: response)
     assert CliRunner().invoke(app, ["model", "list"], obj=session).exit_code == 3
     assert told in session.errors.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_an_operator_whose_clock_is_wrong_is_told_to_set_it() -> None:
+    session = failing(lambda _: httpx.Response(403, headers={"Date": "Tue, 24 Nov 2020 12:00:00 GMT"}))
+    session.operator._transport._auth = SigV4(Credentials("AKIDEXAMPLE", "secret"), "eu-north-1")
+    assert CliRunner().invoke(app, ["model", "list"], obj=session).exit_code == 2
+    said = session.errors.file.getvalue()  # type: ignore[attr-defined]
+    assert "This machine's clock is wrong" in said
+    assert "ahead of the server's" in said
+    assert "date -u" in said
 
 
 @pytest.mark.parametrize("url", [None, "", "http://muster.example.org", "ftp://x"])
