@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-import boto3
 import numpy as np
-from botocore.config import Config
 
 from bench.aggregation import data
 from bench.aggregation.muster_side import MEAN, REF
+from bench.aggregation.store import PORT, client
 from bench.aggregation.timing import measure
 from chalicelib.rounds.parts import StoredUpdates
 from chalicelib.storage.blobs import Blobs
@@ -33,7 +32,6 @@ from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode, schema_of
 
 SHAPE = "100x1M"
-PORT = 18_471
 CONNECTIONS = 4
 SERVERS = {"moto": "bench.aggregation.moto_store", "fast": "bench.aggregation.loopback"}
 
@@ -47,16 +45,7 @@ def serving(store: str) -> Iterator[Blobs]:
         try:
             if process.stdout is None or "ready" not in process.stdout.readline():
                 raise RuntimeError(f"the store {store} did not start")
-            config = Config(signature_version="s3v4", response_checksum_validation="when_required")
-            client = boto3.client(
-                "s3",
-                endpoint_url=f"http://127.0.0.1:{PORT}",
-                region_name="us-east-1",
-                aws_access_key_id="bench",
-                aws_secret_access_key="bench",  # noqa: S106 (of a store in memory)
-                config=config,
-            )
-            yield Blobs(client, "bucket")
+            yield Blobs(client(PORT), "bucket")
         finally:
             process.kill()
 

@@ -6,10 +6,10 @@ import logging
 import sys
 import threading
 
-import boto3
 from moto.server import ThreadedMotoServer
 
 from bench.aggregation import data
+from bench.aggregation.store import client
 from muster.wire.arrays import encode
 
 
@@ -19,17 +19,11 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://127.0.0.1:{port}",
-        region_name="us-east-1",
-        aws_access_key_id="bench",
-        aws_secret_access_key="bench",  # noqa: S106 (of a store in memory)
-    )
-    client.create_bucket(Bucket="bucket")
+    s3 = client(port)
+    s3.create_bucket(Bucket="bucket")
     for number in range(objects):
-        client.put_object(Bucket="bucket", Key=f"update-{number}", Body=encode(data.update(number, parameters)))
-    client.put_object(Bucket="bucket", Key="base", Body=encode(data.update(objects, parameters)))
+        s3.put_object(Bucket="bucket", Key=f"update-{number}", Body=encode(data.update(number, parameters)))
+    s3.put_object(Bucket="bucket", Key="base", Body=encode(data.update(objects, parameters)))
     print("ready", flush=True)
     threading.Event().wait()
 

@@ -17,6 +17,7 @@ from chalicelib.registry.urls import downloadable
 from chalicelib.registry.version import Version
 from chalicelib.storage import keys
 from chalicelib.storage.presign import Presigner
+from chalicelib.storage.rows import storable
 from muster.wire import admin
 from muster.wire.problems import Problem
 from muster.wire.refs import canonical_json, digest
@@ -117,7 +118,7 @@ class Versions:
             Refused: `unknown-model`, `upload-missing`, `checkpoint-unfit`, `version-exists` (with other metrics or note).
         """
         model = self._catalogue.model(name)
-        sha256 = request.checkpoint.sha256
+        sha256, metrics = request.checkpoint.sha256, storable(request.metrics)
         for _ in range(TRIES):
             known = self._store.registered(name, sha256)
             if known is not None:
@@ -136,13 +137,13 @@ class Versions:
                     "parent": present.stable.version,
                     "checkpoint": {"sha256": ref.sha256, "bytes": ref.nbytes},
                     "config": model.config.model_dump(mode="json"),
-                    "metrics": dict(request.metrics),
+                    "metrics": metrics,
                     "note": request.note,
                 }
             )
             version = Version(
                 name, number, ref, digest(document), now, model.config, present.revision,
-                parent=present.stable.version, metrics=dict(request.metrics), note=request.note,
+                parent=present.stable.version, metrics=metrics, note=request.note,
             )  # fmt: skip
             self._checkpoints.store_document(document)
             if self._store.register(version):
@@ -152,7 +153,7 @@ class Versions:
 
     def _same(self, model: str, number: int, request: admin.RegisterVersion) -> admin.VersionReply:
         reply = self.show(model, str(number))
-        if (reply.metrics, reply.note) != (dict(request.metrics), request.note):
+        if (reply.metrics, reply.note) != (storable(request.metrics), request.note):
             raise Refused(
                 Problem.VERSION_EXISTS,
                 f"this checkpoint is version {number} of {model}, registered with other metrics or another note",

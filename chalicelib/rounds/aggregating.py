@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from chalicelib.instants import Clock
 from chalicelib.registry.schemas import Schemas
 from chalicelib.rounds.manifests import read_manifest
-from chalicelib.rounds.parts import CannotAggregate, PartDesk, StoredUpdates
-from chalicelib.rounds.publishing import Planned, Publishing
+from chalicelib.rounds.parts import CannotAggregate, PartDesk, Planned, StoredUpdates
+from chalicelib.rounds.publishing import Publishing
 from chalicelib.rounds.round import Phase, Round
 from chalicelib.rounds.settling import Settling
 from chalicelib.rounds.store import RoundStore
@@ -27,6 +27,9 @@ from muster.aggregation.plan import Limits, Part, Plan, Result
 from muster.aggregation.registry import TooFewUpdates, TooManyUpdates, WrongNumberOfUpdates, find_aggregator
 from muster.aggregation.replay import Desk
 from muster.wire.tensors import update_schema
+
+QUICK_BYTES = 1 << 30
+"""Updates that are summed by whoever looks at the round; a tick that took minutes would be overtaken by the next one."""
 
 HOPELESS = (CannotAggregate, SumOutOfRange, WrongNumberOfUpdates)
 """What no retry would mend."""
@@ -65,7 +68,7 @@ class Aggregating:
         self._settling.settle(rnd, {entry.client_id for entry in manifest.entries})
         try:
             planned = self._planned(manifest)
-            if planned.is_quick:
+            if _is_quick(planned):
                 return self._publishing.publish(rnd, planned, self._alone(planned))
         except HOPELESS as reason:
             return self._abandon(rnd, reason)
@@ -107,7 +110,7 @@ class Aggregating:
         return ((part, desk.done[part]) for part in planned.plan.stages[-1].parts)
 
     def _desk(self, rnd: Round, planned: Planned) -> PartDesk:
-        return PartDesk(self._blobs, self._updates, rnd.id, planned.schema, planned.plan)
+        return PartDesk(self._blobs, self._updates, rnd.id, planned)
 
     def _abandon(self, rnd: Round, reason: Exception) -> Round | None:
         return self._rounds.move(rnd, Phase.ABANDONED, reason=_named(reason), finished_at=self._clock())
@@ -123,6 +126,11 @@ class Aggregating:
             for part in missing
         )
         self._rounds.note_parts_sent(rnd, stage, now)
+
+
+def _is_quick(planned: Planned) -> bool:
+    """Whether there is nothing to share out, and a look can do it."""
+    return planned.plan.is_small and sum(entry.nbytes for entry in planned.manifest.entries) <= QUICK_BYTES
 
 
 def _publication(plan: Plan) -> Part:

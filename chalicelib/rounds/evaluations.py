@@ -15,6 +15,7 @@ from chalicelib.rounds.evaluation import Evaluation, Measurement
 from chalicelib.rounds.round import Phase, Round, parse_round_id
 from chalicelib.rounds.store import RoundStore
 from chalicelib.rounds.updates import unknown_round
+from chalicelib.storage.rows import storable
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
 
@@ -41,7 +42,7 @@ class EvaluationDesk:
             raise unauthenticated()
         rnd = self._round(model, report.round)
         role = _roles(rnd).get(version) if rnd else None
-        measurement = Measurement(report.examples, dict(report.metrics))
+        measurement = Measurement(report.examples, storable(report.metrics))
         if not (rnd and role and self._stored(rnd, caller, role, measurement)):
             client = self._directory.authenticate(caller)
             if rnd is None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs, ObjectMissing
-from muster.aggregation.manifest import Entry
+from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.plan import Part, Plan, Result
 from muster.aggregation.reading import Group, groups
 from muster.wire.arrays import decode, encode
-from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema
+from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, update_schema
 
 RESULT_LIMIT_BYTES = 16 << 30
 """No part's result is longer; what was stored, we stored."""
@@ -21,6 +22,20 @@ ALWAYS_LOOK = 64
 
 class CannotAggregate(Exception):
     """The frozen manifest can never become a version; the round is abandoned for this reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A round's frozen manifest, the model's schema, and the work cut into parts."""
+
+    manifest: Manifest
+    model: Schema
+    plan: Plan
+
+    @property
+    def schema(self) -> Schema:
+        """What an update of the model holds."""
+        return update_schema(self.model)
 
 
 class StoredUpdates:
@@ -51,12 +66,12 @@ class StoredUpdates:
 class PartDesk:
     """The parts of a plan, as far as they are done."""
 
-    def __init__(self, blobs: Blobs, updates: StoredUpdates, round_id: str, schema: Schema, plan: Plan) -> None:
+    def __init__(self, blobs: Blobs, updates: StoredUpdates, round_id: str, planned: Planned) -> None:
         self._blobs = blobs
-        self._round_id = round_id
-        self._schema = schema
-        self._plan = plan
         self._updates = updates
+        self._round_id = round_id
+        self._schema = planned.schema
+        self._plan = planned.plan
 
     def missing(self) -> tuple[Part, ...]:
         """The parts to be done now: those of the first stage that is not done; none when all are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 
 from chalicelib.instants import Clock, text
@@ -13,7 +13,7 @@ from chalicelib.registry.schemas import checkpoint_ref
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.version import Version
 from chalicelib.rounds.evaluation import Measurement, weighted_mean
-from chalicelib.rounds.parts import CannotAggregate
+from chalicelib.rounds.parts import CannotAggregate, Planned
 from chalicelib.rounds.receipt import Receipt
 from chalicelib.rounds.round import Phase, Round
 from chalicelib.rounds.store import RoundStore
@@ -23,31 +23,9 @@ from chalicelib.storage.spool import Spool
 from muster.aggregation.assembly import MODEL, assemble
 from muster.aggregation.clipping import next_norm
 from muster.aggregation.manifest import Manifest
-from muster.aggregation.plan import Part, Plan, Result
+from muster.aggregation.plan import Part, Result
 from muster.wire.refs import CheckpointRef, OptimizerState, StateFile, canonical_json, digest
-from muster.wire.tensors import Schema, Unfit, build_header, update_schema
-
-QUICK_BYTES = 1 << 30
-"""Updates that are summed by whoever looks at the round; a tick that took minutes would be overtaken by the next one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A round's frozen manifest, and its work."""
-
-    manifest: Manifest
-    model: Schema
-    plan: Plan
-
-    @property
-    def schema(self) -> Schema:
-        """What an update of the model holds."""
-        return update_schema(self.model)
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether there is nothing to share out, and a look can do it."""
-        return self.plan.is_small and sum(entry.nbytes for entry in self.manifest.entries) <= QUICK_BYTES
+from muster.wire.tensors import Unfit, build_header
 
 
 class Publishing:
@@ -106,8 +84,7 @@ class Publishing:
         try:
             for name, piece in assemble(manifest, base, states, gradient):
                 if name not in spools:
-                    staging = keys.PART.key(round=rnd.id, plan=planned.plan.name, part=name)
-                    spools[name] = stack.enter_context(Spool(self._blobs, staging))
+                    spools[name] = stack.enter_context(Spool(self._blobs, keys.STAGED.prefix(round=rnd.id)))
                 spools[name].write(piece)
         except Unfit as unfit:
             raise CannotAggregate(f"model-unfit: {unfit}") from unfit

@@ -152,7 +152,7 @@ class ObjectKind:
     def prefix(self, **parts: object) -> str:
         """What the keys of all objects begin with that differ only in the last part, which is not given."""
         spread = sha256(str(parts.get("round")).encode()).hexdigest()[:4]
-        return self.template[: self.template.rindex("{")].format(spread=spread, **parts)
+        return self.template[: self.template.rindex("/")].format(spread=spread, **parts)
 
 
 CHECKPOINT = ObjectKind(
@@ -174,12 +174,17 @@ MANIFEST = ObjectKind(
 )  # fmt: skip
 PART = ObjectKind(
     "part", "rounds/{spread}/{round}/parts/{plan}/{part}.safetensors",
-    "The result of one part of a plan, or a file that is still being written. Written once; a pure function of the manifest.",
+    "The result of one part of a plan. Written once; a pure function of the manifest.",
 )  # fmt: skip
 
+STAGED = ObjectKind(
+    "staged file", "staged/{spread}/{round}/{writer}",
+    "A long checkpoint, or optimizer state, that is being written; each writer has its own. Copied to the name that its digest "
+    "gives it, and deleted; by lifecycle after a day.",
+)  # fmt: skip
 STATE = ObjectKind(
     "optimizer state", "states/{sha256}.safetensors",
     "What a server optimizer keeps from step to step (float32), addressed by its content. It belongs to a version.",
 )  # fmt: skip
 
-OBJECTS = (CHECKPOINT, STATE, DOCUMENT, UPDATE, MANIFEST, PART)
+OBJECTS = (CHECKPOINT, STATE, DOCUMENT, UPDATE, MANIFEST, PART, STAGED)

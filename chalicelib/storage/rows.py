@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ Row = TypeVar("Row")
 Item = dict[str, Any]
 
 SMALLEST = 1e-128
+"""Magnitudes below it are stored as zero: DynamoDB holds those from 1e-130 to 1e125 (AWS: "Supported data types")."""
 
 
 def to_item(row: object) -> Item:
@@ -29,11 +31,15 @@ def from_item(kind: type[Row], item: Item) -> Row:
     return adapter.validate_python(item)
 
 
+def storable(values: Mapping[str, float]) -> dict[str, float]:
+    """Some numbers as they will read back from a row. What is compared with a row is made so first."""
+    return {name: float(value) if abs(value) >= SMALLEST else 0.0 for name, value in values.items()}
+
+
 def to_stored(value: Any) -> Any:
     """Floats as the decimals that boto3 insists on: the shortest decimal that reads back as the same float.
 
-    DynamoDB holds magnitudes from 1e-130 to 1e125 (AWS: "Supported data types"); a smaller one is stored as zero, and the
-    messages admit no larger one.
+    One that is too small is stored as zero; the messages admit none that is too large.
     """
     if isinstance(value, float):
         return Decimal(repr(value)) if abs(value) >= SMALLEST else Decimal(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from chalicelib.storage.blobs import Blobs, status_of
 
@@ -20,16 +21,15 @@ COPY_BYTES = 1 << 30
 class Spool:
     """An object that is written piece by piece and hashed on the way. A short one is kept here and put at once.
 
-    A long one goes, as a multipart upload, under the staging key; from there the store copies it to where its content says that
-    it belongs. A writer that dies leaves an upload that the bucket's lifecycle removes, or a staged object, which the next one
-    finds written: the same content has the same key.
+    A long one goes, as a multipart upload, under a staging key that is this writer's own; from there the store copies it to
+    where its content says that it belongs. Two writers of the same content do not touch each other's pieces, and the first to
+    give it its name wins. What a writer that dies leaves, the bucket's lifecycle removes.
     """
 
-    def __init__(self, blobs: Blobs, staging_key: str) -> None:
+    def __init__(self, blobs: Blobs, staging_prefix: str) -> None:
         self._client = blobs.client
         self._blobs = blobs
-        self._staging_key = staging_key
-        self._where: dict[str, Any] = {"Bucket": blobs.bucket, "Key": staging_key}
+        self._where: dict[str, Any] = {"Bucket": blobs.bucket, "Key": f"{staging_prefix}/{uuid4()}"}
         self._hash = hashlib.sha256()
         self._piece = bytearray()
         self._upload: str | None = None
@@ -68,7 +68,7 @@ class Spool:
         _complete(self._client, upload, self._parts)
         if self._blobs.stat(key) is None:
             self._copy(key)
-        self._blobs.delete([self._staging_key])
+        self._blobs.delete([self._where["Key"]])
 
     def _send(self, count: int) -> None:
         if self._upload is None:

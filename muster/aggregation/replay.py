@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from muster.aggregation.assembly import MODEL, assemble
+from muster.aggregation.assembly import assemble
 from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.plan import NO_LIMITS, Limits, Part, Plan, Result
 from muster.aggregation.reading import Group, Reader, groups
@@ -36,7 +36,7 @@ def replay(
     files: dict[str, bytearray] = {}
     for name, piece in assemble(manifest, io.BytesIO(base), states, gradient(manifest, schema, Loaded(load), limits)):
         files.setdefault(name, bytearray()).extend(piece)
-    return {name: bytes(data) for name, data in files.items() if name == MODEL or data}
+    return {name: bytes(data) for name, data in files.items()}
 
 
 def gradient(manifest: Manifest, schema: Schema, reader: Reader, limits: Limits = NO_LIMITS) -> Iterator[tuple[Part, Result]]:

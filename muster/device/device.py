@@ -243,12 +243,21 @@ class Device:
         return self._call("GET", f"/v1/rounds/{round_id}/report", wire.ReceiptReply)
 
     def judge(self, assignment: wire.EvaluateAssignment, trainer: Trainer) -> None:
-        """Measure the candidate and the deployed version on local data, and report both."""
-        for checkpoint in (assignment.deployed, assignment.candidate):
-            measured = trainer.evaluate(self._arrays(checkpoint))
+        """Measure the candidate and the deployed version on local data, and report both.
+
+        Both are downloaded before either is measured: that may take longer than a URL lives. A measurement that an earlier,
+        interrupted attempt has reported stands: a trainer need not measure the same twice.
+        """
+        versions = [(checkpoint, self._arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)]
+        for checkpoint, arrays in versions:
+            measured = trainer.evaluate(arrays)
             report = wire.EvaluationReport(round=assignment.round, examples=measured.examples, metrics=dict(measured.metrics))
             path = f"/v1/models/{self._model}/versions/{checkpoint.version}/metrics"
-            self._call("POST", path, wire.EvaluationReply, report)
+            try:
+                self._call("POST", path, wire.EvaluationReply, report)
+            except Refused as refused:
+                if refused.problem is not Problem.REPORT_CONFLICT:
+                    raise
         self._judged = assignment.round
 
     def model(self) -> tuple[int, Mapping[str, Array]]:

@@ -1,8 +1,9 @@
 """HTTP as a device needs it: every answer bounded and checked, every failure retried for a while.
 
-Retried are failures of the network and of the server (5xx, 429), with capped, jittered, exponential back-off; every request
-of the protocol may be sent twice. A refusal (a problem document) is an answer and is not retried. Neither bodies nor URLs
-are logged: a presigned URL is a key.
+Retried are failures of the network and of the server (5xx, 429), and a PUT that met another one under the same key (S3's 409),
+with capped, jittered, exponential back-off; every request of the protocol may be sent twice. A refusal (a problem document) is
+an answer and is not retried. Nothing is ever decompressed: a few bytes could become more than the device has. Neither bodies
+nor URLs are logged: a presigned URL is a key.
 """
 
 from __future__ import annotations
@@ -136,6 +137,7 @@ class Transport:
         accept: tuple[int, ...] = (),
         into: _Sink | None = None,
     ) -> bytearray:
+        headers = {"Accept-Encoding": "identity", **headers}
         retrying = Retrying(
             retry=retry_if_exception_type(_Passing),
             stop=stop_after_attempt(ATTEMPTS),
@@ -161,6 +163,7 @@ class Transport:
     ) -> bytearray:
         try:
             with self._http.stream(method, url, headers=headers, content=content, auth=auth) as response:
+                _check_plain(response)
                 if into is not None and response.is_success:
                     into.fill(response, limit)
                     return bytearray()
@@ -169,11 +172,11 @@ class Transport:
             raise _Passing(type(error).__name__) from error
         if response.is_success or response.status_code in accept:
             return data
-        if response.status_code >= 500 or response.status_code == 429:
+        if _may_pass(response):
             raise _Passing(f"HTTP {response.status_code}")
-        if response.headers.get("content-type", "").startswith(MEDIA_TYPE):
+        if _is_refusal(response):
             raise Refused(_document(data))
-        kind = {403: Expired, 404: Missing}.get(response.status_code, Unreachable)
+        kind = _KINDS.get(response.status_code, Unreachable)
         raise kind(f"{method} to {response.url.host}: HTTP {response.status_code}")
 
 
@@ -206,6 +209,34 @@ class _Sink:
             self.nbytes += len(piece)
             if self.nbytes > limit:
                 break
+
+
+_KINDS = {400: Expired, 403: Expired, 404: Missing}
+"""What S3's answers to a presigned URL mean: 403 when its time is up, 400 when the credentials that signed it have expired
+before (Amazon S3: "Error responses", `AccessDenied` and `ExpiredToken`)."""
+
+
+def _may_pass(response: httpx.Response) -> bool:
+    """Whether the same request may succeed a little later.
+
+    A 409 that is no problem document is S3's: somebody else, or an earlier attempt of ours, is writing that key (Amazon S3:
+    "How to prevent object overwrites with conditional writes").
+    """
+    status = response.status_code
+    return status >= 500 or status == 429 or (status == 409 and not _is_refusal(response))
+
+
+def _is_refusal(response: httpx.Response) -> bool:
+    return str(response.headers.get("content-type", "")).startswith(MEDIA_TYPE)
+
+
+def _check_plain(response: httpx.Response) -> None:
+    """Leave unread a body that is compressed though nobody asked for that."""
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding != "identity":
+        if _may_pass(response):
+            raise _Passing(f"HTTP {response.status_code}")
+        raise Untrusted(f"expected a body as it is, got one with the content encoding {encoding[:40]!r}")
 
 
 def _bounded(response: httpx.Response, limit: int) -> bytearray:

@@ -30,7 +30,7 @@ def delta(base: Mapping[str, Array], result: TrainingResult, encoding: Encoding 
 
 
 def changes(base: Mapping[str, Array], result: TrainingResult) -> dict[str, Array]:
-    """The trained arrays minus the base's, in the base's dtypes.
+    """The trained arrays minus the base's, in the base's dtypes; of integers, held at the ends of their dtype.
 
     Raises:
         Untrusted: the trained model has other tensors than the base.
@@ -41,7 +41,16 @@ def changes(base: Mapping[str, Array], result: TrainingResult) -> dict[str, Arra
     except Unfit as unfit:
         raise Untrusted(f"the trained model is unfit: {unfit}") from unfit
     with np.errstate(invalid="ignore", over="ignore"):
-        return {spec.name: trained[spec.name] - base[spec.name] for spec in update_schema(schema_of(base))}
+        return {spec.name: _change(trained[spec.name], base[spec.name]) for spec in update_schema(schema_of(base))}
+
+
+def _change(trained: Array, base: Array) -> Array:
+    """`trained - base`. An integer that would wrap round is held instead: of a `uint8`, 5 to 3 is no change, and not 254."""
+    if base.dtype.kind != "f":
+        limits = np.iinfo(base.dtype)
+        trained = np.clip(trained, limits.min + np.maximum(base, 0), limits.max + np.minimum(base, 0))
+    changed: Array = trained - base
+    return changed
 
 
 class Feedback:

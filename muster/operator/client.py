@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from muster.device.errors import Expired
 from muster.device.transport import Transport
 from muster.wire import admin
 from muster.wire import messages as wire
@@ -198,9 +199,15 @@ class Operator:
 
     def _upload(self, checkpoint: bytes) -> admin.CheckpointUpload:
         upload = admin.CheckpointUpload(bytes=len(checkpoint), sha256=hashlib.sha256(checkpoint).hexdigest())
+        try:
+            self._put(upload, checkpoint)
+        except Expired:
+            self._put(upload, checkpoint)
+        return upload
+
+    def _put(self, upload: admin.CheckpointUpload, checkpoint: bytes) -> None:
         grant = self._transport.call("POST", "/v1/admin/checkpoints", wire.UploadGrant, upload)
         self._transport.upload(grant, checkpoint)
-        return upload
 
     def _train(self, model: str, request: admin.Training) -> admin.ModelStatus:
         return self._transport.call("PUT", f"/v1/admin/models/{model}/training", admin.ModelStatus, request)

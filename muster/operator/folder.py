@@ -183,9 +183,8 @@ class RoundFolder:
             with open(partial, "wb", opener=_private) as file:
                 fill(file)
             partial.replace(target)
-        except BaseException:
+        finally:
             partial.unlink(missing_ok=True)
-            raise
 
     def _read(self, path: str, sha256: str, limit: int) -> bytes:
         if not (self.root / path).exists():

@@ -21,6 +21,7 @@ from muster.wire.messages import (
     Request,
     Scalar,
     Sha256,
+    Whole,
 )
 
 VersionRef = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
@@ -157,7 +158,7 @@ class Rule(Request):
     """A rule of the aggregation by its name, and its parameters (docs/aggregation.md)."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-    parameters: Annotated[dict[MetricName, bool | int | Finite], Field(max_length=16)] = Field({})
+    parameters: Annotated[dict[MetricName, bool | Whole | Finite], Field(max_length=16)] = Field({})
 
 
 class Clipping(Request):

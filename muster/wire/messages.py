@@ -30,7 +30,8 @@ TokenText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{8,32}\.[A-Za
 Label = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,64}$")]
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
-Scalar = bool | int | Finite | Label
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Scalar = bool | Whole | Finite | Label
 Metrics = Annotated[dict[MetricName, Finite], Field(max_length=16)]
 Examples = Annotated[int, Field(ge=1, le=10**9)]
 VersionNumber = Annotated[int, Field(ge=0, le=10**8)]

@@ -12,7 +12,8 @@ import numpy as np
 
 from muster.aggregation.manifest import Entry, Manifest, freeze
 from muster.aggregation.plan import NO_LIMITS, Limits
-from muster.aggregation.reading import Group
+from muster.aggregation.ranges import elements
+from muster.aggregation.reading import Group, groups
 from muster.aggregation.replay import Loaded, gradient
 from muster.wire import gate
 from muster.wire.admin import RoundConfig, Rule
@@ -20,7 +21,7 @@ from muster.wire.arrays import Array, schema_of
 from muster.wire.encodings import Encoding
 from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import Schema
-from muster.wire.values import Values, encode_update
+from muster.wire.values import encode_update
 from tests.aggregation import reference
 
 REF = CheckpointRef(0, "0" * 64, 100, 50, 10, 1000)
@@ -48,26 +49,22 @@ class Made:
     files: dict[str, bytes]
     schema: Schema
 
+    def load(self, entry: Entry) -> bytes:
+        """An update's file."""
+        return self.files[entry.key]
+
     def aggregate(self, limits: Limits = NO_LIMITS) -> dict[str, Array]:
         """The pseudo-gradient: flat arrays by tensor, all ranges put together."""
         found: dict[str, list[Array]] = {}
-        for _, result in gradient(self.manifest, self.schema, Loaded(lambda entry: self.files[entry.key]), limits):
+        for _, result in gradient(self.manifest, self.schema, Loaded(self.load), limits):
             for name, array in result.items():
                 found.setdefault(name, []).append(array)
         return {name: np.concatenate(pieces) for name, pieces in found.items()}
 
     def group(self, numbers: Sequence[int]) -> Group:
         """Some of its updates as the aggregation reads them, whole."""
-        return [(self.manifest.entries[n], values(self.files[str(n)], self)) for n in numbers]
-
-
-def values(file: bytes, made: Made) -> list[Values]:
-    from muster.aggregation.ranges import elements
-    from muster.aggregation.reading import groups
-
-    entry = next(e for e in made.manifest.entries if made.files[e.key] is file)
-    [[(_, found)]] = groups(Loaded(lambda _: file), made.schema, [entry], 0, elements(made.schema), 1 << 30)
-    return list(found)
+        reader, entries = Loaded(self.load), [self.manifest.entries[n] for n in numbers]
+        return [update for some in groups(reader, self.schema, entries, 0, elements(self.schema), 1 << 30) for update in some]
 
 
 def frozen(

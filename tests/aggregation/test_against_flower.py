@@ -69,7 +69,7 @@ def muster(
             base=replace(REF, sha256=digest(base)),
             state=OptimizerState(optimizer.name, number, files) if files else None,
         )
-        kept = replay(manifest, base, kept, lambda entry, made=made: made.files[entry.key])  # type: ignore[misc]
+        kept = replay(manifest, base, kept, made.load)
         base = kept.pop("model")
         found.append({name: array.copy() for name, array in decode(base, HEADER_LIMIT_BYTES).items()})
     return found

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from muster import Device, TrainingResult
-from muster.device import Refused, Unreachable, Untrusted
+from muster.device import Evaluation, Refused, Unreachable, Untrusted
 from muster.device.identity import Identity
 from muster.device.update import delta
 from muster.wire.arrays import decode, encode
@@ -27,7 +27,8 @@ def test_a_device_keeps_its_identity_over_a_restart_and_its_place_in_the_round(w
     device = world.device(token, "thermostat-7")
     first = device.check_in()
     again = world.device("a-token.that-is-not-needed-any-more", "thermostat-7")
-    assert again.check_in() == first.model_copy(update={"base": again.check_in().base})  # type: ignore[union-attr]
+    second = again.check_in()
+    assert second == first.model_copy(update={"base": second.base})  # type: ignore[union-attr]
 
 
 def test_an_enrolment_whose_reply_was_lost_is_repeated_with_the_same_proof(world: World, tmp_path: Path) -> None:
@@ -109,13 +110,107 @@ def test_an_update_is_what_training_changed() -> None:
         {"layer.bias": np.array([0, np.nan, 0], "f4")},
         {"layer.bias": np.full(3, np.inf, "f4")},
         {"layer.bias": np.zeros((3, 1), "f4")},
+        {"layer.bias": np.zeros(1, "f4")},
+        {"layer.weight": np.zeros((4, 3), "f4")},
         {"layer.bias": np.zeros(3, "f8")},
+        {"norm.num_batches_tracked": np.array(5, "i4")},
         {"extra": np.zeros(1, "f4")},
     ],
 )
 def test_a_device_does_not_send_what_would_be_rejected(spoiled: dict[str, np.ndarray]) -> None:
     with pytest.raises(Untrusted, match="unfit"):
         delta(BASE, TrainingResult({**BASE, **spoiled}, 10))
+
+
+def test_a_device_does_not_send_an_update_of_a_part_of_the_model() -> None:
+    trained = {name: array for name, array in BASE.items() if name != "layer.bias"}
+    with pytest.raises(Untrusted, match=r"missing: 'layer\.bias'"):
+        delta(BASE, TrainingResult(trained, 10))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "base", "trained", "change"),
+    [
+        ("u1", 5, 3, 0), ("u1", 3, 255, 252), ("i1", -100, 100, 127), ("i1", 100, -100, -128), ("i1", -3, 4, 7),
+        ("i8", -(2**63), 2**63 - 1, 2**63 - 1), ("i8", 2**62, -(2**63), -(2**63)), ("i4", 2, -(2**31), -(2**31)),
+    ],
+)  # fmt: skip
+def test_a_counters_change_is_held_at_the_ends_of_its_dtype_and_never_wraps_round(
+    dtype: str, base: int, trained: int, change: int
+) -> None:
+    model = {"w": np.zeros(1, "f4"), "n": np.full((2, 1), base, dtype), "scalar": np.array(base, dtype)}
+    result = TrainingResult({**model, "n": np.full((2, 1), trained, dtype), "scalar": np.array(trained, dtype)}, 10)
+    update = decode(delta(model, result), HEADER_LIMIT_BYTES)
+    assert update["n"].dtype == np.dtype(dtype)
+    assert update["n"].tolist() == [[change], [change]]
+    assert update["scalar"] == change
+
+
+def test_tensors_without_dimensions_and_without_elements_travel() -> None:
+    base = {"scalar": np.array(1.5, "f4"), "empty": np.zeros((0, 4), "f2"), "none": np.zeros(0, "u1"), "w": np.ones(2, "f8")}
+    result = TrainingResult({**base, "scalar": np.array(2.0, "f4")}, 10)
+    update = decode(delta(base, result), HEADER_LIMIT_BYTES)
+    assert {name: (array.shape, array.tolist()) for name, array in update.items()} == {
+        "scalar": ((), 0.5), "empty": ((0, 4), []), "none": ((0,), []), "w": ((2,), [0.0, 0.0]),
+    }  # fmt: skip
+
+
+def test_a_judge_has_both_versions_before_it_measures_either(world: World) -> None:
+    """To measure one may take longer than the other's URL lives."""
+    world.model(goal=1, quorum=1, evaluators=1)
+    world.tick()
+    device, judge = world.devices(2)
+    world.update(device)
+    world.deliver()
+    world.clock.advance(60)
+    assignment = judge.check_in()
+    assert assignment.kind == "evaluate"
+    downloads: list[str] = []
+
+    class Slow(Drift):
+        def evaluate(self, weights):  # type: ignore[no-untyped-def]
+            assert len(downloads) == 2
+            return super().evaluate(weights)
+
+    def count(request: httpx.Request) -> httpx.Response:
+        if request.url.host != "api.test":
+            downloads.append(str(request.url))
+        return world._answer(request)
+
+    judge._transport._http = httpx.Client(transport=httpx.MockTransport(count))
+    judge.judge(assignment, Slow(0.0))
+    assert world.operator.round("toy", 1).evaluations == 1
+
+
+def test_a_judge_that_was_interrupted_goes_on_though_it_measures_something_else_now(world: World) -> None:
+    world.model(goal=1, quorum=1, evaluators=1)
+    world.tick()
+    device, judge = world.devices(2)
+    world.update(device)
+    world.deliver()
+    world.clock.advance(60)
+    assignment = judge.check_in()
+    assert assignment.kind == "evaluate"
+
+    class Fickle(Drift):
+        measured = 0
+
+        def evaluate(self, weights):  # type: ignore[no-untyped-def]
+            Fickle.measured += 1
+            if Fickle.measured == 2:
+                raise KeyboardInterrupt
+            return Evaluation(10, {"accuracy": 0.1 * Fickle.measured})
+
+    with pytest.raises(KeyboardInterrupt):
+        judge.judge(assignment, Fickle(0.0))
+    judge.judge(assignment, Fickle(0.0))
+    assert world.operator.round("toy", 1).evaluations == 1
+    evaluation = world.services.rounds.evaluation("toy.1", judge.client_id)
+    assert evaluation
+    assert {role: round(m.metrics["accuracy"], 1) for role, m in evaluation.measured.items()} == {
+        "deployed": 0.1,
+        "candidate": 0.4,
+    }
 
 
 def test_a_checkpoint_is_downloaded_once(world: World) -> None:

@@ -144,6 +144,25 @@ def test_a_file_of_another_content_is_not_trusted_and_no_longer_than_a_byte_more
     assert len(file.getvalue()) == len(DATA) + 1
 
 
+class Endless(httpx.SyncByteStream):
+    """A body without an end."""
+
+    read = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self.read < 1000:
+            self.read += 1
+            yield b"x" * 100
+
+
+def test_a_file_without_an_end_is_given_up_at_once() -> None:
+    body = Endless()
+    made, _ = transport(httpx.Response(200, stream=body))
+    with pytest.raises(Untrusted):
+        made.save(CHECKPOINT.url, CHECKPOINT.sha256, 250, io.BytesIO())
+    assert body.read == 3
+
+
 def test_an_object_that_is_not_there_is_missing_and_one_that_may_not_be_read_is_not() -> None:
     for status, kind in ((404, Missing), (403, Expired)):
         made, seen = transport(httpx.Response(status, content=b"<Error/>"))
@@ -153,3 +172,36 @@ def test_an_object_that_is_not_there_is_missing_and_one_that_may_not_be_read_is_
         assert told.type is kind
         assert "secret" not in str(told.value)
         assert (len(seen), file.getvalue()) == (1, b"")
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_url_that_is_no_longer_good_is_told_apart_because_a_fresh_one_can_be_had(status: int) -> None:
+    made, seen = transport(httpx.Response(status, content=b"<Error/>"))
+    with pytest.raises(Expired, match=f"HTTP {status}"):
+        made.upload(GRANT, DATA)
+    assert len(seen) == 1
+
+
+def test_an_upload_that_met_another_under_the_same_key_is_tried_again() -> None:
+    conflict = httpx.Response(409, content=b"<Error><Code>ConditionalRequestConflict</Code></Error>")
+    made, seen = transport(conflict, httpx.Response(200))
+    made.upload(GRANT, DATA)
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_body_that_comes_compressed_is_not_even_read(status: int) -> None:
+    def bomb():  # type: ignore[no-untyped-def]
+        raise AssertionError("the body was read")
+        yield b""
+
+    made, seen = transport(httpx.Response(status, content=bomb(), headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(Untrusted, match="gzip"):
+        made.download(CHECKPOINT)
+    assert seen[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_servers_failure_may_pass_also_when_it_comes_compressed() -> None:
+    made, seen = transport(httpx.Response(503, content=iter([b"?"]), headers={"Content-Encoding": "br"}), HEALTHY)
+    assert made.call("GET", "/v1/health", Health).status == "ok"
+    assert len(seen) == 2

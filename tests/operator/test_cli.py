@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from botocore.credentials import Credentials
 from rich.console import Console
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from app import app as server
 from muster import __version__
@@ -23,12 +25,22 @@ from muster.operator import Operator
 from muster.operator.cli.app import _operator, app
 from muster.operator.cli.errors import NEXT
 from muster.operator.cli.session import NoAddress, Session
+from muster.operator.signing import SigV4
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
 from tests.fleet import BASE, World
 from tests.registry.test_versions import checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command came to."""
+
+    exit_code: int
+    said: str
+    complained: str
 
 
 class Terminal:
@@ -38,25 +50,22 @@ class Terminal:
         self._world = world
         self.runner = CliRunner()
 
-    def __call__(self, line: str, *files: Path) -> Result:
+    def __call__(self, line: str, *files: Path) -> Told:
         """Run `muster <line>`; each `{}` is one of the files."""
         words = line.format(*files).split()
-        session = Session(
-            lambda: self._world.operator, Console(file=Output(), width=160), Console(file=Output(), width=160, stderr=True)
-        )
+        out, err = Output(), Output()
+        session = Session(lambda: self._world.operator, Console(file=out, width=160), Console(file=err, width=160, stderr=True))
         session.close = lambda: None  # type: ignore[method-assign]
         found = self.runner.invoke(app, words, obj=session)
-        found.said = session.console.file.getvalue()  # type: ignore[attr-defined]
-        found.complained = session.errors.file.getvalue() + found.output  # type: ignore[attr-defined]
         if found.exception and not isinstance(found.exception, SystemExit):
             raise found.exception
-        return found
+        return Told(found.exit_code, out.getvalue(), err.getvalue() + found.output)
 
     def text(self, line: str, *files: Path) -> str:
         """What a command that succeeds prints."""
         found = self(line, *files)
-        assert found.exit_code == 0, found.complained  # type: ignore[attr-defined]
-        return str(found.said)  # type: ignore[attr-defined]
+        assert found.exit_code == 0, found.complained
+        return str(found.said)
 
     def json(self, line: str, *files: Path) -> Any:
         """What it prints for machines."""
@@ -65,8 +74,8 @@ class Terminal:
     def fails(self, line: str, status: int, *files: Path) -> str:
         """What a command that fails complains of."""
         found = self(line, *files)
-        assert found.exit_code == status, (found.exit_code, found.said, found.complained)  # type: ignore[attr-defined]
-        return str(found.complained)  # type: ignore[attr-defined]
+        assert found.exit_code == status, (found.exit_code, found.said, found.complained)
+        return str(found.complained)
 
 
 class Output(StringIO):
@@ -354,6 +363,16 @@ def test_a_server_that_lets_nobody_in_or_does_not_answer(response: httpx.Respons
     session = failing(lambda _: response)
     assert CliRunner().invoke(app, ["model", "list"], obj=session).exit_code == 3
     assert told in session.errors.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_an_operator_whose_clock_is_wrong_is_told_to_set_it() -> None:
+    session = failing(lambda _: httpx.Response(403, headers={"Date": "Tue, 24 Nov 2020 12:00:00 GMT"}))
+    session.operator._transport._auth = SigV4(Credentials("AKIDEXAMPLE", "secret"), "eu-north-1")
+    assert CliRunner().invoke(app, ["model", "list"], obj=session).exit_code == 2
+    said = session.errors.file.getvalue()  # type: ignore[attr-defined]
+    assert "This machine's clock is wrong" in said
+    assert "ahead of the server's" in said
+    assert "date -u" in said
 
 
 @pytest.mark.parametrize("url", [None, "", "http://muster.example.org", "ftp://x"])

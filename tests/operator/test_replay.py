@@ -57,11 +57,12 @@ def offline(line: str) -> tuple[int, str, str]:
     def nowhere() -> Any:
         raise NoAddress("there is no network")
 
-    session = Session(nowhere, Console(file=Output(), width=160), Console(file=Output(), width=160))
+    out, err = Output(), Output()
+    session = Session(nowhere, Console(file=out, width=160), Console(file=err, width=160))
     found = CliRunner().invoke(app, line.split(), obj=session)
     if found.exception and not isinstance(found.exception, SystemExit):
         raise found.exception
-    said, complained = (console.file.getvalue() for console in (session.console, session.errors))  # type: ignore[attr-defined]
+    said, complained = out.getvalue(), err.getvalue()
     return found.exit_code, said, complained
 
 
@@ -202,7 +203,7 @@ def test_a_server_that_published_something_else_is_found_out(
     run_round(world, keep_updates=True)
     assert muster.json("version verify toy 1")["verified"], "its digests are in order"
     found = muster("version verify toy 1 --recompute --json")
-    said = json.loads(found.said)  # type: ignore[attr-defined]
+    said = json.loads(found.said)
     assert (found.exit_code, said["verified"], said["recomputed"]["equal"]) == (5, False, False)
     assert muster("version verify toy 1 --recompute").exit_code == 5
 

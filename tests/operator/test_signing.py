@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -10,8 +11,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from muster.device.errors import Unreachable
 from muster.operator import Operator
-from muster.operator.signing import NotSigned, SigV4
+from muster.operator.signing import NotSigned, SigV4, WrongClock
 
 URL = "https://abc123.execute-api.eu-north-1.amazonaws.com/v"
 KEYS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI", "a-session-token")
@@ -85,3 +87,32 @@ def test_without_credentials_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     with pytest.raises(NotSigned, match="no AWS credentials"):
         SigV4.of(URL)
+
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def asked(clock: datetime, answer: httpx.Response) -> None:
+    """Ask a server whose clock says noon, from a machine whose clock says something else."""
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: answer))
+    Operator(URL, auth=SigV4(KEYS, "eu-north-1", lambda: clock), http=http).models()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"), [(15, "15 minutes ahead of"), (-15, "15 minutes behind"), (6, "6 minutes ahead of")]
+)
+def test_an_operator_whose_clock_is_wrong_is_told_so(minutes: int, told: str) -> None:
+    refusal = httpx.Response(403, json={"message": "Signature expired"}, headers={"Date": "Tue, 24 Nov 2026 12:00:00 GMT"})
+    with pytest.raises(WrongClock, match=rf"{told} the server's.*expected about 2026-11-24 12:00:00 UTC"):
+        asked(NOON + timedelta(minutes=minutes), refusal)
+
+
+@pytest.mark.parametrize("headers", [{"Date": "Tue, 24 Nov 2026 12:00:00 GMT"}, {"Date": "noon"}, {}])
+def test_a_refusal_for_another_reason_is_not_put_down_to_the_clock(headers: dict[str, str]) -> None:
+    with pytest.raises(Unreachable, match="HTTP 403"):
+        asked(NOON + timedelta(minutes=4), httpx.Response(403, headers=headers))
+
+
+def test_a_wrong_clock_is_no_matter_where_the_server_lets_one_in() -> None:
+    answer = httpx.Response(200, json={"models": []}, headers={"Date": "Tue, 24 Nov 2026 12:00:00 GMT"})
+    asked(NOON + timedelta(days=1), answer)

@@ -74,6 +74,13 @@ def test_the_same_checkpoint_again_is_the_same_version_and_with_other_words_refu
     assert everything(world) == before
 
 
+def test_a_version_with_a_metric_too_small_for_a_row_may_be_registered_again_like_any_other(world: World, model: str) -> None:
+    made = [world.operator.register(model, checkpoint(1), {"loss": 1e-200}) for _ in range(2)]
+    assert made[0].version == made[1].version == 1
+    assert made[0].metrics == {"loss": 0.0}
+    assert b'"metrics":{"loss":0.0}' in world.operator.document(made[0]), "the document says what the row says"
+
+
 def test_versions_that_are_made_within_one_second_have_ids_of_their_own(world: World, model: str) -> None:
     ids = [world.operator.register(model, checkpoint(number)).id for number in range(1, 6)]
     assert ids == [f"toy.v{number}" for number in range(1, 6)]

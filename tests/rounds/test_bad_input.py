@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import json
+import pickle
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,9 @@ from muster import Device
 from muster.device import Refused
 from muster.wire import admin
 from muster.wire import messages as wire
-from muster.wire.arrays import encode
+from muster.wire.arrays import decode, encode
 from muster.wire.problems import MEDIA_TYPE, Problem
+from muster.wire.tensors import HEADER_LIMIT_BYTES
 from tests.fleet import BASE, World
 
 UNKNOWN_KEY = "device-999.AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -96,7 +100,16 @@ def test_an_unknown_a_wrong_and_a_revoked_key_get_the_same_answer(
         (b'{"bytes": 1, "sha256": "%s", "examples": 0}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
         (b'{"bytes": 1, "sha256": "%s", "examples": -5}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
         (b'{"bytes": 1, "sha256": "%s", "examples": NaN}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
+        (b'{"bytes": 1, "sha256": "%s", "examples": Infinity}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
         (b'{"bytes": 1, "sha256": "%s", "examples": 1e9}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
+        (b'{"bytes": 1, "sha256": "%s", "examples": 1000000001}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
+        (b'{"bytes": 1, "sha256": "%s", "examples": 1.5}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
+        (b'{"bytes": 1, "sha256": "%s", "examples": "5"}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
+        (b'{"bytes": 1, "sha256": "%s", "examples": true}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
+        (b'{"bytes": 1, "sha256": "%s", "examples": null}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
+        (b'{"bytes": 1, "sha256": "%s", "examples": %s}' % (b"0" * 64, b"9" * 400), Problem.INVALID_BODY, "examples"),
+        (b'{"bytes": 1, "sha256": "%s", "examples": %s}' % (b"0" * 64, b"9" * 5000), Problem.MALFORMED_BODY, "JSON"),
+        (gzip.compress(b'{"bytes": 1}'), Problem.MALFORMED_BODY, "JSON"),
         (b'{"bytes": 1, "sha256": "%s", "examples": 1, "more": 1}' % (b"0" * 64), Problem.INVALID_BODY, "more"),
         (b" " * (wire.BODY_LIMIT_BYTES + 1), Problem.BODY_TOO_LARGE, "large"),
     ],
@@ -157,6 +170,37 @@ def test_an_accuracy_is_a_fraction(world: World, device: Device, metrics: Any) -
     refused(world, Problem.INVALID_BODY, "POST", "/v1/models/toy/versions/1/metrics", key=world.key_of(device), body=body)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/rounds/%FF%FE/report", "/v1/rounds/toy.%C3%28/report", "/v1/rounds/toy.%D9%A1/report", "/v1/rounds/toy.1%00/report"],
+)
+def test_a_round_id_that_is_not_utf8_or_has_foreign_digits_is_no_round(world: World, device: Device, path: str) -> None:
+    refused(world, Problem.UNKNOWN_ROUND, "GET", path, key=world.key_of(device))
+
+
+@pytest.mark.parametrize("client_id", ["dévice", "device\u0000", "device 7", "-device", "ab", "d" * 65, "", "d#1", "../device"])
+def test_an_id_that_is_not_plain_ascii_enrols_nobody(world: World, client_id: str) -> None:
+    body = {
+        "token": world.token(), "client_id": client_id, "proof": "p" * 43, "device_type": "edge", "sdk_version": "1",
+    }  # fmt: skip
+    refused(world, Problem.INVALID_BODY, "POST", "/v1/clients", body=json.dumps(body).encode())
+
+
+def test_a_body_that_is_no_unicode_enrols_nobody(world: World) -> None:
+    refused(world, Problem.MALFORMED_BODY, "POST", "/v1/clients", body=b'{"client_id": "device\xff"}')
+    refused(world, Problem.MALFORMED_BODY, "POST", "/v1/clients", body=b'{"client_id": "device\\ud800"}')
+
+
+@pytest.mark.parametrize("number", [10**31, 10**50, 10**400, -(10**50)])
+def test_a_number_that_no_row_can_hold_is_refused_and_one_that_it_can_comes_back(
+    world: World, device: Device, number: int
+) -> None:
+    profile = {"sdk_version": "2.0", "capabilities": {"memory": number}}
+    refused(world, Problem.INVALID_BODY, "PUT", "/v1/clients/me", key=world.key_of(device), body=profile)
+    for held in (2**63 - 1, -(2**63), 10**30, 1e-30, 0.1):
+        assert device.describe({"memory": held}).capabilities == {"memory": held}
+
+
 @pytest.mark.parametrize("length", [10, 100_000])
 def test_no_grant_for_a_length_that_cannot_fit_the_model(world: World, device: Device, length: int) -> None:
     device.check_in()
@@ -195,15 +239,59 @@ def test_another_report_after_the_first_conflicts_and_the_same_is_the_same(world
     assert conflict.value.problem is Problem.REPORT_CONFLICT
 
 
+def test_a_device_may_declare_and_upload_other_bytes_until_it_reports_and_the_last_count(world: World, device: Device) -> None:
+    device.check_in()
+    first, last = (encode({**UPDATE, "layer.bias": np.full(3, value, "f4")}) for value in (1, 2))
+    grant = {"bytes": len(first), "sha256": digest(first), "examples": 7}
+    reply = world.request("POST", "/v1/rounds/toy.1/upload", key=world.key_of(device), body=grant)
+    device._transport.upload(wire.UploadGrant.model_validate(reply.json()), first)
+    device.submit("toy.1", last, 5, {})
+    world.deliver()
+    rnd = world.operator.round("toy", 1)
+    assert (rnd.accepted, rnd.examples) == (1, 5)
+    published = world.operator.download(world.operator.version("toy", 1).checkpoint)
+    assert decode(published, HEADER_LIMIT_BYTES)["layer.bias"].tolist() == [2, 2, 2]
+
+
+def test_an_update_counts_for_the_round_that_gave_its_base_and_for_no_other(world: World) -> None:
+    world.model(goal=1, quorum=1, rounds=2, evaluators=0)
+    world.tick()
+    (device,) = world.devices(1)
+    world.update(device)
+    world.deliver()
+    world.tick()
+    assert world.operator.status("toy").round.number == 2  # type: ignore[union-attr]
+    data = encode(UPDATE)
+    body = {"bytes": len(data), "sha256": digest(data), "examples": 1}
+    key = world.key_of(device)
+    refused(world, Problem.NOT_ASSIGNED, "POST", "/v1/rounds/toy.2/upload", key=key, body=body)
+    refused(world, Problem.NOT_ASSIGNED, "POST", "/v1/rounds/toy.2/report", key=key, body={"sha256": digest(data)})
+    refused(world, Problem.REPORT_CONFLICT, "POST", "/v1/rounds/toy.1/upload", key=key, body=body)
+    world.clock.advance(world.settings.memory_seconds)
+    assignment = device.check_in()
+    assert assignment.kind == "train"
+    assert (assignment.round, assignment.base.version) == ("toy.2", 1)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (encode({**UPDATE, "layer.bias": np.full(3, np.nan, "f4")}), "not-finite"),
         (encode({**UPDATE, "layer.bias": np.array([0, np.inf, 0], "f4")}), "not-finite"),
+        (encode({**UPDATE, "layer.bias": np.array([0, -np.inf, 0], "f4")}), "not-finite"),
         (encode({**UPDATE, "layer.bias": np.zeros((1, 3), "f4")}), "wrong-shape"),
+        (encode({**UPDATE, "layer.bias": np.zeros(1, "f4")}), "wrong-shape"),
+        (encode({**UPDATE, "layer.bias": np.zeros((), "f4")}), "wrong-shape"),
+        (encode({**UPDATE, "layer.bias": np.zeros(0, "f4")}), "wrong-shape"),
+        (encode({**UPDATE, "layer.weight": np.zeros((4, 3), "f4")}), "wrong-shape"),
+        (encode({**UPDATE, "norm.num_batches_tracked": np.array(1, "u1")}), "wrong-dtype"),
         (encode({**UPDATE, "layer.bias": np.zeros(6, "f2")}), "wrong-dtype"),
         (encode({("layer.bios" if n == "layer.bias" else n): a for n, a in UPDATE.items()}), "wrong-tensors"),
+        (encode({n: a for n, a in UPDATE.items() if n != "layer.bias"}), "wrong-tensors"),
         (encode({**UPDATE, "extra": np.zeros(1, "f4")}), "wrong-tensors"),
+        (encode(BASE), "wrong-tensors"),
+        (pickle.dumps(UPDATE), "oversized-header"),
+        (gzip.compress(encode(UPDATE), 0), "oversized-header"),
         (encode(UPDATE)[:-1], "wrong-length"),
         (encode(UPDATE) + b"\0", "wrong-length"),
         (b"\xff" * len(encode(UPDATE)), "oversized-header"),
@@ -251,6 +339,24 @@ def test_an_object_that_changed_after_its_report_is_rejected(world: World, devic
     world.s3.put_object(Bucket=world.settings.bucket, Key=receipt.declared.key, Body=encode(UPDATE) + b"\0")
     world.deliver()
     assert device.receipt("toy.1").reason == "upload-changed"
+
+
+def test_an_object_that_changed_after_its_acceptance_is_never_summed(world: World) -> None:
+    world.model(goal=2, quorum=1)
+    world.tick()
+    devices = world.devices(2)
+    for device in devices:
+        world.update(device)
+        world.services.inspector.inspect("toy.1", device.client_id)
+    receipt = world.services.rounds.receipt("toy.1", devices[0].client_id)
+    assert receipt
+    assert receipt.declared
+    poisoned = encode({**UPDATE, "layer.bias": np.full(3, np.nan, "f4")})
+    world.s3.put_object(Bucket=world.settings.bucket, Key=receipt.declared.key, Body=poisoned)
+    world.tick()
+    rnd = world.operator.round("toy", 1)
+    assert (rnd.phase, rnd.reason) == ("abandoned", f"update-missing: of client {devices[0].client_id}")
+    assert world.operator.status("toy").newest_version == 0
 
 
 def test_an_update_after_close_is_refused_and_never_counted(world: World, device: Device) -> None:

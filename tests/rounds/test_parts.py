@@ -140,7 +140,7 @@ def test_an_update_that_is_gone_abandons_the_round_by_name(aggregating: tuple[Wo
 def test_a_round_that_is_too_much_for_a_look_is_left_to_the_workers_even_in_one_part(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.rounds.publishing.QUICK_BYTES", 10)
+    monkeypatch.setattr("chalicelib.rounds.aggregating.QUICK_BYTES", 10)
     world.model(goal=2, quorum=2, evaluators=1)
     devices = world.devices(2)
     world.tick()

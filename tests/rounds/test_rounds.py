@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from chalicelib.rounds.receipt import ReceiptState
+from chalicelib.storage.dynamo import Put, Table, Update
 from muster.device import Refused
 from muster.device.update import delta
-from muster.wire.arrays import encode
+from muster.wire.arrays import decode, encode
 from muster.wire.problems import Problem
+from muster.wire.tensors import HEADER_LIMIT_BYTES
 from tests.fleet import BASE, Drift, World
 
 
@@ -242,6 +248,63 @@ def test_judges_measure_both_versions_once_and_a_repeat_is_the_same(world: World
     assert judge.kind == "wait"
     with pytest.raises(Refused):
         other.judge(assignment, Drift(0.0))
+
+
+def test_a_measurement_that_is_too_small_for_a_row_may_be_sent_again_like_any_other(world: World) -> None:
+    world.model(goal=1, quorum=1, evaluators=1)
+    world.tick()
+    (device,) = world.devices(1)
+    world.update(device)
+    world.deliver()
+    world.clock.advance(world.settings.memory_seconds)
+    assert device.check_in().kind == "evaluate"
+    report = {"round": "toy.1", "examples": 3, "metrics": {"accuracy": 1.0, "loss": 1e-200}}
+    for body, status in ((report, 202), (report, 202), ({**report, "metrics": {"accuracy": 1.0, "loss": 1e-100}}, 409)):
+        answer = world.request("POST", "/v1/models/toy/versions/1/metrics", key=world.key_of(device), body=body)
+        assert answer.status_code == status, answer.text
+
+
+def test_weights_that_are_sent_in_the_place_of_their_change_move_a_clipped_model_no_further_than_the_norm(world: World) -> None:
+    """They have the names, dtypes and shapes of an update: nobody can tell them from one."""
+    world.model(goal=1, quorum=1, evaluators=0, clipping={"norm": 0.5})
+    world.tick()
+    (device,) = world.devices(1)
+    device.check_in()
+    device.submit("toy.1", encode({name: array for name, array in BASE.items() if array.dtype != bool}), 10, {})
+    world.play()
+    published = decode(world.operator.download(world.operator.version("toy", 1).checkpoint), HEADER_LIMIT_BYTES)
+    moved = np.concatenate([(published[name] - BASE[name]).reshape(-1) for name in ("layer.weight", "layer.bias")])
+    assert np.linalg.norm(BASE["layer.weight"]) > 2
+    assert np.linalg.norm(moved) == pytest.approx(0.5, rel=1e-6)
+    assert world.operator.status("toy").deployed_version == 0
+
+
+def test_a_round_of_more_clients_than_a_transaction_takes_rows_ends_in_transactions_of_a_few(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.model(goal=100, quorum=1, evaluators=0, report_seconds=600)
+    world.tick()
+    (device,) = world.devices(1)
+    world.update(device)
+    world.deliver()
+    given = world.services.rounds.receipt("toy.1", device.client_id)
+    assert given
+    for number in range(120):
+        fresh = replace(given, client_id=f"silent-{number:03d}", state=ReceiptState.ASSIGNED, declared=None, norm=None)
+        world.services.rounds.assign(fresh)
+    rows: list[int] = []
+    transact = Table.transact
+
+    def count(table: Table, writes: Sequence[Put | Update]) -> None:
+        rows.append(len(writes))
+        transact(table, writes)
+
+    monkeypatch.setattr(Table, "transact", count)
+    world.clock.advance(600)
+    world.tick()
+    rnd = world.operator.round("toy", 1)
+    assert (rnd.phase, rnd.accepted, rnd.late) == ("completed", 1, 120)
+    assert 0 < max(rows) <= 4
 
 
 def test_a_model_that_would_not_be_finite_is_never_published(world: World) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.rounds.evaluation import Measurement
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
-from chalicelib.storage.rows import from_stored, to_stored
+from chalicelib.storage.rows import from_item, from_stored, storable, to_item, to_stored
 from tests.fleet import SESSION, World
 
 KEY = {"pk": "test", "sk": "row"}
@@ -80,6 +82,33 @@ def test_a_query_goes_through_all_pages_and_stops_at_its_limit(table: Table) -> 
 @given(st.floats(min_value=-1e30, max_value=1e30).filter(lambda x: x == 0 or abs(x) >= 1e-128))
 def test_a_float_comes_back_as_itself(value: float) -> None:
     assert float(from_stored(to_stored(value))) == value
+
+
+def bits(value: float) -> bytes:
+    return struct.pack("<d", value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0.1, 1 / 3, 1e-30, 1e30, -1e30, 1e22, 1.0, 2.0**53 + 2, 5e-128, 1.7976931348623157e100, 123456789.123456789, 0.0],
+)
+def test_a_metric_goes_through_a_table_and_comes_back_to_the_last_bit(table: Table, value: float) -> None:
+    measured = Measurement(10, {"loss": value})
+    table.put(Put(table, KEY, to_item(measured)))
+    table.update(Update(table, KEY, Condition("attribute_exists(#pk)", "it is there"), set={"extra": {"again": value}}))
+    item = table.get(KEY)
+    assert item
+    found = from_item(Measurement, item).metrics["loss"]
+    assert isinstance(found, float)
+    assert bits(found) == bits(value) == bits(float(item["extra"]["again"]))
+
+
+def test_what_is_too_small_for_a_row_is_zero_and_known_to_be(table: Table) -> None:
+    values = {"tiny": 1e-200, "minus": -1e-129, "zero": -0.0, "whole": 3, "kept": 1e-128}
+    table.put(Put(table, KEY, {"metrics": values}))
+    item = table.get(KEY)
+    assert item
+    assert storable(values) == {"tiny": 0.0, "minus": 0.0, "zero": 0.0, "whole": 3.0, "kept": 1e-128} == item["metrics"]
 
 
 plain = st.integers() | st.text() | st.booleans() | st.none()

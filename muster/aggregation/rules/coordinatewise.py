@@ -91,7 +91,7 @@ class Median(Coordinatewise):
         """Definition 1."""
         clients = ordered.shape[1]
         low, high = ordered[:, (clients - 1) // 2].astype(np.float64), ordered[:, clients // 2].astype(np.float64)
-        return (low + high) * 0.5
+        return (low + high) * 0.5 + 0.0  # which makes of a negative zero a zero: sorting does not tell them apart
 
 
 @aggregator("trimmed-mean")

@@ -79,12 +79,12 @@ class Sums:
 
     def __init__(self, schema: Schema, start: int, stop: int, bits: Sequence[int | None]) -> None:
         lowest = np.iinfo(np.int64).min
-        self._pieces = slices(schema, start, stop)
-        self._bits = [bits[piece.tensor] for piece in self._pieces]
+        pieces = slices(schema, start, stop)
+        self._bits = [bits[piece.tensor] for piece in pieces]
         self._scratch: list[F64] = []
         self.tensors: dict[str, Array] = {
             schema[piece.tensor].name: np.zeros(len(piece)) if bit is not None else np.full(len(piece), lowest, np.int64)
-            for piece, bit in zip(self._pieces, self._bits, strict=True)
+            for piece, bit in zip(pieces, self._bits, strict=True)
         }
         """By name, flat; of a tensor that lies only partly in the range, that part."""
 
@@ -174,9 +174,8 @@ class Rows:
     def _add_quantised(self, chosen: Sequence[int], low: int, high: int, width: int, scratch: F64) -> None:
         """Of each block of elements: (weight * rounded scale) of each row, times its numbers."""
         raws = [self.values[number].raw for number in chosen]
-        scales = np.empty((len(chosen), blocks(high) - low // BLOCK))
-        for row, number in zip(scales, chosen, strict=True):
-            row[:] = self.values[number].scales[low // BLOCK : blocks(high)]  # type: ignore[index]  # it is quantised
+        known = [some for number in chosen if (some := self.values[number].scales) is not None]
+        scales = np.array([some[low // BLOCK : blocks(high)] for some in known], np.float64)
         scales *= self.factors[chosen, None]
         round_to_grid(scales, self.bits)
         scales *= self.weights[chosen, None]

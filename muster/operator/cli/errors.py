@@ -15,7 +15,7 @@ from muster.operator.cli.session import NoAddress, Session
 from muster.operator.export import OtherRound
 from muster.operator.folder import NotAsExported
 from muster.operator.recompute import CannotRecompute
-from muster.operator.signing import NotSigned
+from muster.operator.signing import NotSigned, WrongClock
 from muster.wire.problems import Problem as P
 from muster.wire.tensors import Unfit
 
@@ -104,6 +104,8 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
                 "the same command where those rules are installed",
                 USAGE,
             )
+        case WrongClock():
+            return "This machine's clock is wrong", str(error), "date -u, and set the clock", USAGE
         case NoAddress():
             return "No server was named", str(error), "muster --url http://127.0.0.1:8000 status", USAGE
         case OSError():
