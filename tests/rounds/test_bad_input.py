@@ -18,6 +18,7 @@ from muster.wire import messages as wire
 from muster.wire.arrays import decode, encode
 from muster.wire.problems import MEDIA_TYPE, Problem
 from muster.wire.tensors import HEADER_LIMIT_BYTES
+from muster.wire.values import encode_update
 from tests.fleet import BASE, World
 
 UNKNOWN_KEY = "device-999.AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -381,6 +382,7 @@ def test_an_update_after_close_is_refused_and_never_counted(world: World, device
     [
         (encode({"w": np.array([np.nan], "f4")}), "not-finite"),
         (encode({"n": np.array([1], "i8")}), "wrong-tensors"),
+        (encode_update({"w": np.ones(2, "f4")}, "bfloat16"), "wrong-dtype"),
         (b"not a tensor file at all", "oversized-header"),
     ],
 )

@@ -95,12 +95,12 @@ def test_a_worker_that_repeats_or_is_of_another_plan_or_comes_after_the_end_writ
 ) -> None:
     world, devices = aggregating
     world.services.coordinator.look("toy")
-    message = asked(world)[0]
+    message, undone = asked(world)[:2]
     work(world, message)
     with world.calls.count() as calls:
         work(world, message)
-        work(world, message, plan="0" * 12)
-        work(world, message, number=7)
+        work(world, undone, plan="0" * 12)
+        work(world, undone, number=7)
     assert not [call for call in calls if call.startswith(("Put", "Update", "Delete"))]
     world.clock.advance(world.settings.part_seconds)
     world.play(devices)
@@ -108,6 +108,17 @@ def test_a_worker_that_repeats_or_is_of_another_plan_or_comes_after_the_end_writ
     with world.calls.count() as calls:
         assert not work(world, message)
     assert calls == ["GetItem"]
+
+
+def test_a_publication_that_comes_before_its_time_publishes_nothing_and_asks_for_a_look(
+    aggregating: tuple[World, list[Device]],
+) -> None:
+    world, _ = aggregating
+    world.services.coordinator.look("toy")
+    message = asked(world)[0]
+    assert work(world, message, stage=3, part=0)
+    assert current(world).phase is Phase.AGGREGATING
+    assert world.operator.status("toy").newest_version == 0
 
 
 def test_parts_are_the_same_whoever_does_them_and_in_whatever_order(aggregating: tuple[World, list[Device]]) -> None:

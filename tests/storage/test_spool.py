@@ -87,32 +87,37 @@ def test_a_second_writer_of_the_same_content_changes_nothing(world: World, blobs
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_writers_do_not_touch_each_others_pieces(world: World, blobs: Blobs) -> None:
-    """Each may be of another release, whose bytes are others: what is copied is what was hashed."""
-    one, other = written(blobs, CONTENT), written(blobs, CONTENT[::-1])
-    with world.calls.count() as calls:
-        one.keep_as("one")
-        other.keep_as("other")
-    assert calls.count("UploadPartCopy") == 6
-    assert (blobs.read("one", len(CONTENT)), blobs.read("other", len(CONTENT))) == (CONTENT, CONTENT[::-1])
-    assert (names(world), uploads(world)) == ({"one", "other"}, [])
+def test_what_a_dead_writer_left_is_not_taken_for_another_ones(world: World, blobs: Blobs) -> None:
+    """It may have been of another release, whose bytes are others: what is copied is what was hashed."""
 
-
-@pytest.mark.usefixtures("small_pieces")
-def test_a_writer_that_dies_before_the_copy_leaves_the_name_free(world: World, blobs: Blobs) -> None:
     def die(operation: str, proceed: Any) -> Any:
         if operation == "UploadPartCopy":
             raise Killed
         return proceed()
 
     world.calls.between = die
-    with pytest.raises(Killed), written(blobs, CONTENT) as spool:
-        spool.keep_as("wanted")
+    with pytest.raises(Killed), written(blobs, CONTENT[::-1]) as spool:
+        spool.keep_as("left")
     world.calls.between = None
-    assert blobs.stat("wanted") is None
+    assert blobs.stat("left") is None
     with written(blobs, CONTENT) as spool:
         spool.keep_as("wanted")
     assert blobs.read("wanted", len(CONTENT)) == CONTENT
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_writer_that_is_overtaken_while_it_copies_is_content(world: World, blobs: Blobs) -> None:
+    def overtake(operation: str, proceed: Any) -> Any:
+        if operation == "UploadPartCopy":
+            world.s3.put_object(Bucket=world.settings.bucket, Key="wanted", Body=CONTENT)
+        return proceed()
+
+    world.calls.between = overtake
+    with written(blobs, CONTENT) as spool:
+        spool.keep_as("wanted")
+    world.calls.between = None
+    assert blobs.read("wanted", len(CONTENT)) == CONTENT
+    assert (names(world), uploads(world)) == ({"wanted"}, [])
 
 
 def test_a_range_is_read_into_memory_and_nothing_else_than_what_was_pinned(world: World, blobs: Blobs) -> None:
