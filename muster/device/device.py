@@ -258,6 +258,7 @@ class Device:
             except Refused as refused:
                 if refused.problem is not Problem.REPORT_CONFLICT:
                     raise
+                log.info("%s: an earlier measurement of version %d stands", self.client_id, checkpoint.version)
         self._judged = assignment.round
 
     def model(self) -> tuple[int, Mapping[str, Array]]:
