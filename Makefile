@@ -1,10 +1,11 @@
 # Every target does its own set-up in .venv; nothing else is touched. `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
+STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud bench-aggregation bench-attacks flower-vectors clean
+.PHONY: help demo test check docs cloud bench-aggregation bench-attacks flower-vectors package deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,15 @@ bench-attacks: $(READY) ## Train under attack, with each defence, and print a ta
 flower-vectors: $(READY) ## Compute anew, with Flower, the vectors that the tests compare with
 	"$$($(BIN)/python -c 'from bench.aggregation.__main__ import environment; print(environment("flwr"))')" \
 	  bench/aggregation/flower_vectors.py tests/aggregation/flower_vectors.json
+
+package: $(READY) ## Make what AWS gets, for both architectures, in build/package
+	$(BIN)/python -m infra.package
+
+deploy: $(READY) ## Deploy to AWS, after asking: make deploy STACK=muster ARGS='--profile … --parameter Name=Value'
+	$(BIN)/python -m infra.deploy $(STACK) $(ARGS)
+
+destroy: $(READY) ## Take a deployment down, after asking; its data stays (ARGS=--with-data: not)
+	$(BIN)/python -m infra.destroy $(STACK) $(ARGS)
 
 docs: $(READY) ## Write the documents that are made from the code
 	$(BIN)/python docs/generate.py

@@ -15,7 +15,21 @@ from typing import Any
 import yaml
 
 TEMPLATE = Path(__file__).parent.parent / "resources.yaml"
+STACK_NAME = "muster"
 BUCKET_NAME = "muster-tensors"
+
+LEFT_OUT = (
+    None,  # what is added to a function, or to the API, that Chalice makes
+    "AWS::Logs::LogGroup",
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::TopicPolicy",
+    "AWS::WAFv2::WebACL",
+    "AWS::WAFv2::WebACLAssociation",
+    "AWS::Budgets::Budget",
+)
+"""A cloud on one machine has no use for these: nobody else calls it, and nobody is woken up. The strict cloud makes them."""
 
 Properties = dict[str, Any]
 Client = Callable[[str], Any]
@@ -31,6 +45,7 @@ def template() -> dict[str, Any]:
 def create(aws: Client) -> dict[str, str]:
     """Make every resource, and return the environment that tells the functions where they are."""
     parsed = template()
+    resolved = Resolver(parsed)
     made: dict[str, str] = {}
     makers: dict[str, Callable[[Client, str, Properties, dict[str, str]], str]] = {
         "AWS::DynamoDB::Table": _table,
@@ -38,11 +53,47 @@ def create(aws: Client) -> dict[str, str]:
         "AWS::SQS::Queue": _queue,
         "AWS::SNS::Topic": _topic,
     }
-    resources = parsed["Resources"].items()
-    for logical_id, resource in sorted(resources, key=lambda item: "RedrivePolicy" in item[1]["Properties"]):
-        made[logical_id] = makers[resource["Type"]](aws, logical_id, dict(resource["Properties"]), made)
+    ours = {name: resource for name, resource in parsed["Resources"].items() if resource.get("Type") not in LEFT_OUT}
+    for logical_id, resource in sorted(ours.items(), key=lambda item: "RedrivePolicy" in item[1]["Properties"]):
+        made[logical_id] = makers[resource["Type"]](aws, logical_id, resolved(resource["Properties"]), made)
     variables = parsed["Globals"]["Function"]["Environment"]["Variables"]
     return {name: value if isinstance(value, str) else made[value["Ref"]] for name, value in variables.items()}
+
+
+class Resolver:
+    """Says what the template's parameters, conditions and names come to, with every parameter at its default.
+
+    References to other resources stay as they are: who makes the resource knows what they mean.
+    """
+
+    def __init__(self, parsed: dict[str, Any]) -> None:
+        self._parameters = {name: said["Default"] for name, said in parsed["Parameters"].items()}
+        self._parameters |= {"AWS::StackName": STACK_NAME, "AWS::NoValue": None}
+        self._conditions = parsed["Conditions"]
+
+    def __call__(self, value: Any) -> Any:
+        """The value, resolved; members of a mapping that come to AWS::NoValue are left out."""
+        if isinstance(value, list):
+            return [self(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        match value:
+            case {"Ref": str(name)} if name in self._parameters:
+                return self._parameters[name]
+            case {"Fn::Sub": str(text)}:
+                return text.replace("${AWS::StackName}", STACK_NAME)
+            case {"Fn::If": [str(condition), yes, no]}:
+                return self(yes if self._holds(self._conditions[condition]) else no)
+        found = {name: self(item) for name, item in value.items()}
+        return {name: item for name, item in found.items() if item is not None}
+
+    def _holds(self, condition: Any) -> bool:
+        match condition:
+            case {"Fn::Not": [inner]}:
+                return not self._holds(inner)
+            case {"Fn::Equals": [one, other]}:
+                return bool(self(one) == self(other))
+        raise NotImplementedError(f"infra/resources.yaml has the condition {condition}, which the local cloud does not know")
 
 
 def _table(aws: Client, logical_id: str, properties: Properties, _: dict[str, str]) -> str:
@@ -51,6 +102,7 @@ def _table(aws: Client, logical_id: str, properties: Properties, _: dict[str, st
     ttl = properties.pop("TimeToLiveSpecification")
     recovery = properties.pop("PointInTimeRecoverySpecification")
     encryption = properties.pop("SSESpecification")
+    properties["DeletionProtectionEnabled"] = properties["DeletionProtectionEnabled"] == "true"
     dynamodb.create_table(TableName=name, SSESpecification={"Enabled": encryption["SSEEnabled"]}, **properties)
     dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=ttl)
     dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)
@@ -67,6 +119,15 @@ def _bucket(aws: Client, _: str, properties: Properties, __: dict[str, str]) -> 
     s3.put_bucket_ownership_controls(Bucket=BUCKET_NAME, OwnershipControls=properties.pop("OwnershipControls"))
     rules = [_lifecycle_rule(dict(rule)) for rule in properties.pop("LifecycleConfiguration")["Rules"]]
     s3.put_bucket_lifecycle_configuration(Bucket=BUCKET_NAME, LifecycleConfiguration={"Rules": rules})
+    encryption = properties.pop("BucketEncryption")["ServerSideEncryptionConfiguration"]
+    by_default = [
+        {
+            "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"],
+            "BucketKeyEnabled": rule["BucketKeyEnabled"],
+        }
+        for rule in encryption
+    ]
+    s3.put_bucket_encryption(Bucket=BUCKET_NAME, ServerSideEncryptionConfiguration={"Rules": by_default})
     _nothing_left(properties)
     return BUCKET_NAME
 

@@ -1,0 +1,200 @@
+"""Brings Muster into an AWS account: `python -m infra.deploy` is what `make deploy` runs; docs/deploy.md tells the story.
+
+    check the account ──▶ package ──▶ upload ──▶ change set, shown ──▶ execute ──▶ smoke test
+
+Before the account was checked nothing is created; before the change set was agreed to, one private bucket of code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import httpx
+import yaml
+from botocore.exceptions import ClientError
+
+from infra import package
+from infra.errors import Stopped, told
+from infra.stack import Account, Stack
+from muster.device.errors import DeviceError
+from muster.operator import Operator
+from muster.operator.signing import SigV4
+
+RESERVED = 4
+"""Concurrency that the template's functions reserve: three for the tick, one for the monitor."""
+
+UNRESERVED = 100
+"""What Lambda wants to keep for all other functions (AWS Lambda: "Configuring reserved concurrency")."""
+
+
+def check(account: Account, stack: Stack, parameters: Mapping[str, str]) -> None:
+    """Look at what would make a deployment fail half-way.
+
+    Raises:
+        Stopped: something would.
+    """
+    found = stack.described()
+    if found and found["StackStatus"] == "ROLLBACK_COMPLETE":
+        raise Stopped(
+            f"{stack.name} failed when it was first made: remove it (make destroy STACK={stack.name}), then deploy again"
+        )
+    if found and found["StackStatus"].endswith("_IN_PROGRESS"):
+        raise Stopped(f"{stack.name} is {found['StackStatus']}: wait until that has ended")
+    if found is None:
+        _check_bucket(account, parameters.get("BucketName", ""))
+        if parameters.get("ReserveConcurrency", "true") == "true":
+            _check_concurrency(account)
+
+
+def _check_bucket(account: Account, name: str) -> None:
+    if not name:
+        return
+    try:
+        account.client("s3").head_bucket(Bucket=name)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return
+        raise Stopped(f"the bucket name {name} is taken by somebody else: choose another BucketName") from error
+    raise Stopped(f"there is a bucket {name} already: choose another BucketName, or none")
+
+
+def _check_concurrency(account: Account) -> None:
+    limits = account.client("lambda").get_account_settings()["AccountLimit"]
+    left = limits["UnreservedConcurrentExecutions"] - RESERVED
+    if left < UNRESERVED:
+        raise Stopped(
+            f"Lambda's quota of concurrent executions leaves {left} unreserved where it wants {UNRESERVED}: ask for more "
+            "(Service Quotas, L-B99A9384), or deploy with --parameter ReserveConcurrency=false"
+        )
+
+
+def upload(account: Account, stack: Stack, made: Path) -> str:
+    """Put code and template into the stack's bucket of code, under the names of their content; the template's URL."""
+    s3, bucket = account.client("s3"), code_bucket(account, stack)
+    try:
+        s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account.id)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise Stopped(f"the bucket {bucket}, which is to hold the code, belongs to somebody else") from error
+        where: dict[str, Any] = {"CreateBucketConfiguration": {"LocationConstraint": account.region}}
+        s3.create_bucket(Bucket=bucket, **(where if account.region != "us-east-1" else {}))
+        nobody = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
+        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=nobody)
+    template: dict[str, Any] = yaml.safe_load((made / "template.yaml").read_text())
+    keys = {path.name: _put(s3, bucket, path.read_bytes(), ".zip") for path in sorted(made.glob("*.zip"))}
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = {"Bucket": bucket, "Key": keys[resource["Properties"]["CodeUri"]]}
+    key = _put(s3, bucket, yaml.safe_dump(template, width=128).encode(), ".yaml")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    return f"{endpoint}/{bucket}/{key}" if endpoint else f"https://{bucket}.s3.{account.region}.amazonaws.com/{key}"
+
+
+def code_bucket(account: Account, stack: Stack) -> str:
+    """Where a stack's code lies."""
+    return f"{stack.name}-code-{account.id}-{account.region}"
+
+
+def _put(s3: Any, bucket: str, content: bytes, suffix: str) -> str:
+    key = hashlib.sha256(content).hexdigest() + suffix
+    s3.put_object(Bucket=bucket, Key=key, Body=content)
+    return key
+
+
+def show(stack: Stack, change_set: str) -> None:
+    """Print what would change, and mark what would be made anew."""
+    print(f"{stack.name} in {stack.account.region} of account {stack.account.id}:")
+    for change in stack.changes(change_set):
+        again = "" if change.replacement == "False" else f"   (replaced: {change.replacement})"
+        print(f"  {change.action:<8} {change.logical_id:<40} {change.kind}{again}")
+
+
+def api_url(outputs: Mapping[str, str]) -> str:
+    """Where the API answers. An emulator of AWS serves it under its own address."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        return f"{endpoint}/restapis/{outputs['RestAPIId']}/v/_user_request_"
+    return outputs["EndpointURL"].rstrip("/")
+
+
+def smoke(url: str, account: Account) -> None:
+    """One request as a device would send it, and one as an operator does.
+
+    Raises:
+        Stopped: one of them is not answered as it should be.
+    """
+    operator = Operator(url, auth=SigV4.of(url, region=account.region))
+    try:
+        release = httpx.get(f"{url}/v1/health", timeout=30.0).raise_for_status().json()["release"]
+        models = operator.models()
+    except (httpx.HTTPError, DeviceError) as error:
+        raise Stopped(f"it was deployed, but {url} does not answer as it should: {error}") from error
+    finally:
+        operator.close()
+    print(f"release {release} answers; {len(models)} models")
+
+
+def deploy(
+    account: Account, name: str, architecture: package.Architecture, parameters: Mapping[str, str], *, agreed: bool
+) -> str:
+    """Deploy a stack; the URL of its API.
+
+    Raises:
+        Stopped: it cannot be deployed, or was not agreed to; or it failed, and was rolled back.
+    """
+    stack = Stack(account, name)
+    check(account, stack, parameters)
+    url = upload(account, stack, package.package(architecture))
+    change_set = stack.propose(url, parameters)
+    if change_set is None:
+        print(f"{name} is up to date")
+    else:
+        show(stack, change_set)
+        if not agreed and input("Go on? [y/N] ").strip().lower() != "y":
+            stack.withdraw(change_set)
+            raise Stopped("nothing was changed")
+        stack.execute(change_set)
+    outputs = stack.outputs()
+    smoke(api_url(outputs), account)
+    for key in sorted(outputs):
+        print(f"{key:<24} {outputs[key]}")
+    print(f"\nexport MUSTER_URL={api_url(outputs)}")
+    return api_url(outputs)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"expected Name=Value, got {text}")
+    return name, value
+
+
+def main() -> None:
+    """Deploy, after asking."""
+    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description="Deploy Muster into an AWS account.")
+    parser.add_argument("stack", nargs="?", default="muster", help="name of the CloudFormation stack (default: %(default)s)")
+    parser.add_argument("--profile", help="AWS profile (default: what AWS_PROFILE says)")
+    parser.add_argument("--region", help="AWS region (default: the profile's)")
+    parser.add_argument(
+        "--architecture", choices=get_args(package.Architecture), default="x86_64", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--parameter", type=_parameter, action="append", default=[], metavar="NAME=VALUE", help="a parameter of the template"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    options = parser.parse_args()
+    if not options.yes and not sys.stdin.isatty():
+        raise Stopped("there is nobody to ask: give --yes")
+    account = Account(options.profile, options.region)
+    deploy(account, options.stack, options.architecture, dict(options.parameter), agreed=options.yes)
+
+
+if __name__ == "__main__":
+    with told():
+        main()

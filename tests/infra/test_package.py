@@ -1,0 +1,250 @@
+"""What Lambda gets: a template and two zips, made by Lambda's own Python; and that they are the same each time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chalicelib.settings import Settings
+from infra import interpreter
+from infra.local import resources
+from infra.package import BUILD, Unfit, package, rewrite
+
+pytestmark = pytest.mark.xdist_group("package")
+
+API_EVENT = {
+    "requestContext": {"httpMethod": "GET", "resourcePath": "/v1/health", "identity": {}},
+    "headers": {}, "multiValueHeaders": {}, "pathParameters": None, "queryStringParameters": None,
+    "multiValueQueryStringParameters": None, "stageVariables": None, "body": None, "isBase64Encoded": False,
+}  # fmt: skip
+"""What API Gateway sends (its documentation: "Input format of a Lambda function for proxy integration")."""
+
+FUNCTIONS = {"APIHandler", "Tick", "Monitor", "InspectionWorker", "AggregationWorker"}
+
+
+@pytest.fixture(scope="module")
+def made() -> Path:
+    return package("x86_64")
+
+
+@pytest.fixture(scope="module")
+def template(made: Path) -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load((made / "template.yaml").read_text())
+    return parsed
+
+
+def names(path: Path) -> set[str]:
+    with zipfile.ZipFile(path) as archive:
+        return set(archive.namelist())
+
+
+def bare(folder: Path, code: str) -> str:
+    """What Lambda's Python prints that has nothing but an unpacked zip."""
+    command = [str(interpreter.find()), "-I", "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); {code}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def unpacked(path: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_the_server_and_the_wire_format_are_in_the_zips_and_nothing_for_devices_operators_or_tests(made: Path) -> None:
+    for path in (made / "api.zip", made / "workers.zip"):
+        found = names(path)
+        wire = {f"muster/wire/{name}.py" for name in ("__init__", "messages", "problems", "tensors", "arrays", "gate")}
+        assert wire | {"app.py", "chalicelib/wiring.py", "muster/__init__.py", "muster/aggregation/plan.py"} <= found
+        top = {name.split("/")[0] for name in found}
+        assert not top & {"tests", "examples", "vendor", "torch", "boto3", "botocore", "infra", "bench", "httpx"}
+        assert not [name for name in found if "/tests/" in name or name.endswith(".pyc")]
+        assert not [name for name in found if name.startswith(("muster/device", "muster/operator"))]
+
+
+def test_numpy_is_only_where_it_is_used(made: Path) -> None:
+    assert "numpy/__init__.py" in names(made / "workers.zip")
+    assert not [name for name in names(made / "api.zip") if name.startswith("numpy")]
+    assert names(made / "api.zip") < names(made / "workers.zip")
+
+
+def test_the_api_answers_api_gateway_from_its_zip_alone(made: Path, tmp_path: Path) -> None:
+    code = f"import json, app; print(json.dumps(app.app({API_EVENT!r}, None)))"
+    answer = json.loads(bare(unpacked(made / "api.zip", tmp_path), code).splitlines()[-1])
+    assert answer["statusCode"] == 200
+    assert json.loads(answer["body"])["status"] == "ok"
+
+
+def test_the_workers_import_numpy_and_every_rule_from_their_zip_alone(made: Path, tmp_path: Path) -> None:
+    code = "import numpy, app, muster.aggregation.rules.krum as krum; print(numpy.ones(3).sum(), krum.__file__, callable(app.tick))"
+    total, where, called = bare(unpacked(made / "workers.zip", tmp_path), code).split()
+    assert (total, Path(where).is_relative_to(tmp_path), called) == ("3.0", True, "True")
+
+
+def test_the_same_sources_make_the_same_bytes(made: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    assert {path.name: path.read_bytes() for path in package("x86_64").iterdir()} == before
+
+
+def test_each_architecture_gets_its_own_machine_code(made: Path) -> None:
+    machine = {}
+    for architecture, folder in (("x86_64", made), ("arm64", package("arm64"))):
+        with zipfile.ZipFile(folder / "workers.zip") as archive:
+            libraries = [name for name in archive.namelist() if name.endswith(".so")]
+            machine[architecture] = {archive.read(name)[18] for name in libraries}  # e_machine of an ELF header
+        functions = yaml.safe_load((folder / "template.yaml").read_text())["Resources"]
+        assert all(functions[name]["Properties"]["Architectures"] == [architecture] for name in FUNCTIONS)
+    assert machine == {"x86_64": {0x3E}, "arm64": {0xB7}}
+
+
+def test_a_zip_is_sorted_and_knows_no_time(tmp_path: Path) -> None:
+    for number, order in enumerate(("ab", "ba")):
+        with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as archive:
+            for name in order:
+                archive.writestr(zipfile.ZipInfo(name, (2000 + number, 1, 1, 0, 0, 0)), name)
+        rewrite(tmp_path / f"{number}.zip", tmp_path / f"new-{number}.zip", lambda name: True)
+    assert (tmp_path / "new-0.zip").read_bytes() == (tmp_path / "new-1.zip").read_bytes()
+
+
+def test_without_lambdas_python_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MUSTER_PYTHON", str(tmp_path / "python3.13"))
+    with pytest.raises(interpreter.NoInterpreter, match="Install it"):
+        package("x86_64", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_library_that_chalice_could_not_find_for_lambda_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shutil.copytree(BUILD / "venv", tmp_path / "venv", symlinks=True)
+    original = zipfile.ZipFile.namelist
+    monkeypatch.setattr(zipfile.ZipFile, "namelist", lambda self: [n for n in original(self) if not n.startswith("numpy/")])
+    with pytest.raises(Unfit, match="no wheel"):
+        package("x86_64", tmp_path)
+
+
+# ---- the template
+
+
+def test_cfn_lint_finds_nothing(made: Path) -> None:
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", "us-east-1", "eu-central-1", "--", "template.yaml"]
+    done = subprocess.run(command, cwd=made, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_template_keeps_its_functions_and_tells_them_where_things_are(template: dict[str, Any]) -> None:
+    kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
+    assert {name for name, kind in kinds.items() if kind == "AWS::Serverless::Function"} == FUNCTIONS
+    ours = {name: said["Type"] for name, said in resources.template()["Resources"].items() if "Type" in said}
+    assert {name: kinds[name] for name in ours} == ours, "a resource of ours has the name of one of Chalice's"
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert {value["Ref"] for value in variables.values() if isinstance(value, dict)} <= kinds.keys()
+
+
+def test_nothing_is_left_of_chalices_fixed_names(template: dict[str, Any]) -> None:
+    assert "muster-work" not in json.dumps(template["Resources"])
+    for name, queue in (("InspectionWorker", "InspectionQueue"), ("AggregationWorker", "WorkQueue")):
+        (source,) = template["Resources"][name]["Properties"]["Events"].values()
+        assert source["Properties"]["Queue"] == {"Fn::Sub": f"${{{queue}.Arn}}"}
+        assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        timeout = template["Resources"][name]["Properties"]["Timeout"]
+        assert template["Resources"][queue]["Properties"]["VisibilityTimeout"] >= 6 * timeout
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_each_function_has_a_role_of_its_own_a_log_of_its_own_and_traces(template: dict[str, Any], name: str) -> None:
+    properties = template["Resources"][name]["Properties"]
+    others = [template["Resources"][other]["Properties"] for other in FUNCTIONS - {name}]
+    assert properties["Role"] not in [other["Role"] for other in others]
+    log = template["Resources"][properties["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
+    assert log["LogGroupName"]["Fn::Sub"] == "/aws/lambda/" + properties["FunctionName"]["Fn::Sub"]
+    assert log["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert properties["Tracing"] == "Active"
+    assert properties["CodeUri"] == ("api.zip" if name in ("APIHandler", "Monitor") else "workers.zip")
+
+
+def test_what_a_part_may_hold_fits_into_the_functions_that_sum_it(template: dict[str, Any]) -> None:
+    variables = dict.fromkeys(template["Globals"]["Function"]["Environment"]["Variables"], "x")
+    settings = Settings.from_environment({**variables, "AWS_REGION": "x"})
+    for name in ("Tick", "AggregationWorker"):
+        properties = template["Resources"][name]["Properties"]
+        assert properties["MemorySize"] * 2**20 >= 2.5 * settings.part_memory_bytes
+        assert properties["Timeout"] == settings.part_seconds
+        # A part reads its bytes within half of its time, at 50 MB/s a connection.
+        assert settings.part_read_bytes / (settings.part_connections * 50e6) < properties["Timeout"] / 2
+
+
+@pytest.mark.parametrize("name", ["ClientsTable", "RoundsTable", "VersionsTable", "MonitoringTable"])
+def test_every_table_is_on_demand_recoverable_encrypted_and_hard_to_lose(template: dict[str, Any], name: str) -> None:
+    table = template["Resources"][name]
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    said = table["Properties"]
+    assert said["BillingMode"] == "PAY_PER_REQUEST"
+    assert said["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert said["SSESpecification"] == {"SSEEnabled": True}
+    assert said["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    assert said["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
+
+
+def test_the_bucket_is_closed_versioned_encrypted_and_refuses_weak_requests(template: dict[str, Any]) -> None:
+    bucket = template["Resources"]["TensorBucket"]
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    said = bucket["Properties"]
+    assert set(said["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(said["PublicAccessBlockConfiguration"]) == 4
+    assert said["VersioningConfiguration"] == {"Status": "Enabled"}
+    (rule,) = said["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {"BucketKeyEnabled": True, "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
+    lives = {rule["Prefix"]: rule.get("ExpirationInDays") for rule in said["LifecycleConfiguration"]["Rules"]}
+    assert (lives["updates/"], lives["staged/"]) == (1, 1)
+    statements = template["Resources"]["TensorBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert {statement["Sid"]: (statement["Effect"], statement["Condition"]) for statement in statements} == {
+        "OnlyTls": ("Deny", {"Bool": {"aws:SecureTransport": "false"}}),
+        "OnlySignatureVersion4": ("Deny", {"StringNotEquals": {"s3:signatureversion": "AWS4-HMAC-SHA256"}}),
+        "NoOldSignatures": ("Deny", {"NumericGreaterThan": {"s3:signatureAge": "910000"}}),
+    }
+
+
+def test_every_alarm_reaches_the_topic_and_the_topic_takes_it(template: dict[str, Any]) -> None:
+    alarms = {n: r["Properties"] for n, r in template["Resources"].items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+    assert len(alarms) == 12
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlertTopic"}]
+        assert alarm["TreatMissingData"] == (
+            "breaching" if alarm["AlarmName"]["Fn::Sub"].endswith("silent") else "notBreaching"
+        )
+    (statement,) = template["Resources"]["AlertTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert "cloudwatch.amazonaws.com" in statement["Principal"]["Service"]
+    assert "KmsMasterKeyId" not in template["Resources"]["AlertTopic"]["Properties"], "alarms could not publish"
+
+
+def test_the_resource_policy_opens_devices_routes_to_all_and_operators_to_none(template: dict[str, Any]) -> None:
+    body = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    allow, deny = body["x-amazon-apigateway-policy"]["Statement"]
+    opened = [resource.removeprefix("execute-api:/v/") for resource in allow["Resource"]]
+
+    def is_open(method: str, path: str) -> bool:
+        asked = f"{method}{path}"
+        return any(asked == one or (one.endswith("*") and asked.startswith(one[:-1])) for one in opened)
+
+    for path, methods in body["paths"].items():
+        for method, said in methods.items():
+            if method != "options":
+                for_operators = path.startswith("/v1/admin/")
+                assert is_open(method.upper(), path) is not for_operators, (method, path)
+                assert (said.get("security") == [{"sigv4": []}]) is for_operators, (method, path)
+    assert (deny["Effect"], deny["Resource"]) == ("Deny", "execute-api:/v/*/v1/admin/*")
+    assert deny["Condition"] == {"NotIpAddress": {"aws:SourceIp": {"Ref": "AdminCidrs"}}}
+
+
+def test_what_would_cost_something_while_idle_is_made_only_when_asked_for(template: dict[str, Any]) -> None:
+    conditional = {name: said.get("Condition") for name, said in template["Resources"].items() if "Condition" in said}
+    assert conditional == {"Firewall": "HasFirewall", "FirewallAssociation": "HasFirewall", "Budget": "HasBudget"}
+    assert {template["Parameters"][name]["Default"] for name in ("WafRequestsPerAddress", "MonthlyBudgetDollars")} == {0}
