@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 
 from muster import __version__
 from muster.device.checkpoints import Checkpoints
-from muster.device.errors import DeviceError, Expired, Refused, Unreachable, Untrusted
+from muster.device.errors import DeviceError, Expired, Refused, Untrusted
 from muster.device.identity import Identity, fresh_proof
 from muster.device.trainer import Trainer
 from muster.device.transport import Reply, Transport
@@ -68,7 +68,7 @@ class Device:
         self._running: int | None = None
         self._reported: str | None = None
         self._judged: str | None = None
-        self._served: tuple[str, wire.Checkpoint] | None = None
+        self._served: tuple[str, wire.ModelReply] | None = None
         self._checkpoints = Checkpoints(folder / f"{model}.checkpoints")
 
     @property
@@ -269,19 +269,14 @@ class Device:
 
     def model(self) -> tuple[int, Mapping[str, Array]]:
         """The version that this device should run: its number, and its arrays."""
-        tag, known = self._served or (None, None)
-        if known is None or self._checkpoints.find(known.sha256) is None:
-            tag = None  # what is asked for is where to read it, whether or not it is another one
+        if self._served and self._checkpoints.find(self._served[1].checkpoint.sha256) is None:
+            self._served = None  # where to read it is asked for again, whether or not it is another one
         have = ",".join(self._checkpoints.held)
         path = f"/v1/models/{self._model}" + (f"?have={have}" if have else "")
-        changed = self._transport.call_unless(tag, path, wire.ModelReply, self._authorization)
-        if changed:
-            self._served = changed[0], changed[1].checkpoint
-            known = changed[1].checkpoint
-        if known is None:
-            raise Unreachable("the server says that nothing has changed, and was not asked that")
-        self._running = known.version
-        return known.version, self._arrays(known)
+        self._served = self._transport.call_again(path, wire.ModelReply, self._served, self._authorization)
+        checkpoint = self._served[1].checkpoint
+        self._running = checkpoint.version
+        return checkpoint.version, self._arrays(checkpoint)
 
     @property
     def _authorization(self) -> dict[str, str]:

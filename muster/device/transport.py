@@ -72,20 +72,19 @@ class Transport:
         answer = self._exchange(method, self._url + path, sent, content, REPLY_LIMIT_BYTES, self._auth)
         return _parsed(answer, reply, f"{method} {path}")
 
-    def call_unless(
-        self, tag: str | None, path: str, reply: type[Reply], headers: Mapping[str, str]
-    ) -> tuple[str, Reply] | None:
-        """The tag and the reply of a GET, or None when it is still the one with `tag`.
+    def call_again(
+        self, path: str, reply: type[Reply], known: tuple[str, Reply] | None, headers: Mapping[str, str]
+    ) -> tuple[str, Reply]:
+        """The tag and the reply of a GET; those that are known, when the server says that they still hold.
 
         Raises:
             Refused: the server answered with a problem document.
             Unreachable: no usable answer, after every retry.
         """
-        sent = {**headers, **({"If-None-Match": tag} if tag else {})}
-        accept = (304,) if tag else ()
-        answer = self._exchange("GET", self._url + path, sent, None, REPLY_LIMIT_BYTES, self._auth, accept)
-        if answer.status == 304:
-            return None
+        sent = {**headers, **({"If-None-Match": known[0]} if known else {})}
+        answer = self._exchange("GET", self._url + path, sent, None, REPLY_LIMIT_BYTES, self._auth, accept=(304,))
+        if known and answer.status == 304:
+            return known
         return answer.headers.get("etag", ""), _parsed(answer, reply, f"GET {path.partition('?')[0]}")
 
     def download(self, checkpoint: Checkpoint) -> bytes:

@@ -162,8 +162,6 @@ class _Inflated:
             raise BadDelta("something follows after its end")
 
     def _compressed(self) -> bytes:
-        if self._inflate.eof:
-            return b""
         if self._inflate.unconsumed_tail:
             return self._inflate.unconsumed_tail
         buffer = bytearray(_READ_BYTES)

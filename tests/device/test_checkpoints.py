@@ -87,6 +87,9 @@ def test_the_last_ones_that_were_used_are_kept_and_no_more_are_told_than_may_be(
     assert names(tmp_path) == {f"{DIGESTS[number]}.safetensors" for number in (0, 2)}
     os.utime(tmp_path / f"{DIGESTS[2]}.safetensors", ns=(1, 1))
     assert Checkpoints(tmp_path).held == [DIGESTS[2], DIGESTS[0]]
+    os.utime(tmp_path / f"{DIGESTS[0]}.safetensors", ns=(2, 2))
+    kept.find(DIGESTS[2])
+    assert Checkpoints(tmp_path).held == [DIGESTS[0], DIGESTS[2]]
     assert len(kept.held) == KEPT_CHECKPOINTS <= MOST_HELD
 
 

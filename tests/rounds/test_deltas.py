@@ -138,6 +138,7 @@ def test_deltas_are_no_part_of_what_a_version_is(training: tuple[World, list[Dev
     data = world.services.blobs.read(key, 1 << 20)
     manifest = Manifest.from_bytes(data)
     assert b"delta" not in data
+    assert manifest.base == rnd.base
     assert manifest.to_bytes() == data == replace(manifest, base=rnd.base).to_bytes()
     document = keys.DOCUMENT.key(sha256=second.document_sha256)
     assert b"delta" not in world.services.blobs.read(document, 1 << 20)
@@ -220,6 +221,24 @@ def test_a_judge_makes_the_candidate_of_the_deployed_version_though_it_had_neith
     judge.judge(assignment, Drift(0.0))
     assert world.downloaded - before == assignment.deployed.bytes + assignment.candidate.delta.bytes
     assert world.operator.round("toy", 1).evaluations == 1
+
+
+def test_a_judge_that_has_an_older_version_makes_the_deployed_one_of_that(training: tuple[World, list[Device]]) -> None:
+    world, (device, judge, _) = training
+    judge.model()
+    play_round(world, [device])
+    world.clock.advance(60)
+    world.tick()
+    world.update(device)
+    world.deliver()
+    world.tick()
+    assignment = judge.check_in()
+    assert assignment.kind == "evaluate"
+    assert assignment.deployed.delta
+    assert assignment.candidate.delta
+    before = world.downloaded
+    judge.judge(assignment, Drift(0.0))
+    assert world.downloaded - before == assignment.deployed.delta.bytes + assignment.candidate.delta.bytes
 
 
 def test_a_device_that_lies_about_what_it_has_gets_the_right_version_all_the_same(

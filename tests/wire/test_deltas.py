@@ -158,6 +158,14 @@ def test_a_stream_is_exactly_as_long_as_it_should_be(stream: bytes, what: str) -
         applied(target, to.to_bytes() + stream, to)
 
 
+def test_what_follows_a_stream_is_noticed_also_when_it_was_not_yet_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deltas, "_READ_BYTES", 1)
+    delta = made(b"base", b"target")
+    assert applied(b"base", delta, ends(b"base", b"target")) == b"target"
+    with pytest.raises(BadDelta, match="something follows"):
+        applied(b"base", delta + b"!", ends(b"base", b"target"))
+
+
 def test_a_bomb_is_inflated_no_further_than_the_announced_length() -> None:
     bomb = zlib.compress(bytes(300 << 20))
     target = bytes(3 * CHUNK_BYTES)
