@@ -62,10 +62,10 @@ def check_in(body: wire.CheckIn, model: str) -> wire.Assignment:
 
 
 @app.route("/v1/models/{model}", methods=["GET"])
-@speaks(wire.ModelReply, P.UNAUTHENTICATED, P.UNKNOWN_MODEL)
-def read_model(model: str) -> Response:
+@speaks(wire.ModelReply, P.UNAUTHENTICATED, P.UNKNOWN_MODEL, asks=wire.ModelQuery)
+def read_model(query: wire.ModelQuery, model: str) -> Response:
     """The version that the device should run; 304 when `If-None-Match` names it."""
-    tag, reply = services().serving.model(model, caller(app), header(app, "if-none-match"))
+    tag, reply = services().serving.model(model, caller(app), query, header(app, "if-none-match"))
     return json_response(reply, 200, {"ETag": tag}) if reply else Response("", {"ETag": tag}, 304)
 
 

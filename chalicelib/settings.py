@@ -41,6 +41,8 @@ class Settings:
     """Objects that it may read (bounds a worker's time too)."""
     part_connections: int
     """Updates that it reads at a time while others are added up; with 0 each is read when it is needed."""
+    delta_limit_bytes: int
+    """The longest checkpoint to which deltas are made; with 0 none are."""
     grant_seconds: int = 900
     """Life of a presigned URL, in seconds. It also dies with the credentials that signed it."""
     resend_seconds: float = 120.0
@@ -78,4 +80,5 @@ class Settings:
             part_read_bytes=int(env.get("MUSTER_PART_READ_BYTES", str(16 << 30))),
             part_reads=int(env.get("MUSTER_PART_READS", "4000")),
             part_connections=int(env.get("MUSTER_PART_CONNECTIONS", "4")),
+            delta_limit_bytes=int(env.get("MUSTER_DELTA_LIMIT_BYTES", str(2 << 30))),
         )

@@ -283,12 +283,14 @@ class Services:
     def aggregating(self) -> Aggregating:
         """Sums, merges, publishes."""
         from chalicelib.rounds.aggregating import Aggregating
+        from chalicelib.rounds.deltas import Deltas
         from chalicelib.rounds.publishing import Publishing
         from muster.aggregation.plan import Limits
 
         settings = self.settings
         limits = Limits(settings.part_memory_bytes, settings.part_read_bytes, settings.part_reads)
-        publishing = Publishing(self.rounds, self.registry, self.blobs, self.clock)
+        deltas = Deltas(self.blobs, settings.delta_limit_bytes)
+        publishing = Publishing(self.rounds, self.registry, self.blobs, deltas, self.clock)
         return Aggregating(
             self.rounds, self.schemas, self.blobs, self._settling, publishing, self.work, self.clock,
             limits, settings.part_connections, settings.part_seconds,

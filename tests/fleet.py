@@ -141,6 +141,8 @@ class World:
         wiring.replace(self.services)
         self.s3, self.sqs = SESSION.client("s3"), SESSION.client("sqs")
         self._client = Client(functions.app)
+        self.downloaded = 0
+        """Bytes that devices, and the operator, have read from the store."""
         self._folder = tempfile.TemporaryDirectory()
         self._names = (f"device-{number:03d}" for number in itertools.count())
         self.operator = Operator(API, http=self.http())
@@ -295,7 +297,9 @@ class World:
                     IfNoneMatch=request.headers["if-none-match"],
                 )  # fmt: skip
                 return httpx.Response(200)
-            return httpx.Response(200, content=self.s3.get_object(Bucket=self.settings.bucket, Key=key)["Body"].read())
+            content = self.s3.get_object(Bucket=self.settings.bucket, Key=key)["Body"].read()
+            self.downloaded += len(content)
+            return httpx.Response(200, content=content)
         except ClientError as error:
             return httpx.Response(error.response["ResponseMetadata"]["HTTPStatusCode"])
 

@@ -68,7 +68,7 @@ class CheckInDesk:
         if rnd.phase is Phase.COLLECTING and "train" in request.can:
             return self._wait("already-done") if request.reported == rnd.id else self._train(client, rnd, request)
         if rnd.phase is Phase.EVALUATING and "evaluate" in request.can:
-            return self._wait("already-done") if request.judged == rnd.id else self._evaluate(client, rnd)
+            return self._wait("already-done") if request.judged == rnd.id else self._evaluate(client, rnd, request)
         return self._wait("between-rounds")
 
     def _train(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
@@ -100,13 +100,13 @@ class CheckInDesk:
             return self._wait("already-done")
         return wire.TrainAssignment(
             round=rnd.id,
-            base=downloadable(rnd.base, self._presigner),
+            base=downloadable(rnd.base, self._presigner, request.have),
             report_by=rnd.report_by,
             hyperparameters=dict(rnd.config.hyperparameters),
             encoding=receipt.encoding,
         )
 
-    def _evaluate(self, client: Client, rnd: Round) -> wire.Assignment:
+    def _evaluate(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
         now = self._clock()
         if rnd.candidate is None or rnd.evaluate_by is None or now >= rnd.evaluate_by:
             return self._wait("round-closed")
@@ -125,8 +125,8 @@ class CheckInDesk:
             return self._wait("already-done")
         return wire.EvaluateAssignment(
             round=rnd.id,
-            candidate=downloadable(rnd.candidate, self._presigner),
-            deployed=downloadable(rnd.deployed, self._presigner),
+            candidate=downloadable(rnd.candidate, self._presigner, [*request.have, rnd.deployed.sha256]),
+            deployed=downloadable(rnd.deployed, self._presigner, request.have),
             report_by=rnd.evaluate_by,
         )
 

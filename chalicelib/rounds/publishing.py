@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 from chalicelib.instants import Clock, text
@@ -12,6 +12,7 @@ from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.schemas import checkpoint_ref
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.version import Version
+from chalicelib.rounds.deltas import Deltas
 from chalicelib.rounds.evaluation import Measurement, weighted_mean
 from chalicelib.rounds.parts import CannotAggregate, Planned
 from chalicelib.rounds.receipt import Receipt
@@ -31,15 +32,19 @@ from muster.wire.tensors import Unfit, build_header
 class Publishing:
     """Makes versions of rounds."""
 
-    def __init__(self, rounds: RoundStore, registry: RegistryStore, blobs: Blobs, clock: Clock) -> None:
+    def __init__(self, rounds: RoundStore, registry: RegistryStore, blobs: Blobs, deltas: Deltas, clock: Clock) -> None:
         self._rounds = rounds
         self._registry = registry
         self._blobs = blobs
+        self._deltas = deltas
         self._clock = clock
 
     def publish(self, rnd: Round, planned: Planned, gradient: Iterable[tuple[Part, Result]]) -> Round | None:
-        """Store the checkpoint and the optimizer's state, then the document, then, in one transaction, the version's row, which
-        names them all, and the round's move.
+        """Store the checkpoint, the optimizer's state and the deltas, then the document, then, in one transaction, the
+        version's row, which names them all, and the round's move.
+
+        Deltas lead from where devices are: from the base, which those have who trained in this round, and from what is
+        deployed, which judges have, and all who run the model. Mostly the two are one.
 
         A number that somebody else took meanwhile, or a round that moved on, cancels the transaction; the objects are
         addressed by their content and harm nobody.
@@ -59,6 +64,7 @@ class Publishing:
             raise AssertionError(f"model {rnd.model} has a round but no version")
         header = len(build_header(planned.model))
         ref = checkpoint_ref(newest.number + 1, model.sha256, model.nbytes, header, planned.model)
+        ref = replace(ref, deltas=self._deltas.make(rnd.id, ref, (rnd.base, deployment.stable)))
         version, document = self._describe(rnd, manifest, ref, kept, deployment)
         self._blobs.put_once(keys.DOCUMENT.key(sha256=version.document_sha256), document)
         return self._rounds.move(

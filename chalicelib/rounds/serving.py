@@ -38,8 +38,12 @@ class Serving:
             newer_version=None if served == beat.version else served,
         )
 
-    def model(self, name: str, caller: Credential | None, known_tag: str | None) -> tuple[str, wire.ModelReply | None]:
+    def model(
+        self, name: str, caller: Credential | None, query: wire.ModelQuery, known_tag: str | None
+    ) -> tuple[str, wire.ModelReply | None]:
         """The tag of what the caller should run, and where to read it, or None when it has that already (`known_tag`).
+
+        The tag names the version too: two may have the same bytes, and who runs one should hear of the other.
 
         Raises:
             Refused: `unauthenticated`, `unknown-model`.
@@ -47,9 +51,9 @@ class Serving:
         if not self._directory.authenticate(caller).may_use(name):
             raise unknown_model(name)
         deployment = self._current.deployment(name)
-        tag = f'"{deployment.stable.sha256}"'
+        tag = f'"{deployment.stable.version}.{deployment.stable.sha256}"'
         if known_tag == tag:
             return tag, None
-        checkpoint = downloadable(deployment.stable, self._presigner)
+        checkpoint = downloadable(deployment.stable, self._presigner, (query.have or "").split(","))
         reply = wire.ModelReply(model=name, revision=deployment.revision, round=deployment.round, checkpoint=checkpoint)
         return tag, reply

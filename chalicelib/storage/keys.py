@@ -186,5 +186,10 @@ STATE = ObjectKind(
     "optimizer state", "states/{sha256}.safetensors",
     "What a server optimizer keeps from step to step (float32), addressed by its content. It belongs to a version.",
 )  # fmt: skip
+DELTA = ObjectKind(
+    "delta", "deltas/{base_sha256}/{target_sha256}",
+    "A checkpoint in fewer bytes, for who has another one. Written once, before the version whose checkpoint names it. One "
+    "that is gone costs its readers the whole checkpoint, and nothing else.",
+)  # fmt: skip
 
-OBJECTS = (CHECKPOINT, STATE, DOCUMENT, UPDATE, MANIFEST, PART, STAGED)
+OBJECTS = (CHECKPOINT, DELTA, STATE, DOCUMENT, UPDATE, MANIFEST, PART, STAGED)

@@ -5,7 +5,8 @@
                  │  └──────────────── come back later ◀──────────────┘
                  └──▶ judge: candidate and deployed version on local data ──▶ metrics
 
-Everything it must remember is its identity. After a restart it checks in again, and the server gives it the same place.
+All it must remember is its identity. After a restart it checks in again, and the server gives it the same place. What it keeps
+besides, checkpoints that it has downloaded, only saves it from downloading them again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import logging
 import random
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from muster import __version__
+from muster.device.checkpoints import Checkpoints
 from muster.device.errors import DeviceError, Expired, Refused, Untrusted
 from muster.device.identity import Identity, fresh_proof
 from muster.device.trainer import Trainer
@@ -41,9 +42,6 @@ _ASSIGNMENT: TypeAdapter[wire.Assignment] = TypeAdapter(wire.Assignment)
 
 Ability = Literal["train", "evaluate"]
 """The kinds of work that a device may be given."""
-
-KEPT_CHECKPOINTS = 2
-"""Downloaded versions that stay in memory: a judge needs two, and the base of a round is often one of them."""
 
 JITTER = 0.25
 """Every wait is stretched by up to this fraction, so that a fleet does not come back all at once."""
@@ -70,7 +68,8 @@ class Device:
         self._running: int | None = None
         self._reported: str | None = None
         self._judged: str | None = None
-        self._checkpoints: OrderedDict[str, bytes] = OrderedDict()
+        self._served: tuple[str, wire.ModelReply] | None = None
+        self._checkpoints = Checkpoints(folder / f"{model}.checkpoints")
 
     @property
     def client_id(self) -> str:
@@ -93,7 +92,8 @@ class Device:
     ) -> Device:
         """A device with a key: the stored one, or, the first time, one that the enrolment token obtains.
 
-        `can` is the work that the device offers to do. `state_dir` keeps the identity between starts. A lost reply, or a
+        `can` is the work that the device offers to do. `state_dir` keeps the identity, and the last checkpoints,
+        between starts. A lost reply, or a
         crash, costs nothing: the same enrolment has the same answer.
 
         Raises:
@@ -201,7 +201,13 @@ class Device:
 
     def check_in(self) -> wire.Assignment:
         """Ask for work."""
-        request = wire.CheckIn(can=self._can, encodings=list(ENCODINGS), reported=self._reported, judged=self._judged)
+        request = wire.CheckIn(
+            can=self._can,
+            encodings=list(ENCODINGS),
+            reported=self._reported,
+            judged=self._judged,
+            have=self._checkpoints.held,
+        )
         return self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, request)
 
     def take_part(self, assignment: wire.TrainAssignment, trainer: Trainer) -> wire.ReceiptReply:
@@ -263,22 +269,27 @@ class Device:
 
     def model(self) -> tuple[int, Mapping[str, Array]]:
         """The version that this device should run: its number, and its arrays."""
-        reply = self._call("GET", f"/v1/models/{self._model}", wire.ModelReply)
-        self._running = reply.checkpoint.version
-        return reply.checkpoint.version, self._arrays(reply.checkpoint)
+        if self._served and self._checkpoints.find(self._served[1].checkpoint.sha256) is None:
+            self._served = None  # where to read it is asked for again, whether or not it is another one
+        have = ",".join(self._checkpoints.held)
+        path = f"/v1/models/{self._model}" + (f"?have={have}" if have else "")
+        self._served = self._transport.call_again(path, wire.ModelReply, self._served, self._authorization)
+        checkpoint = self._served[1].checkpoint
+        self._running = checkpoint.version
+        return checkpoint.version, self._arrays(checkpoint)
+
+    @property
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._identity.key}"}
 
     def _call(self, method: str, path: str, reply: type[Reply] | TypeAdapter[Reply], body: wire.Request | None = None) -> Reply:
-        return self._transport.call(method, path, reply, body, {"Authorization": f"Bearer {self._identity.key}"})
+        return self._transport.call(method, path, reply, body, self._authorization)
 
     def _arrays(self, checkpoint: wire.Checkpoint) -> dict[str, Array]:
-        """A version's arrays; downloaded and verified once, then kept for a while."""
-        if checkpoint.sha256 not in self._checkpoints:
-            self._checkpoints[checkpoint.sha256] = self._transport.download(checkpoint)
-            while len(self._checkpoints) > KEPT_CHECKPOINTS:
-                self._checkpoints.popitem(last=False)
-        self._checkpoints.move_to_end(checkpoint.sha256)
+        """A version's arrays; downloaded once, then kept for a while."""
+        data = self._checkpoints.get(checkpoint, self._transport)
         try:
-            return decode(self._checkpoints[checkpoint.sha256], HEADER_LIMIT_BYTES)
+            return decode(data, HEADER_LIMIT_BYTES)
         except Unfit as unfit:
             raise Untrusted(f"version {checkpoint.version}: {unfit}") from unfit
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import IO, TypeVar
 
 import httpx
@@ -68,12 +69,23 @@ class Transport:
         """
         content = None if body is None else body.model_dump_json(exclude_none=True).encode()
         sent = {"Content-Type": "application/json", **(headers or {})}
-        data = self._exchange(method, self._url + path, sent, content, REPLY_LIMIT_BYTES, self._auth)
-        adapter = reply if isinstance(reply, TypeAdapter) else TypeAdapter(reply)
-        try:
-            return adapter.validate_json(bytes(data))
-        except ValidationError as error:
-            raise Unreachable(f"{method} {path}: the answer is not what the protocol says") from error
+        answer = self._exchange(method, self._url + path, sent, content, REPLY_LIMIT_BYTES, self._auth)
+        return _parsed(answer, reply, f"{method} {path}")
+
+    def call_again(
+        self, path: str, reply: type[Reply], known: tuple[str, Reply] | None, headers: Mapping[str, str]
+    ) -> tuple[str, Reply]:
+        """The tag and the reply of a GET; those that are known, when the server says that they still hold.
+
+        Raises:
+            Refused: the server answered with a problem document.
+            Unreachable: no usable answer, after every retry.
+        """
+        sent = {**headers, **({"If-None-Match": known[0]} if known else {})}
+        answer = self._exchange("GET", self._url + path, sent, None, REPLY_LIMIT_BYTES, self._auth, accept=(304,))
+        if known and answer.status == 304:
+            return known
+        return answer.headers.get("etag", ""), _parsed(answer, reply, f"GET {path.partition('?')[0]}")
 
     def download(self, checkpoint: Checkpoint) -> bytes:
         """The bytes of a checkpoint, of exactly the announced length and digest.
@@ -82,13 +94,25 @@ class Transport:
             Untrusted: they are not; nothing of them is returned.
             Unreachable: no usable answer, after every retry.
         """
-        data = self._exchange("GET", checkpoint.url, {}, None, checkpoint.bytes)
+        data = self._exchange("GET", checkpoint.url, {}, None, checkpoint.bytes).data
         found = hashlib.sha256(data).hexdigest()
         if len(data) != checkpoint.bytes or found != checkpoint.sha256:
             raise Untrusted(
                 f"version {checkpoint.version}: expected {checkpoint.bytes} bytes with sha256 {checkpoint.sha256}, "
                 f"got {len(data)} bytes with sha256 {found}"
             )
+        return bytes(data)
+
+    def fetch(self, url: str, nbytes: int) -> bytes:
+        """The bytes of an object under a presigned URL, of exactly this length; what they are is for the caller to see.
+
+        Raises:
+            Untrusted: there are more or fewer.
+            Unreachable: no usable answer, after every retry.
+        """
+        data = self._exchange("GET", url, {}, None, nbytes).data
+        if len(data) != nbytes:
+            raise Untrusted(f"expected {nbytes} bytes, got {'more' if len(data) > nbytes else len(data)}")
         return bytes(data)
 
     def read(self, url: str, sha256: str) -> bytes:
@@ -98,7 +122,7 @@ class Transport:
             Untrusted: it has another; nothing of it is returned.
             Unreachable: no usable answer, after every retry.
         """
-        data = self._exchange("GET", url, {}, None, REPLY_LIMIT_BYTES)
+        data = self._exchange("GET", url, {}, None, REPLY_LIMIT_BYTES).data
         found = hashlib.sha256(data).hexdigest()
         if found != sha256:
             raise Untrusted(f"expected a document with sha256 {sha256}, got one with sha256 {found}")
@@ -136,7 +160,7 @@ class Transport:
         auth: httpx.Auth | None = None,
         accept: tuple[int, ...] = (),
         into: _Sink | None = None,
-    ) -> bytearray:
+    ) -> _Answer:
         headers = {"Accept-Encoding": "identity", **headers}
         retrying = Retrying(
             retry=retry_if_exception_type(_Passing),
@@ -160,24 +184,33 @@ class Transport:
         auth: httpx.Auth | None,
         accept: tuple[int, ...],
         into: _Sink | None,
-    ) -> bytearray:
+    ) -> _Answer:
         try:
             with self._http.stream(method, url, headers=headers, content=content, auth=auth) as response:
                 _check_plain(response)
                 if into is not None and response.is_success:
                     into.fill(response, limit)
-                    return bytearray()
+                    return _Answer(response.status_code, response.headers, bytearray())
                 data = _bounded(response, limit if into is None else REPLY_LIMIT_BYTES)
         except httpx.TransportError as error:
             raise _Passing(type(error).__name__) from error
         if response.is_success or response.status_code in accept:
-            return data
+            return _Answer(response.status_code, response.headers, data)
         if _may_pass(response):
             raise _Passing(f"HTTP {response.status_code}")
         if _is_refusal(response):
             raise Refused(_document(data))
         kind = _KINDS.get(response.status_code, Unreachable)
         raise kind(f"{method} to {response.url.host}: HTTP {response.status_code}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was answered, if it is a success or else acceptable."""
+
+    status: int
+    headers: httpx.Headers
+    data: bytearray
 
 
 class _Passing(Exception):
@@ -247,6 +280,14 @@ def _bounded(response: httpx.Response, limit: int) -> bytearray:
         if len(data) > limit:
             break
     return data
+
+
+def _parsed(answer: _Answer, reply: type[Reply] | TypeAdapter[Reply], to: str) -> Reply:
+    adapter = reply if isinstance(reply, TypeAdapter) else TypeAdapter(reply)
+    try:
+        return adapter.validate_json(bytes(answer.data))
+    except ValidationError as error:
+        raise Unreachable(f"{to}: the answer is not what the protocol says") from error
 
 
 def _document(data: bytearray) -> ProblemDocument:

@@ -212,7 +212,7 @@ class Operator:
     def _train(self, model: str, request: admin.Training) -> admin.ModelStatus:
         return self._transport.call("PUT", f"/v1/admin/models/{model}/training", admin.ModelStatus, request)
 
-    def _pages(self, path: str, kind: type[Page], only: admin.Query | None = None) -> Iterator[Page]:
+    def _pages(self, path: str, kind: type[Page], only: wire.Query | None = None) -> Iterator[Page]:
         more: dict[str, Any] = {}
         while True:
             page = self._transport.call("GET", path + _query(only, **more), kind)
@@ -222,7 +222,7 @@ class Operator:
                 return
 
 
-def _query(values: admin.Query | None, **more: Any) -> str:
+def _query(values: wire.Query | None, **more: Any) -> str:
     found = (values.model_dump(mode="json", exclude_none=True) if values else {}) | more
     text = urlencode({name: str(value).lower() if isinstance(value, bool) else value for name, value in found.items()})
     return f"?{text}" if text else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from muster.wire.encodings import Encoding
 from muster.wire.messages import (
@@ -17,6 +17,7 @@ from muster.wire.messages import (
     MetricName,
     Metrics,
     ModelName,
+    Query,
     Reply,
     Request,
     Scalar,
@@ -32,12 +33,6 @@ VersionState = Literal["training", "staged", "deployed", "retired", "rolled-back
 
 LONGEST_QUERY_HOURS = 455 * 24
 """CloudWatch keeps a metric for 455 days (CloudWatch: "Metrics retention")."""
-
-
-class Query(BaseModel):
-    """What a query string may say: closed and bounded; its values arrive as text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Page(Query):

@@ -21,6 +21,9 @@ BODY_LIMIT_BYTES = 64 * 1024
 MAX_CHECKPOINT_BYTES = 5 * 1024 * 1024 * 1024
 """The largest checkpoint: what one PUT may hold (Amazon S3: "Uploading objects")."""
 
+MOST_HELD = 4
+"""Checkpoints that a device may say it has."""
+
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,47}$")]
 ClientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{2,63}$")]
 RoundId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,47}\.[1-9][0-9]{0,7}$")]
@@ -41,6 +44,12 @@ class Request(BaseModel):
     """What a caller sends: strict, closed, bounded."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Query(BaseModel):
+    """What a query string may say: closed and bounded; its values arrive as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Reply(BaseModel):
@@ -122,13 +131,32 @@ class HeartbeatReply(Reply):
 # ---- rounds, as a device sees them
 
 
+class Delta(Reply):
+    """A file of fewer bytes that makes a checkpoint of another one that the caller has (docs/protocol.md, section 10)."""
+
+    base_sha256: Sha256
+    bytes: Annotated[int, Field(ge=0)]
+    url: str = Field(description="presigned GET; do not log it")
+
+
 class Checkpoint(Reply):
     """A version's tensors: where to read them, and how to know that they are the right ones."""
 
     version: int
-    sha256: str
-    bytes: int
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=0)]
     url: str = Field(description="presigned GET; do not log it")
+    delta: Delta | None = Field(
+        None, description="a shorter way to the same bytes, where there is one from what the caller has"
+    )
+
+
+class ModelQuery(Query):
+    """What a device may say when it asks for its model."""
+
+    have: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}(,[0-9a-f]{64}){0,3}$")] | None = Field(
+        None, description="digests of checkpoints that the device has, with commas between them"
+    )
 
 
 class CheckIn(Request):
@@ -140,6 +168,9 @@ class CheckIn(Request):
     )
     reported: RoundId | None = Field(None, description="the last round in which this client reported an update, if it knows")
     judged: RoundId | None = Field(None, description="the last round whose candidate it measured; both spare the server a look")
+    have: Annotated[list[Sha256], Field(max_length=MOST_HELD)] = Field(
+        [], description="digests of checkpoints that the device has: it may be given a delta to one of them"
+    )
 
 
 class TrainAssignment(Reply):

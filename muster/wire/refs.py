@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRef:
+    """A stored delta (`muster.wire.deltas`) from another checkpoint to the one that names it."""
+
+    base_sha256: str
+    nbytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,8 @@ class CheckpointRef:
     min_update_bytes: int
     max_update_bytes: int
     """Length that an update to this checkpoint can have."""
+    deltas: tuple[DeltaRef, ...] = field(default=(), compare=False)
+    """Cheaper ways to the same bytes: no part of what a checkpoint is, nor of a manifest."""
 
 
 @dataclass(frozen=True, slots=True)

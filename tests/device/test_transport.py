@@ -99,6 +99,16 @@ def test_a_download_is_exactly_what_was_announced() -> None:
     assert made.download(CHECKPOINT) == DATA
 
 
+def test_an_object_of_a_known_length_is_exactly_so_long() -> None:
+    for body, found in ((DATA, None), (DATA[:-1], "got 699"), (DATA + b"!", "got more")):
+        made, _ = transport(httpx.Response(200, content=body))
+        if found is None:
+            assert made.fetch(CHECKPOINT.url, len(DATA)) == DATA
+        else:
+            with pytest.raises(Untrusted, match=found):
+                made.fetch(CHECKPOINT.url, len(DATA))
+
+
 @pytest.mark.parametrize("data", [b"", DATA[:-1], DATA + b"!", b"x" * len(DATA)])
 def test_a_download_of_other_bytes_is_never_used(data: bytes) -> None:
     made, _ = transport(httpx.Response(200, content=data))

@@ -120,6 +120,11 @@ def published(world: World, rnd: Round, devices: list[Device]) -> str:
     assert [world.operator.client(device.client_id).rounds for device in devices] == [1] * len(devices)
     version, older = world.services.registry.versions("toy")
     assert (version.number, older.number) == (1, 0)
+    (delta,) = version.checkpoint.deltas
+    assert delta.base_sha256 == older.checkpoint.sha256
+    stat = world.services.blobs.stat(keys.DELTA.key(base_sha256=delta.base_sha256, target_sha256=version.checkpoint.sha256))
+    assert stat
+    assert stat.nbytes == delta.nbytes
     deployment = world.services.registry.deployment("toy")
     assert deployment
     assert (deployment.revision, deployment.stable) == (2, version.checkpoint)

@@ -16,7 +16,7 @@ from chalicelib.storage.rows import to_item, to_stored
 from muster import Device
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
-from muster.wire.refs import CheckpointRef
+from muster.wire.refs import CheckpointRef, DeltaRef
 from muster.wire.tensors import HEADER_LIMIT_BYTES, TensorSpec, build_header
 from tests.fleet import SESSION, World
 
@@ -134,7 +134,8 @@ def test_the_largest_receipt_stays_within_what_a_row_may_hold(world: World) -> N
 
 
 def test_the_largest_round_stays_within_what_a_row_may_hold(world: World) -> None:
-    now, ref = world.clock(), CheckpointRef(10**8, "0" * 64, 10**12, 10**6, 10**12, 10**12)
+    deltas = (DeltaRef("0" * 64, 10**12),) * 2
+    now, ref = world.clock(), CheckpointRef(10**8, "0" * 64, 10**12, 10**6, 10**12, 10**12, deltas)
     config = RoundConfig(
         goal=100_000, quorum=1, hyperparameters={"h" * 38 + f"{n:02d}": "v" * 64 for n in range(32)},
         aggregator={"name": "a" * 40, "parameters": {"p" * 38 + f"{n:02d}": 1e-30 for n in range(16)}},

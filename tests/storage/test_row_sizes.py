@@ -27,7 +27,7 @@ from chalicelib.storage.dynamo import Put, Table
 from chalicelib.storage.rows import to_item
 from muster.wire import admin
 from muster.wire import messages as wire
-from muster.wire.refs import CheckpointRef, OptimizerState, StateFile
+from muster.wire.refs import CheckpointRef, DeltaRef, OptimizerState, StateFile
 from tests.fleet import SESSION, World
 
 LIMIT_BYTES = 400 * 1024
@@ -37,7 +37,8 @@ NOW = datetime(2026, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 MODEL, ID, HASH, LABEL = "m" * 48, "c" * 64, "f" * 64, "\\" * 64
 NAMES = [f"{number:02d}".rjust(40, "m") for number in range(32)]
 METRICS = dict.fromkeys(NAMES[:16], -1.2345678901234567e-30)
-REF = CheckpointRef(10**8, HASH, wire.MAX_CHECKPOINT_BYTES, 1 << 20, 1 << 40, 1 << 40)
+DELTAS = (DeltaRef(HASH, wire.MAX_CHECKPOINT_BYTES),) * 2
+REF = CheckpointRef(10**8, HASH, wire.MAX_CHECKPOINT_BYTES, 1 << 20, 1 << 40, 1 << 40, DELTAS)
 PARAMETERS: dict[str, Any] = dict.fromkeys(NAMES[:16], -1.2345678901234567e-30)
 CONFIG = admin.RoundConfig(
     goal=100_000, quorum=100_000, hyperparameters=dict.fromkeys(NAMES, LABEL), keep_updates=True,
