@@ -16,7 +16,7 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,21 @@ class World:
         """Every function instance dies, and others begin."""
         self.services = wiring.Services(self.settings, self.clock, SESSION)
         wiring.replace(self.services)
+
+    def second_stack(self, name: str = "second") -> Settings:
+        """Empty tables and an empty bucket, beside those that the server uses."""
+        names = {f"{kind}_table": f"{name}-{kind}" for kind in ("clients", "rounds", "versions", "monitoring")}
+        properties = resources.template()["Resources"]["ClientsTable"]["Properties"]
+        wanted = {part: properties[part] for part in ("BillingMode", "AttributeDefinitions", "KeySchema")}
+        for table in names.values():
+            SESSION.client("dynamodb").create_table(TableName=table, **wanted)
+        self.s3.create_bucket(Bucket=f"{name}-tensors")
+        return replace(self.settings, **names, bucket=f"{name}-tensors")
+
+    def move_to(self, settings: Settings) -> None:
+        """The server works with other tables and another bucket from now on."""
+        self.settings = settings
+        self.restart()
 
     # ---- people
 

@@ -127,10 +127,14 @@ ALERT = RowKind(
     "A breach, from its opening to its end. A metric's last row is its present: to write the next number, if nobody has, "
     "opens an alert once.",
 )  # fmt: skip
+RESTORE = RowKind(
+    "restore", "versions", "restore", "restore", "muster.operator.backup.restoring.Mark",
+    "Which backup this stack was filled from, and how far that is. `muster restore` alone reads and writes it.",
+)  # fmt: skip
 
 ROWS = (
     CLIENT, TOKEN, FLEET, TALLY, MODEL, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
-    ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT,
+    ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, RESTORE,
 )  # fmt: skip
 
 

@@ -20,7 +20,6 @@ from muster.operator.folder import (
     BASE,
     DOCUMENT,
     MANIFEST,
-    PARTIAL,
     ROUND,
     UPDATES,
     About,
@@ -31,6 +30,7 @@ from muster.operator.folder import (
     state_path,
     update_content,
 )
+from muster.operator.private import PARTIAL
 
 CONNECTIONS = 8
 """Updates that are fetched at a time."""
@@ -92,7 +92,7 @@ def export(operator: Operator, model: str, number: int, root: Path, told: Told =
 def _claimed(root: Path, about: About) -> RoundFolder:
     """The folder, with its round.json."""
     folder = RoundFolder(root)
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.make()
     if (root / ROUND).exists():
         if (there := folder.about()) != about:
             raise OtherRound(f"{root} holds {there.round}, version {there.version}, document {there.document_sha256[:12]}")

@@ -15,19 +15,16 @@ the files can read them.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BufferedReader
-from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from muster.aggregation.manifest import MANIFEST_LIMIT_BYTES, Entry, Manifest
 from muster.device.errors import Untrusted
+from muster.operator.private import FilesDiffer, PrivateFolder
 from muster.wire.admin import Clipping
 from muster.wire.messages import Reply, RoundId, Sha256, VersionNumber
 from muster.wire.refs import OptimizerState, digest
@@ -37,22 +34,12 @@ DOCUMENT_LIMIT_BYTES = 1 << 20
 
 ROUND, DOCUMENT, MANIFEST, BASE, UPDATES = "round.json", "version.json", "manifest.json", "base.safetensors", "updates/"
 
-PARTIAL = ".partial"
-"""The end of the name of a file that is being written."""
-
-SHOWN = 5
-"""Files that an error names; of more it says how many there are."""
-
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class NotAsExported(Exception):
+class NotAsExported(FilesDiffer):
     """Files of an exported round are gone, or are not what they were."""
-
-    def __init__(self, root: Path, missing: list[str], changed: list[str]) -> None:
-        told = [f"{word}: {_some(names)}" for word, names in (("missing", missing), ("changed", changed)) if names]
-        super().__init__(f"{root}: {'; '.join(told)}")
 
 
 class About(BaseModel):
@@ -101,11 +88,8 @@ class Content:
     nbytes: int
 
 
-class RoundFolder:
+class RoundFolder(PrivateFolder):
     """An exported round. One export at a time writes into it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
 
     # ---- what must be in it
 
@@ -160,31 +144,12 @@ class RoundFolder:
         if missing or changed:
             raise NotAsExported(self.root, missing, changed)
 
-    # ---- reading and writing it
-
-    def open(self, path: str) -> BufferedReader:
-        """A file of the folder, to be read."""
-        return (self.root / path).open("rb")
+    # ---- reading it
 
     def holds(self, content: Content) -> bool:
         """Whether a file is there, with the right bytes: all of it is read."""
         path = self.root / content.path
-        if not path.is_file() or path.stat().st_size != content.nbytes:
-            return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == content.sha256
-
-    def write(self, path: str, fill: Callable[[IO[bytes]], object]) -> None:
-        """Make a file, whole or not at all: under another name until `fill` is done with it. What was there is replaced."""
-        target = self.root / path
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        partial = target.with_name(f".{target.name}{PARTIAL}")
-        try:
-            with open(partial, "wb", opener=_private) as file:
-                fill(file)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        return path.is_file() and path.stat().st_size == content.nbytes and self.digest(content.path) == content.sha256
 
     def _read(self, path: str, sha256: str, limit: int) -> bytes:
         if not (self.root / path).exists():
@@ -230,12 +195,3 @@ def state_path(letter: str) -> str:
     if not _NAME.fullmatch(letter):
         raise Untrusted(f"the manifest names a state that cannot be one: {letter[:80]!r}")
     return f"state/{letter}.safetensors"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

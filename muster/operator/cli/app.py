@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from muster import __version__
-from muster.operator.cli import clients, models, monitoring, rounds, versions
+from muster.operator.cli import backups, clients, models, monitoring, rounds, versions
 from muster.operator.cli.errors import EXPECTED, explain
 from muster.operator.cli.session import NoAddress, Session
 from muster.operator.client import Operator
@@ -52,6 +52,8 @@ app.add_typer(monitoring.metrics, name="metrics")
 app.add_typer(monitoring.alerts, name="alerts")
 app.add_typer(monitoring.thresholds, name="threshold")
 app.command("status")(monitoring.status)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 
 
 def _version(wanted: bool) -> None:
@@ -76,7 +78,7 @@ def connect(
 ) -> None:
     """Make the session; the connection itself is made when a command needs it."""
     if not isinstance(ctx.obj, Session):
-        ctx.obj = Session(lambda: _operator(url, profile, region))
+        ctx.obj = Session(lambda: _operator(url, profile, region), profile=profile, region=region)
     ctx.call_on_close(ctx.obj.close)
 
 

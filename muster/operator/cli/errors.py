@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from muster.device.errors import DeviceError, Missing, Refused, Unreachable, Untrusted
+from muster.operator.backup.errors import (
+    BackupError,
+    DoesNotHold,
+    NoBackup,
+    NoStack,
+    NotAsBackedUp,
+    NotEmpty,
+    OtherRestore,
+    OtherStack,
+    UnknownRow,
+    Unsteady,
+)
 from muster.operator.cli.session import NoAddress, Session
 from muster.operator.export import OtherRound
 from muster.operator.folder import NotAsExported
@@ -21,7 +33,7 @@ from muster.wire.tensors import Unfit
 
 EXPECTED = (
     DeviceError, Unfit, ValidationError, OSError, NoAddress, NotSigned, BotoCoreError,
-    OtherRound, NotAsExported, CannotRecompute,
+    OtherRound, NotAsExported, CannotRecompute, BackupError, NotAsBackedUp, ClientError,
 )  # fmt: skip
 """What a command may raise and a person can do something about. Anything else is a bug, and shows its traceback."""
 
@@ -63,6 +75,10 @@ def explain(error: BaseException, session: Session, console: Console) -> int:
 def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, int]:
     help_ = "muster --help"
     match error:
+        case BackupError() | NotAsBackedUp():
+            return _of_backup(error, names)
+        case ClientError():
+            return _of_aws(error)
         case Refused(document=document, problem=problem):
             why = document.detail
             if document.expected or document.got:
@@ -104,6 +120,8 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
                 "the same command where those rules are installed",
                 USAGE,
             )
+        case HTTPClientError():
+            return "AWS does not answer", str(error), "check --region and the network", UNREACHABLE
         case WrongClock():
             return "This machine's clock is wrong", str(error), "date -u, and set the clock", USAGE
         case NoAddress():
@@ -112,3 +130,50 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
             return "A file cannot be used", str(error), "the same command with another file", USAGE
         case _:
             return "The request cannot be signed", str(error), "aws configure list", USAGE
+
+
+def _of_backup(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, int]:
+    why, folder = str(error), names.get("folder", "DIR")
+    match error:
+        case NoStack():
+            return "The stack's tables are not known", why, "aws cloudformation describe-stacks", USAGE
+        case NoBackup():
+            return "There is no backup", why, "muster backup DIR, or the same command with another folder", USAGE
+        case OtherStack():
+            return "The folder is not this stack's backup", why, "the same command with another folder", USAGE
+        case UnknownRow():
+            return (
+                "A row is of an unknown kind",
+                why,
+                "pip install --upgrade 'muster-fl[operator]', to the stack's release",
+                USAGE,
+            )
+        case NotAsBackedUp():
+            return (
+                "Files are not what was backed up",
+                why,
+                "muster backup into that folder again, or another copy of it",
+                UNTRUSTED,
+            )
+        case DoesNotHold():
+            return "What is stored does not hold together", why, f"muster backup {folder} --verify", UNTRUSTED
+        case NotEmpty():
+            return "The target is not empty; nothing was written", why, "the same command with the name of a new stack", REFUSED
+        case OtherRestore():
+            return (
+                "Another backup is being restored there; nothing was written",
+                why,
+                "the same command with that backup",
+                REFUSED,
+            )
+        case Unsteady():
+            return "A model never stood still", why, "the same command again", UNREACHABLE
+        case _:
+            raise AssertionError(f"no words for {type(error).__name__}") from error
+
+
+def _of_aws(error: ClientError) -> tuple[str, str, str, int]:
+    code = error.response["Error"]["Code"]
+    if code in ("ResourceNotFoundException", "NoSuchBucket"):
+        return "A table or the bucket is not there", str(error), "check --stack, or the names, and --region", USAGE
+    return "AWS refuses", str(error), "aws sts get-caller-identity; docs/operations.md has the permissions", REFUSED

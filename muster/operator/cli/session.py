@@ -42,6 +42,9 @@ class Session:
     """Makes the client, on first use: help needs no server."""
     console: Console = field(default_factory=lambda: _console(stderr=False))
     errors: Console = field(default_factory=lambda: _console(stderr=True))
+    profile: str | None = None
+    """The AWS profile of those commands that need no server."""
+    region: str | None = None
     names: dict[str, Any] = field(default_factory=dict)
     """The running command's arguments, for the hints of errors."""
     _operator: Operator | None = None

@@ -1,0 +1,137 @@
+"""Of each model one instant, read while it goes on.
+
+A model's rows only ever grow at their ends: the last round moves, the next version, revision or round is added. All that came
+before is history and does not change any more. So one transaction that reads the ends of a model, and that nothing lies beyond
+them, is the model at one instant; whatever else is read later is either history, which is then as it is now, or newer, which
+its number shows, and is left out. There is no order in which tables would have to be read, and no pair of rows can be torn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from muster.operator.backup import layout
+from muster.operator.backup.cloud import Cloud, Conflict
+from muster.operator.backup.errors import Unsteady
+from muster.operator.backup.layout import Item, Kind, Row
+
+TRIES = 20
+"""How often a model is looked at until it was still for the time of two requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The ends of one model at one instant: its last round (0: none yet), version and revision, and those rows."""
+
+    model: str
+    round: int
+    recorded: int
+    """The last round that had ended for good. Only up to there, what monitoring says of rounds will stay true."""
+    version: int
+    revision: int
+    items: tuple[Item, ...]
+
+
+Cut = Mapping[str, Ends]
+"""The ends of each model."""
+
+
+class _Moved(Exception):
+    """The model changed between two requests."""
+
+
+def take_cut(cloud: Cloud) -> Cut:
+    """The ends of all models, each at one instant.
+
+    Raises:
+        Unsteady: one never stood still.
+    """
+    names = [str(item["sk"]["S"]).removeprefix("model#") for item in cloud.partition("versions", layout.MODEL.pk)]
+    return {name: _ends(cloud, name) for name in names}
+
+
+def belongs(row: Row, cut: Cut) -> bool:
+    """Whether a row was there at the cut, and is read by a scan as it was then. The ends themselves are not: they move on,
+    and are taken from the cut.
+    """
+    if row.model is None:
+        return True
+    ends = cut.get(row.model)
+    if ends is None:
+        return False
+    match row.kind.name:
+        case "version":
+            return int(row.parts["version"]) < ends.version
+        case "deployment":
+            return int(row.parts["revision"]) < ends.revision
+        case "round":
+            return int(row.parts["number"]) < ends.round
+        case "registration":
+            return bool(row.value("version") <= ends.version)
+        case "receipt" | "evaluation":
+            return int(row.parts["round"].rpartition(".")[2]) <= ends.round
+        case "record of a round":
+            return int(row.parts["number"]) <= ends.recorded
+        case "model":
+            return False
+        case _:
+            return True
+
+
+def ends_of(cut: Cut, table: layout.TableName) -> Iterator[Item]:
+    """The rows of a table that are taken from the cut."""
+    for ends in cut.values():
+        yield from (item for item in ends.items if layout.recognise(table, item))
+
+
+def _ends(cloud: Cloud, model: str) -> Ends:
+    retrying = Retrying(
+        retry=retry_if_exception_type((_Moved, Conflict)),
+        stop=stop_after_attempt(TRIES),
+        wait=wait_random_exponential(multiplier=0.05, max=2.0),
+        reraise=True,
+    )
+    try:
+        return retrying(_look, cloud, model)
+    except (_Moved, Conflict) as moved:
+        raise Unsteady(f"model {model} changed {TRIES} times while its last rows were read") from moved
+
+
+def _look(cloud: Cloud, model: str) -> Ends:
+    """The ends of a model, if they are still the ends once they are known.
+
+    Raises:
+        _Moved: they are not.
+        Conflict: somebody was writing one of them.
+    """
+    rnd = _last(cloud, layout.ROUND, model, "number")
+    version = _last(cloud, layout.VERSION, model, "version")
+    revision = _last(cloud, layout.DEPLOYMENT, model, "revision")
+    here = [
+        (layout.MODEL, layout.key(layout.MODEL, model=model)),
+        (layout.VERSION, layout.key(layout.VERSION, model=model, version=version)),
+        (layout.DEPLOYMENT, layout.key(layout.DEPLOYMENT, model=model, revision=revision)),
+        *([(layout.ROUND, layout.key(layout.ROUND, model=model, number=rnd))] if rnd else []),
+    ]
+    beyond = [
+        (layout.VERSION, layout.key(layout.VERSION, model=model, version=version + 1)),
+        (layout.DEPLOYMENT, layout.key(layout.DEPLOYMENT, model=model, revision=revision + 1)),
+        (layout.ROUND, layout.key(layout.ROUND, model=model, number=rnd + 1)),
+    ]
+    found = cloud.together([(kind.table, key) for kind, key in (*here, *beyond)])
+    items = tuple(item for item in found[: len(here)] if item is not None)
+    if len(items) < len(here) or any(found[len(here) :]):
+        raise _Moved
+    ended = bool(rnd) and "summary" in items[-1]
+    return Ends(model, rnd, rnd if ended else max(rnd - 1, 0), version, revision, items)
+
+
+def _last(cloud: Cloud, kind: Kind, model: str, number: str) -> int:
+    """The highest number of a model's rows of a kind; 0 when there is none."""
+    prefix = kind.sk.split("{", 1)[0]
+    item = next(cloud.partition(kind.table, kind.pk.format(model=model), prefix, last=True), None)
+    row = layout.recognise(kind.table, item) if item else None
+    return int(row.parts[number]) if row else 0

@@ -1,0 +1,99 @@
+"""Makes a backup while the stack goes on.
+
+    the cut ──▶ rounds, versions, monitoring ──▶ clients ──▶ tokens ──▶ named objects ──▶ the check ──▶ backup.json
+
+Clients come after rounds, because receipts name clients; tokens after clients, because a client that is there has claimed its
+token, and a token must not have the use left that the client took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from muster import __version__
+from muster.operator.backup import layout
+from muster.operator.backup.check import Contents, Told, check_names, named_objects
+from muster.operator.backup.cloud import Cloud
+from muster.operator.backup.cut import Cut, belongs, ends_of, take_cut
+from muster.operator.backup.errors import UnknownRow
+from muster.operator.backup.folder import BackupFolder, Manifest, StoredObject, object_path
+from muster.operator.backup.layout import NOT_COPIED, Item, TableName
+
+ORDER: tuple[TableName, ...] = ("rounds", "versions", "monitoring", "clients")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a backup came to."""
+
+    manifest: Manifest
+    fetched: int
+    """Objects that were not there already."""
+
+
+def instant(at: datetime) -> str:
+    """A time as Muster's rows have it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def back_up(
+    cloud: Cloud,
+    folder: BackupFolder,
+    stack: str | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    told: Told = lambda doing: None,
+) -> Made:
+    """Copy everything that a stack stores into a folder. Objects that are there already, whole, are not fetched again.
+
+    Raises:
+        OtherStack: the folder holds something else.
+        UnknownRow: a row is of a kind that this release does not know.
+        DoesNotHold: something is named in the stack that is not there, or is damaged.
+        Unsteady: a model never stood still.
+    """
+    source = cloud.places.as_dict()
+    folder.claim(source)
+    taken_at = instant(now())
+    cut = take_cut(cloud)
+    tables = {}
+    for table in ORDER:
+        told(f"reading {table}")
+        tables[table] = folder.write_rows(table, _rows(cloud, cut, table))
+    contents = Contents(folder, tables)
+    keys = named_objects(contents)
+    fetched, objects = 0, list[StoredObject]()
+    for stored, is_new in cloud.spread(lambda key: _fetch(cloud, folder, key), keys):
+        objects.append(stored)
+        fetched += is_new
+        told(f"copying objects: {len(objects)} of {len(keys)}")
+    check_names(contents, set(keys))
+    manifest = Manifest(release=__version__, stack=stack, source=source, taken_at=taken_at, tables=tables, objects=objects)
+    folder.finish(manifest)
+    return Made(manifest, fetched)
+
+
+def _rows(cloud: Cloud, cut: Cut, table: TableName) -> Iterator[Item]:
+    """The rows of a table that were there at the cut, as they were then."""
+    yield from ends_of(cut, table)
+    for item in cloud.scan(table):
+        row = layout.recognise(table, item)
+        if row is None:
+            raise UnknownRow(
+                f"table {cloud.places.table(table)}: {item['pk']['S']} {item['sk']['S']} is of no kind that release "
+                f"{__version__} knows"
+            )
+        if row.kind.stage != NOT_COPIED and row.kind is not layout.TOKEN and belongs(row, cut):
+            yield item
+    if table == layout.TOKEN.table:
+        yield from cloud.partition(table, layout.TOKEN.pk)
+
+
+def _fetch(cloud: Cloud, folder: BackupFolder, key: str) -> tuple[StoredObject, bool]:
+    """An object as it lies in the folder, and whether it was fetched."""
+    path, sha256 = object_path(key), layout.digest_in(key) or ""
+    is_new = folder.digest(path) != sha256
+    if is_new:
+        folder.write(path, lambda file: cloud.download(key, sha256, file))
+    return StoredObject(key=key, bytes=(folder.root / path).stat().st_size), is_new
