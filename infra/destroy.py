@@ -1,7 +1,7 @@
 """Takes a deployment down: `python -m infra.destroy` is what `make destroy` runs.
 
-The stack goes; its tables and its bucket stay, because that is where the models are, unless `--with-data` is given. The stack goes
-first, so that nothing writes any more to what is deleted after it.
+The stack goes; its tables and its bucket stay, because that is where the models are, unless `--with-data` is given. The stack
+goes first, so that nothing writes any more to what is deleted after it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +41,7 @@ from muster.operator import Operator
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import Array, encode
 from tests import contract
+from tests.observer import Call, Observer
 
 serializer.quicken()
 
@@ -91,6 +92,23 @@ class Calls:
 
     between: Callable[[str, Callable[[], Any]], Any] | None = None
     seen: list[str] = field(default_factory=list)
+    observer: Observer | None = None
+    function: str | None = None
+    """Whose code runs now."""
+
+    @contextmanager
+    def by(self, function: str) -> Iterator[None]:
+        """A function's code runs inside the block."""
+        was, self.function = self.function, function
+        try:
+            with self.observer.invocation(function) if self.observer else nullcontext():
+                yield
+        finally:
+            self.function = was
+
+    def observed(self, call: Call, proceed: Callable[[], Any]) -> Any:
+        """Make a call before the eyes of the observer, if there is one."""
+        return self.observer.call(call, proceed) if self.observer else proceed()
 
     @contextmanager
     def count(self) -> Iterator[list[str]]:
@@ -210,32 +228,35 @@ class World:
     # ---- what AWS does
 
     def tick(self) -> None:
-        functions.tick(SCHEDULED, LambdaContext("tick", 1024))
+        with self.calls.by("tick"):
+            functions.tick(SCHEDULED, LambdaContext("tick", 1024))
 
     def monitor(self) -> None:
-        functions.monitor(SCHEDULED, LambdaContext("monitor", 1024))
+        with self.calls.by("monitor"):
+            functions.monitor(SCHEDULED, LambdaContext("monitor", 1024))
 
     def deliver(self) -> int:
         """Hand all queued messages to the workers, until both queues are empty; how many were handed out."""
         handlers = {
-            self.settings.inspection_queue_url: functions.inspection_worker,
-            self.settings.work_queue_url: functions.aggregation_worker,
+            self.settings.inspection_queue_url: ("inspection_worker", functions.inspection_worker),
+            self.settings.work_queue_url: ("aggregation_worker", functions.aggregation_worker),
         }
         handed = 0
         while True:
             before = handed
-            for url, handler in handlers.items():
-                handed += self._deliver(url, handler)
+            for url, (name, handler) in handlers.items():
+                handed += self._deliver(url, name, handler)
             if handed == before:
                 return handed
 
-    def _deliver(self, url: str, handler: Callable[..., Any]) -> int:
+    def _deliver(self, url: str, name: str, handler: Callable[..., Any]) -> int:
         received = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
         if not received:
             return 0
         records = [{"messageId": m["MessageId"], "receiptHandle": m["ReceiptHandle"], "body": m["Body"]} for m in received]
         try:
-            answer = handler({"Records": records}, LambdaContext("worker", 1024))
+            with self.calls.by(name):
+                answer = handler({"Records": records}, LambdaContext("worker", 1024))
         except Killed:
             for message in received:
                 self.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
@@ -293,7 +314,10 @@ class World:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.host == "api.test":
             path = request.url.raw_path.decode()
-            found = self._client.http.request(request.method, path, dict(request.headers), request.read())
+            if self.calls.observer:
+                self.calls.observer.served.append((request.method, request.url.path))
+            with self.calls.by("api"):
+                found = self._client.http.request(request.method, path, dict(request.headers), request.read())
             body = found.body if isinstance(found.body, bytes) else str(found.body).encode()
             response = httpx.Response(found.status_code, headers=found.headers, content=body)
             contract.check(request.method, request.url.path, response)
@@ -302,17 +326,23 @@ class World:
 
     def _store(self, request: httpx.Request) -> httpx.Response:
         """S3, for a presigned URL. The signature itself is the strict cloud's business."""
-        key = unquote(urlsplit(str(request.url)).path.lstrip("/"))
+        where: dict[str, Any] = {
+            "Bucket": self.settings.bucket,
+            "Key": unquote(urlsplit(str(request.url)).path.lstrip("/")),
+        }
         try:
             if request.method == "PUT":
                 checksum = request.headers["x-amz-checksum-sha256"]
                 assert request.headers["content-length"] == str(len(request.read()))
-                self.s3.put_object(
-                    Bucket=self.settings.bucket, Key=key, Body=request.read(), ChecksumSHA256=checksum,
-                    IfNoneMatch=request.headers["if-none-match"],
-                )  # fmt: skip
+                put = {
+                    **where, "Body": request.read(), "ChecksumSHA256": checksum, "IfNoneMatch": request.headers["if-none-match"]
+                }  # fmt: skip
+                signed = Call("api", "s3", "PutObject", put, by_device=True)
+                self.calls.observed(signed, lambda: self.s3.put_object(**put))
                 return httpx.Response(200)
-            content = self.s3.get_object(Bucket=self.settings.bucket, Key=key)["Body"].read()
+            signed = Call("api", "s3", "GetObject", where, by_device=True)
+            found = self.calls.observed(signed, lambda: self.s3.get_object(**where))
+            content = found["Body"].read()
             self.downloaded += len(content)
             return httpx.Response(200, content=content)
         except ClientError as error:
@@ -328,6 +358,9 @@ class World:
             if client in ours:
                 return proceed()
             calls.seen.append(operation)
+            if calls.function is not None:
+                call = Call(calls.function, client.meta.service_model.service_name, operation, dict(arguments))
+                return calls.observed(call, lambda: calls.between(operation, proceed) if calls.between else proceed())
             return calls.between(operation, proceed) if calls.between else proceed()
 
         BaseClient._make_api_call = make_api_call  # type: ignore[attr-defined]

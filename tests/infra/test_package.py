@@ -85,7 +85,8 @@ def test_the_api_answers_api_gateway_from_its_zip_alone(made: Path, tmp_path: Pa
 
 
 def test_the_workers_import_numpy_and_every_rule_from_their_zip_alone(made: Path, tmp_path: Path) -> None:
-    code = "import numpy, app, muster.aggregation.rules.krum as krum; print(numpy.ones(3).sum(), krum.__file__, callable(app.tick))"
+    code = "import numpy, app, muster.aggregation.rules.krum as krum"
+    code += "; print(numpy.ones(3).sum(), krum.__file__, callable(app.tick))"
     total, where, called = bare(unpacked(made / "workers.zip", tmp_path), code).split()
     assert (total, Path(where).is_relative_to(tmp_path), called) == ("3.0", True, "True")
 

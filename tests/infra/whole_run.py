@@ -1,0 +1,277 @@
+"""Everything that each function can do, done once: every route, every phase by the tick and by a worker, every way out.
+
+The same rounds are driven twice, by the tick and by messages that ask for a look, because either may come first in AWS.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from chalicelib.rounds.round import Phase
+from chalicelib.storage import spool
+from muster import Device
+from muster.operator.export import export
+from muster.wire.admin import Outliers, Rule
+from muster.wire.arrays import Array, encode
+from tests.fleet import BASE, World
+from tests.observer import Observer
+from tests.registry.test_versions import checkpoint
+
+Drive = Callable[[], None]
+"""Lets one function look at a model."""
+
+PIECE_BYTES = 5 << 20
+"""Pieces as short as S3 takes them."""
+
+LONG: dict[str, Array] = {
+    "layer.bias": np.zeros(3, np.float32),
+    "layer.weight": np.linspace(0.5, 1.0, PIECE_BYTES // 2, dtype=np.float32),
+    "z": np.full(3, 3e38, np.float32),
+}
+"""A model that is longer than a piece, as are its deltas, and cannot grow at its end."""
+
+QUICK: dict[str, Any] = {"goal": 1, "quorum": 1, "evaluators": 1}
+PARTS: dict[str, Any] = {"goal": 4, "quorum": 4, "evaluators": 1, "outliers": Outliers(least=4)}
+ADAM = Rule(name="adam")
+TENFOLD = Rule(name="sgd", parameters={"learning_rate": 10.0})
+
+
+COPIES: list[tuple[int, dict[str, Any]]] = [(1, {"optimizer": ADAM}), (2, {"optimizer": ADAM}), (2, {})]
+"""What is copied to its name when another worker comes between: a state, a checkpoint, a delta."""
+
+
+def whole_run() -> tuple[World, Observer]:
+    """A world in which everything has happened, and who saw it. The caller closes the world."""
+    world, observer = World(part_reads=1), Observer()
+    world.calls.observer = observer
+    with mock.patch.object(spool, "PIECE_BYTES", PIECE_BYTES):
+        for driver in ("look", "tick"):
+            _rounds(world, driver)
+    _monitoring(world)
+    _devices(world)
+    _operators(world)
+    return world, observer
+
+
+# ---- rounds
+
+
+def _rounds(world: World, driver: str) -> None:
+    def drive(model: str) -> Drive:
+        def look() -> None:
+            message = json.dumps({"look": model})
+            world.sqs.send_message(QueueUrl=world.settings.work_queue_url, MessageBody=message)
+            world.deliver()
+
+        def advance() -> None:
+            world.clock.advance(world.settings.memory_seconds)  # nobody remembers what was before
+            (world.tick if driver == "tick" else look)()
+
+        return advance
+
+    for number, (copies, config) in enumerate(COPIES):
+        name = f"{driver}-long-{number}"
+        _long(world, name, drive(name), copies, config)
+    for end in (_unfit, _silent, _overtaken, _in_parts):
+        name = f"{driver}-{end.__name__.strip('_').replace('_', '-')}"
+        end(world, name, drive(name))
+
+
+def _inspect(world: World, model: str, number: int, devices: list[Device]) -> None:
+    """Settle reports: by the worker, who then asks for a look, or, for the tick, without anybody who asks."""
+    if not model.startswith("tick"):
+        world.deliver()
+        return
+    for device in devices:
+        world.services.inspector.inspect(f"{model}.{number}", device.client_id)
+    _lose_messages(world)
+
+
+def _lose_messages(world: World) -> None:
+    """Inspections that are asked for never arrive."""
+    url = world.settings.inspection_queue_url
+    while received := world.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in received:
+            world.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def _trained(
+    world: World, model: str, drive: Drive, *steps: float, number: int = 1, devices: list[Device] | None = None
+) -> Any:
+    drive()
+    devices = devices or world.devices(len(steps), model)
+    for device, step in zip(devices, steps, strict=True):
+        world.update(device, step=step)
+    _inspect(world, model, number, devices)
+    return devices
+
+
+def _long(world: World, model: str, drive: Drive, copies: int, config: dict[str, Any]) -> None:
+    """Two rounds of a long model. In the first, another worker publishes the same while the `copies`-th of our
+    objects is being copied to its name: ours then finds it there.
+    """
+    step = sum(model.encode()) / 100_000  # objects are named by their content, so each of these models is another
+    world.model(model, rounds=2, tensors=LONG, keep_updates=True, **QUICK, **config)
+    devices: list[Device] = []
+    seen = [0]
+
+    def race(operation: str, proceed: Callable[[], Any]) -> Any:
+        seen[0] += operation == "UploadPartCopy"
+        if operation == "UploadPartCopy" and seen[0] == copies:
+            world.services.coordinator.look(model)
+        return proceed()
+
+    world.calls.between = race
+    devices = _trained(world, model, drive, step)
+    drive()
+    world.calls.between = None
+    assert seen[0] >= copies
+    for number in (1, 2):
+        if number == 2:
+            _trained(world, model, drive, step, number=2, devices=devices)
+            drive()
+        world.judge(devices)
+        drive()
+        drive()
+        assert world.operator.round(model, number).phase == "completed"
+
+
+def _unfit(world: World, model: str, drive: Drive) -> None:
+    """The end of the new model is infinite: it is abandoned when its beginning is stored already."""
+    world.model(model, tensors=LONG, optimizer=TENFOLD, **QUICK)
+    drive()
+    (device,) = world.devices(1, model)
+    world.update(device, step=0.01, spoil=lambda moved: {**moved, "z": moved["z"] * np.float32(0.5)})
+    _inspect(world, model, 1, [device])
+    drive()
+    shown = world.operator.round(model, 1)
+    assert shown.phase == "abandoned", shown.reason
+
+
+def _silent(world: World, model: str, drive: Drive) -> None:
+    """A report whose message was lost is sent again; its update is gone, and the round ends without a quorum."""
+    world.model(model, **QUICK)
+    drive()
+    (device,) = world.devices(1, model)
+    world.update(device)
+    _lose_messages(world)
+    world.s3.delete_object(Bucket=world.settings.bucket, Key=_update_key(world, f"{model}.1"))
+    world.clock.advance(world.settings.resend_seconds)
+    drive()
+    world.deliver()
+    assert device.receipt(f"{model}.1").reason == "upload-changed"
+    world.clock.advance(3600 + 120)
+    drive()
+    assert world.operator.round(model, 1).phase == "abandoned"
+    world.operator.stop(model)
+
+
+def _overtaken(world: World, model: str, drive: Drive) -> None:
+    """While a closed round gives its receipts their last words, an inspection that had begun before does so first."""
+    world.model(model, **{**QUICK, "over_selection": 2.0})
+    drive()
+    first, second = world.devices(2, model)
+    world.update(first)
+    world.services.inspector.inspect(f"{model}.1", first.client_id)
+    world.update(second)
+    _lose_messages(world)
+    overtaken: list[bool] = []
+
+    def overtake(operation: str, proceed: Callable[[], Any]) -> Any:
+        rnd = world.services.rounds.latest(model) if operation == "UpdateItem" else None
+        if rnd and rnd.phase is Phase.AGGREGATING:
+            world.calls.between = None
+            with world.calls.by("inspection_worker"):
+                overtaken.append(world.services.inspector.inspect(rnd.id, second.client_id))
+        return proceed()
+
+    world.calls.between = overtake
+    drive()
+    assert overtaken == [True]
+    world.operator.abandon(model, 1)
+
+
+def _in_parts(world: World, model: str, drive: Drive) -> None:
+    """A round in several parts and stages, with an outlier."""
+    world.model(model, **PARTS)
+    devices = _trained(world, model, drive, 0.1, 0.2, 0.3, 0.4, 50.0)
+    drive()
+    world.deliver()
+    world.judge(devices)
+    drive()
+    shown = world.operator.round(model, 1)
+    assert (shown.phase, shown.rejected) == ("completed", {"norm-outlier": 1})
+
+
+def _update_key(world: World, round_id: str) -> str:
+    return next(key for key in world.everything()[1] if f"/{round_id}/" in key)
+
+
+# ---- everything else
+
+
+def _monitoring(world: World) -> None:
+    """Rounds are recorded; few clients are active, so alerts open; what was not published is published again."""
+    world.monitor()
+    assert world.operator.alerts("tick-long-0")
+
+
+def _devices(world: World) -> None:
+    """What a device may ask for, beside rounds."""
+    world.model("toy", goal=2, quorum=1)
+    world.tick()
+    first, second, third = world.devices(3)
+    first.heartbeat_if_due()
+    first.describe({"charging": True})
+    first.rotate_key()
+    first.model()
+    key = world.key_of(second)
+    second.check_in()
+    granted = {"bytes": len(encode(BASE)), "sha256": "0" * 64, "examples": 1}
+    world.request("POST", "/v1/rounds/toy.1/upload", key=key, body=granted)
+    missing = world.request("POST", "/v1/rounds/toy.1/report", key=key, body={"sha256": "0" * 64})
+    assert missing.json()["type"].endswith("upload-missing")
+    world.update(first)
+    world.deliver()
+    world.operator.revoke(first.client_id)
+    world.operator.revoke(third.client_id)
+    world.request("GET", "/v1/health")
+
+
+def _operators(world: World) -> None:
+    """Every command, as the command line gives it."""
+    operator, model = world.operator, "tick-in-parts"
+    operator.revoke_token(next(iter(operator.tokens())).token_id)
+    client = next(iter(operator.clients()))
+    operator.client(client.client_id)
+    operator.statistics()
+    operator.models()
+    operator.status(model)
+    list(operator.rounds(model))
+    operator.abandon("toy", 1)
+    operator.document(operator.version(model, "newest"))
+    with tempfile.TemporaryDirectory() as folder:
+        export(operator, "tick-long-0", 2, Path(folder))
+    operator.register(model, checkpoint(1.0))
+    refused = world.request(
+        "POST", f"/v1/admin/models/{model}/versions", body={"checkpoint": {"bytes": 100, "sha256": "0" * 64}}
+    )
+    assert refused.json()["type"].endswith("upload-missing")
+    list(operator.versions(model))
+    revision = operator.deploy(model, "newest", revision=operator.status(model).deployment_revision).revision
+    operator.rollback(model, revision=revision)
+    list(operator.deployments(model))
+    operator.metric(model, "accuracy")
+    unknown = world.request("GET", f"/v1/admin/models/{model}/metrics?name=nonsense")
+    assert unknown.json()["type"].endswith("unknown-metric")
+    operator.set_threshold(model, "round_seconds", maximum=60.0)
+    operator.thresholds(model)
+    (alert, *_) = operator.alerts(model)
+    operator.acknowledge(model, alert.metric)
