@@ -5,7 +5,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud bench-aggregation bench-attacks flower-vectors package deploy destroy clean
+.PHONY: help demo test check docs cloud bench-aggregation bench-attacks flower-vectors package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ flower-vectors: $(READY) ## Compute anew, with Flower, the vectors that the test
 
 package: $(READY) ## Make what AWS gets, for both architectures, in build/package
 	$(BIN)/python -m infra.package
+
+e2e: $(READY) ## Deploy the package to the strict cloud, train there, roll back, and take it down
+	$(BIN)/pytest tests/e2e/story.py -n 0 -s
 
 deploy: $(READY) ## Deploy to AWS, after asking: make deploy STACK=muster ARGS='--profile … --parameter Name=Value'
 	$(BIN)/python -m infra.deploy $(STACK) $(ARGS)

@@ -1,7 +1,7 @@
 """Makes what AWS gets: `python -m infra.package` writes a template and the functions' code to `build/package/<architecture>/`.
 
-    app.py, chalicelib, muster ──▶ chalice package ──▶ one zip ──▶ api.zip      without numpy: what answers HTTP starts faster
-    requirements.txt           ──▶  (Python 3.13)      template    workers.zip  everything
+    app.py, chalicelib, muster ──▶ chalice package ──▶ one zip ──▶ code.zip   everything
+    requirements.txt           ──▶  (Python 3.13)      template    light.zip  without numpy
     infra/resources.yaml       ──▶                         └─────▶ template.yaml
 
 The Lambda runtime is the Python that runs Chalice, so it runs in an environment of its own with Python 3.13. The same sources
@@ -30,8 +30,8 @@ BUILD = ROOT / "build" / "package"
 
 Architecture = Literal["x86_64", "arm64"]
 
-WITHOUT_NUMPY = ("APIHandler", "Monitor")
-"""Functions (logical ids) that never load numpy."""
+WITHOUT_NUMPY = ("Monitor",)
+"""Functions (logical ids) that never load numpy. The API does so when a model is created: the rules check their parameters."""
 
 ZIP_LIMIT_BYTES, UNZIPPED_LIMIT_BYTES = 50_000_000, 250_000_000
 """What Lambda takes (AWS Lambda: "Quotas", deployment package size)."""
@@ -59,11 +59,11 @@ def package(architecture: Architecture, into: Path = BUILD) -> Path:
     _sources(work / "project", architecture)
     template = _chalice(python, work / "project", work / "made")
     everything = work / "made" / "deployment.zip"
-    rewrite(everything, out / "workers.zip", lambda name: True)
-    rewrite(everything, out / "api.zip", lambda name: not _is_numpy(name))
+    rewrite(everything, out / "code.zip", lambda name: True)
+    rewrite(everything, out / "light.zip", lambda name: not _is_numpy(name))
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "api.zip" if logical_id in WITHOUT_NUMPY else "workers.zip"
+            resource["Properties"]["CodeUri"] = "light.zip" if logical_id in WITHOUT_NUMPY else "code.zip"
     (out / "template.yaml").write_text(yaml.safe_dump(template, width=128))
     _check(out)
     shutil.rmtree(work)
@@ -126,8 +126,8 @@ def _is_numpy(name: str) -> bool:
 
 def _check(out: Path) -> None:
     """Look into the zips: Chalice only warns when a library has no wheel for Lambda, and goes on without it."""
-    needed = {"api.zip": {"app.py", "muster/wire/messages.py", "pydantic_core/__init__.py"}}
-    needed["workers.zip"] = needed["api.zip"] | {"numpy/__init__.py", "muster/aggregation/plan.py"}
+    needed = {"light.zip": {"app.py", "muster/wire/messages.py", "pydantic_core/__init__.py"}}
+    needed["code.zip"] = needed["light.zip"] | {"numpy/__init__.py", "muster/aggregation/plan.py"}
     for name, files in needed.items():
         with zipfile.ZipFile(out / name) as archive:
             if missing := files - set(archive.namelist()):
