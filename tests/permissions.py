@@ -159,7 +159,7 @@ def _namespace(condition: Any) -> str | None:
         return None
     ((operator, test),) = condition.items()
     ((key, value),) = test.items()
-    if (operator, key) != ("StringEquals", "cloudwatch:namespace"):
+    if (operator, key) != ("StringEqualsIfExists", "cloudwatch:namespace"):
         raise NotImplementedError(f"condition {condition}")
     return str(value)
 

@@ -133,15 +133,15 @@ def test_twenty_devices_train_to_a_published_version_over_real_queues_and_the_re
     assert rnd.accepted >= 12
     version = operator.version("toy", 1)
     assert hashlib.sha256(operator.download(version.checkpoint)).hexdigest() == version.checkpoint.sha256
-    assert operator.status("toy").deployed.version == 1
+    assert operator.status("toy").deployed_version == 1
     assert problems == []
 
 
 def test_an_operator_rolls_back(deployed: Deployed) -> None:
     status = deployed.operator.status("toy")
-    reply = deployed.operator.rollback("toy", revision=status.deployed.revision, because="a drill")
+    reply = deployed.operator.rollback("toy", revision=status.deployment_revision, because="a drill")
     assert reply.version == 0
-    assert deployed.operator.status("toy").deployed.version == 0
+    assert deployed.operator.status("toy").deployed_version == 0
 
 
 # ---- what the store refuses
@@ -159,7 +159,7 @@ def test_a_grant_is_good_for_its_own_bytes_once_and_for_nothing_else(deployed: D
     while (assignment := device.check_in()).kind != "train":
         assert time.monotonic() < deadline, assignment
         threading.Event().wait(2.0)
-    content = b"exactly these bytes"
+    content = b"exactly these bytes".ljust(100, b".")
     request = wire.UploadRequest(bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), examples=1)
     grant = device._call("POST", f"/v1/rounds/{assignment.round}/upload", wire.UploadGrant, request)
     with httpx.Client() as http:
@@ -167,7 +167,7 @@ def test_a_grant_is_good_for_its_own_bytes_once_and_for_nothing_else(deployed: D
         def put(body: bytes, url: str = grant.url, **headers: str) -> int:
             return http.put(url, content=body, headers={**grant.headers, **headers}).status_code
 
-        assert put(b"exactly THESE bytes") == 400, "another body of the same length"
+        assert put(content.upper()) == 400, "another body of the same length"
         assert put(content + b"!", **{"Content-Length": str(len(content) + 1)}) == 403, "another length"
         assert put(content, grant.url.replace("/uploader/", "/device-01/")) == 403, "another client's key"
         assert put(content, **{"If-None-Match": "x"}) == 403, "another condition"
@@ -244,13 +244,14 @@ def test_no_function_was_refused_anything_and_each_one_ran(deployed: Deployed) -
 
 
 def test_a_deployment_that_fails_is_rolled_back_and_says_which_resource_and_why(deployed: Deployed) -> None:
-    deployed.account.client("logs").create_log_group(logGroupName="/aws/lambda/second-monitor")
-    with pytest.raises(Stopped, match=r"second could not be created.*MonitorLogs .AWS::Logs::LogGroup.: .*exist"):
+    sqs = deployed.account.client("sqs")
+    taken = sqs.create_queue(QueueName="second-work", Attributes={"VisibilityTimeout": "1"})["QueueUrl"]
+    with pytest.raises(Stopped, match=r"second could not be created.*WorkQueue .AWS::SQS::Queue.: .*exist"):
         deploy(deployed.account, "second", "x86_64", {}, agreed=True)
     with pytest.raises(Stopped, match="failed when it was first made"):
         deploy(deployed.account, "second", "x86_64", {}, agreed=True)
     destroy(deployed.account, "second", with_data=True)
-    deployed.account.client("logs").delete_log_group(logGroupName="/aws/lambda/second-monitor")
+    sqs.delete_queue(QueueUrl=taken)
 
 
 def test_deploying_the_same_again_changes_nothing(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:

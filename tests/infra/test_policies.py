@@ -152,7 +152,7 @@ def test_no_action_is_a_pattern_and_a_resource_is_everything_only_where_aws_know
             if statement["Resource"] == "*":
                 everything.update(statement["Action"])
             if "cloudwatch:PutMetricData" in statement["Action"]:
-                assert statement["Condition"] == {"StringEquals": {"cloudwatch:namespace": "Muster"}}
+                assert statement["Condition"] == {"StringEqualsIfExists": {"cloudwatch:namespace": "Muster"}}
     assert everything == WITHOUT_RESOURCES.keys()
 
 

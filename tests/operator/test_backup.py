@@ -179,7 +179,7 @@ def test_a_restored_stack_is_the_old_one_but_for_open_rounds_and_what_is_not_cop
     different = {name for name in before.keys() - outbox if before[name] != after[name]}
     assert different == {"clients_table/fleet/fleet", "rounds_table/model#toy/round#00000004"}
     assert after["clients_table/fleet/fleet"]["enrolled"] == before["clients_table/fleet/fleet"]["enrolled"] == 4
-    assert objects - copied == {key for key in objects if key.startswith("updates/")}
+    assert objects - copied == {key for key in objects if key.startswith(("updates/", "deltas/"))}
     for key in copied:
         bodies = [world.s3.get_object(Bucket=s.bucket, Key=key)["Body"].read() for s in (world.settings, target)]
         assert bodies[0] == bodies[1]
