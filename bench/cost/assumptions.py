@@ -1,0 +1,47 @@
+"""What cannot be measured on one machine. Each number is a guess that is written down; change it and see what it does."""
+
+from __future__ import annotations
+
+LATENCY_SECONDS = {"dynamodb": 0.005, "s3": 0.030, "sqs": 0.010, "sns": 0.020, "cloudwatch": 0.030}
+"""A call's way there and back inside a region. Transactions, and writes to S3, take twice as long."""
+
+CLIENT_CPU_SECONDS = 0.001
+"""Of a whole core, in each call, for botocore to sign, write and parse it. The emulator's time is left out by the meter, and
+botocore's with it."""
+
+BYTES_PER_SECOND = 75e6
+"""Between a function and S3; Lambda's network is said to have 600 Mbit/s."""
+
+COLD_SHARE, COLD_SECONDS = 0.01, 1.0
+"""Of invocations, and what the start of an instance adds to their billed time (the INIT phase is billed)."""
+
+LOG_BYTES = 600
+"""An invocation's lines in the log: Lambda's own three, and one of ours."""
+
+REPLY_BYTES = 2_000
+"""A reply of the API, a presigned URL included, as it leaves AWS."""
+
+TRACED_SHARE = 0.05
+"""Of requests to the API. X-Ray's default rule traces the first in each second too, so of few requests it traces all; ticks
+are all traced."""
+
+UPDATE_DAYS = 2
+"""How long S3 keeps, and bills, an update: deleted when its round has ended, its old version expires a day later."""
+
+KMS_CACHE_SECONDS = 300
+"""How long DynamoDB keeps a table's key for a caller before it asks KMS again ("DynamoDB encryption at rest usage notes")."""
+
+POLLERS, POLL_SECONDS, QUEUES = 5, 20, 2
+"""Lambda polls an idle queue by five long polls at a time, of 20 s each (AWS Lambda: "Using Lambda with Amazon SQS";
+"Polling and batching streams": it begins with five concurrent batches)."""
+
+ALARMS = 12
+TABLE_BYTES = 0.05e9
+"""What lies in the four tables of a small fleet; point-in-time recovery keeps as much."""
+
+ROUND_MINUTES = 10
+"""From opening to the decision. A device that runs the SDK's loop asks once a minute whether there is work."""
+
+HEARTBEATS_AN_HOUR = 4
+DISK_GB = 30
+"""Of the server that is compared."""

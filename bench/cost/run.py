@@ -1,0 +1,120 @@
+"""One round, really run against moto: every device is the SDK, every call of the server is metered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.cost.meter import Meter, Work
+from bench.cost.units import Usage
+from muster.wire.arrays import encode
+from tests.fleet import World
+
+JUDGES = 10
+"""What a model has unless it says otherwise (`RoundConfig.evaluators`)."""
+
+COLLECTING_SECONDS = 200
+"""In which the updates come, one after the other."""
+
+CONFIG = json.loads((Path(__file__).parent.parent.parent / ".chalice/config.json").read_text())["stages"]["dev"]
+
+
+def memory_mb() -> dict[str, int]:
+    """Memory of each function, as it is deployed."""
+    functions = {name: settings["lambda_memory_size"] for name, settings in CONFIG["lambda_functions"].items()}
+    return {"api": CONFIG["lambda_memory_size"], **functions}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run used, by phase.
+
+    `round` from the first check-in to the round's end · `waiting` every client but one asks once more and is told to wait ·
+    `heartbeats` one of each client · `tick` one with nothing to do · `monitor` five minutes of it, the census included.
+    """
+
+    clients: int
+    update_bytes: int
+    used: dict[str, Usage]
+    work: dict[str, dict[str, Work]]
+    counts: dict[str, Counter[str]]
+    device_get_bytes: int
+    device_put_bytes: int
+    metrics: int
+    """Names of metrics that the model has."""
+
+
+def play(clients: int, parameters: int) -> Run:
+    """A round of so many clients, none of which fails, and of a model of so many float32 numbers. Each report is inspected
+    when it comes: in a round that takes minutes, messages do not wait for each other.
+    """
+    logging.disable(logging.CRITICAL)
+    warnings.filterwarnings("ignore", message="IAMAuthorizer is not a supported")
+    world = World()
+    try:
+        return _played(world, clients, parameters)
+    finally:
+        world.close()
+        logging.disable(logging.NOTSET)
+
+
+def _played(world: World, clients: int, parameters: int) -> Run:
+    tensors: dict[str, Any] = {
+        "layer.weight": np.linspace(-1, 1, parameters - 10, dtype=np.float32),
+        "layer.bias": np.zeros(10, np.float32),
+    }
+    judges = min(JUDGES, clients)
+    world.model(tensors=tensors, goal=clients, quorum=clients, over_selection=1.0, evaluators=judges)
+    token = world.token(clients)
+    devices = [world.device(token, f"device-{number:05d}") for number in range(clients)]
+    world.tick()
+    world.clock.advance(60)
+    meter = Meter(world, memory_mb())
+    world.calls.observer = meter
+    with meter.phase("heartbeats"):
+        for device in devices:
+            device.heartbeat_if_due()
+    *others, last = devices
+    for device in others:
+        world.update(device)
+        world.deliver()
+        world.clock.advance(COLLECTING_SECONDS / clients)
+    with meter.phase("waiting"):
+        for device in others:
+            world.clock.advance(COLLECTING_SECONDS / clients)
+            _expect(device.check_in().kind, "wait")
+    world.update(last)
+    world.deliver()
+    world.clock.advance(2)
+    world.judge(devices[:judges])
+    world.tick()
+    world.monitor()
+    _expect(world.operator.round("toy", 1).phase, "completed")
+    with meter.phase("tick"):
+        world.tick()
+    with meter.phase("monitor"):
+        for _ in range(5):
+            world.clock.advance(60)
+            world.monitor()
+    return Run(
+        clients, len(encode(tensors)), dict(meter.used), {p: dict(w) for p, w in meter.work.items()}, dict(meter.counts),
+        meter.device_get_bytes["round"], meter.device_put_bytes["round"], len(meter.metrics),
+    )  # fmt: skip
+
+
+def _expect(got: str, expected: str) -> None:
+    if got != expected:
+        raise RuntimeError(f"this is no run that can be billed: expected {expected}, got {got}")
+
+
+def parameters_of(nbytes: int) -> int:
+    """Of a float32 model whose file is about so long."""
+    return math.ceil(nbytes / 4)

@@ -1,0 +1,137 @@
+"""The arithmetic of bills, by hand, and that what a run counts grows as it should."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from bench.cost import assumptions, scenarios
+from bench.cost.prices import PRICES
+from bench.cost.run import Run, play
+from bench.cost.units import added, bill, billed_seconds, item_bytes, read_units, sqs_requests, times, usage, write_units
+
+# ---- units, by hand
+
+
+def test_an_item_is_as_long_as_its_names_and_values() -> None:
+    assert item_bytes({"pk": {"S": "abc"}}) == 2 + 3
+    assert item_bytes({"é": {"S": "€"}}) == 2 + 3, "in UTF-8"
+    assert item_bytes({"n": {"N": "0"}}) == 1 + 1
+    assert item_bytes({"n": {"N": "-1234.5"}}) == 1 + 3 + 1 + 1, "five digits in three bytes, one more, and the sign"
+    assert item_bytes({"n": {"N": "1200000"}}) == 1 + 1 + 1, "zeros at the end are no digits"
+    assert item_bytes({"b": {"BOOL": True}, "s": {"SS": ["ab", "c"]}}) == (1 + 1) + (1 + 3)
+    assert item_bytes({"m": {"M": {"x": {"S": "y"}}}}) == 1 + 3 + 1 + 1 + 1
+    assert item_bytes({"l": {"L": [{"S": "y"}, {"NULL": True}]}}) == 1 + 3 + (1 + 1) + (1 + 1)
+
+
+@pytest.mark.parametrize(("before", "after", "units"), [(0, 0, 1), (0, 1024, 1), (0, 1025, 2), (3000, 10, 3), (10, 3000, 3)])
+def test_a_write_takes_a_unit_for_each_begun_kilobyte_of_the_longer_item(before: int, after: int, units: int) -> None:
+    assert write_units(before, after) == units
+    assert write_units(before, after, transactional=True) == 2 * units
+
+
+@pytest.mark.parametrize(("sizes", "units"), [([], 1), ([4096], 1), ([4097], 2), ([3000, 3000], 2), ([100] * 40, 1)])
+def test_a_read_takes_a_unit_for_each_begun_four_kilobytes_together_and_half_if_it_may_be_stale(
+    sizes: list[int], units: int
+) -> None:
+    assert read_units(sizes, consistent=True) == units
+    assert read_units(sizes, consistent=False) == units / 2
+
+
+def test_a_message_is_a_request_for_each_begun_64_kilobytes() -> None:
+    assert [sqs_requests(n) for n in (0, 65536, 65537, 262144)] == [1, 1, 2, 4]
+
+
+def test_part_of_a_core_takes_longer_and_waiting_takes_as_long_as_it_takes() -> None:
+    assert billed_seconds(0.1, 0.05, 1769) == 0.15
+    assert billed_seconds(0.1, 0.05, 3538) == 0.15, "one thread has nothing of a second core"
+    assert billed_seconds(0.1, 0.05, 512) == math.ceil(1000 * (0.1 * 1769 / 512 + 0.05)) / 1000
+    assert billed_seconds(0.0001, 0.0, 1769) == 0.001
+
+
+def test_a_bill_multiplies_and_adds_by_service() -> None:
+    used = added(usage(dynamodb_write_units=2e6, dynamodb_read_units=8e6), times(usage(egress_GB=2), 5))
+    assert bill(used) == pytest.approx({"DynamoDB": 2 * 0.625 + 8 * 0.125, "Egress": 0.9})
+    assert list(bill(added(usage(sqs_requests=1), usage(egress_GB=1)))) == ["Egress", "SQS"], "dearest first"
+
+
+def test_what_has_no_price_is_an_error() -> None:
+    with pytest.raises(KeyError, match="free lunches"):
+        usage(free_lunches=1)
+
+
+def test_every_price_names_the_page_that_it_is_from() -> None:
+    assert all(price.source.startswith("https://aws.amazon.com/") and price.dollars > 0 for price in PRICES.values())
+
+
+# ---- what runs count
+
+
+@pytest.fixture(scope="module")
+def runs() -> tuple[Run, Run, Run]:
+    """Few clients, three times as many, and the few with longer updates."""
+    return play(4, 1_000), play(12, 1_000), play(4, 100_000)
+
+
+pytestmark = pytest.mark.xdist_group("cost")
+
+
+def test_what_each_client_asks_for_grows_with_the_clients_and_the_rest_does_not(runs: tuple[Run, Run, Run]) -> None:
+    few, many, _ = runs
+    for call in ("api dynamodb:PutItem", "api s3:HeadObject", "api sqs:SendMessage", "inspection_worker s3:GetObject"):
+        assert many.counts["round"][call] - few.counts["round"][call] in (8, 8 + 6), call  # and up to ten judges
+    for call in ("aggregation_worker s3:PutObject", "tick s3:DeleteObjects", "aggregation_worker dynamodb:TransactWriteItems"):
+        assert many.counts["round"][call] == few.counts["round"][call], call
+    assert (few.device_put_bytes, many.device_put_bytes) == (4 * few.update_bytes, 12 * few.update_bytes)
+    assert (few.device_get_bytes, many.device_get_bytes) == ((4 + 4) * few.update_bytes, (12 + 10) * few.update_bytes)
+
+
+def test_a_client_costs_no_more_requests_than_the_budget_says(runs: tuple[Run, Run, Run]) -> None:
+    used = runs[1].used
+    assert used["heartbeats"]["dynamodb write units"] == 12
+    assert used["waiting"]["api requests"] == 11
+    assert used["waiting"]["dynamodb write units"] == 0
+    assert used["tick"]["dynamodb write units"] == 0, "a tick with nothing to do writes nothing"
+
+
+def test_longer_updates_are_the_same_calls_and_more_bytes(runs: tuple[Run, Run, Run]) -> None:
+    small, _, large = runs
+    assert small.counts["round"] == large.counts["round"]
+    assert large.device_put_bytes / small.device_put_bytes == large.update_bytes / small.update_bytes
+
+
+def test_a_round_that_is_derived_is_the_round_that_is_run(runs: tuple[Run, Run, Run]) -> None:
+    small, _, large = runs
+    derived = scenarios.at_size(small, large.update_bytes, scenarios.cpu_per_byte(small, large))
+    measured = scenarios.as_run(large)
+    assert derived.parts == 0
+    for name in measured.used:
+        tolerance = 0.15 if name == "lambda GB-seconds" else 1e-9  # time is measured; everything else is counted
+        assert derived.used[name] == pytest.approx(measured.used[name], rel=tolerance), name
+
+
+def test_a_smaller_download_takes_off_egress_and_nothing_else(runs: tuple[Run, Run, Run]) -> None:
+    *_, large = runs
+    whole, tenth = scenarios.as_run(large), scenarios.as_run(large, downloads=0.1)
+    saved = {name: whole.used[name] - tenth.used[name] for name in whole.used if whole.used[name] != tenth.used[name]}
+    assert saved == {"egress GB": pytest.approx(0.9 * large.device_get_bytes / 1e9)}
+
+
+def test_the_parts_of_a_large_round_are_those_of_the_plan(runs: tuple[Run, Run, Run]) -> None:
+    assert [len(stage.parts) for stage in scenarios.real_plan(1000, 1_400_000).stages] == [1]
+    tiles = [len(stage.parts) for stage in scenarios.real_plan(1000, 45_000_000).stages]
+    assert tiles == [math.ceil(1000 / ((16 << 30) // 45_000_000)), 1]
+    thousand = replace(runs[0], clients=1000)
+    assert scenarios.at_size(thousand, 1_000_000, {}).parts == 0, "a look sums a gigabyte on the spot"
+    assert scenarios.at_size(thousand, 1_400_000, {}).parts == 1, "a worker does more"
+
+
+def test_an_idle_month_is_not_free_and_says_why(runs: tuple[Run, Run, Run]) -> None:
+    month = scenarios.idle_month(runs[0])
+    assert scenarios.idle_polls() == 5 * 2 * 730 * 180, "an empty receive every 20 s, by five pollers, of two queues"
+    assert month["ticks"]["lambda requests"] == 730 * 60
+    assert month["alarms"] == usage(alarm_months=assumptions.ALARMS)
+    assert all(sum(bill(used).values()) > 0 for used in month.values())
+    assert 2 < sum(bill(added(*month.values())).values()) < 5
