@@ -16,7 +16,7 @@ import yaml
 from chalicelib.settings import Settings
 from infra import interpreter
 from infra.local import resources
-from infra.package import BUILD, Unfit, package, rewrite
+from infra.package import Unfit, package, rewrite
 
 pytestmark = pytest.mark.xdist_group("package")
 
@@ -31,8 +31,8 @@ FUNCTIONS = {"APIHandler", "Tick", "Monitor", "InspectionWorker", "AggregationWo
 
 
 @pytest.fixture(scope="module")
-def made() -> Path:
-    return package("x86_64")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return package("x86_64", tmp_path_factory.mktemp("package"))
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +93,12 @@ def test_the_workers_import_numpy_and_the_rules_from_their_zip_alone(made: Path,
 
 def test_the_same_sources_make_the_same_bytes(made: Path, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in made.iterdir()}
-    assert {path.name: path.read_bytes() for path in package("x86_64").iterdir()} == before
+    assert {path.name: path.read_bytes() for path in package("x86_64", made.parent).iterdir()} == before
 
 
 def test_each_architecture_gets_its_own_machine_code(made: Path) -> None:
     machine = {}
-    for architecture, folder in (("x86_64", made), ("arm64", package("arm64"))):
+    for architecture, folder in (("x86_64", made), ("arm64", package("arm64", made.parent))):
         with zipfile.ZipFile(folder / "code.zip") as archive:
             libraries = [name for name in archive.namelist() if name.endswith(".so")]
             machine[architecture] = {archive.read(name)[18] for name in libraries}  # e_machine of an ELF header
@@ -123,8 +123,10 @@ def test_without_lambdas_python_one_line_says_how_to_get_it(monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_library_that_chalice_could_not_find_for_lambda_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    shutil.copytree(BUILD / "venv", tmp_path / "venv", symlinks=True)
+def test_a_library_that_chalice_could_not_find_for_lambda_is_noticed(
+    made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(made.parent / "venv", tmp_path / "venv", symlinks=True)
     original = zipfile.ZipFile.namelist
     monkeypatch.setattr(zipfile.ZipFile, "namelist", lambda self: [n for n in original(self) if not n.startswith("numpy/")])
     with pytest.raises(Unfit, match="no wheel"):
