@@ -129,7 +129,7 @@ def smoke(url: str, account: Account) -> None:
     Raises:
         Stopped: one of them is not answered as it should be.
     """
-    operator = Operator(url, auth=SigV4.of(url, region=account.region))
+    operator = Operator(url, auth=SigV4.of(url, account.profile, account.region))
     try:
         release = httpx.get(f"{url}/v1/health", timeout=30.0).raise_for_status().json()["release"]
         models = operator.models()

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, WaiterError
 
 from infra.errors import Stopped
 
@@ -37,11 +37,12 @@ class Account:
     """
 
     def __init__(self, profile: str | None = None, region: str | None = None) -> None:
+        self.profile = profile
         try:
             self._session = boto3.Session(profile_name=profile, region_name=region)
+            if not self._session.region_name:  # STS would answer without one
+                raise Stopped("no AWS region: give --region, or set AWS_DEFAULT_REGION, or `aws configure set region …`")
             self.id: str = self.client("sts").get_caller_identity()["Account"]
-        except NoRegionError as error:
-            raise Stopped("no AWS region: give --region, or set AWS_REGION, or `aws configure set region …`") from error
         except NoCredentialsError as error:
             raise Stopped("no AWS credentials: give --profile, or set AWS_PROFILE, or run `aws configure`") from error
         except (BotoCoreError, ClientError) as error:

@@ -177,8 +177,9 @@ MANIFEST = ObjectKind(
     "the one that counts: that move is the freeze.",
 )  # fmt: skip
 PART = ObjectKind(
-    "part", "rounds/{spread}/{round}/parts/{plan}/{part}.safetensors",
-    "The result of one part of a plan. Written once; a pure function of the manifest.",
+    "part", "parts/{spread}/{round}/{plan}/{part}.safetensors",
+    "The result of one part of a plan. Written once; a pure function of the manifest. Deleted by lifecycle after a week: one "
+    "that is still wanted then is computed again.",
 )  # fmt: skip
 
 STAGED = ObjectKind(

@@ -206,7 +206,7 @@ def test_the_bucket_is_closed_versioned_encrypted_and_refuses_weak_requests(temp
     (rule,) = said["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"BucketKeyEnabled": True, "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
     lives = {rule["Prefix"]: rule.get("ExpirationInDays") for rule in said["LifecycleConfiguration"]["Rules"]}
-    assert (lives["updates/"], lives["staged/"]) == (1, 1)
+    assert (lives["updates/"], lives["staged/"], lives["parts/"]) == (1, 1, 7)
     statements = template["Resources"]["TensorBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert {statement["Sid"]: (statement["Effect"], statement["Condition"]) for statement in statements} == {
         "OnlyTls": ("Deny", {"Bool": {"aws:SecureTransport": "false"}}),
@@ -218,6 +218,8 @@ def test_the_bucket_is_closed_versioned_encrypted_and_refuses_weak_requests(temp
 def test_every_alarm_reaches_the_topic_and_the_topic_takes_it(template: dict[str, Any]) -> None:
     alarms = {n: r["Properties"] for n, r in template["Resources"].items() if r["Type"] == "AWS::CloudWatch::Alarm"}
     assert len(alarms) == 12
+    api = template["Resources"]["RestAPI"]["Properties"]
+    assert api["Name"] == api["DefinitionBody"]["info"]["title"] == {"Ref": "AWS::StackName"}, "alarms find it by its name"
     for alarm in alarms.values():
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlertTopic"}]
         assert alarm["TreatMissingData"] == (

@@ -67,7 +67,7 @@ OBJECTS: Mapping[str, str] = {
 
 OBJECTS_LEFT: Mapping[str, str] = {
     "update": "updates/{spread}/{round}/{client}/{sha256}.safetensors",  # private data with a day's life
-    "part": "rounds/{spread}/{round}/parts/{plan}/{part}.safetensors",  # made again, or never needed again
+    "part": "parts/{spread}/{round}/{plan}/{part}.safetensors",  # made again, or never needed again
     "delta": "deltas/{base_sha256}/{target_sha256}",  # who is pointed to one that is not there downloads the version
     "staged file": "staged/{spread}/{round}/{writer}",  # not yet anything
 }
