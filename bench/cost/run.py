@@ -58,7 +58,7 @@ def play(clients: int, parameters: int) -> Run:
     """
     logging.disable(logging.CRITICAL)
     warnings.filterwarnings("ignore", message="IAMAuthorizer is not a supported")
-    world = World()
+    world = World(delta_limit_bytes=0)  # whole downloads; what deltas save is a parameter of the bill
     try:
         return _played(world, clients, parameters)
     finally:

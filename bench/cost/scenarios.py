@@ -113,8 +113,8 @@ def _longer(function: str, nbytes: float, cpu: CpuPerByte) -> Usage:
 
 
 def _stored(clients: int, update_bytes: int, sums_bytes: int) -> Usage:
-    """Updates until they are gone; the new checkpoint and the partial sums for a month."""
-    nbytes = clients * update_bytes * guess.UPDATE_DAYS / DAYS + update_bytes + sums_bytes
+    """Updates and partial sums until they are gone; the new checkpoint for a month."""
+    nbytes = (clients * update_bytes * guess.UPDATE_DAYS + sums_bytes * guess.SUM_DAYS) / DAYS + update_bytes
     return usage(s3_GB_months=nbytes / GB)
 
 

@@ -11,7 +11,7 @@ from chalicelib.clients.directory import Directory, unauthenticated
 from chalicelib.errors import Refused
 from chalicelib.instants import Clock, text
 from chalicelib.rounds.current import Current
-from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.evaluation import Measurement
 from chalicelib.rounds.round import Phase, Round, parse_round_id
 from chalicelib.rounds.store import RoundStore
 from chalicelib.rounds.updates import unknown_round
@@ -40,23 +40,28 @@ class EvaluationDesk:
         """
         if caller is None:
             raise unauthenticated()
-        rnd = self._round(model, report.round)
-        role = _roles(rnd).get(version) if rnd else None
         measurement = Measurement(report.examples, storable(report.metrics))
-        if not (rnd and role and self._stored(rnd, caller, role, measurement)):
-            client = self._directory.authenticate(caller)
-            if rnd is None:
-                raise unknown_round(report.round)
-            if role is None:
-                raise _unknown_version(rnd, version)
-            self._check_same(rnd, role, version, self._rounds.evaluation(rnd.id, client.client_id), measurement)
+        if not self._stored(self._remembered(model, report.round), version, caller, measurement):
+            # What is remembered may be older than the assignment: another instance may have given it a moment ago.
+            rnd = self._fresh(model, report.round)
+            if not self._stored(rnd, version, caller, measurement):
+                self._check_same(rnd, report.round, version, caller, measurement)
         return wire.EvaluationReply(round=report.round, version=version, client_id=caller.public)
 
-    def _stored(self, rnd: Round, caller: Credential, role: str, measurement: Measurement) -> bool:
-        return rnd.phase is Phase.EVALUATING and self._rounds.measure(rnd.id, caller, role, measurement, self._clock())
+    def _stored(self, rnd: Round | None, version: int, caller: Credential, measurement: Measurement) -> bool:
+        if rnd is None or rnd.phase is not Phase.EVALUATING or version not in _roles(rnd):
+            return False
+        return self._rounds.measure(rnd.id, caller, _roles(rnd)[version], measurement, self._clock())
 
-    def _check_same(self, rnd: Round, role: str, version: int, known: Evaluation | None, measured: Measurement) -> None:
+    def _check_same(self, rnd: Round | None, round_id: str, version: int, caller: Credential, measured: Measurement) -> None:
         """Accept a measurement that was not stored now because the very same was stored before; refuse any other."""
+        client = self._directory.authenticate(caller)
+        if rnd is None:
+            raise unknown_round(round_id)
+        role = _roles(rnd).get(version)
+        if role is None:
+            raise _unknown_version(rnd, version)
+        known = self._rounds.evaluation(rnd.id, client.client_id)
         if known is None:
             raise Refused(
                 Problem.NOT_ASSIGNED,
@@ -79,13 +84,15 @@ class EvaluationDesk:
                 got=measured,
             )
 
-    def _round(self, model: str, round_id: str) -> Round | None:
-        """The round of that name, if it is the model's."""
+    def _remembered(self, model: str, round_id: str) -> Round | None:
+        """The model's current round as this instance remembers it, if it has that name."""
+        rnd = self._current.round.get(model)
+        return rnd if rnd and rnd.id == round_id else None
+
+    def _fresh(self, model: str, round_id: str) -> Round | None:
+        """The round of that name as it stands, if it is the model's."""
         parsed = parse_round_id(round_id)
-        if parsed is None or parsed[0] != model:
-            return None
-        remembered = self._current.round.get(model)
-        return remembered if remembered and remembered.id == round_id else self._rounds.get(*parsed)
+        return self._rounds.get(*parsed) if parsed and parsed[0] == model else None
 
 
 def _roles(rnd: Round) -> dict[int, str]:

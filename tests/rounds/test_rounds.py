@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chalicelib import wiring
 from chalicelib.rounds.receipt import ReceiptState
 from chalicelib.storage.dynamo import Put, Table, Update
 from muster.device import Refused
@@ -15,7 +16,7 @@ from muster.device.update import delta
 from muster.wire.arrays import decode, encode
 from muster.wire.problems import Problem
 from muster.wire.tensors import HEADER_LIMIT_BYTES
-from tests.fleet import BASE, Drift, World
+from tests.fleet import BASE, SESSION, Drift, World
 
 
 def test_no_more_clients_than_places_are_admitted_and_a_client_keeps_its_place(world: World) -> None:
@@ -360,3 +361,29 @@ def test_one_model_that_fails_does_not_keep_the_others_waiting(world: World) -> 
 
 def an_update() -> bytes:
     return delta(BASE, Drift(0.1).train(BASE, {}))
+
+
+def test_a_measurement_is_taken_by_an_instance_that_remembers_the_round_from_before_it_evaluated(world: World) -> None:
+    world.model(goal=2, quorum=2, evaluators=2)
+    devices = world.devices(2)
+    world.tick()
+    other = wiring.Services(world.settings, world.clock, SESSION)
+    for device in devices:
+        world.update(device)
+    remembered = other.current.round.get("toy")
+    assert remembered
+    assert remembered.phase.value == "collecting"
+    world.deliver()
+    world.tick()
+    world.restart()
+    assignments = [device.check_in() for device in devices]
+    assert {assignment.kind for assignment in assignments} == {"evaluate"}
+
+    wiring.replace(other)
+    for device, assignment in zip(devices, assignments, strict=True):
+        assert assignment.kind == "evaluate"
+        device.judge(assignment, Drift(0.0))
+
+    world.restart()
+    world.tick()
+    assert world.operator.round("toy", 1).phase == "completed"
