@@ -133,7 +133,7 @@ def smoke(url: str, account: Account) -> None:
     try:
         release = httpx.get(f"{url}/v1/health", timeout=30.0).raise_for_status().json()["release"]
         models = operator.models()
-    except (httpx.HTTPError, DeviceError) as error:
+    except (httpx.HTTPError, DeviceError, ValueError, KeyError) as error:  # the last two: an answer that is none of ours
         raise Stopped(f"it was deployed, but {url} does not answer as it should: {error}") from error
     finally:
         operator.close()

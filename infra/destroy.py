@@ -26,14 +26,15 @@ def destroy(account: Account, name: str, *, with_data: bool) -> list[str]:
         Stopped: there is no such stack, or a resource could not be deleted.
     """
     stack = Stack(account, name)
-    if stack.described() is None:
-        raise Stopped(f"there is no stack {name} in {account.region} of account {account.id}")
-    data = [(kind, physical) for kind, physical in stack.resources().values() if kind in DATA]
+    known = stack.described() is not None
+    data = [(kind, physical) for kind, physical in stack.resources().values() if kind in DATA] if known else []
     stack.delete()
     if with_data:
         for kind, physical in data:
             (_delete_table if kind == "AWS::DynamoDB::Table" else _delete_bucket)(account, physical)
-    _delete_bucket(account, code_bucket(account, stack))
+    # A deployment that was refused, or not agreed to, leaves this bucket and no stack.
+    if not _delete_bucket(account, code_bucket(account, stack)) and not known:
+        raise Stopped(f"there is no stack {name} in {account.region} of account {account.id}")
     return [] if with_data else [physical for _, physical in data]
 
 
@@ -48,14 +49,14 @@ def _delete_table(account: Account, name: str) -> None:
         return
 
 
-def _delete_bucket(account: Account, name: str) -> None:
-    """Delete a bucket with every version of every object, and what was never finished."""
+def _delete_bucket(account: Account, name: str) -> bool:
+    """Delete a bucket with every version of every object, and what was never finished; whether there was one."""
     s3 = account.client("s3")
     try:
         s3.head_bucket(Bucket=name, ExpectedBucketOwner=account.id)
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            return
+            return False
         raise
     for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=name):
         for upload in page.get("Uploads", []):
@@ -68,6 +69,7 @@ def _delete_bucket(account: Account, name: str) -> None:
             if errors := answer.get("Errors"):
                 raise Stopped(f"{name}: {errors[0]['Key']} could not be deleted: {errors[0].get('Message')}")
     s3.delete_bucket(Bucket=name)
+    return True
 
 
 def main() -> None:

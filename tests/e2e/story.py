@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import statistics
 import threading
 import time
@@ -22,10 +23,12 @@ from unittest import mock
 import boto3
 import httpx
 import pytest
+import yaml
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from chalicelib.storage.presign import Presigner
+from infra import package
 from infra.deploy import deploy
 from infra.destroy import destroy
 from infra.errors import Stopped
@@ -119,11 +122,8 @@ def test_twenty_devices_train_to_a_published_version_over_real_queues_and_the_re
     deadline = time.monotonic() + PATIENCE_SECONDS
     try:
         while operator.status("toy").training.rounds_completed < 1:
-            assert time.monotonic() < deadline and not problems, (
-                operator.status("toy"),
-                problems[:3],
-                deployed.cloud.log()[-3000:],
-            )
+            assert not problems
+            assert time.monotonic() < deadline, (operator.status("toy"), deployed.cloud.log()[-3000:])
             done.wait(2.0)
     finally:
         done.set()
@@ -253,20 +253,36 @@ def test_no_function_was_refused_anything_and_each_one_ran(deployed: Deployed) -
 # ---- the end
 
 
-def test_a_deployment_that_fails_is_rolled_back_and_says_which_resource_and_why(deployed: Deployed) -> None:
-    sqs = deployed.account.client("sqs")
-    taken = sqs.create_queue(QueueName="second-work", Attributes={"VisibilityTimeout": "1"})["QueueUrl"]
-    with pytest.raises(Stopped, match=r"second could not be created.*WorkQueue .AWS::SQS::Queue.: .*exist"):
+def test_a_deployment_that_fails_is_rolled_back_and_says_which_resource_and_why(
+    deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = shutil.copytree(package.package("x86_64"), tmp_path / "broken")
+    template = yaml.safe_load((broken / "template.yaml").read_text())
+    secret = {"Type": "SecureString", "Value": "x"}  # CloudFormation makes no such parameter
+    template["Resources"]["Broken"] = {"Type": "AWS::SSM::Parameter", "Properties": secret}
+    (broken / "template.yaml").write_text(yaml.safe_dump(template))
+    monkeypatch.setattr(package, "package", lambda architecture: broken)
+    why = r"second could not be created and is ROLLBACK_COMPLETE: Broken .AWS::SSM::Parameter.: .*SecureString"
+    with pytest.raises(Stopped, match=why):
         deploy(deployed.account, "second", "x86_64", {}, agreed=True)
     with pytest.raises(Stopped, match="failed when it was first made"):
         deploy(deployed.account, "second", "x86_64", {}, agreed=True)
     destroy(deployed.account, "second", with_data=True)
-    sqs.delete_queue(QueueUrl=taken)
 
 
 def test_deploying_the_same_again_changes_nothing(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
     deploy(deployed.account, "muster", "x86_64", {}, agreed=True)
     assert "muster is up to date" in capsys.readouterr().out
+
+
+def test_a_parameter_that_the_template_does_not_know_is_refused_and_what_was_uploaded_can_be_taken_away(
+    deployed: Deployed,
+) -> None:
+    with pytest.raises(Stopped, match="CloudFormation does not take it"):
+        deploy(deployed.account, "third", "x86_64", {"LogRetentionDays": "8"}, agreed=True)
+    assert destroy(deployed.account, "third", with_data=False) == []
+    with pytest.raises(Stopped, match="there is no stack third"):
+        destroy(deployed.account, "third", with_data=False)
 
 
 def test_a_bucket_name_that_is_taken_is_noticed_before_anything_is_made(deployed: Deployed) -> None:
