@@ -10,8 +10,8 @@ READY := .venv/.ready
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Train a model on 32 devices through the whole cloud, on this machine
-	$(BIN)/python -m examples.digits
+demo: $(READY) ## Train a model on 32 devices through the whole cloud, on this machine (or ARGS=--url …: in a deployed one)
+	$(BIN)/python -m examples.digits $(ARGS)
 
 test: $(READY) ## Run the tests
 	$(BIN)/pytest

@@ -24,7 +24,6 @@ from infra.errors import Stopped, told
 from infra.stack import Account, Stack
 from muster.device.errors import DeviceError
 from muster.operator import Operator
-from muster.operator.signing import SigV4
 
 RESERVED = 4
 """Concurrency that the template's functions reserve: three for the tick, one for the monitor."""
@@ -129,7 +128,7 @@ def smoke(url: str, account: Account) -> None:
     Raises:
         Stopped: one of them is not answered as it should be.
     """
-    operator = Operator(url, auth=SigV4.of(url, account.profile, account.region))
+    operator = Operator.connect(url, account.profile, account.region)
     try:
         release = httpx.get(f"{url}/v1/health", timeout=30.0).raise_for_status().json()["release"]
         models = operator.models()

@@ -8,6 +8,7 @@
 * `model`         the network, and the hyperparameters of its training
 * `devices`       what an honest and a hostile device do
 * `crew`          the devices' threads: start, watch, stop
+* `place`         where it runs: a local cloud of its own, or one that is deployed
 * `run`           the whole demo, from the cloud's start to its end
 * `outcome`       what a run came to, and what is expected of it
 * `report`        progress, table rows, lineage

@@ -12,13 +12,15 @@ from pathlib import Path
 from examples.digits.data import TooManyDevices
 from examples.digits.plot import draw
 from examples.digits.report import Screen
-from examples.digits.run import run
+from examples.digits.run import ModelExists, run
+from muster.operator.client import NoAddress
+from muster.operator.signing import NotSigned
 
 
 def main() -> int:
     """Run the demo, write its figures, and return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m examples.digits", description="Thirty devices learn handwritten digits together, on a local cloud."
+        prog="python -m examples.digits", description="Thirty devices learn handwritten digits together."
     )
     parser.add_argument("--rounds", type=int, default=12, help="rounds to complete (default: %(default)s)")
     parser.add_argument("--devices", type=int, default=30, help="honest devices (default: %(default)s)")
@@ -26,14 +28,16 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("build"), help="folder for demo.json and demo.png (default: %(default)s)"
     )
+    parser.add_argument("--url", help="a deployed API (default: a local cloud, for as long as the demo runs)")
+    parser.add_argument("--model", default="digits", help="its name there, a new one (default: %(default)s)")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     screen = Screen()
     try:
         with screen:
-            outcome = run(options.rounds, options.devices, options.seed, screen)
-    except TooManyDevices as error:
+            outcome = run(options.rounds, options.devices, options.seed, screen, options.model, options.url)
+    except (TooManyDevices, ModelExists, NoAddress, NotSigned) as error:
         parser.error(str(error))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -29,6 +29,9 @@ ABSENT_SECONDS = 1.0
 HOSTILE_SECONDS = 0.5
 """How often a hostile device knocks: more often than asked to, so that it is never too late to be inspected."""
 
+MOST_SECONDS = 5.0
+"""A device of the demo never waits longer, though in AWS it is told to come back once a minute: somebody is looking on."""
+
 HOSTILE_CLAIM = 1000
 """Examples that a hostile device says it trained on: far more weight than any honest one has."""
 
@@ -129,7 +132,7 @@ def live(device: Device, behaviour: Behaviour, stop: threading.Event) -> None:
         except Unreachable as unreachable:
             log.warning("%s: %s", behaviour.client_id, unreachable)
             seconds = 1.0
-        stop.wait(seconds)
+        stop.wait(min(seconds, MOST_SECONDS))
 
 
 def _largest(tensors: Mapping[str, Array]) -> Array:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from examples.digits.data import Digits
+from examples.digits.place import Pace
 from muster.device.torch import TorchTrainer, load, weights
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import decode
@@ -38,7 +39,7 @@ def network(seed: int) -> nn.Module:
         )
 
 
-def round_config(honest: int, hostile: int) -> RoundConfig:
+def round_config(honest: int, hostile: int, pace: Pace) -> RoundConfig:
     """Rounds that admit everybody, close at four fifths of the honest devices, and are judged by half of them."""
     goal = max(1, honest * 4 // 5)
     judges = max(1, honest // 2)
@@ -46,11 +47,11 @@ def round_config(honest: int, hostile: int) -> RoundConfig:
         goal=goal,
         quorum=max(1, goal // 2),
         over_selection=max(1.0, (honest + hostile) / goal),
-        report_seconds=20.0,
-        grace_seconds=5.0,
+        report_seconds=pace.report,
+        grace_seconds=pace.grace,
         evaluators=judges,
         evaluation_quorum=max(1, judges // 2),
-        evaluate_seconds=15.0,
+        evaluate_seconds=pace.evaluate,
         min_gain=0.005,
         hyperparameters=dict(HYPERPARAMETERS),
     )

@@ -39,7 +39,7 @@ class Screen:
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self._rounds = self._bars.add_task("rounds", total=None, note="starting the local cloud")
+        self._rounds = self._bars.add_task("rounds", total=None, note="starting")
         self._updates = self._bars.add_task("accepted", total=None, note="")
 
     def __enter__(self) -> Self:
@@ -49,12 +49,12 @@ class Screen:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
 
-    def open(self, honest: int, hostile: Sequence[str], config: admin.RoundConfig, rounds: int) -> None:
+    def open(self, place: str, honest: int, hostile: Sequence[str], config: admin.RoundConfig, rounds: int) -> None:
         """Say what is about to happen, and head the table."""
         self._print(Text("Muster: federated digits", style="bold"))
         self._print(
             f"{honest} honest devices with unlike data and {len(hostile)} hostile ones ({', '.join(hostile)}), "
-            f"{rounds} rounds.\n"
+            f"{rounds} rounds, {place}.\n"
             f"A round closes at {config.goal} accepted updates; {config.evaluators} devices then judge its version.\n"
         )
         self._print(Text(HEADER, style="bold"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -15,60 +16,62 @@ from examples.digits.data import Digits, digits
 from examples.digits.devices import Honest, Hostile, not_a_number, wrong_shape
 from examples.digits.model import accuracy, central_accuracies, network, round_config
 from examples.digits.outcome import HostileFigures, Outcome, RoundFigures, VersionFigures
+from examples.digits.place import place
 from examples.digits.report import Screen
-from infra.local import LocalCloud
 from muster.device.torch import TorchTrainer, checkpoint, weights
 from muster.operator import Operator
 from muster.wire import admin
 
-MODEL = "digits"
 LOOK_SECONDS = 1.5
 """How often the operator looks."""
-
-PATIENCE_SECONDS = 90.0
-"""No round takes longer, whatever happens to it; more than its deadlines together."""
 
 MOST_ROUNDS = 2
 """Rounds that may end for each one wanted: some may be abandoned, but not for ever."""
 
 
-def run(rounds: int, devices: int, seed: int, screen: Screen) -> Outcome:
-    """Train federated, then centrally, and measure both.
+class ModelExists(Exception):
+    """The cloud has a model of that name."""
+
+
+def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digits", url: str | None = None) -> Outcome:
+    """Train a new model federated, in the cloud at `url` or in one of this machine, then centrally, and measure both.
 
     Raises:
+        ModelExists: there is such a model in the cloud.
         RuntimeError: a device or a process of the cloud gave up.
     """
     torch.set_num_threads(1)
     started = time.monotonic()
     data = digits(devices, seed)
-    honest = _honest(data, seed)
     base = weights(network(seed))
-    hostile = [
-        Hostile("hostile-nan", not_a_number(base), "not-finite"),
-        Hostile("hostile-shape", wrong_shape(base), "wrong-shape"),
-    ]
-    config = round_config(devices, len(hostile))
-    screen.open(devices, [one.client_id for one in hostile], config, rounds)
-    with LocalCloud(api_processes=2, tick_seconds=1.0) as cloud, tempfile.TemporaryDirectory(prefix="muster-demo-") as folder:
-        operator = Operator(cloud.url)
-        desk = _Desk(operator, data, config.goal)
-        token = operator.mint_token(devices + len(hostile), label="demo").token
-        operator.create_model(MODEL, checkpoint(network(seed)), config)
-        with Crew(cloud.url, token, MODEL, [*honest, *hostile], Path(folder)) as crew:
-            operator.start(MODEL, rounds)
+    with place(url) as cloud, closing(Operator.connect(cloud.url)) as operator, TemporaryDirectory(prefix="muster-") as folder:
+        if any(one.model == model for one in operator.models()):
+            raise ModelExists(f"there is a model {model} already")
+        names = "" if url is None else f"{model}-"  # of other runs' devices in the same cloud
+        honest = _honest(data, seed, names)
+        hostile = [
+            Hostile(f"{names}hostile-nan", not_a_number(base), "not-finite"),
+            Hostile(f"{names}hostile-shape", wrong_shape(base), "wrong-shape"),
+        ]
+        config = round_config(devices, len(hostile), cloud.pace)
+        screen.open(url or "on this machine", devices, [one.client_id for one in hostile], config, rounds)
+        desk = _Desk(operator, model, data, config.goal)
+        token = operator.mint_token(devices + len(hostile), label="demo", models=[model]).token
+        operator.create_model(model, checkpoint(network(seed)), config)
+        with Crew(cloud.url, token, model, [*honest, *hostile], Path(folder)) as crew:
+            operator.start(model, rounds)
 
             def healthy() -> None:
                 crew.check()
                 cloud.check()
 
             ended = []
-            for rnd in _ended_rounds(operator, rounds, screen, healthy):
+            for rnd in _ended_rounds(operator, model, rounds, cloud.pace.patience, screen, healthy):
                 ended.append(desk.round(rnd))
                 screen.row(ended[-1])
-        versions = tuple(desk.version(version) for version in reversed(list(operator.versions(MODEL))))
-        deployed_version = operator.status(MODEL).deployed_version
-        operator.close()
-        toured = tour.take(cloud.url, MODEL)
+        versions = tuple(desk.version(version) for version in reversed(list(operator.versions(model))))
+        deployed_version = operator.status(model).deployed_version
+        toured = tour.take(cloud.url, model)
     screen.central(len(data.union))
     return Outcome(
         seed=seed,
@@ -88,15 +91,16 @@ def run(rounds: int, devices: int, seed: int, screen: Screen) -> Outcome:
 class _Desk:
     """The operator's desk: downloads versions, verified, and measures them on the held-out scans, each once."""
 
-    def __init__(self, operator: Operator, data: Digits, goal: int) -> None:
+    def __init__(self, operator: Operator, model: str, data: Digits, goal: int) -> None:
         self._operator = operator
+        self._model = model
         self._goal = goal
         self._held_out = data.held_out
         self._measured: dict[str, float] = {}
 
     def round(self, rnd: admin.RoundReply) -> RoundFigures:
         """The figures of a round that has ended."""
-        version = None if rnd.version is None else self.version(self._operator.version(MODEL, rnd.version))
+        version = None if rnd.version is None else self.version(self._operator.version(self._model, rnd.version))
         return RoundFigures(
             number=rnd.number,
             phase=rnd.phase,
@@ -129,30 +133,32 @@ class _Desk:
         )
 
 
-def _ended_rounds(operator: Operator, wanted: int, screen: Screen, healthy: Callable[[], None]) -> Iterator[admin.RoundReply]:
+def _ended_rounds(
+    operator: Operator, model: str, wanted: int, patience: float, screen: Screen, healthy: Callable[[], None]
+) -> Iterator[admin.RoundReply]:
     """Each round when it has ended and every place in it is settled; until enough have completed, or patience is over."""
     number, completed = 1, 0
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    give_up_at = time.monotonic() + patience
     while completed < wanted and number <= MOST_ROUNDS * wanted and time.monotonic() < give_up_at:
         healthy()
-        status = operator.status(MODEL)
+        status = operator.status(model)
         screen.look(status)
         rnd = status.round
         if rnd and rnd.number > number:
-            rnd = operator.round(MODEL, number)
+            rnd = operator.round(model, number)
         if rnd is None or rnd.number < number or not rnd.finished_at or rnd.assigned or rnd.reported:
             time.sleep(LOOK_SECONDS)
             continue
         yield rnd
         number += 1
         completed += rnd.phase == "completed"
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        give_up_at = time.monotonic() + patience
 
 
-def _honest(data: Digits, seed: int) -> list[Honest]:
+def _honest(data: Digits, seed: int, names: str) -> list[Honest]:
     return [
         Honest(
-            f"device-{number:02}",
+            f"{names}device-{number:02}",
             TorchTrainer(network(seed), holding.train, holding.test, seed=seed * 10_000 + number),
             seed,
         )

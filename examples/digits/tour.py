@@ -41,7 +41,7 @@ class Tour:
 
 def take(url: str, model: str) -> Tour:
     """Look at a model, roll it back, and undo that; without a deployment to go back to, only look."""
-    operator = Operator(url)
+    operator = Operator.connect(url)
     before = operator.status(model).deployed_version
     commands = [["status", model], ["version", "list", model, "--limit", "4"]]
     if next(operator.deployments(model)).previous is not None:

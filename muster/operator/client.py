@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import IO, Any, TypeVar
-from urllib.parse import urlencode
+from typing import IO, Any, Self, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
 from muster.device.errors import Expired
 from muster.device.transport import Transport
+from muster.operator.signing import SigV4
 from muster.wire import admin
 from muster.wire import messages as wire
 
 Page = TypeVar("Page", admin.RoundList, admin.VersionList, admin.DeploymentList, admin.ClientList, admin.TokenList)
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class NoAddress(Exception):
+    """No server was named, or one to which a signature would travel in the clear."""
+
 
 class Operator:
     """Steers models and the fleet over HTTP. In an AWS account, `auth` signs each request (`muster.operator.signing`); a
-    local cloud asks for none.
+    local cloud asks for none: `connect` knows.
 
     Every method raises `muster.device.errors.Refused` when the server says no, and `Unreachable` when it does not answer. Every
     request may be sent again: the same again has the same answer.
@@ -27,6 +34,23 @@ class Operator:
 
     def __init__(self, url: str, *, auth: httpx.Auth | None = None, http: httpx.Client | None = None) -> None:
         self._transport = Transport(url, http=http, auth=auth)
+
+    @classmethod
+    def connect(cls, url: str, profile: str | None = None, region: str | None = None) -> Self:
+        """A client for the server at `url`. It signs with the credentials of an AWS profile, but for a server on this machine.
+
+        Raises:
+            NoAddress: the URL is empty, or neither https nor of this machine.
+            NotSigned: there are no credentials, or no region.
+        """
+        if not url:
+            raise NoAddress("neither --url nor MUSTER_URL is given")
+        parts = urlsplit(url)
+        if parts.scheme == "http" and parts.hostname in LOOPBACK:
+            return cls(url)
+        if parts.scheme != "https":
+            raise NoAddress(f"{url} is neither https nor on this machine")
+        return cls(url, auth=SigV4.of(url, profile, region))
 
     def close(self) -> None:
         """Give the connections back."""

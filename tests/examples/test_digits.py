@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from examples.digits.data import digits
 from examples.digits.devices import not_a_number, wrong_shape
 from examples.digits.model import network
 from examples.digits.tour import Step, Tour
+from infra.local import LocalCloud
 from muster.device.torch import weights
+from muster.operator import Operator
 from muster.wire import gate
 from muster.wire.arrays import schema_of
 from muster.wire.tensors import Unfit, update_schema
@@ -62,3 +65,17 @@ def test_a_tour_that_fails_or_leaves_another_version_deployed_is_told() -> None:
     assert [sentence.partition(",")[0] for sentence in ill.unmet()] == [
         "expected `muster rollback digits` to succeed", "expected version 3 to be deployed after the tour",
     ]  # fmt: skip
+
+
+def test_the_demo_runs_in_a_cloud_that_is_there_already_and_takes_no_model_that_it_has(tmp_path: Path) -> None:
+    with LocalCloud(api_processes=1, tick_seconds=1.0) as cloud:
+        command = [sys.executable, "-m", "examples.digits", "--rounds", "1", "--devices", "6", "--out", str(tmp_path)]
+        command += ["--url", cloud.url, "--model", "scans"]
+        first, second = (subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False) for _ in range(2))
+        with closing(Operator.connect(cloud.url)) as operator:
+            assert operator.status("scans").training.rounds_completed == 1
+            assert operator.client("scans-device-01").state == "active"
+    assert f"1 rounds, {cloud.url}." in first.stdout, first.stdout + first.stderr
+    assert json.loads((tmp_path / "demo.json").read_text())["rejected"] == {"not-finite": 1, "wrong-shape": 1}
+    assert second.returncode == 2
+    assert "there is a model scans already" in second.stderr

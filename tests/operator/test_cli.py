@@ -22,9 +22,10 @@ from typer.testing import CliRunner
 from app import app as server
 from muster import __version__
 from muster.operator import Operator
-from muster.operator.cli.app import _operator, app
+from muster.operator.cli.app import app
 from muster.operator.cli.errors import NEXT
-from muster.operator.cli.session import NoAddress, Session
+from muster.operator.cli.session import Session
+from muster.operator.client import NoAddress
 from muster.operator.signing import SigV4
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
@@ -378,15 +379,15 @@ def test_an_operator_whose_clock_is_wrong_is_told_to_set_it() -> None:
 @pytest.mark.parametrize("url", [None, "", "http://muster.example.org", "ftp://x"])
 def test_without_an_address_or_with_one_that_would_send_signatures_in_the_clear_nothing_is_sent(url: str | None) -> None:
     with pytest.raises(NoAddress):
-        _operator(url, None, None)
+        Operator.connect(url or "")
     found = CliRunner().invoke(app, ["--url", url or "", "model", "list"], env={"MUSTER_URL": ""})
     assert found.exit_code == 2
     assert "muster --url http://127.0.0.1:8000" in found.stderr
 
 
 def test_a_server_on_this_machine_is_asked_without_a_signature_and_any_other_with_one() -> None:
-    assert _operator("http://127.0.0.1:8000", None, None)._transport._auth is None
-    assert _operator("https://abc.execute-api.eu-north-1.amazonaws.com/v", None, None)._transport._auth is not None
+    assert Operator.connect("http://127.0.0.1:8000")._transport._auth is None
+    assert Operator.connect("https://abc.execute-api.eu-north-1.amazonaws.com/v")._transport._auth is not None
 
 
 def test_every_problem_that_only_operators_meet_is_explained() -> None:

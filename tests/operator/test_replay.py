@@ -23,7 +23,8 @@ from muster.device.errors import Untrusted
 from muster.device.transport import REPLY_LIMIT_BYTES
 from muster.operator import export as exporting
 from muster.operator.cli.app import app
-from muster.operator.cli.session import NoAddress, Session
+from muster.operator.cli.session import Session
+from muster.operator.client import NoAddress
 from muster.operator.folder import RoundFolder, state_path, update_content
 from muster.wire import admin
 from muster.wire.admin import Clipping, Outliers, Rule

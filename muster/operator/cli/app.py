@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 from typer.core import TyperGroup
@@ -12,11 +11,8 @@ from typer.core import TyperGroup
 from muster import __version__
 from muster.operator.cli import backups, clients, models, monitoring, rounds, versions
 from muster.operator.cli.errors import EXPECTED, explain
-from muster.operator.cli.session import NoAddress, Session
-from muster.operator.client import Operator
-from muster.operator.signing import SigV4
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from muster.operator.cli.session import Session
+from muster.operator.client import NoAddress, Operator
 
 
 class Commands(TyperGroup):
@@ -78,25 +74,8 @@ def connect(
 ) -> None:
     """Make the session; the connection itself is made when a command needs it."""
     if not isinstance(ctx.obj, Session):
-        ctx.obj = Session(lambda: _operator(url, profile, region), profile=profile, region=region)
+        ctx.obj = Session(lambda: Operator.connect(url or "", profile, region), profile=profile, region=region)
     ctx.call_on_close(ctx.obj.close)
-
-
-def _operator(url: str | None, profile: str | None, region: str | None) -> Operator:
-    """A client for the server at `url`: signed, but for a server on this machine.
-
-    Raises:
-        NoAddress: there is no URL, or one over which a signature would travel in the clear.
-        NotSigned: there are no credentials, or no region.
-    """
-    if not url:
-        raise NoAddress("neither --url nor MUSTER_URL is given")
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname in LOOPBACK:
-        return Operator(url)
-    if parts.scheme != "https":
-        raise NoAddress(f"{url} is neither https nor on this machine")
-    return Operator(url, auth=SigV4.of(url, profile, region))
 
 
 def _nowhere() -> Operator:

@@ -23,7 +23,8 @@ from muster.operator.backup.errors import (
     UnknownRow,
     Unsteady,
 )
-from muster.operator.cli.session import NoAddress, Session
+from muster.operator.cli.session import Session
+from muster.operator.client import NoAddress
 from muster.operator.export import OtherRound
 from muster.operator.folder import NotAsExported
 from muster.operator.recompute import CannotRecompute

@@ -30,10 +30,6 @@ PLAIN_WIDTH = 112
 """Columns where there is no terminal to ask."""
 
 
-class NoAddress(Exception):
-    """No server was named."""
-
-
 @dataclass
 class Session:
     """One run of the command line."""
