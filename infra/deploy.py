@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,11 @@ from muster.operator import Operator
 RESERVED = 4
 """Concurrency that the template's functions reserve: three for the tick, one for the monitor."""
 
+UNMADE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+"""States in which a stack can only be deleted (CloudFormation: "Understand stack creation events", stack status codes)."""
+
+STACK_NAME, BUCKET_NAME_LENGTH = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*"), 63
+
 UNRESERVED = 100
 """What Lambda wants to keep for all other functions (AWS Lambda: "Configuring reserved concurrency")."""
 
@@ -38,10 +44,17 @@ def check(account: Account, stack: Stack, parameters: Mapping[str, str]) -> None
     Raises:
         Stopped: something would.
     """
+    _check_name(account, stack)
     found = stack.described()
-    if found and found["StackStatus"] == "ROLLBACK_COMPLETE":
+    if found and found["StackStatus"] in UNMADE:
         raise Stopped(
-            f"{stack.name} failed when it was first made: remove it (make destroy STACK={stack.name}), then deploy again"
+            f"{stack.name} is {found['StackStatus']}, what is left of one that could not be made or deleted: remove it "
+            f"(make destroy STACK={stack.name}), then deploy again"
+        )
+    if found and found["StackStatus"] == "UPDATE_ROLLBACK_FAILED":
+        raise Stopped(
+            f"{stack.name} is UPDATE_ROLLBACK_FAILED: mend what its events name, then "
+            f"`aws cloudformation continue-update-rollback --stack-name {stack.name}`, then deploy again"
         )
     if found and found["StackStatus"].endswith("_IN_PROGRESS"):
         raise Stopped(f"{stack.name} is {found['StackStatus']}: wait until that has ended")
@@ -49,6 +62,15 @@ def check(account: Account, stack: Stack, parameters: Mapping[str, str]) -> None
         _check_bucket(account, parameters.get("BucketName", ""))
         if parameters.get("ReserveConcurrency", "true") == "true":
             _check_concurrency(account)
+
+
+def _check_name(account: Account, stack: Stack) -> None:
+    most = BUCKET_NAME_LENGTH - len(code_bucket(account, stack)) + len(stack.name)
+    if not STACK_NAME.fullmatch(stack.name) or len(stack.name) > most:
+        raise Stopped(
+            f"{stack.name} cannot name a stack, because buckets and queues are named after it: expected a lower case letter, "
+            f"then letters, digits and dashes, {most} at most"
+        )
 
 
 def _check_bucket(account: Account, name: str) -> None:

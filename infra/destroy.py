@@ -1,7 +1,7 @@
 """Takes a deployment down: `python -m infra.destroy` is what `make destroy` runs.
 
-The stack goes; its tables and its bucket stay, because that is where the models are, unless `--with-data` is given. The stack
-goes first, so that nothing writes any more to what is deleted after it.
+The stack goes; its tables and its bucket stay, because that is where the models are, unless `--with-data` is given: then
+they go too, now or when the stack has gone already. The stack goes first, so that nothing writes any more to what is deleted.
 """
 
 from __future__ import annotations
@@ -19,26 +19,35 @@ from infra.stack import Account, Stack
 DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
 
 
+def data_of(stack: Stack) -> list[tuple[str, str]]:
+    """Type and name of the tables and the bucket of a stack, or of those that it left behind when it was deleted."""
+    found = stack.resources().values() if stack.described() else stack.retained()
+    return [(kind, name) for kind, name in found if kind in DATA]
+
+
 def destroy(account: Account, name: str, *, with_data: bool) -> list[str]:
-    """Take a stack down; the names of what stays.
+    """Take a stack down; the names of the tables and the bucket, which stay, or, with data, went. Safe to repeat.
 
     Raises:
-        Stopped: there is no such stack, or a resource could not be deleted.
+        Stopped: there is no such stack, nor anything of it, or a resource could not be deleted.
     """
     stack = Stack(account, name)
-    known = stack.described() is not None
-    data = [(kind, physical) for kind, physical in stack.resources().values() if kind in DATA] if known else []
+    known, data = stack.described() is not None, data_of(stack)
     stack.delete()
-    if with_data:
-        for kind, physical in data:
-            (_delete_table if kind == "AWS::DynamoDB::Table" else _delete_bucket)(account, physical)
+    gone = [physical for kind, physical in data if with_data and _delete(account, kind, physical)]
     # A deployment that was refused, or not agreed to, leaves this bucket and no stack.
-    if not _delete_bucket(account, code_bucket(account, stack)) and not known:
+    had_code = _delete_bucket(account, code_bucket(account, stack))
+    if not (known or gone or had_code):
         raise Stopped(f"there is no stack {name} in {account.region} of account {account.id}")
-    return [] if with_data else [physical for _, physical in data]
+    return gone if with_data else [physical for _, physical in data if known]
 
 
-def _delete_table(account: Account, name: str) -> None:
+def _delete(account: Account, kind: str, name: str) -> bool:
+    return _delete_table(account, name) if kind == "AWS::DynamoDB::Table" else _delete_bucket(account, name)
+
+
+def _delete_table(account: Account, name: str) -> bool:
+    """Delete a table that protects itself; whether there was one."""
     dynamodb = account.client("dynamodb")
     try:
         dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
@@ -46,7 +55,8 @@ def _delete_table(account: Account, name: str) -> None:
         dynamodb.delete_table(TableName=name)
         dynamodb.get_waiter("table_not_exists").wait(TableName=name)
     except dynamodb.exceptions.ResourceNotFoundException:
-        return
+        return False
+    return True
 
 
 def _delete_bucket(account: Account, name: str) -> bool:
@@ -57,7 +67,7 @@ def _delete_bucket(account: Account, name: str) -> bool:
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             return False
-        raise
+        raise Stopped(f"the bucket {name} is somebody else's, or not to be seen with these credentials: {error}") from error
     for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=name):
         for upload in page.get("Uploads", []):
             s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
@@ -84,14 +94,16 @@ def main() -> None:
     if not options.yes and not sys.stdin.isatty():
         raise Stopped("there is nobody to ask: give --yes")
     account = Account(options.profile, options.region)
+    names = [name for _, name in data_of(Stack(account, options.stack))]
     what = "with all models, clients and history" if options.with_data else "but its tables and its bucket"
-    question = f"Delete the stack {options.stack} in {account.region} of account {account.id}, {what}? Type its name: "
-    if not options.yes and input(question).strip() != options.stack:
+    print(f"The stack {options.stack} in {account.region} of account {account.id} is about to be deleted, {what}:")
+    print(*names, sep="\n")
+    if not options.yes and input("Type its name to go on: ").strip() != options.stack:
         raise Stopped("nothing was changed")
-    left = destroy(account, options.stack, with_data=options.with_data)
+    data = destroy(account, options.stack, with_data=options.with_data)
     print(f"{options.stack} is gone")
-    if left:
-        print("what stays:", *left, sep="\n  ")
+    if data:
+        print("and so are its data:" if options.with_data else "what stays:", *data, sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -87,6 +87,25 @@ class Stack:
             if resource.get("PhysicalResourceId") and resource["ResourceStatus"] != "DELETE_COMPLETE"
         }
 
+    def retained(self) -> list[tuple[str, str]]:
+        """Type and physical id of what the last deleted stack of this name left behind, whether or not it is still there.
+
+        Stacks that left nothing are passed over. CloudFormation remembers deleted stacks for 90 days.
+        """
+        pages = self._cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
+        gone = [stack for page in pages for stack in page["StackSummaries"] if stack["StackName"] == self.name]
+        for stack in sorted(gone, key=lambda stack: stack["DeletionTime"], reverse=True):
+            resources = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack["StackId"])
+            left = [
+                (resource["ResourceType"], resource["PhysicalResourceId"])
+                for page in resources
+                for resource in page["StackResourceSummaries"]
+                if resource["ResourceStatus"] == "DELETE_SKIPPED"
+            ]
+            if left:
+                return left
+        return []
+
     def propose(self, template_url: str, parameters: Mapping[str, str]) -> str | None:
         """Make a change set, and return its id, or None when nothing would change. An existing stack keeps its parameters.
 

@@ -265,7 +265,7 @@ def test_a_deployment_that_fails_is_rolled_back_and_says_which_resource_and_why(
     why = r"second could not be created and is ROLLBACK_COMPLETE: Broken .AWS::SSM::Parameter.: .*SecureString"
     with pytest.raises(Stopped, match=why):
         deploy(deployed.account, "second", "x86_64", {}, agreed=True)
-    with pytest.raises(Stopped, match="failed when it was first made"):
+    with pytest.raises(Stopped, match="make destroy STACK=second"):
         deploy(deployed.account, "second", "x86_64", {}, agreed=True)
     destroy(deployed.account, "second", with_data=True)
 

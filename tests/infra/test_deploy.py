@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
-from infra.deploy import _parameter, api_url, check
-from infra.errors import Stopped
+from infra.deploy import _parameter, api_url, check, code_bucket
+from infra.errors import Stopped, told
 from infra.stack import Account
 
 
 class Aws:
     """An account whose answers a test decides."""
+
+    id = "123456789012"
+    region = "eu-central-1"
 
     def __init__(self, *, unreserved: int = 1000, bucket: int = 404) -> None:
         self._unreserved = unreserved
@@ -27,7 +30,7 @@ class Aws:
     def get_account_settings(self) -> dict[str, Any]:
         return {"AccountLimit": {"UnreservedConcurrentExecutions": self._unreserved}}
 
-    def head_bucket(self, Bucket: str) -> None:  # noqa: N803 (boto3's word)
+    def head_bucket(self, Bucket: str, ExpectedBucketOwner: str | None = None) -> None:  # noqa: N803 (boto3's words)
         if self._bucket != 200:
             raise ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": self._bucket}}, "HeadBucket")  # type: ignore[typeddict-item]
 
@@ -35,10 +38,9 @@ class Aws:
 class Found:
     """A stack in some state."""
 
-    name = "muster"
-
-    def __init__(self, status: str | None) -> None:
+    def __init__(self, status: str | None, name: str = "muster") -> None:
         self._status = status
+        self.name = name
 
     def described(self) -> dict[str, str] | None:
         return {"StackStatus": self._status} if self._status else None
@@ -58,6 +60,8 @@ def test_a_sound_account_is_passed() -> None:
     ("case", "says"),
     [
         ({"status": "ROLLBACK_COMPLETE"}, "make destroy STACK=muster"),
+        ({"status": "DELETE_FAILED"}, "make destroy STACK=muster"),
+        ({"status": "UPDATE_ROLLBACK_FAILED"}, "continue-update-rollback --stack-name muster"),
         ({"status": "UPDATE_IN_PROGRESS"}, "wait until"),
         ({"aws": Aws(bucket=403), "BucketName": "mine"}, "taken by somebody else"),
         ({"aws": Aws(bucket=200), "BucketName": "mine"}, "a bucket mine already"),
@@ -67,6 +71,18 @@ def test_a_sound_account_is_passed() -> None:
 def test_what_would_fail_is_named_with_its_mending(case: Mapping[str, Any], says: str) -> None:
     with pytest.raises(Stopped, match=says):
         checked(**case)
+
+
+@pytest.mark.parametrize("name", ["Muster", "1muster", "muster_2", "muster-", "-", "", "a" * 33, "müster"])
+def test_a_stack_is_named_as_a_bucket_can_be(name: str) -> None:
+    with pytest.raises(Stopped, match="32 at most"):
+        check(Aws(), Found(None, name), {})  # type: ignore[arg-type]
+
+
+def test_the_longest_name_of_a_stack_makes_the_longest_name_of_a_bucket() -> None:
+    longest = Found(None, "a" * 32)
+    check(Aws(), longest, {})  # type: ignore[arg-type]
+    assert len(code_bucket(Aws(), longest)) == 63  # type: ignore[arg-type]
 
 
 def test_what_is_not_asked_for_is_not_checked() -> None:
@@ -100,3 +116,20 @@ def test_a_parameter_has_a_name_and_a_value() -> None:
     assert _parameter("Stage=a=b") == ("Stage", "a=b")
     with pytest.raises(Exception, match="expected Name=Value"):
         _parameter("Stage")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (Stopped("there is no Python 3.13"), "muster: there is no Python 3.13"),
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CreateStack"), "AccessDenied.*CreateStack"),
+        (EndpointConnectionError(endpoint_url="https://sts"), "Could not connect"),
+        (KeyboardInterrupt(), "goes on"),
+    ],
+)
+def test_what_can_be_expected_ends_in_one_line_and_a_bug_in_its_traceback(error: BaseException, says: str) -> None:
+    with pytest.raises(SystemExit, match=says) as ended, told():
+        raise error
+    assert "\n" not in str(ended.value)
+    with pytest.raises(ZeroDivisionError), told():
+        raise ZeroDivisionError

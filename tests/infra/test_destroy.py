@@ -1,0 +1,131 @@
+"""Taking a deployment down: what stays, what goes, and that the same command goes on where one died."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from infra import destroy as destroying
+from infra.deploy import code_bucket
+from infra.destroy import destroy
+from infra.errors import Stopped
+from infra.stack import Account, Stack
+from tests.infra.test_deploy import Aws
+
+REGION = "eu-north-1"
+TABLES, BUCKET = ("clients", "rounds"), "tensors"
+RESOURCES = {
+    **{name: ("AWS::DynamoDB::Table", name) for name in TABLES},
+    "bucket": ("AWS::S3::Bucket", BUCKET),
+    "tick": ("AWS::Lambda::Function", "muster-tick"),
+}
+
+
+class Known:
+    """CloudFormation's part: whether the stack is there, and what it has."""
+
+    there = True
+
+    def __init__(self, account: Account, name: str) -> None:
+        self.account, self.name = account, name
+
+    def described(self) -> dict[str, str] | None:
+        return {"StackStatus": "CREATE_COMPLETE"} if Known.there and self.name == "muster" else None
+
+    def resources(self) -> dict[str, tuple[str, str]]:
+        assert self.described()
+        return RESOURCES
+
+    def retained(self) -> list[tuple[str, str]]:
+        assert not self.described()
+        return list(RESOURCES.values())[:3] if self.name == "muster" else []
+
+    def delete(self) -> None:
+        Known.there = False
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    monkeypatch.setattr(destroying, "Stack", Known)
+    monkeypatch.setattr(Known, "there", True)
+    with mock_aws():
+        made = Account(region=REGION)
+        for name in TABLES:
+            made.client("dynamodb").create_table(
+                TableName=name,
+                BillingMode="PAY_PER_REQUEST",
+                DeletionProtectionEnabled=True,
+                AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            )
+        s3, where = made.client("s3"), {"LocationConstraint": REGION}
+        for bucket in (BUCKET, code_bucket(made, Stack(made, "muster"))):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+            for content in (b"old", b"new"):
+                s3.put_object(Bucket=bucket, Key="a", Body=content)
+            s3.delete_object(Bucket=bucket, Key="a")
+            s3.create_multipart_upload(Bucket=bucket, Key="unfinished")
+        yield made
+
+
+def left(account: Account) -> tuple[list[str], list[str]]:
+    buckets = account.client("s3").list_buckets()["Buckets"]
+    return account.client("dynamodb").list_tables()["TableNames"], [bucket["Name"] for bucket in buckets]
+
+
+def test_tables_and_bucket_stay_and_are_named(account: Account) -> None:
+    assert destroy(account, "muster", with_data=False) == ["clients", "rounds", "tensors"]
+    assert left(account) == (["clients", "rounds"], ["tensors"])
+    assert not Known.there
+
+
+def test_with_its_data_everything_goes_protected_tables_and_every_version_of_every_object(account: Account) -> None:
+    assert destroy(account, "muster", with_data=True) == ["clients", "rounds", "tensors"]
+    assert left(account) == ([], [])
+
+
+def test_data_that_stayed_can_go_later(account: Account) -> None:
+    destroy(account, "muster", with_data=False)
+    assert destroy(account, "muster", with_data=True) == ["clients", "rounds", "tensors"]
+    assert left(account) == ([], [])
+    with pytest.raises(Stopped, match="there is no stack muster in eu-north-1"):
+        destroy(account, "muster", with_data=True)
+
+
+@pytest.mark.parametrize("dies_at", range(1, 4))
+def test_a_destruction_that_died_goes_on(account: Account, monkeypatch: pytest.MonkeyPatch, dies_at: int) -> None:
+    calls, original = 0, destroying._delete
+
+    def dying(*given: Any) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == dies_at:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(destroying, "_delete", dying)
+    with pytest.raises(KeyboardInterrupt):
+        destroy(account, "muster", with_data=True)
+    destroy(account, "muster", with_data=True)
+    assert left(account) == ([], [])
+
+
+def test_what_never_was_is_told_and_changes_nothing(account: Account) -> None:
+    with pytest.raises(Stopped, match="there is no stack other in eu-north-1"):
+        destroy(account, "other", with_data=True)
+    assert len(left(account)[1]) == 2
+
+
+def test_what_a_refused_deployment_uploaded_can_be_taken_away(account: Account) -> None:
+    Known(account, "muster").delete()
+    assert destroy(account, "muster", with_data=False) == []
+    assert left(account) == (["clients", "rounds"], ["tensors"])
+
+
+def test_somebody_elses_bucket_is_not_touched() -> None:
+    with pytest.raises(Stopped, match="the bucket tensors is somebody else's"):
+        destroying._delete_bucket(Aws(bucket=403), BUCKET)  # type: ignore[arg-type]
