@@ -104,7 +104,10 @@ class Device:
         folder = Path(state_dir)
         identity = Identity.load(folder) or Identity.fresh(url, client_id)
         if (identity.url, identity.client_id) != (url, client_id):
-            raise ValueError(f"{folder} belongs to {identity.client_id} at {identity.url}, not to {client_id} at {url}")
+            raise ValueError(
+                f"{folder} belongs to {identity.client_id} at {identity.url}, not to {client_id} at {url} (Device.move says "
+                "that the server has moved)"
+            )
         transport = Transport(url, http=http)
         if identity.key is None:
             identity.save(folder)
@@ -123,6 +126,20 @@ class Device:
         if identity.next_proof is not None:
             device.rotate_key()
         return device
+
+    @staticmethod
+    def move(state_dir: str | Path, url: str) -> None:
+        """Say that the server of this folder's device is at `url` now, as after a restore into a new stack: the key stays.
+
+        It takes effect at the next `enrol` with this URL. Only the device's owner can know; no server may redirect it.
+
+        Raises:
+            ValueError: `state_dir` holds no identity.
+        """
+        identity = Identity.load(Path(state_dir))
+        if identity is None:
+            raise ValueError(f"{state_dir} holds no identity")
+        identity.model_copy(update={"url": url}).save(Path(state_dir))
 
     def close(self) -> None:
         """Give the connections back."""

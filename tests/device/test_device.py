@@ -59,6 +59,20 @@ def test_the_identity_is_readable_by_its_owner_only_and_of_one_server_and_client
             Device.enrol(url, world.token(), client, model="toy", state_dir=tmp_path, http=world.http())
 
 
+def test_a_device_whose_server_has_moved_keeps_its_key(world: World, tmp_path: Path) -> None:
+    world.model()
+    Device.enrol(API, world.token(), "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
+    Device.move(tmp_path, "http://elsewhere.test")
+    with pytest.raises(ValueError, match="Device.move"):
+        Device.enrol(API, "no token", "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
+    Device.move(tmp_path, API)
+    moved = Device.enrol(API, "no token", "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
+    assert moved.check_in().kind == "wait"
+    with pytest.raises(ValueError, match="holds no identity"):
+        Device.move(tmp_path / "empty", API)
+    assert not (tmp_path / "empty").exists()
+
+
 def test_the_loop_takes_part_judges_and_stops(world: World) -> None:
     world.model(goal=1, quorum=1, evaluators=1)
     world.tick()
