@@ -5,7 +5,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud bench-aggregation bench-attacks bench-cost flower-vectors package e2e deploy destroy clean
+.PHONY: help demo test check docs cloud strict bench-aggregation bench-attacks bench-cost flower-vectors package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ docs: $(READY) ## Write the documents that are made from the code
 
 cloud: $(READY) ## Run the local cloud until Ctrl-C
 	$(BIN)/python -m infra.local
+
+strict: $(READY) ## Run the strict cloud until Ctrl-C: an emulator of AWS to deploy to
+	$(BIN)/python -m infra.strict
 
 clean: ## Remove everything that was made, .venv included
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

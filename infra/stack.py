@@ -90,20 +90,14 @@ class Stack:
     def retained(self) -> list[tuple[str, str]]:
         """Type and physical id of what the last deleted stack of this name left behind, whether or not it is still there.
 
-        Stacks that left nothing are passed over. CloudFormation remembers deleted stacks for 90 days.
+        Stacks that left nothing are passed over. CloudFormation remembers the events of deleted stacks for 90 days.
         """
         pages = self._cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
         gone = [stack for page in pages for stack in page["StackSummaries"] if stack["StackName"] == self.name]
-        for stack in sorted(gone, key=lambda stack: stack["DeletionTime"], reverse=True):
-            resources = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack["StackId"])
-            left = [
-                (resource["ResourceType"], resource["PhysicalResourceId"])
-                for page in resources
-                for resource in page["StackResourceSummaries"]
-                if resource["ResourceStatus"] == "DELETE_SKIPPED"
-            ]
-            if left:
-                return left
+        for stack in sorted(gone, key=lambda stack: stack["CreationTime"], reverse=True):
+            skipped = [event for event in self._events(stack["StackId"]) if event["ResourceStatus"] == "DELETE_SKIPPED"]
+            if skipped:
+                return sorted({(event["ResourceType"], event["PhysicalResourceId"]) for event in skipped})
         return []
 
     def propose(self, template_url: str, parameters: Mapping[str, str]) -> str | None:
@@ -187,14 +181,17 @@ class Stack:
 
     def _failure(self, token: str) -> str:
         """The first resource that failed since a request, and why; the others failed because of it."""
-        pages = self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=self.name)
         failed = [
             event
-            for page in pages
-            for event in page["StackEvents"]
+            for event in self._events(self.name)
             if event["ResourceStatus"].endswith("_FAILED") and event.get("ClientRequestToken", token) == token
         ]
         if not failed:
             return "CloudFormation does not say why"
         first = failed[-1]  # events come newest first
         return f"{first['LogicalResourceId']} ({first['ResourceType']}): {first.get('ResourceStatusReason', 'no reason given')}"
+
+    def _events(self, stack: str) -> Iterator[dict[str, Any]]:
+        """What happened to a stack, by its name or id, newest first."""
+        for page in self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack):
+            yield from page["StackEvents"]

@@ -1,4 +1,5 @@
 """The strict cloud: MiniStack, an emulator of AWS that runs the packaged template, each function a process with its own role.
+`python -m infra.strict`, which is what `make strict` runs, keeps one until Ctrl-C.
 
 It speaks TLS with a certificate of its own, which is all that its clients trust. With `AUTH=true` it enforces IAM policies,
 bucket policies and presigned URLs. What it does not enforce is in docs/deploy.md.
@@ -8,15 +9,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from infra.errors import told
 from infra.interpreter import environment
 from infra.package import ROOT
 
@@ -69,6 +73,15 @@ class StrictCloud:
         """What it has said so far."""
         return (self._folder / "log").read_text(errors="replace")
 
+    def check(self) -> None:
+        """See that it still runs.
+
+        Raises:
+            RuntimeError: it has ended; the message is the end of its log.
+        """
+        if self._process and self._process.poll() is not None:
+            raise RuntimeError(f"the strict cloud ended with status {self._process.returncode}:\n{self.log()[-4000:]}")
+
     def close(self) -> None:
         """Stop it, and remove what it wrote."""
         if self._process:
@@ -85,8 +98,28 @@ class StrictCloud:
 
         @retry(retry=retry_if_exception_type(OSError), stop=patience, wait=wait_fixed(0.1), reraise=True)
         def answers() -> None:
-            if self._process and self._process.poll() is not None:
-                raise RuntimeError(f"the strict cloud ended with status {self._process.returncode}:\n{self.log()[-4000:]}")
+            self.check()
             socket.create_connection(("127.0.0.1", port), timeout=5.0).close()
 
         answers()
+
+
+def main() -> None:
+    """Run a strict cloud, and say how to use it."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with StrictCloud() as cloud:
+        for name, value in cloud.environment.items():
+            print(f"export {name}={value}")
+        print(
+            "# With these lines, an AWS SDK talks to it: try `make deploy`. Ctrl-C stops it and leaves nothing behind.",
+            flush=True,
+        )
+        while not stop.wait(1.0):
+            cloud.check()
+
+
+if __name__ == "__main__":
+    with told():
+        main()

@@ -54,7 +54,7 @@ class Screen:
         self._print(Text("Muster: federated digits", style="bold"))
         self._print(
             f"{honest} honest devices with unlike data and {len(hostile)} hostile ones ({', '.join(hostile)}), "
-            f"{rounds} rounds, {place}.\n"
+            f"{rounds} round{'s' * (rounds != 1)}, {place}.\n"
             f"A round closes at {config.goal} accepted updates; {config.evaluators} devices then judge its version.\n"
         )
         self._print(Text(HEADER, style="bold"))

@@ -63,7 +63,7 @@ def test_a_device_whose_server_has_moved_keeps_its_key(world: World, tmp_path: P
     world.model()
     Device.enrol(API, world.token(), "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
     Device.move(tmp_path, "http://elsewhere.test")
-    with pytest.raises(ValueError, match="Device.move"):
+    with pytest.raises(ValueError, match=r"Device\.move"):
         Device.enrol(API, "no token", "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
     Device.move(tmp_path, API)
     moved = Device.enrol(API, "no token", "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())

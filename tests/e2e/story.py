@@ -1,6 +1,7 @@
 """The packaged template on the strict cloud, from its deployment to its end: real queues, real schedules, real roles.
 
-The tests are one story and run in this order, in one process (`make e2e`).
+What is typed and pasted is read from docs/deploy.md and docs/operations.md. The tests are one story and run in this order, in
+one process (`make e2e`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import re
 import shutil
 import statistics
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -18,6 +20,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import boto3
@@ -29,24 +32,22 @@ from botocore.exceptions import ClientError
 
 from chalicelib.storage.presign import Presigner
 from infra import package
-from infra.deploy import deploy
+from infra.deploy import api_url, deploy
 from infra.destroy import destroy
 from infra.errors import Stopped
 from infra.stack import Account, Stack
 from infra.strict import REGION, ROOT_KEY, ROOT_SECRET, StrictCloud
 from muster import Device
-from muster.device.errors import DeviceError, Refused
 from muster.operator import Operator
 from muster.operator.signing import SigV4
 from muster.wire import messages as wire
-from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
-from muster.wire.problems import Problem
-from tests.fleet import BASE, CONFIG, Drift
+from tests.e2e.page import ROOT, block, typed
+from tests.fleet import BASE
 
 DEVICES = 20
-PATIENCE_SECONDS = 300.0
 FUNCTIONS = ("api", "tick", "monitor", "inspection-worker", "aggregation-worker")
+TABLES_AND_BUCKET = ("ClientsTableName", "RoundsTableName", "VersionsTableName", "MonitoringTableName", "TensorBucketName")
 
 
 @dataclass
@@ -58,8 +59,8 @@ class Deployed:
     url: str
     outputs: dict[str, str]
     operator: Operator
-    operator_keys: tuple[str, str]
-    token: str
+    person: dict[str, str]
+    """The environment of somebody who may do what an operator may, and nothing else."""
 
 
 @pytest.fixture(scope="module")
@@ -73,24 +74,29 @@ def cloud() -> Iterator[StrictCloud]:
 @pytest.fixture(scope="module")
 def deployed(cloud: StrictCloud) -> Iterator[Deployed]:
     account = Account()
-    url = deploy(account, "muster", "x86_64", {"LogRetentionDays": "7"}, agreed=True)
+    output = typed(block("deploy.md", "Deploy", "sh"), {}, answers="y\n")
+    (url,) = re.findall(r"^export MUSTER_URL=(\S+)$", output, re.MULTILINE)
     outputs = Stack(account, "muster").outputs()
-    allowed = f"arn:aws:execute-api:{REGION}:{account.id}:{outputs['RestAPIId']}/v/*/v1/admin/*"
-    keys = principal(account, "operator", allowed)
-    operator = Operator(url, auth=signer(keys))
-    operator.create_model("toy", encode(BASE), RoundConfig(**{**CONFIG, "goal": 12, "quorum": 8, "evaluators": 4}))
-    yield Deployed(cloud, account, url, outputs, operator, keys, operator.mint_token(DEVICES + 2).token)
-    operator.close()
+    keys = principal(account, "operator", policy(account, outputs, "deploy.md", "Operators"))
+    person = {"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1], "MUSTER_URL": url}
+    with closing(Operator(url, auth=signer(keys))) as operator:
+        yield Deployed(cloud, account, url, outputs, operator, person)
 
 
-def principal(account: Account, name: str, *allowed: str) -> tuple[str, str]:
-    """A user who may call these parts of the API; the keys."""
+def policy(account: Account, outputs: dict[str, str], page: str, heading: str, stack: str = "muster") -> str:
+    """A policy that a document gives, with the names of a stack in the place of its capitals."""
+    names = {"REGION": REGION, "ACCOUNT": account.id, "API": outputs["RestAPIId"], "STACK": stack}
+    kinds = ("CLIENTS", "ROUNDS", "VERSIONS", "MONITORING", "BUCKET")
+    names |= dict(zip(kinds, (outputs[name] for name in TABLES_AND_BUCKET), strict=True))
+    return re.sub(rf"\b({'|'.join(names)})\b", lambda match: names[match[1]], block(page, heading, "json"))
+
+
+def principal(account: Account, name: str, allowed: str | None = None) -> tuple[str, str]:
+    """A user who may do what a policy allows, or nothing; the keys."""
     iam = account.client("iam")
     iam.create_user(UserName=name)
     if allowed:
-        statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": list(allowed)}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        iam.put_user_policy(UserName=name, PolicyName="invoke", PolicyDocument=policy)
+        iam.put_user_policy(UserName=name, PolicyName="allowed", PolicyDocument=allowed)
     made = iam.create_access_key(UserName=name)["AccessKey"]
     return made["AccessKeyId"], made["SecretAccessKey"]
 
@@ -102,57 +108,34 @@ def signer(keys: tuple[str, str]) -> SigV4:
 def test_twenty_devices_train_to_a_published_version_over_real_queues_and_the_real_schedule(
     deployed: Deployed, tmp_path: Path
 ) -> None:
-    operator = deployed.operator
-    operator.start("toy", 1)
-    done = threading.Event()
-    problems: list[Exception] = []
-
-    def live(number: int) -> None:
-        name, folder = f"device-{number:02d}", tmp_path / str(number)
-        try:
-            with closing(Device.enrol(deployed.url, deployed.token, name, model="toy", state_dir=folder)) as device:
-                while not done.is_set():
-                    done.wait(min(_stepped(device, 0.1 + number / 100), 3.0))
-        except DeviceError as error:
-            problems.append(error)
-
-    threads = [threading.Thread(target=live, args=(number,)) for number in range(DEVICES)]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    try:
-        while operator.status("toy").training.rounds_completed < 1:
-            assert not problems
-            assert time.monotonic() < deadline, (operator.status("toy"), deployed.cloud.log()[-3000:])
-            done.wait(2.0)
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-    (rnd,) = operator.rounds("toy")
-    assert rnd.phase == "completed"
-    assert rnd.accepted >= 12
-    version = operator.version("toy", 1)
-    assert hashlib.sha256(operator.download(version.checkpoint)).hexdigest() == version.checkpoint.sha256
-    assert operator.status("toy").deployed_version == 1
-    assert problems == []
+    fewer = f"--rounds 1 --devices {DEVICES - 2} --out {tmp_path}"
+    commands = block("deploy.md", "The first rounds", "sh").replace("--rounds 6", fewer)
+    typed(commands, deployed.person, status=2)  # make's, because one round is too few to learn all
+    told = json.loads((tmp_path / "demo.json").read_text())
+    assert [sentence for sentence in told["unmet"] if "accuracy" not in sentence] == []
+    assert (told["rounds_completed"], told["deployed_version"]) == (1, 1)
+    assert told["accepted"] >= 14
+    assert told["rejected"] == {"not-finite": 1, "wrong-shape": 1}
+    assert told["final_accuracy"] > 0.3
+    assert set(told["tour"].values()) == {0}
+    assert "muster rollback digits --because 'a tour'" in told["tour"]
+    version = deployed.operator.version("digits", 1)
+    assert hashlib.sha256(deployed.operator.download(version.checkpoint)).hexdigest() == told["checkpoint_sha256"]
+    assert deployed.operator.statistics().clients == DEVICES
 
 
-def _stepped(device: Device, drift: float) -> float:
-    """One step; who comes when enough have come waits."""
-    try:
-        return device.step(Drift(drift))
-    except Refused as refused:
-        if refused.problem is not Problem.ROUND_CLOSED:
-            raise
-        return 1.0
+def test_an_operator_brings_a_model_of_their_own(deployed: Deployed, tmp_path: Path) -> None:
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "comfort.safetensors").write_bytes(encode(BASE))
+    output = typed(block("deploy.md", "Your own model", "sh"), deployed.person, folder=tmp_path)
+    assert "running, 0 of 10 rounds completed" in output
+    status = deployed.operator.status("comfort")
+    assert (status.training.state, status.deployed_version) == ("running", 0)
 
 
 def test_an_operator_rolls_back(deployed: Deployed) -> None:
-    status = deployed.operator.status("toy")
-    reply = deployed.operator.rollback("toy", revision=status.deployment_revision, because="a drill")
-    assert reply.version == 0
-    assert deployed.operator.status("toy").deployed_version == 0
+    typed(f"{ROOT}/.venv/bin/muster rollback digits --because 'a drill'", deployed.person)
+    assert deployed.operator.status("digits").deployed_version == 0
 
 
 # ---- what the store refuses
@@ -164,8 +147,8 @@ def presigner(deployed: Deployed) -> Presigner:
 
 
 def test_a_grant_is_good_for_its_own_bytes_once_and_for_nothing_else(deployed: Deployed, tmp_path: Path) -> None:
-    deployed.operator.start("toy", 2)
-    with closing(Device.enrol(deployed.url, deployed.token, "uploader", model="toy", state_dir=tmp_path)) as device:
+    token = deployed.operator.mint_token(1, models=["comfort"]).token
+    with closing(Device.enrol(deployed.url, token, "uploader", model="comfort", state_dir=tmp_path)) as device:
         deadline = time.monotonic() + 120
         while (assignment := device.check_in()).kind != "train":
             assert time.monotonic() < deadline, assignment
@@ -211,19 +194,74 @@ def test_an_operators_route_takes_neither_nobody_nor_a_device_nor_who_may_not_in
 
 def test_who_may_invoke_one_route_may_not_invoke_another(deployed: Deployed) -> None:
     api = f"arn:aws:execute-api:{REGION}:{deployed.account.id}:{deployed.outputs['RestAPIId']}/v"
-    reader = signer(principal(deployed.account, "reader", f"{api}/GET/v1/admin/models"))
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"{api}/GET/v1/admin/models"}
+    reader = signer(principal(deployed.account, "reader", json.dumps({"Version": "2012-10-17", "Statement": [statement]})))
     assert httpx.get(f"{deployed.url}/v1/admin/models", auth=reader).status_code == 200
     assert httpx.get(f"{deployed.url}/v1/admin/statistics", auth=reader).status_code == 403
 
 
 def test_an_operator_cannot_read_updates_nor_tables(deployed: Deployed) -> None:
-    key, secret = deployed.operator_keys
-    session = boto3.Session(key, secret, region_name=REGION)
+    keys = deployed.person["AWS_ACCESS_KEY_ID"], deployed.person["AWS_SECRET_ACCESS_KEY"]
+    session = boto3.Session(*keys, region_name=REGION)
     with pytest.raises(ClientError) as refused:
         session.client("s3").get_object(Bucket=deployed.outputs["TensorBucketName"], Key="updates/anything")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     with pytest.raises(ClientError, match="AccessDenied"):
         session.client("dynamodb").scan(TableName=deployed.outputs["ClientsTableName"])
+
+
+# ---- backup and restore
+
+
+def told(device: Device) -> tuple[int, bytes]:
+    """Version and content of the model that a device is to run."""
+    version, arrays = device.model()
+    return version, encode(arrays)
+
+
+def lineage(operator: Operator, model: str) -> list[dict[str, Any]]:
+    """All that is known of each version, but the URLs that were signed for this answer."""
+    return [version.model_dump(exclude={"checkpoint", "document_url"}) for version in operator.versions(model)]
+
+
+def test_a_backup_restored_into_an_empty_stack_has_the_same_versions_and_knows_the_same_devices(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    account, muster, stored = deployed.account, f"{ROOT}/.venv/bin/muster", tmp_path / "device"
+    token = deployed.operator.mint_token(1).token
+    with closing(Device.enrol(deployed.url, token, "survivor", model="digits", state_dir=stored)) as device:
+        before = told(device)
+
+    def may(heading: str, outputs: dict[str, str], stack: str) -> dict[str, str]:
+        allowed = policy(account, outputs, "operations.md", heading, stack)
+        key, secret = principal(account, heading.split()[-1], allowed)
+        return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+
+    backup = may("Permissions of a backup", deployed.outputs, "muster")
+    typed(f"{muster} backup {tmp_path}/copy --stack muster", backup)
+    assert "whole:" in typed(f"{muster} backup {tmp_path}/copy --verify", {})
+    typed("make deploy STACK=muster-2 ARGS=--yes", {})
+    outputs = Stack(account, "muster-2").outputs()
+    restore = may("Permissions of a restore", outputs, "muster-2")
+    typed(f"{muster} restore {tmp_path}/copy --stack muster-2 --dry-run", restore)
+    typed(f"{muster} restore {tmp_path}/copy --stack muster-2", restore)
+    url = api_url(outputs)
+    with closing(Operator.connect(url)) as restored:
+        old, new = deployed.operator, restored
+        assert new.status("digits").deployed_version == old.status("digits").deployed_version
+        for model in ("digits", "comfort"):
+            assert lineage(old, model) == lineage(new, model)
+            for version in new.versions(model):
+                content = new.download(new.version(model, version.version).checkpoint)
+                assert hashlib.sha256(content).hexdigest() == old.version(model, version.version).checkpoint.sha256
+        assert new.round("comfort", 1).phase == "abandoned"
+        ids = [{client.client_id for client in one.clients()} for one in (old, new)]
+        assert ids[0] == ids[1]
+    Device.move(stored, url)
+    with closing(Device.enrol(url, "none is needed", "survivor", model="digits", state_dir=stored)) as device:
+        assert told(device) == before
+        assert device.heartbeat_if_due() is not None
+        assert device.check_in().kind == "wait"
 
 
 # ---- what the functions said
@@ -232,16 +270,18 @@ def test_an_operator_cannot_read_updates_nor_tables(deployed: Deployed) -> None:
 def test_no_function_was_refused_anything_and_each_one_ran(deployed: Deployed) -> None:
     lines: dict[str, list[str]] = defaultdict(list)
     logs = deployed.account.client("logs")
-    for name in FUNCTIONS:
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/muster-{name}")
+    for name in [f"{stack}-{function}" for stack in ("muster", "muster-2") for function in FUNCTIONS]:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{name}")
         lines[name] += [event["message"] for page in pages for event in page["events"]]
     denied = {name: [line for line in found if "AccessDenied" in line] for name, found in lines.items()}
-    print(f"\n{'function':<20} {'calls':>6} {'first':>9} {'median':>9} {'longest':>9}   milliseconds; the first is cold")
+    print(f"\n{'function':<28} {'calls':>6} {'first':>9} {'median':>9} {'longest':>9}   milliseconds; the first is cold")
     for name, found in lines.items():
         durations = [float(match[1]) for line in found if (match := re.search(r"\tDuration: ([\d.]+) ms", line))]
+        if not durations and name.startswith("muster-2-"):
+            continue  # nobody trained there
         assert durations, f"{name} never ran"
         first, *warm = durations
-        print(f"{name:<20} {len(durations):>6} {first:>9.0f} {statistics.median(warm or [first]):>9.0f} {max(durations):>9.0f}")
+        print(f"{name:<28} {len(durations):>6} {first:>9.0f} {statistics.median(warm or [first]):>9.0f} {max(durations):>9.0f}")
     print(f"AccessDenied: {sum(map(len, denied.values()))}")
     assert not any(denied.values()), denied
     errors = {
@@ -270,9 +310,8 @@ def test_a_deployment_that_fails_is_rolled_back_and_says_which_resource_and_why(
     destroy(deployed.account, "second", with_data=True)
 
 
-def test_deploying_the_same_again_changes_nothing(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
-    deploy(deployed.account, "muster", "x86_64", {}, agreed=True)
-    assert "muster is up to date" in capsys.readouterr().out
+def test_deploying_the_same_again_changes_nothing(deployed: Deployed) -> None:
+    assert "muster is up to date" in typed(block("deploy.md", "A new release", "sh"), {}, answers="y\n")
 
 
 def test_a_parameter_that_the_template_does_not_know_is_refused_and_what_was_uploaded_can_be_taken_away(
@@ -291,9 +330,22 @@ def test_a_bucket_name_that_is_taken_is_noticed_before_anything_is_made(deployed
     assert Stack(deployed.account, "third").described() is None
 
 
+def test_tables_and_bucket_outlive_their_stack_and_can_go_later(deployed: Deployed) -> None:
+    outputs, command = Stack(deployed.account, "muster-2").outputs(), "make destroy STACK=muster-2"
+    names = {outputs[name] for name in TABLES_AND_BUCKET}
+    tables, s3 = deployed.account.client("dynamodb").list_tables, deployed.account.client("s3")
+    said = typed(command, {}, answers="muster-2\n").partition("what stays:")[2].split()
+    assert set(said) == names
+    assert names - {outputs["TensorBucketName"]} < set(tables()["TableNames"])
+    s3.head_bucket(Bucket=outputs["TensorBucketName"])
+    assert "nothing was changed" in typed(f"{command} ARGS=--with-data", {}, answers="muster\n", status=2)
+    typed(f"{command} ARGS=--with-data", {}, answers="muster-2\n")
+    assert not names & {*tables()["TableNames"], *(bucket["Name"] for bucket in s3.list_buckets()["Buckets"])}
+
+
 def test_when_the_stack_is_destroyed_with_its_data_nothing_is_left(deployed: Deployed) -> None:
     account = deployed.account
-    assert destroy(account, "muster", with_data=True) == []
+    typed(block("deploy.md", "Take it down", "sh").rstrip() + " ARGS=--with-data", {}, answers="muster\n")
     left = {
         "tables": account.client("dynamodb").list_tables()["TableNames"],
         "buckets": account.client("s3").list_buckets()["Buckets"],

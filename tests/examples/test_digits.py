@@ -75,7 +75,7 @@ def test_the_demo_runs_in_a_cloud_that_is_there_already_and_takes_no_model_that_
         with closing(Operator.connect(cloud.url)) as operator:
             assert operator.status("scans").training.rounds_completed == 1
             assert operator.client("scans-device-01").state == "active"
-    assert f"1 rounds, {cloud.url}." in first.stdout, first.stdout + first.stderr
+    assert f"1 round, {cloud.url}." in first.stdout, first.stdout + first.stderr
     assert json.loads((tmp_path / "demo.json").read_text())["rejected"] == {"not-finite": 1, "wrong-shape": 1}
     assert second.returncode == 2
     assert "there is a model scans already" in second.stderr

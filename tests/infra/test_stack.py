@@ -173,21 +173,17 @@ def test_a_change_says_whether_the_resource_is_made_anew(aws: CloudFormation) ->
     ]  # fmt: skip
 
 
-def test_what_a_deleted_stack_left_is_what_the_last_one_that_left_something_did_not_delete(aws: CloudFormation) -> None:
+def test_what_deleted_stacks_left_is_what_the_last_one_that_left_something_did_not_delete(aws: CloudFormation) -> None:
     def deleted(number: int, name: str = "muster") -> dict[str, Any]:
         return {
-            "StackName": name, "StackId": f"arn/{number}", "StackStatus": "DELETE_COMPLETE", "CreationTime": NOW,
-            "DeletionTime": NOW + timedelta(days=number),
+            "StackName": name, "StackId": f"arn/{number}", "StackStatus": "DELETE_COMPLETE",
+            "CreationTime": NOW + timedelta(days=number),
         }  # fmt: skip
 
     summaries = [deleted(1), deleted(3), deleted(4, "another"), deleted(2)]
     aws.answers("list_stacks", {"StackSummaries": summaries}, StackStatusFilter=["DELETE_COMPLETE"])
 
-    def resource(name: str, status: str) -> dict[str, Any]:
-        what = {"LogicalResourceId": name, "ResourceType": "AWS::X", "LastUpdatedTimestamp": NOW}
-        return {**what, "PhysicalResourceId": name.lower(), "ResourceStatus": status}
-
-    left = [resource("Tick", "DELETE_COMPLETE"), resource("RoundsTable", "DELETE_SKIPPED")]
-    aws.answers("list_stack_resources", {"StackResourceSummaries": []}, StackName="arn/3")
-    aws.answers("list_stack_resources", {"StackResourceSummaries": left}, StackName="arn/2")
-    assert aws.stack.retained() == [("AWS::X", "roundstable")]
+    skipped = {**event("RoundsTable", "DELETE_SKIPPED"), "PhysicalResourceId": "muster-rounds-1"}
+    aws.answers("describe_stack_events", {"StackEvents": [event("Tick", "DELETE_COMPLETE")]}, StackName="arn/3")
+    aws.answers("describe_stack_events", {"StackEvents": [event("Tick", "DELETE_COMPLETE"), skipped]}, StackName="arn/2")
+    assert aws.stack.retained() == [("AWS::X", "muster-rounds-1")]
