@@ -168,8 +168,8 @@ class Services:
     @cached_property
     def checkin(self) -> CheckInDesk:
         """Assignments."""
-        pace = self.settings.tick_seconds
-        return CheckInDesk(self.directory, self.rounds, self.current, self.presigner, self.clock, pace)
+        pace, idle = self.settings.tick_seconds, self.settings.idle_seconds
+        return CheckInDesk(self.directory, self.rounds, self.current, self.presigner, self.clock, pace, idle)
 
     @cached_property
     def updates(self) -> UpdateDesk:

@@ -51,6 +51,7 @@ def main() -> int:
     found = rounds(share)
     waits = {name: scenarios.waiting(runs[name], rnd.clients, assumptions.ROUND_MINUTES) for name, rnd in found.items()}
     idle = scenarios.idle_month(few)
+    resting = {name: scenarios.resting_month(runs[name], rnd.clients) for name, rnd in found.items()}
     busy = {name: scenarios.busy_month(runs[name], rnd) for name, rnd in found.items()}
     server = {name: scenarios.server_month(rnd, MONTH_HOURS) for name, rnd in found.items()}
     fractions = {f"{part:g}": {n: _total(r.used) for n, r in rounds(part).items()} for part in (1.0, 0.5, 0.25, 0.1)}
@@ -75,6 +76,7 @@ def main() -> int:
                     for name, rnd in found.items()
                 },
                 "idle_month": _causes(idle),
+                "resting_month": {name: _causes(month) for name, month in resting.items()},
                 "busy_month": {name: _causes(month) for name, month in busy.items()},
                 "server_month": {name: _causes(month) for name, month in server.items()},
                 "round_by_download_share": fractions,
@@ -86,6 +88,7 @@ def main() -> int:
     console = Console(width=110)
     _print_rounds(console, found, waits)
     _print_causes(console, "an idle month (one model, 50 silent devices)", {"dollars": idle})
+    _print_causes(console, "a month without rounds, devices always on", resting)
     _print_causes(console, "a month at one round an hour, devices always on", busy)
     _print_causes(console, "the same on a server that is always on (t3.medium, ALB, 30 GB gp3)", server)
     table = Table("share of a checkpoint that a device downloads", *fractions["1"], title="dollars a round, by downloads")

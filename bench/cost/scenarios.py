@@ -142,9 +142,9 @@ def idle_polls() -> float:
     return guess.POLLERS * guess.QUEUES * MONTH_HOURS * 3600 / guess.POLL_SECONDS
 
 
-def waiting(run: Run, clients: int, minutes: float) -> Usage:
-    """Devices that run the SDK's loop and are told to come again in a minute."""
-    return times(run.used["waiting"], clients * minutes / (run.clients - 1))
+def waiting(run: Run, clients: int, questions: float) -> Usage:
+    """Devices that each ask so often whether there is work, and are told to come again."""
+    return times(run.used["waiting"], clients * questions / (run.clients - 1))
 
 
 def heartbeats(run: Run, clients: int, hours: float) -> Usage:
@@ -152,12 +152,22 @@ def heartbeats(run: Run, clients: int, hours: float) -> Usage:
     return times(run.used["heartbeats"], clients * hours * guess.HEARTBEATS_AN_HOUR / run.clients)
 
 
+def resting_month(run: Run, clients: int) -> dict[str, Usage]:
+    """No rounds, and devices that are always on and run the SDK's loop, by cause."""
+    return {
+        "resting devices": waiting(run, clients, MONTH_HOURS * 60 / guess.IDLE_MINUTES),
+        "heartbeats": heartbeats(run, clients, MONTH_HOURS),
+        "what is used anyway": added(*idle_month(run).values()),
+    }
+
+
 def busy_month(run: Run, rnd: Round) -> dict[str, Usage]:
     """A round an hour, by cause; the devices are always on and run the SDK's loop."""
     callers = 4 + 2 + 2  # tables that the API and the two workers read, beside the schedules
+    questions_an_hour = guess.ROUND_MINUTES + (60 - guess.ROUND_MINUTES) / guess.IDLE_MINUTES
     return {
         "rounds": times(rnd.used, MONTH_HOURS),
-        "waiting devices": waiting(run, rnd.clients, MINUTES),
+        "waiting devices": waiting(run, rnd.clients, MONTH_HOURS * questions_an_hour),
         "heartbeats": heartbeats(run, rnd.clients, MONTH_HOURS),
         "what is used anyway": added(
             *idle_month(run).values(),

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from chalicelib.errors import Refused
 from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
@@ -45,11 +46,23 @@ class Memory(Generic[Value]):
 
 
 class Current:
-    """The current round and deployment of each model."""
+    """The current round and deployment of each model, and the model itself."""
 
     def __init__(self, rounds: RoundStore, registry: RegistryStore, clock: Clock, seconds: float) -> None:
         self.round: Memory[Round | None] = Memory(rounds.latest, clock, seconds)
+        self._models: Memory[Model | None] = Memory(registry.model, clock, seconds)
         self._deployments: Memory[Deployment | None] = Memory(registry.deployment, clock, seconds)
+
+    def model(self, name: str) -> Model:
+        """The model: whether it trains.
+
+        Raises:
+            Refused: `unknown-model`.
+        """
+        model = self._models.get(name)
+        if model is None:
+            raise unknown_model(name)
+        return model
 
     def deployment(self, model: str) -> Deployment:
         """What the model's clients are served.

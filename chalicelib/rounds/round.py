@@ -187,10 +187,19 @@ def next_base(last: Round | None, deployment: Deployment) -> CheckpointRef:
     return deployment.stable if lost_too_much else last.candidate
 
 
+def completed_rounds(last: Round | None) -> int:
+    """How many rounds of a model have completed, by its last one."""
+    return last.completed if last else 0
+
+
+def goes_on(model: Model, last: Round | None) -> bool:
+    """Whether training runs and more rounds are to complete."""
+    return model.training is TrainingState.RUNNING and completed_rounds(last) < model.rounds_wanted
+
+
 def open_next(model: Model, last: Round | None, deployment: Deployment, now: datetime) -> Round | None:
     """The round that should open at `now`, or None: training rests, enough rounds completed, or the last is not done."""
-    completed = last.completed if last else 0
-    if model.training is not TrainingState.RUNNING or completed >= model.rounds_wanted:
+    if not goes_on(model, last):
         return None
     if last and (not last.is_terminal or last.summary is None):
         return None
@@ -205,5 +214,5 @@ def open_next(model: Model, last: Round | None, deployment: Deployment, now: dat
         deployment_revision=deployment.revision,
         opened_at=now,
         report_by=now + timedelta(seconds=model.config.report_seconds),
-        completed_before=completed,
+        completed_before=completed_rounds(last),
     )

@@ -106,7 +106,10 @@ class LocalCloud:
         self.environment |= moto
         made = resources.create(self.client)
         tick = self._tick_seconds
-        pace = {"MUSTER_TICK_SECONDS": str(tick), "MUSTER_MEMORY_SECONDS": str(tick / 2), "MUSTER_HEARTBEAT_SECONDS": "60"}
+        pace = {
+            "MUSTER_TICK_SECONDS": str(tick), "MUSTER_IDLE_SECONDS": str(tick),
+            "MUSTER_MEMORY_SECONDS": str(tick / 2), "MUSTER_HEARTBEAT_SECONDS": "60",
+        }  # fmt: skip
         pace |= {"MUSTER_CENSUS_SECONDS": str(10 * tick)}
         self.environment |= made | pace | self._settings
         self.url = self._serve(

@@ -56,8 +56,8 @@ def create(aws: Client) -> dict[str, str]:
     ours = {name: resource for name, resource in parsed["Resources"].items() if resource.get("Type") not in LEFT_OUT}
     for logical_id, resource in sorted(ours.items(), key=lambda item: "RedrivePolicy" in item[1]["Properties"]):
         made[logical_id] = makers[resource["Type"]](aws, logical_id, resolved(resource["Properties"]), made)
-    variables = parsed["Globals"]["Function"]["Environment"]["Variables"]
-    return {name: value if isinstance(value, str) else made[value["Ref"]] for name, value in variables.items()}
+    variables = resolved(parsed["Globals"]["Function"]["Environment"]["Variables"])
+    return {name: made[value["Ref"]] if isinstance(value, dict) else str(value) for name, value in variables.items()}
 
 
 class Resolver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import yaml
 from chalicelib.settings import Settings
 from infra import interpreter
 from infra.local import resources
-from infra.package import Unfit, package, rewrite
+from infra.package import ROOT, Unfit, package, rewrite
 
 pytestmark = pytest.mark.xdist_group("package")
 
@@ -148,7 +149,27 @@ def test_the_template_keeps_its_functions_and_tells_them_where_things_are(templa
     ours = {name: said["Type"] for name, said in resources.template()["Resources"].items() if "Type" in said}
     assert {name: kinds[name] for name in ours} == ours, "a resource of ours has the name of one of Chalice's"
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
-    assert {value["Ref"] for value in variables.values() if isinstance(value, dict)} <= kinds.keys()
+    known = kinds.keys() | template["Parameters"].keys()
+    assert {value["Ref"] for value in variables.values() if isinstance(value, dict)} <= known
+
+
+def environment(template: dict[str, Any]) -> dict[str, str]:
+    """What a function of the template is told, with every parameter at its default, and x for what a resource is called."""
+    variables, parameters = template["Globals"]["Function"]["Environment"]["Variables"], template["Parameters"]
+    known = {name: value["Ref"] for name, value in variables.items() if isinstance(value, dict)}
+    told = {name: str(parameters[ref]["Default"]) if ref in parameters else "x" for name, ref in known.items()}
+    return {**variables, **told, "AWS_REGION": "x"}
+
+
+def test_a_parameter_left_alone_leaves_a_setting_at_its_default(template: dict[str, Any]) -> None:
+    without = {name: value for name, value in environment(template).items() if value == "x"}
+    assert Settings.from_environment(environment(template)) == Settings.from_environment(without)
+
+
+def test_the_deployments_page_names_every_parameter_with_its_default(template: dict[str, Any]) -> None:
+    rows = re.findall(r"^\| `([A-Z]\w+)` \| `?([^|`]+?)`? \|", (ROOT / "docs" / "deploy.md").read_text(), re.MULTILINE)
+    said = {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()}
+    assert {**said, "BucketName": "made up", "AdminCidrs": "everywhere"} == dict(rows)
 
 
 def test_nothing_is_left_of_chalices_fixed_names(template: dict[str, Any]) -> None:
@@ -174,8 +195,7 @@ def test_each_function_has_a_role_of_its_own_a_log_of_its_own_and_traces(templat
 
 
 def test_what_a_part_may_hold_fits_into_the_functions_that_sum_it(template: dict[str, Any]) -> None:
-    variables = dict.fromkeys(template["Globals"]["Function"]["Environment"]["Variables"], "x")
-    settings = Settings.from_environment({**variables, "AWS_REGION": "x"})
+    settings = Settings.from_environment(environment(template))
     for name in ("Tick", "AggregationWorker"):
         properties = template["Resources"][name]["Properties"]
         assert properties["MemorySize"] * 2**20 >= 2.5 * settings.part_memory_bytes

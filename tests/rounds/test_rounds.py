@@ -68,7 +68,36 @@ def test_a_model_that_does_not_train_has_no_work(world: World) -> None:
     (device,) = world.devices(1)
     waiting = device.check_in()
     assert waiting.kind == "wait"
-    assert waiting.reason == "no-training"
+    assert (waiting.reason, waiting.retry_after_seconds) == ("no-training", 900.0)
+
+
+def test_devices_come_back_at_the_pace_of_rounds_only_while_training_goes_on(world: World) -> None:
+    world.model(goal=1, quorum=1, over_selection=1.0, evaluators=0, rounds=2)
+
+    def told() -> tuple[str, float]:
+        waiting = devices[1].check_in()
+        assert waiting.kind == "wait"
+        return waiting.reason, waiting.retry_after_seconds
+
+    devices = world.devices(2)
+    assert told() == ("between-rounds", 60.0), "the first round has not opened yet"
+    world.tick()
+    world.operator.stop("toy")
+    world.clock.advance(10)
+    world.update(devices[0])
+    assert told()[1] == 60.0, "the round is still open"
+    world.deliver()
+    world.clock.advance(3600)
+    world.tick()
+    assert world.operator.round("toy", 1).phase == "completed"
+    world.clock.advance(10)
+    assert told() == ("no-training", 900.0), "stopped"
+    world.operator.start("toy", 2)
+    world.clock.advance(10)
+    assert told() == ("between-rounds", 60.0), "one more is wanted"
+    world.operator.start("toy", 1)
+    world.clock.advance(10)
+    assert told() == ("no-training", 900.0), "enough have completed"
 
 
 def test_stragglers_do_not_stall_a_round_beyond_its_deadline(world: World) -> None:
