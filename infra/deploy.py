@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +24,9 @@ from botocore.exceptions import ClientError
 from infra import package
 from infra.errors import Stopped, told
 from infra.stack import Account, Stack
-from muster.device.errors import DeviceError
-from muster.operator import Operator
+
+MUSTER = Path(sys.executable).with_name("muster")
+"""The command line, as it is installed beside this interpreter."""
 
 RESERVED = 4
 """Concurrency that the template's functions reserve: three for the tick, one for the monitor."""
@@ -145,20 +147,21 @@ def api_url(outputs: Mapping[str, str]) -> str:
 
 
 def smoke(url: str, account: Account) -> None:
-    """One request as a device would send it, and one as an operator does.
+    """One request as a device would send it, and one that an operator types.
 
     Raises:
         Stopped: one of them is not answered as it should be.
     """
-    operator = Operator.connect(url, account.profile, account.region)
     try:
         release = httpx.get(f"{url}/v1/health", timeout=30.0).raise_for_status().json()["release"]
-        models = operator.models()
-    except (httpx.HTTPError, DeviceError, ValueError, KeyError) as error:  # the last two: an answer that is none of ours
+    except (httpx.HTTPError, ValueError, KeyError) as error:  # the last two: an answer that is none of ours
         raise Stopped(f"it was deployed, but {url} does not answer as it should: {error}") from error
-    finally:
-        operator.close()
-    print(f"release {release} answers; {len(models)} models")
+    profile = ["--profile", account.profile] if account.profile else []
+    command = [str(MUSTER), "--url", url, "--region", account.region, *profile, "model", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Stopped(f"it was deployed, but `muster model list` ends with {done.returncode}:\n{done.stderr.rstrip()}")
+    print(f"release {release} answers, and `muster model list`:\n{done.stdout.rstrip()}\n")
 
 
 def deploy(

@@ -18,6 +18,7 @@ class Aws:
 
     id = "123456789012"
     region = "eu-central-1"
+    profile = None
 
     def __init__(self, *, unreserved: int = 1000, bucket: int = 404) -> None:
         self._unreserved = unreserved

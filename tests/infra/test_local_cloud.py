@@ -16,12 +16,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infra import deploy as deploying
+from infra.deploy import smoke
+from infra.errors import Stopped
 from infra.local import LocalCloud, resources
-from muster import Device
+from muster import Device, __version__
 from muster.operator import Operator
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
 from tests.fleet import BASE, CONFIG, Drift
+from tests.infra.test_deploy import Aws
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -138,3 +142,15 @@ def _children(parent: int) -> list[int]:
             pid = int(path.parent.name)
             found += [pid, *_children(pid)]
     return found
+
+
+def test_the_smoke_test_asks_as_a_device_and_as_an_operator(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smoke(cloud.url, Aws())  # type: ignore[arg-type]
+    assert f"release {__version__} answers, and `muster model list`:" in capsys.readouterr().out
+    with pytest.raises(Stopped, match=r"it was deployed, but http://127\.0\.0\.1:9 does not answer"):
+        smoke("http://127.0.0.1:9", Aws())  # type: ignore[arg-type]
+    monkeypatch.setattr(deploying, "MUSTER", Path("/bin/false"))
+    with pytest.raises(Stopped, match="`muster model list` ends with 1"):
+        smoke(cloud.url, Aws())  # type: ignore[arg-type]
