@@ -22,11 +22,10 @@ class Settings:
     s3_endpoint: str | None
     tick_seconds: float
     """Interval of the schedule, and after how long a device that waits is asked to come back."""
-    idle_seconds: float
-    """The same while the device's model does not train."""
     memory_seconds: float
     """How long a warm function remembers a model's current round and deployment."""
     heartbeat_seconds: float
+    """Interval at which devices say that they live, and hear whether there is work."""
     heartbeat_timeout_seconds: float
     """How long after its last heartbeat a client counts as active."""
     max_clients: int
@@ -72,7 +71,6 @@ class Settings:
             region=env["AWS_REGION"] if "AWS_REGION" in env else env["AWS_DEFAULT_REGION"],
             s3_endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             tick_seconds=float(env.get("MUSTER_TICK_SECONDS", "60")),
-            idle_seconds=float(env.get("MUSTER_IDLE_SECONDS", "900")),
             memory_seconds=float(env.get("MUSTER_MEMORY_SECONDS", "2")),
             heartbeat_seconds=heartbeat_seconds,
             heartbeat_timeout_seconds=float(env.get("MUSTER_HEARTBEAT_TIMEOUT_SECONDS", str(2 * heartbeat_seconds))),

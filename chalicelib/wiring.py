@@ -168,8 +168,8 @@ class Services:
     @cached_property
     def checkin(self) -> CheckInDesk:
         """Assignments."""
-        pace, idle = self.settings.tick_seconds, self.settings.idle_seconds
-        return CheckInDesk(self.directory, self.rounds, self.current, self.presigner, self.clock, pace, idle)
+        pace, beat = self.settings.tick_seconds, self.settings.heartbeat_seconds
+        return CheckInDesk(self.directory, self.rounds, self.current, self.presigner, self.clock, pace, beat)
 
     @cached_property
     def updates(self) -> UpdateDesk:

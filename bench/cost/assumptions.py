@@ -43,10 +43,8 @@ TABLE_BYTES = 0.05e9
 """What lies in the four tables of a small fleet; point-in-time recovery keeps as much."""
 
 ROUND_MINUTES = 10
-"""From opening to the decision. So long, a device that runs the SDK's loop asks once a minute whether there is work."""
-
-IDLE_MINUTES = 15
-"""Between two such questions while training rests (`MUSTER_IDLE_SECONDS`): after a round, until the next is started."""
+"""From opening to the decision. So long, a device that runs the SDK's loop asks once a minute whether there is
+work; while training rests, until the next round is started, its heartbeats are enough."""
 
 HEARTBEATS_AN_HOUR = 4
 DISK_GB = 30

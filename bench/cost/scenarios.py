@@ -155,7 +155,6 @@ def heartbeats(run: Run, clients: int, hours: float) -> Usage:
 def resting_month(run: Run, clients: int) -> dict[str, Usage]:
     """No rounds, and devices that are always on and run the SDK's loop, by cause."""
     return {
-        "resting devices": waiting(run, clients, MONTH_HOURS * 60 / guess.IDLE_MINUTES),
         "heartbeats": heartbeats(run, clients, MONTH_HOURS),
         "what is used anyway": added(*idle_month(run).values()),
     }
@@ -164,10 +163,9 @@ def resting_month(run: Run, clients: int) -> dict[str, Usage]:
 def busy_month(run: Run, rnd: Round) -> dict[str, Usage]:
     """A round an hour, by cause; the devices are always on and run the SDK's loop."""
     callers = 4 + 2 + 2  # tables that the API and the two workers read, beside the schedules
-    questions_an_hour = guess.ROUND_MINUTES + (60 - guess.ROUND_MINUTES) / guess.IDLE_MINUTES
     return {
         "rounds": times(rnd.used, MONTH_HOURS),
-        "waiting devices": waiting(run, rnd.clients, MONTH_HOURS * questions_an_hour),
+        "waiting devices": waiting(run, rnd.clients, MONTH_HOURS * guess.ROUND_MINUTES),
         "heartbeats": heartbeats(run, rnd.clients, MONTH_HOURS),
         "what is used anyway": added(
             *idle_month(run).values(),

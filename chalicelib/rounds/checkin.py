@@ -12,7 +12,7 @@ from chalicelib.registry.urls import downloadable
 from chalicelib.rounds.current import Current, unknown_model
 from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.receipt import Receipt, ReceiptState
-from chalicelib.rounds.round import Phase, Round, goes_on
+from chalicelib.rounds.round import Phase, Round, rests
 from chalicelib.rounds.store import Desk, RoundStore
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
@@ -32,7 +32,7 @@ class CheckInDesk:
         presigner: Presigner,
         clock: Clock,
         pace_seconds: float,
-        idle_seconds: float,
+        heartbeat_seconds: float,
     ) -> None:
         self._directory = directory
         self._rounds = rounds
@@ -40,7 +40,7 @@ class CheckInDesk:
         self._presigner = presigner
         self._clock = clock
         self._pace_seconds = pace_seconds
-        self._idle_seconds = idle_seconds
+        self._heartbeat_seconds = heartbeat_seconds
 
     def check_in(self, model: str, caller: Credential | None, request: wire.CheckIn) -> wire.Assignment:
         """Work for this client in the model's current round; asked again, the same work.
@@ -52,8 +52,10 @@ class CheckInDesk:
         if not client.may_use(model):
             raise unknown_model(model)
         rnd = self._current.round.get(model)
-        if rnd is None or rnd.is_terminal:
-            return self._rest(model, rnd)
+        if rests(self._current.model(model), rnd):
+            return wire.Wait(retry_after_seconds=self._heartbeat_seconds, reason="no-training")
+        if rnd is None:
+            return self._wait("between-rounds")
         try:
             return self._answer(client, rnd, request)
         except _Moved:
@@ -143,12 +145,6 @@ class CheckInDesk:
         if not taken and (now is None or now.phase is not rnd.phase):
             raise _Moved
         return taken
-
-    def _rest(self, model: str, last: Round | None) -> wire.Wait:
-        """No round is open. While training rests none will be, until an operator decides so: devices come back seldom."""
-        if goes_on(self._current.model(model), last):
-            return self._wait("between-rounds")
-        return wire.Wait(retry_after_seconds=self._idle_seconds, reason="no-training")
 
     def _wait(self, reason: str) -> wire.Wait:
         return wire.Wait.model_validate({"retry_after_seconds": self._pace_seconds, "reason": reason})

@@ -6,7 +6,7 @@ from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
 from chalicelib.registry.urls import downloadable
 from chalicelib.rounds.current import Current, unknown_model
-from chalicelib.rounds.round import Phase
+from chalicelib.rounds.round import rests
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
 
@@ -34,7 +34,7 @@ class Serving:
         rnd = self._current.round.get(beat.model)
         return wire.HeartbeatReply(
             next_heartbeat_seconds=self._heartbeat_seconds,
-            work=rnd is not None and rnd.phase in (Phase.COLLECTING, Phase.EVALUATING),
+            work=not rests(self._current.model(beat.model), rnd),
             newer_version=None if served == beat.version else served,
         )
 

@@ -107,10 +107,9 @@ class LocalCloud:
         made = resources.create(self.client)
         tick = self._tick_seconds
         pace = {
-            "MUSTER_TICK_SECONDS": str(tick), "MUSTER_IDLE_SECONDS": str(tick),
-            "MUSTER_MEMORY_SECONDS": str(tick / 2), "MUSTER_HEARTBEAT_SECONDS": "60",
+            "MUSTER_TICK_SECONDS": str(tick), "MUSTER_MEMORY_SECONDS": str(tick / 2),
+            "MUSTER_HEARTBEAT_SECONDS": str(10 * tick), "MUSTER_CENSUS_SECONDS": str(10 * tick),
         }  # fmt: skip
-        pace |= {"MUSTER_CENSUS_SECONDS": str(10 * tick)}
         self.environment |= made | pace | self._settings
         self.url = self._serve(
             "api", "infra.local.gateway:application", base | self.environment, processes=self._api_processes, port=self._port

@@ -65,6 +65,8 @@ class Device:
         self._folder = folder
         self._can = list(can)
         self._next_heartbeat = 0.0
+        self._rests = False
+        """Whether the model does not train, as the server said last: then heartbeats are enough, and say when it does."""
         self._running: int | None = None
         self._reported: str | None = None
         self._judged: str | None = None
@@ -171,6 +173,8 @@ class Device:
     def step(self, trainer: Trainer) -> float:
         """Do one thing: a heartbeat if it is due, then what the server has to do; and return the seconds to wait."""
         self.heartbeat_if_due()
+        if self._rests:
+            return max(0.0, self._next_heartbeat - time.monotonic())
         assignment = self.check_in()
         if isinstance(assignment, wire.TrainAssignment):
             self.take_part(assignment, trainer)
@@ -214,6 +218,7 @@ class Device:
         beat = wire.Heartbeat(model=self._model, version=self._running)
         reply = self._call("POST", "/v1/heartbeat", wire.HeartbeatReply, beat)
         self._next_heartbeat = now + _stretched(reply.next_heartbeat_seconds)
+        self._rests = self._rests and not reply.work
         return reply
 
     def check_in(self) -> wire.Assignment:
@@ -225,7 +230,9 @@ class Device:
             judged=self._judged,
             have=self._checkpoints.held,
         )
-        return self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, request)
+        assignment = self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, request)
+        self._rests = isinstance(assignment, wire.Wait) and assignment.reason == "no-training"
+        return assignment
 
     def take_part(self, assignment: wire.TrainAssignment, trainer: Trainer) -> wire.ReceiptReply:
         """Train from the round's base, and upload and report the difference.

@@ -124,7 +124,7 @@ class HeartbeatReply(Reply):
     """When to come again, and what waits. With no `model` in the request there is nothing to say about one."""
 
     next_heartbeat_seconds: float
-    work: bool = Field(description="a round of the named model takes updates or evaluations now")
+    work: bool = Field(description="the named model trains: it is worth checking in")
     newer_version: int | None = Field(description="the deployed version, when it is not the one the device runs")
 
 

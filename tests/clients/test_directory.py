@@ -84,7 +84,7 @@ def test_no_secret_is_stored(world: World) -> None:
 
 
 def test_a_heartbeat_is_one_conditional_write_and_tells_what_waits(world: World) -> None:
-    world.model(goal=1, quorum=1)
+    world.model(goal=1, quorum=1, rounds=0)
     (device,) = world.devices(1)
     before = world.services.clients.get(device.client_id)
     assert before
@@ -96,6 +96,7 @@ def test_a_heartbeat_is_one_conditional_write_and_tells_what_waits(world: World)
     assert after
     assert after.last_seen_at == world.clock() > before.last_seen_at
     assert device.heartbeat_if_due() is None
+    world.operator.start("toy", 1)
     world.tick()
     world.clock.advance(60)
     version, arrays = device.model()

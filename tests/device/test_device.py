@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import numpy as np
@@ -87,6 +89,40 @@ def test_the_loop_takes_part_judges_and_stops(world: World) -> None:
     assert world.operator.round("toy", 1).deployed
     stop.set()
     device.run(trainer, stop)
+
+
+def test_while_its_model_rests_a_device_sends_heartbeats_and_does_not_ask(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.model(rounds=0)
+    (device,) = world.devices(1)
+    now = 1000.0
+    monkeypatch.setattr("muster.device.device.time", SimpleNamespace(monotonic=lambda: now))
+    asked: list[str] = []
+    original = Device._call
+
+    def noted(self: Device, method: str, path: str, *rest: Any) -> Any:
+        asked.append(path)
+        return original(self, method, path, *rest)
+
+    monkeypatch.setattr(Device, "_call", noted)
+    assert device.step(Drift(0.1)) == 900.0
+    beat, question = "/v1/heartbeat", "/v1/models/toy/checkin"
+    assert asked == [beat, question], "at first it does not know"
+    now += 300.0
+    assert 600.0 <= device.step(Drift(0.1)) <= 825.0, "until its next heartbeat, which is stretched by up to a quarter"
+    assert asked == [beat, question]
+    now += 825.0
+    assert device.step(Drift(0.1)) >= 900.0
+    assert asked == [beat, question, beat], "the heartbeat says that it still rests"
+    world.operator.start("toy", 1)
+    world.clock.advance(10)
+    now += 1200.0
+    assert device.step(Drift(0.1)) == 60.0
+    assert asked[3:] == [beat, question], "the heartbeat says that it trains"
+    now += 60.0
+    device.step(Drift(0.1))
+    assert asked[5:] == [question]
 
 
 def test_the_loop_ends_when_the_key_is_gone_and_goes_on_when_a_round_closed_under_it(world: World) -> None:

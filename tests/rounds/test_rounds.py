@@ -71,12 +71,18 @@ def test_a_model_that_does_not_train_has_no_work(world: World) -> None:
     assert (waiting.reason, waiting.retry_after_seconds) == ("no-training", 900.0)
 
 
-def test_devices_come_back_at_the_pace_of_rounds_only_while_training_goes_on(world: World) -> None:
+def test_waiting_devices_come_back_at_the_pace_of_rounds_and_resting_ones_at_that_of_heartbeats(
+    world: World,
+) -> None:
     world.model(goal=1, quorum=1, over_selection=1.0, evaluators=0, rounds=2)
 
     def told() -> tuple[str, float]:
         waiting = devices[1].check_in()
         assert waiting.kind == "wait"
+        devices[1]._next_heartbeat = 0.0
+        beat = devices[1].heartbeat_if_due()
+        assert beat
+        assert beat.work is (waiting.reason != "no-training"), "both say the same"
         return waiting.reason, waiting.retry_after_seconds
 
     devices = world.devices(2)
