@@ -12,7 +12,7 @@ from chalicelib.registry.urls import downloadable
 from chalicelib.rounds.current import Current, unknown_model
 from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.receipt import Receipt, ReceiptState
-from chalicelib.rounds.round import Phase, Round, rests
+from chalicelib.rounds.round import Phase, Round
 from chalicelib.rounds.store import Desk, RoundStore
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
@@ -52,7 +52,7 @@ class CheckInDesk:
         if not client.may_use(model):
             raise unknown_model(model)
         rnd = self._current.round.get(model)
-        if rests(self._current.model(model), rnd):
+        if self._current.rests(model, rnd):
             return wire.Wait(retry_after_seconds=self._heartbeat_seconds, reason="no-training")
         if rnd is None:
             return self._wait("between-rounds")

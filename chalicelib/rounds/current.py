@@ -15,7 +15,7 @@ from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
-from chalicelib.rounds.round import Round
+from chalicelib.rounds.round import Round, goes_on
 from chalicelib.rounds.store import RoundStore
 from muster.wire.problems import Problem
 
@@ -53,16 +53,18 @@ class Current:
         self._models: Memory[Model | None] = Memory(registry.model, clock, seconds)
         self._deployments: Memory[Deployment | None] = Memory(registry.deployment, clock, seconds)
 
-    def model(self, name: str) -> Model:
-        """The model: whether it trains.
+    def rests(self, name: str, last: Round | None) -> bool:
+        """Whether no round of a model is open, and none will be until an operator decides so. `last` is its last round.
 
         Raises:
             Refused: `unknown-model`.
         """
+        if last is not None and not last.is_terminal:
+            return False  # and the model need not be read
         model = self._models.get(name)
         if model is None:
             raise unknown_model(name)
-        return model
+        return not goes_on(model, last)
 
     def deployment(self, model: str) -> Deployment:
         """What the model's clients are served.

@@ -197,11 +197,6 @@ def goes_on(model: Model, last: Round | None) -> bool:
     return model.training is TrainingState.RUNNING and completed_rounds(last) < model.rounds_wanted
 
 
-def rests(model: Model, last: Round | None) -> bool:
-    """Whether no round is open, and none will be until an operator decides so."""
-    return (last is None or last.is_terminal) and not goes_on(model, last)
-
-
 def open_next(model: Model, last: Round | None, deployment: Deployment, now: datetime) -> Round | None:
     """The round that should open at `now`, or None: training rests, enough rounds completed, or the last is not done."""
     if not goes_on(model, last):

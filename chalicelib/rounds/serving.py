@@ -6,7 +6,6 @@ from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
 from chalicelib.registry.urls import downloadable
 from chalicelib.rounds.current import Current, unknown_model
-from chalicelib.rounds.round import rests
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
 
@@ -34,7 +33,7 @@ class Serving:
         rnd = self._current.round.get(beat.model)
         return wire.HeartbeatReply(
             next_heartbeat_seconds=self._heartbeat_seconds,
-            work=not rests(self._current.model(beat.model), rnd),
+            work=not self._current.rests(beat.model, rnd),
             newer_version=None if served == beat.version else served,
         )
 
