@@ -24,4 +24,4 @@ def told() -> Iterator[None]:
     except (Stopped, BotoCoreError, ClientError) as error:
         sys.exit(f"muster: {error}")
     except (KeyboardInterrupt, EOFError):
-        sys.exit("muster: stopped; what CloudFormation has begun goes on")
+        sys.exit("muster: stopped; what AWS was asked for before goes on")

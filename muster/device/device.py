@@ -171,7 +171,10 @@ class Device:
                 stop.wait(_stretched(seconds))
 
     def step(self, trainer: Trainer) -> float:
-        """Do one thing: a heartbeat if it is due, then what the server has to do; and return the seconds to wait."""
+        """Do one thing: a heartbeat if it is due, then what the server has to do; and return the seconds to wait.
+
+        While the model rests, heartbeats are all.
+        """
         self.heartbeat_if_due()
         if self._rests:
             return max(0.0, self._next_heartbeat - time.monotonic())

@@ -40,16 +40,14 @@ class Operator:
         """A client for the server at `url`. It signs with the credentials of an AWS profile, but for a server on this machine.
 
         Raises:
-            NoAddress: the URL is empty, or neither https nor of this machine.
+            NoAddress: the URL is neither https nor of this machine.
             NotSigned: there are no credentials, or no region.
         """
-        if not url:
-            raise NoAddress("neither --url nor MUSTER_URL is given")
         parts = urlsplit(url)
         if parts.scheme == "http" and parts.hostname in LOOPBACK:
             return cls(url)
         if parts.scheme != "https":
-            raise NoAddress(f"{url} is neither https nor on this machine")
+            raise NoAddress(f"{url!r} is neither https nor on this machine")
         return cls(url, auth=SigV4.of(url, profile, region))
 
     def close(self) -> None:

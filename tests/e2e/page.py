@@ -36,6 +36,6 @@ def typed(commands: str, environment: Mapping[str, str], *, answers: str = "", f
     finally:
         os.close(ours)
         os.close(theirs)
-    print(f"\n$ {commands}{done.stdout}")
+    print(f"\n$ {commands.rstrip()}\n{done.stdout}")
     assert done.returncode == status, done.stdout
     return done.stdout

@@ -124,6 +124,14 @@ def proposed(aws: CloudFormation, before: str | None, given: list[dict[str, Any]
     aws.answers("create_change_set", {"Id": "arn/set"}, **request)
 
 
+def withdrawn(aws: CloudFormation, reason: str, left: str) -> None:
+    """The change set fails, is asked why, and is dropped; what is left of the stack."""
+    for _ in range(2):
+        aws.answers("describe_change_set", {"Status": "FAILED", "StatusReason": reason})
+    aws.answers("delete_change_set", {}, ChangeSetName="arn/set")
+    aws.is_in(left)
+
+
 def test_parameters_that_are_not_named_stay_as_they_were(aws: CloudFormation) -> None:
     given = [{"ParameterKey": "Stage", "ParameterValue": "dev"}, {"ParameterKey": "AdminCidrs", "UsePreviousValue": True}]
     before = [{"ParameterKey": "AdminCidrs", "ParameterValue": "x"}, {"ParameterKey": "Stage", "ParameterValue": "prod"}]
@@ -134,21 +142,13 @@ def test_parameters_that_are_not_named_stay_as_they_were(aws: CloudFormation) ->
 
 def test_when_nothing_would_change_the_change_set_is_dropped(aws: CloudFormation) -> None:
     proposed(aws, "UPDATE_COMPLETE", [])
-    failed = {"Status": "FAILED", "StatusReason": "The submitted information didn't contain changes."}
-    aws.answers("describe_change_set", failed)
-    aws.answers("describe_change_set", failed)
-    aws.answers("delete_change_set", {}, ChangeSetName="arn/set")
-    aws.is_in("UPDATE_COMPLETE")
+    withdrawn(aws, "The submitted information didn't contain changes.", "UPDATE_COMPLETE")
     assert aws.stack.propose("https://t", {}) is None
 
 
 def test_a_refused_template_is_told_and_leaves_no_empty_stack(aws: CloudFormation) -> None:
     proposed(aws, None, [])
-    failed = {"Status": "FAILED", "StatusReason": "Transform failed"}
-    aws.answers("describe_change_set", failed)
-    aws.answers("describe_change_set", failed)
-    aws.answers("delete_change_set", {}, ChangeSetName="arn/set")
-    aws.is_in("REVIEW_IN_PROGRESS")
+    withdrawn(aws, "Transform failed", "REVIEW_IN_PROGRESS")
     aws.answers("delete_stack", {}, StackName="muster")
     with pytest.raises(Stopped, match="does not take it: Transform failed"):
         aws.stack.propose("https://t", {})

@@ -74,7 +74,7 @@ def connect(
 ) -> None:
     """Make the session; the connection itself is made when a command needs it."""
     if not isinstance(ctx.obj, Session):
-        ctx.obj = Session(lambda: Operator.connect(url or "", profile, region), profile=profile, region=region)
+        ctx.obj = Session(lambda: Operator.connect(url, profile, region) if url else _nowhere(), profile=profile, region=region)
     ctx.call_on_close(ctx.obj.close)
 
 
