@@ -344,7 +344,8 @@ class World:
             found = self.calls.observed(signed, lambda: self.s3.get_object(**where))
             content = found["Body"].read()
             self.downloaded += len(content)
-            return httpx.Response(200, content=content)
+            encoding = {"Content-Encoding": found["ContentEncoding"]} if "ContentEncoding" in found else {}
+            return httpx.Response(200, headers=encoding, stream=httpx.ByteStream(content))
         except ClientError as error:
             return httpx.Response(error.response["ResponseMetadata"]["HTTPStatusCode"])
 

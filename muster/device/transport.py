@@ -187,10 +187,10 @@ class Transport:
     ) -> _Answer:
         try:
             with self._http.stream(method, url, headers=headers, content=content, auth=auth) as response:
-                _check_plain(response)
                 if into is not None and response.is_success:
                     into.fill(response, limit)
                     return _Answer(response.status_code, response.headers, bytearray())
+                _check_plain(response)
                 data = _bounded(response, limit if into is None else REPLY_LIMIT_BYTES)
         except httpx.TransportError as error:
             raise _Passing(type(error).__name__) from error
@@ -231,11 +231,13 @@ class _Sink:
         return self._hash.hexdigest()
 
     def fill(self, response: httpx.Response, limit: int) -> None:
-        """Write the body, or as much of it as shows that it is longer than `limit`."""
+        """Write the body as it is stored, whatever encoding its writer claimed, or as much of it as shows that it is longer
+        than `limit`.
+        """
         self._file.seek(0)
         self._file.truncate()
         self._hash, self.nbytes = hashlib.sha256(), 0
-        for chunk in response.iter_bytes():
+        for chunk in response.iter_bytes() if _is_plain(response) else response.iter_raw():
             piece = chunk[: limit + 1 - self.nbytes]
             self._file.write(piece)
             self._hash.update(piece)
@@ -263,13 +265,17 @@ def _is_refusal(response: httpx.Response) -> bool:
     return str(response.headers.get("content-type", "")).startswith(MEDIA_TYPE)
 
 
+def _is_plain(response: httpx.Response) -> bool:
+    return str(response.headers.get("content-encoding", "identity")).lower() == "identity"
+
+
 def _check_plain(response: httpx.Response) -> None:
     """Leave unread a body that is compressed though nobody asked for that."""
-    encoding = response.headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
+    if not _is_plain(response):
         if _may_pass(response):
             raise _Passing(f"HTTP {response.status_code}")
-        raise Untrusted(f"expected a body as it is, got one with the content encoding {encoding[:40]!r}")
+        encoding = str(response.headers["content-encoding"])[:40]
+        raise Untrusted(f"expected a body as it is, got one with the content encoding {encoding!r}")
 
 
 def _bounded(response: httpx.Response, limit: int) -> bytearray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 from collections.abc import Callable, Iterator
@@ -215,3 +216,21 @@ def test_a_servers_failure_may_pass_also_when_it_comes_compressed() -> None:
     made, seen = transport(httpx.Response(503, content=iter([b"?"]), headers={"Content-Encoding": "br"}), HEALTHY)
     assert made.call("GET", "/v1/health", Health).status == "ok"
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "aws-chunked"])
+def test_a_file_is_saved_as_it_is_stored_whatever_encoding_its_writer_claimed(encoding: str) -> None:
+    for stored in (DATA, gzip.compress(DATA)):
+        kept = httpx.Response(200, stream=httpx.ByteStream(stored), headers={"Content-Encoding": encoding})
+        made, _ = transport(kept)
+        file = io.BytesIO()
+        made.save("http://s3.test/key?secret", hashlib.sha256(stored).hexdigest(), len(stored), file)
+        assert file.getvalue() == stored
+
+
+def test_a_file_that_would_grow_when_it_is_unpacked_is_read_no_further_than_its_limit() -> None:
+    made, _ = transport(httpx.Response(200, stream=httpx.ByteStream(DATA), headers={"Content-Encoding": "gzip"}))
+    file = io.BytesIO()
+    with pytest.raises(Untrusted, match="at most 10 bytes"):
+        made.save("http://s3.test/key?secret", CHECKPOINT.sha256, 10, file)
+    assert len(file.getvalue()) == 11

@@ -163,6 +163,25 @@ def test_verify_recomputes_a_version_and_leaves_no_update_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_update_that_claims_to_be_compressed_is_aggregated_exported_and_verified_as_it_is_stored(
+    world: World, muster: Terminal, folder: Path
+) -> None:
+    devices = world.devices(3)
+    world.model(keep_updates=True, evaluators=0)
+    world.tick()
+    for device in devices:
+        world.update(device)
+    for found in world.s3.list_objects_v2(Bucket=world.settings.bucket, Prefix="updates/")["Contents"]:
+        where = {"Bucket": world.settings.bucket, "Key": found["Key"]}
+        world.s3.put_object(**where, Body=world.s3.get_object(**where)["Body"].read(), ContentEncoding="gzip")
+    world.deliver()
+    world.tick()
+    assert world.operator.round("toy", 1).accepted == 3
+    assert muster.json("round export toy.1 {}", folder)["updates"] == 3
+    assert offline(f"round replay {folder}")[0] == 0
+    assert muster.json("version verify toy newest --recompute")["recomputed"]["equal"]
+
+
 # ---- another version
 
 
