@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chalicelib.errors import Refused
 from chalicelib.registry.schemas import checkpoint_ref
 from chalicelib.storage import keys
@@ -33,7 +35,7 @@ class Checkpoints:
         self, upload: admin.CheckpointUpload, version: int, encoding: Encoding, schema: Schema | None = None
     ) -> CheckpointRef:
         """The reference to an uploaded checkpoint, after the gate: its length, digest and header are right, every number is
-        finite, its updates can be encoded, and, where a schema is given, it has exactly those tensors.
+        finite, its norm is bounded, its updates can be encoded, and, where a schema is given, it has exactly those tensors.
 
         Raises:
             Refused: `upload-missing`, `checkpoint-unfit`.
@@ -59,7 +61,7 @@ class Checkpoints:
             match(header.specs, schema or canonical(header.specs))
             encoded_schema(update_schema(header.specs), encoding)
             with self._blobs.open(key, upload.bytes, etag=stat.etag) as body:
-                gate.inspect(body, body.nbytes, header.specs, upload.sha256)
+                measured = gate.inspect(body, body.nbytes, header.specs, upload.sha256)
         except NotEncodable as unable:
             raise Refused(
                 Problem.CHECKPOINT_UNFIT,
@@ -71,7 +73,8 @@ class Checkpoints:
             raise Refused(
                 Problem.CHECKPOINT_UNFIT, f"the checkpoint is unfit: {unfit.reason}", expected=unfit.expected, got=unfit.got
             ) from unfit
-        return checkpoint_ref(version, upload.sha256, upload.bytes, header.data_start, header.specs)
+        ref = checkpoint_ref(version, upload.sha256, upload.bytes, header.data_start, header.specs)
+        return replace(ref, norm=gate.rounded_norm(measured.norm**2))
 
     def store_document(self, document: bytes) -> None:
         """Store a version's document under its digest."""

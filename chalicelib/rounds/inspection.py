@@ -82,8 +82,9 @@ class Inspector:
             raise AssertionError(f"receipt {receipt.round}/{receipt.client_id} is reported without an upload")
         schema = update_schema(self._schemas.of(rnd.base))
         declared = receipt.declared
+        longest = gate.norm_limit(rnd.config.max_norm, rnd.base.norm)
         try:
             with self._blobs.open(declared.key, declared.nbytes, etag=receipt.etag) as body:
-                return gate.inspect(body, body.nbytes, schema, declared.sha256, receipt.encoding)
+                return gate.inspect(body, body.nbytes, schema, declared.sha256, receipt.encoding, longest)
         except ObjectMissing as missing:
             raise Unfit("upload-changed", f"the object with ETag {receipt.etag}", "another, or none") from missing

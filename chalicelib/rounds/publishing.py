@@ -21,7 +21,7 @@ from chalicelib.rounds.store import RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.spool import Spool
-from muster.aggregation.assembly import MODEL, assemble
+from muster.aggregation.assembly import MODEL, Norm, assemble
 from muster.aggregation.clipping import next_norm
 from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Part, Result
@@ -49,9 +49,9 @@ class Publishing:
         A number that somebody else took meanwhile, or a round that moved on, cancels the transaction; the objects are
         addressed by their content and harm nobody.
         """
-        manifest = planned.manifest
+        manifest, norm = planned.manifest, Norm()
         with ExitStack() as stack:
-            spools = self._assembled(rnd, planned, gradient, stack)
+            spools = self._assembled(rnd, planned, gradient, norm, stack)
             model = spools.pop(MODEL)
             model.keep_as(keys.CHECKPOINT.key(sha256=model.sha256))
             for spool in spools.values():
@@ -64,7 +64,7 @@ class Publishing:
             raise AssertionError(f"model {rnd.model} has a round but no version")
         header = len(build_header(planned.model))
         ref = checkpoint_ref(newest.number + 1, model.sha256, model.nbytes, header, planned.model)
-        ref = replace(ref, deltas=self._deltas.make(rnd.id, ref, (rnd.base, deployment.stable)))
+        ref = replace(ref, norm=norm.rounded, deltas=self._deltas.make(rnd.id, ref, (rnd.base, deployment.stable)))
         version, document = self._describe(rnd, manifest, ref, kept, deployment)
         self._blobs.put_once(keys.DOCUMENT.key(sha256=version.document_sha256), document)
         return self._rounds.move(
@@ -78,9 +78,9 @@ class Publishing:
         )
 
     def _assembled(
-        self, rnd: Round, planned: Planned, gradient: Iterable[tuple[Part, Result]], stack: ExitStack
+        self, rnd: Round, planned: Planned, gradient: Iterable[tuple[Part, Result]], norm: Norm, stack: ExitStack
     ) -> dict[str, Spool]:
-        """The new files, written but not yet named."""
+        """The new files, written but not yet named; the model's norm is added up in `norm`."""
         manifest, spools = planned.manifest, dict[str, Spool]()
         base = stack.enter_context(self._blobs.open(keys.CHECKPOINT.key(sha256=manifest.base.sha256), manifest.base.nbytes))
         states = {
@@ -88,7 +88,7 @@ class Publishing:
             for file in (manifest.state.files if manifest.state else ())
         }
         try:
-            for name, piece in assemble(manifest, base, states, gradient):
+            for name, piece in assemble(manifest, base, states, gradient, norm):
                 if name not in spools:
                     spools[name] = stack.enter_context(Spool(self._blobs, keys.STAGED.prefix(round=rnd.id)))
                 spools[name].write(piece)

@@ -18,7 +18,7 @@ from muster.aggregation.ranges import Slice, ranges, slices
 from muster.aggregation.registry import Optimizer, find_optimizer
 from muster.aggregation.server import advance, has_state
 from muster.wire.arrays import DTYPES, Array
-from muster.wire.gate import Readable
+from muster.wire.gate import Readable, rounded_norm
 from muster.wire.refs import Damaged
 from muster.wire.tensors import (
     HEADER_LIMIT_BYTES,
@@ -41,13 +41,36 @@ MODEL = "model"
 """The name of the checkpoint among the files that come out; the others are the letters of the optimizer's state."""
 
 
+@dataclass
+class Norm:
+    """The L2 norm of a model over all its float tensors, summed up piece by piece in float64."""
+
+    squares: float = 0.0
+
+    def add(self, values: Array) -> None:
+        """Count some finite values of a float tensor; a sum that is too large for a float64 is infinite."""
+        wide = values.astype(np.float64)
+        with np.errstate(over="ignore"):
+            self.squares += float(np.dot(wide, wide))
+
+    @property
+    def rounded(self) -> float:
+        """The norm, as a checkpoint's reference keeps it (`gate.rounded_norm`)."""
+        return rounded_norm(self.squares)
+
+
 def assemble(
-    manifest: Manifest, base: Readable, state: Mapping[str, Readable], gradient: Iterable[tuple[Part, Result]]
+    manifest: Manifest,
+    base: Readable,
+    state: Mapping[str, Readable],
+    gradient: Iterable[tuple[Part, Result]],
+    norm: Norm | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """The bytes of the new checkpoint (`MODEL`) and of the optimizer's new state (a file for each letter), piece by piece, in
     the order of each file.
 
-    `base` and `state` are the files that the manifest names; `gradient` are the ranges of the last stage, in order.
+    `base` and `state` are the files that the manifest names; `gradient` are the ranges of the last stage, in order. The new
+    model's norm is added up in `norm`.
 
     Raises:
         Damaged: the base, or a state, is not the file that the manifest names. It is noticed at the end.
@@ -66,7 +89,7 @@ def assemble(
     for letter in optimizer.letters:
         yield letter, build_header(kept)
     for part, result in gradient:
-        yield from _moved(schema, part, result, old, states, optimizer)
+        yield from _moved(schema, part, result, old, states, optimizer, norm or Norm())
     yield MODEL, bytes(old.take(data_bytes(model) - data_bytes(schema)))  # the booleans
     for file in (old, *states.values()):
         file.finish()
@@ -78,7 +101,7 @@ def state_schema(schema: Schema) -> Schema:
 
 
 def _moved(
-    schema: Schema, part: Part, result: Result, old: _File, states: Mapping[str, _File], optimizer: Optimizer
+    schema: Schema, part: Part, result: Result, old: _File, states: Mapping[str, _File], optimizer: Optimizer, norm: Norm
 ) -> Iterator[tuple[str, bytes]]:
     """One range, step by step."""
     firsts = {piece.tensor: piece.low for piece in slices(schema, part.start, part.stop)}
@@ -92,6 +115,8 @@ def _moved(
                 before = {letter: np.frombuffer(file.take(4 * len(piece)), np.dtype("<f4")) for letter, file in states.items()}
             after, kept = advance(spec.name, base, result[spec.name][at : at + len(piece)], optimizer, before)
             _check(spec, piece, after)
+            if spec.is_float:
+                norm.add(after)
             yield MODEL, after.tobytes()
             for letter, values in kept.items():
                 yield letter, values.tobytes()

@@ -81,8 +81,8 @@ class Manifest:
         return sum(self.weight(entry) for entry in self.entries)
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON: one byte sequence for one manifest, whatever deltas lead to its base."""
-        return canonical_json(_ADAPTER.dump_python(self, mode="json", exclude={"base": {"deltas"}}))
+        """Canonical JSON: one byte sequence for one manifest, whatever deltas lead to its base, and whatever is known of it."""
+        return canonical_json(_ADAPTER.dump_python(self, mode="json", exclude={"base": {"deltas", "norm"}}))
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray) -> Manifest:

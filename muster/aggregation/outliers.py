@@ -23,6 +23,9 @@ SCALED = 1.4826
 LEAST_SCALE = 0.1
 """Of the median: norms that are all but equal have a MAD near 0, and yet a slightly larger one is no outlier."""
 
+LARGEST = 1e36
+"""No bound is larger. Norms are accepted up to 1e30; one that an earlier release let pass may be longer than a row can hold."""
+
 DIGITS = 6
 """Significant digits that are kept of the bound: devices and operators read it."""
 
@@ -39,7 +42,7 @@ def norm_bound(outliers: Outliers | None, norms: Collection[float]) -> float | N
     if not middle:
         return None
     deviation = max(SCALED * median(abs(norm - middle) for norm in norms), LEAST_SCALE * middle)
-    return float(f"{middle + outliers.deviations * deviation:.{DIGITS}g}")
+    return min(LARGEST, float(f"{middle + outliers.deviations * deviation:.{DIGITS}g}"))
 
 
 def exceeds(norm: float, bound: float | None) -> bool:

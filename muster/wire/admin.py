@@ -195,6 +195,11 @@ class RoundConfig(Request):
     optimizer: Rule = Field(Rule(name="sgd"), description="what moves the model by it")
     clipping: Clipping | None = None
     outliers: Outliers | None = None
+    max_norm: Annotated[float, Field(gt=0.0, le=1e30)] | None = Field(
+        None,
+        description="the largest L2 norm of an update (over all float tensors) that is accepted; null for 10,000 times that of "
+        "its base plus one",
+    )
     encoding: Encoding = Field(
         "plain", description="how devices that can do so write their updates: plain, float32, float16, bfloat16 or int8"
     )

@@ -39,8 +39,14 @@ ELEMENTS = 64 * BLOCK
 ZERO_EXPONENT = -2000
 """Stands for the exponent of a tensor that is all zero; lies below that of every float64."""
 
-NORM_LIMIT = 1e100
-"""The largest L2 norm of an update that is taken; a row could not hold a much larger one."""
+NORM_LIMIT = 1e30
+"""The largest L2 norm that any file may have; a model may ask for less (`norm_limit`)."""
+
+NORM_GROWTH = 1e4
+"""How long an update may be beside the model that it changes, where the model's configuration does not say."""
+
+NORM_DIGITS = 6
+"""Significant digits that are kept of a model's norm: a sum of squares differs in its last bits from one CPU to another."""
 
 
 class Readable(Protocol):
@@ -56,8 +62,9 @@ class Measured:
     """What the gate measured of a fit file.
 
     `norm` is the L2 norm over all float tensors, in float64. `exponents` has one binary exponent for each float tensor, in the
-    schema's order: every |x| in it is below 2**exponent (`ZERO_EXPONENT` when all are zero). `header_bytes` is the length of
-    prefix and header: the data begins there.
+    schema's order: every |x| in it is below 2**exponent (`ZERO_EXPONENT` when all are zero). The scale of an `int8` block whose
+    numbers are all zero counts for neither: it may be anything that is finite. `header_bytes` is the length of prefix and
+    header: the data begins there.
     """
 
     norm: float
@@ -65,8 +72,31 @@ class Measured:
     header_bytes: int
 
 
-def inspect(file: Readable, nbytes: int, schema: Schema, sha256: str, encoding: Encoding = "plain") -> Measured:
-    """Measure a file of `nbytes` that claims to hold exactly `schema`, in an encoding, and to hash to `sha256` (hex).
+def norm_limit(configured: float | None, base: float | None) -> float:
+    """The largest L2 norm of an update: the configured one, or else relative to the norm of the base, if that is known."""
+    if configured is not None:
+        return min(configured, NORM_LIMIT)
+    return NORM_LIMIT if base is None else min(NORM_LIMIT, NORM_GROWTH * (1.0 + base))
+
+
+def rounded_norm(squares: float) -> float:
+    """The L2 norm of a model whose sum of squares this is, as its reference keeps it; at most `NORM_LIMIT`, also of a sum that
+    is not finite.
+    """
+    norm = math.sqrt(squares) if squares < NORM_LIMIT**2 else NORM_LIMIT
+    return float(f"{norm:.{NORM_DIGITS}g}")
+
+
+def inspect(
+    file: Readable,
+    nbytes: int,
+    schema: Schema,
+    sha256: str,
+    encoding: Encoding = "plain",
+    max_norm: float = NORM_LIMIT,
+) -> Measured:
+    """Measure a file of `nbytes` that claims to hold exactly `schema`, in an encoding, and to hash to `sha256` (hex), with an
+    L2 norm over all float tensors of at most `max_norm`.
 
     Raises:
         Unfit: `oversized-header`, `bad-header`, `wrong-tensors`, `wrong-dtype`, `wrong-shape`, `wrong-order`, `wrong-length`,
@@ -90,8 +120,8 @@ def inspect(file: Readable, nbytes: int, schema: Schema, sha256: str, encoding: 
         else:
             reading.skip(spec)
     norm = math.sqrt(squares)
-    if not norm <= NORM_LIMIT:
-        raise Unfit("norm-overflow", f"an L2 norm of at most {NORM_LIMIT:g}", f"{norm:g}")
+    if not norm <= max_norm:
+        raise Unfit("norm-overflow", f"an L2 norm of at most {max_norm:.{NORM_DIGITS}g}", f"{norm:.{NORM_DIGITS}g}")
     reading.finish(sha256)
     return Measured(norm, tuple(exponents[spec.name] for spec in schema if spec.is_float), header.data_start)
 
@@ -183,15 +213,18 @@ def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading) -> tuple[in
     for start, raw in reading.blocks(spec):
         block = scratch[: raw.size]
         first = start // BLOCK
-        Values(raw, None if scales is None else scales[first : first + blocks(raw.size)]).into(block)
+        some = None if scales is None else scales[first : first + blocks(raw.size)]
+        Values(raw, some).into(block)
         with np.errstate(over="ignore", invalid="ignore"):
             squares = float(np.dot(block, block))
         if not math.isfinite(squares) and not np.isfinite(block).all():
             at = int(np.flatnonzero(~np.isfinite(block))[0])
             raise Unfit("not-finite", "finite numbers", f"{block[at]} in {spec.name[:80]!r} at element {start + at}")
         square += squares
-        largest = max(largest, float(block.max()), -float(block.min()))
-    if scales is not None:
-        # A number and its scale, rounded to a grid, stay below this too (`aggregation.rules.mean`).
-        largest = (LARGEST + 1) * float(scales.max(initial=0.0))
+        if some is None:
+            largest = max(largest, float(block.max()), -float(block.min()))
+        else:
+            used = np.logical_or.reduceat(raw != 0, np.arange(0, raw.size, BLOCK))
+            # A number and its scale, rounded to a grid, stay below this too (`aggregation.rules.mean`).
+            largest = max(largest, (LARGEST + 1) * float(some[used].max(initial=0.0)))
     return exponent_of(largest), square

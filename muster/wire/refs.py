@@ -30,6 +30,8 @@ class CheckpointRef:
     """Length that an update to this checkpoint can have."""
     deltas: tuple[DeltaRef, ...] = field(default=(), compare=False)
     """Cheaper ways to the same bytes: no part of what a checkpoint is, nor of a manifest."""
+    norm: float | None = field(default=None, compare=False)
+    """L2 norm over all float tensors, to six digits; it bounds that of an update, and is no part of a manifest either."""
 
 
 @dataclass(frozen=True, slots=True)

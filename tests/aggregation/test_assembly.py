@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from muster.aggregation import assembly
-from muster.aggregation.replay import replay
+from muster.aggregation.assembly import assemble
+from muster.aggregation.replay import Loaded, gradient, replay
 from muster.wire.arrays import decode, encode
+from muster.wire.gate import NORM_LIMIT
 from muster.wire.refs import Damaged, OptimizerState, StateFile, digest
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit
 from tests.aggregation.making import Made, frozen, rule
@@ -59,8 +63,30 @@ def test_a_base_or_a_state_that_is_not_the_one_that_is_named_is_noticed(damage: 
 
 
 def test_a_number_that_is_not_finite_is_named_with_its_place() -> None:
-    base = encode({**BASE, "w": np.full((70, 90), 3e38, "f4")})
-    made = frozen([{**UPDATES[0], "w": np.full((70, 90), 3e38, "f4")}])
+    base = encode({**BASE, "w": np.full((70, 90), np.finfo("f4").max)})
+    made = frozen(
+        [{**UPDATES[0], "w": np.eye(70, 90, dtype="f4") * np.float32(1.1e29)}], optimizer=rule("sgd", learning_rate=100.0)
+    )
     manifest = replace(made.manifest, base=replace(made.manifest.base, sha256=digest(base)))
     with pytest.raises(Unfit, match="inf in 'w' at element 0"):
         replay(manifest, base, {}, made.load)
+
+
+@pytest.mark.parametrize("step", [1024, 5000, 1 << 21])
+def test_the_norm_of_the_new_model_is_that_of_its_float_tensors_to_six_digits(
+    monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr(assembly, "STEP", step)
+    made, norm = of(FILE), assembly.Norm()
+    moved = gradient(made.manifest, made.schema, Loaded(made.load))
+    pieces = [piece for name, piece in assemble(made.manifest, io.BytesIO(FILE), {}, moved, norm) if name == assembly.MODEL]
+    model = decode(b"".join(pieces), HEADER_LIMIT_BYTES)
+    expected = math.sqrt(sum(float((model[name].astype(np.float64) ** 2).sum()) for name in ("w", "b")))
+    assert norm.rounded == pytest.approx(expected, rel=1e-5)
+    assert norm.rounded == float(f"{norm.rounded:.6g}")
+
+
+def test_a_norm_beyond_all_measure_is_the_largest_limit() -> None:
+    norm = assembly.Norm()
+    norm.add(np.full(3, 1e300))
+    assert norm.rounded == NORM_LIMIT

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.wire import gate
-from muster.wire.arrays import encode, schema_of
-from muster.wire.encodings import Encoding
+from muster.wire.arrays import encode, schema_of, write
+from muster.wire.encodings import BLOCK, Encoding, encoded_schema
 from muster.wire.tensors import Schema, Unfit
 
 SHAPE = {"w": np.zeros((2, 3), "f4"), "b": np.zeros(0, "f8"), "n": np.zeros((), "i8")}
@@ -113,6 +113,72 @@ def test_a_norm_beyond_all_measure_is_refused() -> None:
     with pytest.raises(Unfit) as refusal:
         look(data, schema_of({"w": np.zeros(4)}))
     assert refusal.value.reason == "norm-overflow"
+
+
+def test_a_norm_may_be_as_large_as_the_limit_that_is_given_and_no_larger() -> None:
+    data = encode({"w": np.array([3.0, 4.0])})
+    schema, sha256 = schema_of({"w": np.zeros(2)}), hashlib.sha256(data).hexdigest()
+    assert gate.inspect(io.BytesIO(data), len(data), schema, sha256, max_norm=5.0).norm == 5.0
+    with pytest.raises(Unfit) as refusal:
+        gate.inspect(io.BytesIO(data), len(data), schema, sha256, max_norm=4.9999999)
+    assert (refusal.value.reason, refusal.value.expected, refusal.value.got) == (
+        "norm-overflow", "an L2 norm of at most 5", "5",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "fits"), [(0.99e30, True), (1.01e30, False), (1e38, False)])
+def test_no_norm_is_larger_than_1e30_whatever_the_limit_that_is_given(value: float, fits: bool) -> None:
+    data = encode({"w": np.array([value])})
+    schema, sha256 = schema_of({"w": np.zeros(1)}), hashlib.sha256(data).hexdigest()
+    if fits:
+        assert gate.inspect(io.BytesIO(data), len(data), schema, sha256).norm == value
+        return
+    with pytest.raises(Unfit, match="norm-overflow"):
+        gate.inspect(io.BytesIO(data), len(data), schema, sha256)
+
+
+@pytest.mark.parametrize(
+    ("configured", "base", "limit"),
+    [
+        (None, None, 1e30), (None, 0.0, 1e4), (None, 9.0, 1e5), (None, 1e29, 1e30), (None, 1e30, 1e30), (2.5, 1e20, 2.5),
+        (1e30, 0.0, 1e30), (1e-30, None, 1e-30),
+    ],
+)  # fmt: skip
+def test_the_limit_of_a_norm_is_the_configured_one_or_relative_to_the_base(
+    configured: float | None, base: float | None, limit: float
+) -> None:
+    assert gate.norm_limit(configured, base) == limit
+
+
+@pytest.mark.parametrize(
+    ("squares", "norm"), [(0.0, 0.0), (25.0, 5.0), (2.0, 1.41421), (1e60, 1e30), (math.inf, 1e30), (math.nan, 1e30)]
+)
+def test_a_models_norm_is_kept_to_six_digits_and_is_never_more_than_a_limit_can_be(squares: float, norm: float) -> None:
+    assert gate.rounded_norm(squares) == norm
+
+
+def int8(numbers: list[int], scales: list[float]) -> tuple[bytes, Schema]:
+    """An update in int8 of one tensor that has a block for each scale; each block begins with one of the numbers."""
+    flat = np.zeros(len(scales) * BLOCK - 7, np.int8)
+    flat[::BLOCK] = numbers
+    model = {"w": np.zeros(flat.size, "f4")}
+    schema = schema_of(model)
+    return write(encoded_schema(schema, "int8"), {"w": flat, "scale:w": np.array(scales, "f4")}), schema
+
+
+def test_the_scale_of_a_block_of_zeros_counts_for_nothing() -> None:
+    data, schema = int8([0, 2, 0], [3e38, 0.5, 3e38])
+    plain, _ = int8([0, 2, 0], [0.0, 0.5, 0.0])
+    assert look(data, schema, encoding="int8").exponents == look(plain, schema, encoding="int8").exponents == (7,)
+    assert look(data, schema, encoding="int8").norm == 1.0
+    nothing, schema = int8([0, 0], [3e38, 1e-45])
+    assert look(nothing, schema, encoding="int8").exponents == (gate.ZERO_EXPONENT,)
+
+
+def test_one_number_in_a_block_makes_its_scale_count() -> None:
+    for numbers in ([0, 0, -1], [1, 0, 0]):
+        data, schema = int8(numbers, [2.0**20] * 3)
+        assert look(data, schema, encoding="int8").exponents == (28,)
 
 
 def test_minus_zero_and_subnormals_are_numbers_like_others() -> None:
