@@ -39,6 +39,7 @@ from chalicelib.rounds.serving import Serving
 from chalicelib.rounds.store import RoundStore
 from chalicelib.rounds.updates import UpdateDesk
 from chalicelib.settings import Settings
+from chalicelib.storage.answers import watch
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.dynamo import Table
 from chalicelib.storage.metrics import Metrics
@@ -76,7 +77,7 @@ class Services:
         # What is read is verified against our own SHA-256 where that matters; botocore would hash it once more in between.
         s3: Any = {"signature_version": "s3v4", "response_checksum_validation": "when_required"} if service == "s3" else {}
         config = Config(retries=retries, connect_timeout=5, read_timeout=60, **s3)
-        return self._session.client(service, config=config)
+        return watch(self._session.client(service, config=config))
 
     @cached_property
     def _dynamodb(self) -> Any:

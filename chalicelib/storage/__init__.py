@@ -2,6 +2,7 @@
 
 * `keys`      every key of every row and object; `docs/data-model.md` is generated from it;
 * `rows`      frozen dataclasses to items and back;
+* `answers`   what every answer must have before it is believed;
 * `dynamo`    tables whose every write states one condition, and knows its own repeats;
 * `blobs`     objects, read within bounds and written once;
 * `presign`   the two URLs that a device ever gets;

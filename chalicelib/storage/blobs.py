@@ -1,5 +1,8 @@
 """Objects: read within bounds, written once, deleted in batches.
 
+A body is read as it is stored, whatever content encoding its writer gave it: botocore decodes nothing. One that breaks off is
+read on from there, and only of the very object that was begun (RFC 9110, sections 13.1.1 and 14.2: If-Match, Range).
+
 Nothing here overwrites. A key either names its content (a checkpoint) or is a pure function of something frozen (a part of
 a round), so "already there" is success, and who came first does not matter.
 """
@@ -8,21 +11,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from chalicelib.storage.answers import insist
+
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
 
 DELETE_BATCH = 1000
 """Keys that one DeleteObjects request takes."""
 
 READ_ATTEMPTS = 4
+"""How often a read is tried that brings nothing; one that brings a byte has as many again."""
 
 READ_BYTES = 1 << 20
 """What is read at a time: it fits into the cache on its way to where it belongs."""
@@ -55,7 +60,7 @@ class Blobs:
     def stat(self, key: str) -> Stat | None:
         """Length, ETag and verified checksum of an object, or None."""
         try:
-            head = self.client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
+            head = insist(self.client.head_object, "ContentLength", "ETag", Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
         except self.client.exceptions.ClientError as error:
             if status_of(error) == 404:
                 return None
@@ -72,10 +77,10 @@ class Blobs:
             ObjectTooLarge: it is longer; nothing of it was read.
         """
         response = self._get(key, etag)
-        with closing(response["Body"]) as body:
-            if response["ContentLength"] > limit_bytes:
-                raise ObjectTooLarge(f"{key}: expected at most {limit_bytes} bytes, got {response['ContentLength']}")
-            yield Body(body, response["ContentLength"])
+        with closing(Body(self, key, response["ETag"], 0, response["ContentLength"], response["Body"])) as body:
+            if body.nbytes > limit_bytes:
+                raise ObjectTooLarge(f"{key}: expected at most {limit_bytes} bytes, got {body.nbytes}")
+            yield body
 
     def read(self, key: str, limit_bytes: int, *, etag: str | None = None) -> bytearray:
         """A whole object of at most `limit_bytes`; with `etag`, only if it is still that one.
@@ -95,30 +100,31 @@ class Blobs:
         Raises:
             ObjectMissing: it is not there, has another ETag, or is shorter.
         """
-
-        def read() -> None:
-            response = self._get(key, etag, f"bytes={begin}-{begin + len(view) - 1}")
-            with closing(response["Body"]) as body:
-                if response["ContentLength"] != len(view):
-                    raise ObjectMissing(f"{key}: expected {len(view)} bytes from {begin} on, got {response['ContentLength']}")
-                Body(body, len(view)).fill(view)
-
-        # botocore repeats a request that fails, but not one whose answer breaks off.
-        _patiently(read)
+        with closing(Body(self, key, etag, begin, len(view))) as body:
+            body.fill(view)
 
     def read_head(self, key: str, nbytes: int) -> bytes:
         """The first `nbytes` of an object, or all of it when it is shorter.
 
         Raises:
-            ObjectMissing: it is not there.
+            ObjectMissing: it is not there, or empty.
         """
-        with closing(self._get(key, None, f"bytes=0-{nbytes - 1}")["Body"]) as body:
-            return bytes(body.read())
+        response = self._get(key, None, f"bytes=0-{nbytes - 1}")
+        with closing(Body(self, key, response["ETag"], 0, response["ContentLength"], response["Body"])) as body:
+            data = bytearray(body.nbytes)
+            body.fill(memoryview(data))
+            return bytes(data)
 
     def names(self, prefix: str) -> set[str]:
         """The keys of all objects under a prefix."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return {item["Key"] for page in pages for item in page.get("Contents", [])}
+        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix}
+        found: set[str] = set()
+        while True:
+            page = insist(self.client.list_objects_v2, "KeyCount", **request)
+            found |= {item["Key"] for item in page.get("Contents", [])}
+            if not page.get("IsTruncated"):
+                return found
+            request["ContinuationToken"] = page["NextContinuationToken"]
 
     def put_once(self, key: str, data: bytes) -> bool:
         """Write an object if there is none under this key; False when there already was one.
@@ -127,7 +133,7 @@ class Blobs:
         """
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         try:
-            self.client.put_object(Bucket=self.bucket, Key=key, Body=data, IfNoneMatch="*", ChecksumSHA256=checksum)
+            insist(self.client.put_object, Bucket=self.bucket, Key=key, Body=data, IfNoneMatch="*", ChecksumSHA256=checksum)
         except self.client.exceptions.ClientError as error:
             if status_of(error) == 412:
                 return False
@@ -143,16 +149,18 @@ class Blobs:
         objects: list[Any] = [{"Key": key} for key in keys]
         for start in range(0, len(objects), DELETE_BATCH):
             batch = objects[start : start + DELETE_BATCH]
-            response = self.client.delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+            response = insist(self.client.delete_objects, Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
             if response.get("Errors"):
                 raise RuntimeError(f"S3 did not delete {response['Errors'][0].get('Key')}: {response['Errors'][0].get('Code')}")
 
     def _get(self, key: str, etag: str | None, byte_range: str | None = None) -> Any:
-        request: dict[str, Any] = {"IfMatch": etag} if etag else {}
+        request: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
+        if etag:
+            request["IfMatch"] = etag
         if byte_range:
             request["Range"] = byte_range
         try:
-            return self.client.get_object(Bucket=self.bucket, Key=key, **request)
+            return insist(self.client.get_object, "Body", "ContentLength", "ETag", **request)
         except self.client.exceptions.ClientError as error:
             if status_of(error) in (404, 412, 416):
                 raise ObjectMissing(key) from error
@@ -160,18 +168,44 @@ class Blobs:
 
 
 class Body:
-    """An object that is being read."""
+    """A range of an object that is being read. Where the connection breaks, it is read on, as if nothing had been."""
 
-    def __init__(self, body: StreamingBody, nbytes: int) -> None:
-        self._body = body
+    def __init__(self, blobs: Blobs, key: str, etag: str | None, begin: int, nbytes: int, stream: Any = None) -> None:
+        """`nbytes` bytes from `begin` on. `stream` is what S3 answered, if it was asked already; `etag` is the object's, or the
+        one that is wanted.
+        """
         self.nbytes = nbytes
+        self._blobs = blobs
+        self._key = key
+        self._etag = etag
+        self._begin = begin
+        self._stream = stream
+        self._read = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Fill the beginning of a buffer; 0 at the end."""
-        return self._body.readinto(buffer[:READ_BYTES])  # type: ignore[arg-type]  # the stubs ask for a file
+        """Fill the beginning of a buffer; 0 at the end.
+
+        Raises:
+            ObjectMissing: it is not there, is no longer the one that was begun, or ends before.
+            EOFError, botocore.exceptions.BotoCoreError: the connection broke at the same place again and again.
+        """
+        wanted = buffer[: min(READ_BYTES, self.nbytes - self._read)]
+        if not wanted:
+            return 0
+        try:
+            got = self._once(wanted)
+        except _breaks():
+            got = Retrying(
+                retry=retry_if_exception_type(_breaks()),
+                stop=stop_after_attempt(READ_ATTEMPTS - 1),
+                wait=wait_random_exponential(multiplier=0.1, max=5.0),
+                reraise=True,
+            )(self._once, wanted)
+        self._read += got
+        return got
 
     def fill(self, view: memoryview) -> None:
-        """Fill a whole buffer; botocore raises when the connection ends before."""
+        """Fill a whole buffer, which is no longer than what is left."""
         got = 0
         while got < len(view):
             more = self.readinto(view[got:])
@@ -179,18 +213,43 @@ class Body:
                 raise EOFError(f"expected {len(view)} bytes, got {got}")
             got += more
 
+    def close(self) -> None:
+        """Give the connection back, or up."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
 
-def _patiently(read: Callable[[], None]) -> None:
-    """Read, and read again when the connection breaks."""
+    def _once(self, buffer: memoryview) -> int:
+        if self._stream is None:
+            self._stream = self._again()
+        try:
+            got: int = self._stream.readinto(buffer)
+            if not got:
+                raise EOFError(f"{self._key}: expected {self.nbytes} bytes from {self._begin} on, got {self._read}")
+        except BaseException:
+            self.close()
+            raise
+        return got
+
+    def _again(self) -> Any:
+        """What is left of it, asked for anew."""
+        first, last = self._begin + self._read, self._begin + self.nbytes - 1
+        response = self._blobs._get(self._key, self._etag, f"bytes={first}-{last}")
+        if response["ContentLength"] != last - first + 1:
+            response["Body"].close()
+            raise ObjectMissing(
+                f"{self._key}: expected {last - first + 1} bytes from {first} on, got {response['ContentLength']}"
+            )
+        self._etag = response["ETag"]
+        return response["Body"]
+
+
+def _breaks() -> tuple[type[Exception], ...]:
+    """What is raised where a connection breaks: botocore repeats a request, but not one whose answer breaks off."""
     from botocore.exceptions import HTTPClientError, IncompleteReadError
+    from urllib3.exceptions import HTTPError
 
-    retrying = Retrying(
-        retry=retry_if_exception_type((HTTPClientError, IncompleteReadError, EOFError)),
-        stop=stop_after_attempt(READ_ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.1, max=5.0),
-        reraise=True,
-    )
-    retrying(read)
+    return HTTPClientError, IncompleteReadError, HTTPError, EOFError
 
 
 def status_of(error: Any) -> int:

@@ -1,11 +1,13 @@
 """DynamoDB tables whose every write states one condition.
 
-Two things are done here so that nobody else needs to think of them:
+Three things are done here so that nobody else needs to think of them:
 
 * **A write knows its own repeat.** botocore sends a request again when the response was lost; the repeat of a conditional
   write then fails against its own success. Every write carries a fresh `op_id`; when a condition fails and the row that is
   there carries this very id, the write did win, and says so. (AWS: "Conditional writes and idempotence".)
 * **The loser learns what was there.** A failed condition raises `ConditionFailed` with the row as it stood.
+* **Nothing is believed that is not whole** (`answers`). A read asks for `ConsumedCapacity`, which comes with every whole
+  answer: one without a row and without it is a failure, and never "no such row".
 
 Expressions are DynamoDB's own, with one habit: attribute names are written `#name`, so that no reserved word bites, and the
 name placeholders are found here.
@@ -19,8 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
+from chalicelib.storage.answers import insist
 from chalicelib.storage.keys import Key
 from chalicelib.storage.rows import Item, from_stored, to_stored
 
@@ -36,6 +37,9 @@ class Condition:
     because: str
     values: Mapping[str, Any] = field(default_factory=dict)
 
+
+CAPACITY = "ConsumedCapacity"
+WITH_CAPACITY: Mapping[str, Any] = {"ReturnConsumedCapacity": "TOTAL"}
 
 LAST = "~"
 """Sorts after every character that a key is made of."""
@@ -89,7 +93,9 @@ class Table:
 
     def get(self, key: Key) -> Item | None:
         """The row under this key, or None."""
-        response = self._client.get_item(TableName=self.name, Key=_typed(key), ConsistentRead=True)
+        response = insist(
+            self._client.get_item, CAPACITY, TableName=self.name, Key=_typed(key), ConsistentRead=True, **WITH_CAPACITY
+        )
         return _plain(response["Item"]) if "Item" in response else None
 
     def put(self, write: Put) -> None:
@@ -100,7 +106,7 @@ class Table:
         """
         op_id = uuid4().hex
         try:
-            self._client.put_item(**_put(write, op_id))
+            insist(self._client.put_item, **_put(write, op_id))
         except self._client.exceptions.ConditionalCheckFailedException as error:
             _forgive_own(write.condition, op_id, error.response.get("Item"))
 
@@ -122,15 +128,16 @@ class Table:
 
     def _change(self, write: Update, returned: Literal["NONE", "ALL_NEW"]) -> Item:
         op_id = uuid4().hex
+        wanted = ("Attributes",) if returned == "ALL_NEW" else ()
         try:
-            response = self._client.update_item(**_update(write, op_id), ReturnValues=returned)
+            response = insist(self._client.update_item, *wanted, **_update(write, op_id), ReturnValues=returned)
         except self._client.exceptions.ConditionalCheckFailedException as error:
             return _forgive_own(write.condition, op_id, error.response.get("Item"))
         return _plain(response.get("Attributes", {}))
 
     def delete(self, key: Key) -> None:
         """Delete a row; one that is gone already is no matter."""
-        self._client.delete_item(TableName=self.name, Key=_typed(key))
+        insist(self._client.delete_item, TableName=self.name, Key=_typed(key))
 
     def query(
         self,
@@ -158,6 +165,7 @@ class Table:
             "ExpressionAttributeValues": _typed({":pk": partition, ":prefix": prefix}),
             "ConsistentRead": consistent,
             "ScanIndexForward": not newest_first,
+            **WITH_CAPACITY,
         }
         if attributes:
             request["ProjectionExpression"] = ", ".join(f"#{name}" for name in attributes)
@@ -173,7 +181,7 @@ class Table:
         while left is None or left > 0:
             if left is not None:
                 request["Limit"] = left
-            page = self._client.query(**request)
+            page = insist(self._client.query, "Items", "Count", CAPACITY, **request)
             for item in page["Items"]:
                 yield _plain(item)
             left = None if left is None else left - len(page["Items"])
@@ -186,7 +194,7 @@ class Table:
         return next(self.query(partition, prefix, newest_first=True, limit=1), None)
 
     def transact(self, writes: Sequence[Put | Update]) -> None:
-        """All of the writes (of any tables, at most one a row), or none. A conflict with another transaction is tried again.
+        """All of the writes (of any tables, at most one a row), or none. A conflict with another one is tried again.
 
         Raises:
             ConditionFailed: of the first write whose condition does not hold.
@@ -197,7 +205,7 @@ class Table:
             {"Put": _put(write, op_id)} if isinstance(write, Put) else {"Update": _update(write, op_id)} for write in writes
         ]
         try:
-            _past_conflicts(self._client.transact_write_items, TransactItems=actions, ClientRequestToken=op_id)
+            insist(self._client.transact_write_items, TransactItems=actions, ClientRequestToken=op_id)
         except self._client.exceptions.TransactionCanceledException as error:
             failed = [
                 (write.condition, reason.get("Item"))
@@ -213,23 +221,6 @@ class Table:
 def _reasons(error: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
     return found
-
-
-def _is_conflict(error: BaseException) -> bool:
-    """Whether a transaction was cancelled only because another one was at the same row at that moment.
-
-    botocore does not try these again (AWS: "Transaction conflict handling in DynamoDB").
-    """
-    codes = {reason.get("Code") for reason in _reasons(error)} if hasattr(error, "response") else set()
-    return "TransactionConflict" in codes and "ConditionalCheckFailed" not in codes
-
-
-_past_conflicts = Retrying(
-    retry=retry_if_exception(_is_conflict),
-    stop=stop_after_attempt(8),
-    wait=wait_random_exponential(multiplier=0.02, max=1.0),
-    reraise=True,
-)
 
 
 def _put(write: Put, op_id: str) -> Any:
@@ -281,7 +272,4 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(item: Mapping[str, Any]) -> Item:
-    from boto3.dynamodb.types import TypeDeserializer
-
-    deserialize = TypeDeserializer().deserialize
-    return {name: from_stored(deserialize(value)) for name, value in item.items()}
+    return {name: from_stored(value) for name, value in item.items()}

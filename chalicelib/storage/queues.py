@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.storage.answers import insist
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
 
@@ -22,7 +24,7 @@ class Queue:
 
     def send(self, message: Mapping[str, str | int]) -> None:
         """Put one message on the queue."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(message))
+        insist(self._client.send_message, "MessageId", QueueUrl=self._url, MessageBody=json.dumps(message))
 
     def send_all(self, messages: Iterable[Mapping[str, str | int]]) -> None:
         """Put many messages on the queue.
@@ -36,6 +38,6 @@ class Queue:
                 {"Id": str(number), "MessageBody": json.dumps(message)}
                 for number, message in enumerate(everything[start : start + SEND_BATCH])
             ]
-            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+            answer = insist(self._client.send_message_batch, "Successful", QueueUrl=self._url, Entries=entries)
             if failed := answer.get("Failed"):
                 raise RuntimeError(f"SQS did not take {len(failed)} messages: {failed[0].get('Code')}")

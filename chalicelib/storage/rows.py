@@ -1,8 +1,14 @@
-"""Frozen dataclasses to DynamoDB items and back, by pydantic, so that a row read is a row checked."""
+"""Frozen dataclasses to DynamoDB items and back, by pydantic, so that a row read is a row checked.
+
+A number goes into a row only if it can come out again: `to_stored` refuses the others. What lies in a row already, whoever
+wrote it, can always be read: `from_stored` takes any number that DynamoDB holds. boto3's own deserializer does not: it raises
+`decimal.Rounded` at the 39th digit, and 4e38 comes back with 39 of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -13,6 +19,20 @@ Item = dict[str, Any]
 
 SMALLEST = 1e-128
 """Magnitudes below it are stored as zero: DynamoDB holds those from 1e-130 to 1e125 (AWS: "Supported data types")."""
+
+LARGEST = 1e37
+"""No float of a larger magnitude is stored: it, and every whole number up to it, has at most the 38 digits that any reader
+takes. What comes from outside is bounded far below, at 1e30."""
+
+DIGITS = 38
+"""Digits that a number of DynamoDB has at most (AWS: "Supported data types")."""
+
+WHOLE = 2**63
+"""Whole numbers from -2**63 to below 2**63 are read as int, others as float. No message admits a larger int."""
+
+
+class NotStorable(Exception):
+    """A number would be written that could not be read back: a bug, found before it can do harm."""
 
 
 def to_item(row: object) -> Item:
@@ -37,12 +57,18 @@ def storable(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def to_stored(value: Any) -> Any:
-    """Floats as the decimals that boto3 insists on: the shortest decimal that reads back as the same float.
+    """Floats as the decimals that boto3 insists on; other values as they are.
 
-    One that is too small is stored as zero; the messages admit none that is too large.
+    A float that is too small is stored as zero. One that is whole, and below `WHOLE`, is written as that whole number, any
+    other as the shortest decimal that reads back as the same float: at most 17 digits and an exponent.
+
+    Raises:
+        NotStorable: a float that is not finite or beyond `LARGEST`, or an int of more than `DIGITS` digits.
     """
     if isinstance(value, float):
-        return Decimal(repr(value)) if abs(value) >= SMALLEST else Decimal(0)
+        return _decimal(value)
+    if isinstance(value, int) and abs(value) >= 10**DIGITS:
+        raise NotStorable(f"expected an int of at most {DIGITS} digits, got one of {len(str(abs(value)))}")
     if isinstance(value, dict):
         return {key: to_stored(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -50,15 +76,47 @@ def to_stored(value: Any) -> Any:
     return value
 
 
-def from_stored(value: Any) -> Any:
-    """Decimals as int where they are whole, else as float."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {key: from_stored(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [from_stored(item) for item in value]
-    return value
+def _decimal(value: float) -> Decimal:
+    magnitude = abs(value)
+    if not magnitude <= LARGEST:
+        raise NotStorable(f"expected a finite float of at most {LARGEST:g}, got {value}")
+    if magnitude < SMALLEST:
+        return Decimal(0)
+    return Decimal(int(value)) if value.is_integer() and magnitude < WHOLE else Decimal(repr(value)).normalize()
+
+
+def from_stored(attribute: Mapping[str, Any]) -> Any:
+    """A DynamoDB attribute, such as `{"N": "1"}`, as a plain value. Numbers are int where they are whole and below `WHOLE`,
+    else float, however many digits they have.
+    """
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S" | "BOOL":
+            return value
+        case "N":
+            return _number(value)
+        case "NULL":
+            return None
+        case "M":
+            return {name: from_stored(member) for name, member in value.items()}
+        case "L":
+            return [from_stored(member) for member in value]
+        case "SS":
+            return set(value)
+        case _:
+            return UnknownKind(kind)
+
+
+def _number(digits: str) -> int | float:
+    value = Decimal(digits)  # exact, whatever its length: only arithmetic rounds
+    return int(value) if -WHOLE <= value < WHOLE and value == value.to_integral_value() else float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownKind:
+    """Stands for an attribute of a kind that no row of ours has (bytes, sets of numbers); no dataclass takes it."""
+
+    kind: str
 
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}

