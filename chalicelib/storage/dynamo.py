@@ -80,6 +80,15 @@ class Update:
     add: Item = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A row that a transaction only looks at, and the condition that it must meet."""
+
+    table: Table
+    key: Key
+    condition: Condition
+
+
 class Table:
     """One table. Reads are strongly consistent unless said otherwise."""
 
@@ -185,17 +194,16 @@ class Table:
         """The row with the highest sort key that begins with `prefix`, or None."""
         return next(self.query(partition, prefix, newest_first=True, limit=1), None)
 
-    def transact(self, writes: Sequence[Put | Update]) -> None:
-        """All of the writes (of any tables, at most one a row), or none. A conflict with another transaction is tried again.
+    def transact(self, writes: Sequence[Put | Update | Check]) -> None:
+        """All of the writes (of any tables, at most one a row), or none; none if a check does not hold. A conflict with another
+        transaction is tried again.
 
         Raises:
             ConditionFailed: of the first write whose condition does not hold.
             botocore.exceptions.ClientError: cancelled for another reason, or in conflict every time; nothing was changed.
         """
         op_id = uuid4().hex
-        actions: list[Any] = [
-            {"Put": _put(write, op_id)} if isinstance(write, Put) else {"Update": _update(write, op_id)} for write in writes
-        ]
+        actions: list[Any] = [_action(write, op_id) for write in writes]
         try:
             _past_conflicts(self._client.transact_write_items, TransactItems=actions, ClientRequestToken=op_id)
         except self._client.exceptions.TransactionCanceledException as error:
@@ -230,6 +238,26 @@ _past_conflicts = Retrying(
     wait=wait_random_exponential(multiplier=0.02, max=1.0),
     reraise=True,
 )
+
+
+def _action(write: Put | Update | Check, op_id: str) -> Any:
+    match write:
+        case Put():
+            return {"Put": _put(write, op_id)}
+        case Update():
+            return {"Update": _update(write, op_id)}
+        case Check():
+            return {"ConditionCheck": _check(write)}
+
+
+def _check(write: Check) -> Any:
+    request: dict[str, Any] = {
+        "TableName": write.table.name,
+        "Key": _typed(write.key),
+        "ConditionExpression": write.condition.expression,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    return request | _placeholders(write.condition.expression, write.condition.values)
 
 
 def _put(write: Put, op_id: str) -> Any:
