@@ -334,14 +334,19 @@ class World:
                 put = {
                     **where, "Body": request.read(), "ChecksumSHA256": checksum, "IfNoneMatch": request.headers["if-none-match"]
                 }  # fmt: skip
+                if "content-encoding" in request.headers:  # it is not signed, so a device may say what it likes
+                    put["ContentEncoding"] = request.headers["content-encoding"]
                 signed = Call("api", "s3", "PutObject", put, by_device=True)
                 self.calls.observed(signed, lambda: self.s3.put_object(**put))
                 return httpx.Response(200)
+            asked = request.url.params.get("response-content-encoding")
+            where |= {"ResponseContentEncoding": asked} if asked else {}
             signed = Call("api", "s3", "GetObject", where, by_device=True)
             found = self.calls.observed(signed, lambda: self.s3.get_object(**where))
             content = found["Body"].read()
             self.downloaded += len(content)
-            return httpx.Response(200, content=content)
+            encoding = {"Content-Encoding": found["ContentEncoding"]} if found.get("ContentEncoding") else {}
+            return httpx.Response(200, stream=httpx.ByteStream(content), headers=encoding)
         except ClientError as error:
             return httpx.Response(error.response["ResponseMetadata"]["HTTPStatusCode"])
 

@@ -230,7 +230,21 @@ def test_the_bucket_is_closed_versioned_encrypted_and_refuses_weak_requests(temp
     lives = {rule["Prefix"]: rule.get("ExpirationInDays") for rule in said["LifecycleConfiguration"]["Rules"]}
     assert (lives["updates/"], lives["staged/"], lives["parts/"]) == (1, 1, 7)
     statements = template["Resources"]["TensorBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert {statement["Sid"]: (statement["Effect"], statement["Condition"]) for statement in statements} == {
+    plain = [statement for statement in statements if statement["Action"] == "s3:PutObject"]
+    assert {(said["Effect"], said["Resource"]["Fn::Sub"]) for said in plain} == {("Deny", "${TensorBucket.Arn}/updates/*")}
+    assert {next(iter(said["Condition"]["Null"].items())) for said in plain} == {
+        (f"s3:{key}", "false")
+        for key in (
+            "x-amz-storage-class",
+            "x-amz-server-side-encryption",
+            "x-amz-server-side-encryption-customer-algorithm",
+            "x-amz-acl",
+            "x-amz-website-redirect-location",
+            "RequestObjectTagKeys",
+        )
+    }
+    rest = [statement for statement in statements if statement not in plain]
+    assert {statement["Sid"]: (statement["Effect"], statement["Condition"]) for statement in rest} == {
         "OnlyTls": ("Deny", {"Bool": {"aws:SecureTransport": "false"}}),
         "NoSignatureVersion2": ("Deny", {"StringEquals": {"s3:signatureversion": "AWS"}}),
         "NoOldSignatures": ("Deny", {"NumericGreaterThan": {"s3:signatureAge": "910000"}}),
