@@ -2,9 +2,9 @@
 
 Signed by botocore's signer without an S3 client, which costs 0.1 ms and no cold start. SigV4 binds every header that is
 given here, so the PUT is good for exactly the declared length and content, and only while nothing lies under the key
-(AWS: "Authenticating Requests: Using Query Parameters"; "Conditional writes"). S3 refuses headers of its own (`x-amz-…`) that are
-not signed, and the bucket's policy refuses those again that could make an update unreadable. Others, such as `Content-Encoding`,
-are kept beside the object, and nobody acts on them.
+(AWS: "Authenticating Requests: Using Query Parameters"; "Conditional writes"). S3 refuses headers of its own (`x-amz-…`) that
+are not signed, and the bucket's policy refuses those again that could make an update unreadable. Others, `Content-Encoding`
+for example, are kept beside the object, and nobody acts on them.
 """
 
 from __future__ import annotations

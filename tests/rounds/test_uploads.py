@@ -1,4 +1,4 @@
-"""What a device may do with its URL: put the declared bytes once. What it says of them besides, or puts late, changes nothing."""
+"""What a device may do with its URL: put the declared bytes once. Other headers, and late PUTs, change nothing."""
 
 from __future__ import annotations
 
