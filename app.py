@@ -9,7 +9,7 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, IAMAuthorizer, Rate, Response, SQSEvent
 
 from chalicelib.triggers import each_message
-from chalicelib.web import caller, header, json_response, number, only_problems, operator
+from chalicelib.web import caller, header, json_response, only_problems, operator
 from chalicelib.web import speaks as speaks_for
 from chalicelib.wiring import services
 from muster import __version__
@@ -18,6 +18,7 @@ from muster.wire import messages as wire
 from muster.wire.problems import Problem as P
 
 app = Chalice(app_name="muster", configure_logs=False)
+app.api.binary_types = []  # every body, in and out, is text
 app.register_middleware(only_problems, "http")
 operators = IAMAuthorizer()
 speaks = partial(speaks_for, app)
@@ -124,7 +125,7 @@ def read_receipt(round_id: str) -> wire.ReceiptReply:
 )
 def report_metrics(body: wire.EvaluationReport, model: str, version: str) -> wire.EvaluationReply:
     """Report what a judge measured of one version; the same report may be sent again."""
-    return services().evaluations.report(model, number(version, P.UNKNOWN_VERSION), caller(app), body)
+    return services().evaluations.report(model, int(version), caller(app), body)
 
 
 @app.route("/v1/health", methods=["GET"])
@@ -237,15 +238,15 @@ def list_rounds(query: admin.Page, model: str) -> admin.RoundList:
 @speaks(admin.RoundReply, P.UNKNOWN_MODEL, P.UNKNOWN_ROUND)
 def read_round(model: str, round_number: str) -> admin.RoundReply:
     """One round: its phase, and what became of its places."""
-    return services().status.round(model, number(round_number, P.UNKNOWN_ROUND))
+    return services().status.round(model, int(round_number))
 
 
 @app.route("/v1/admin/models/{model}/rounds/{round_number}/abandon", methods=["POST"], authorizer=operators)
 @speaks(admin.RoundReply, P.UNKNOWN_MODEL, P.UNKNOWN_ROUND, P.ROUND_ENDED, takes=admin.AbandonRound)
 def abandon_round(body: admin.AbandonRound, model: str, round_number: str) -> admin.RoundReply:
     """End an open round; what is deployed stays deployed."""
-    services().round_desk.abandon(model, number(round_number, P.UNKNOWN_ROUND), body)
-    return services().status.round(model, number(round_number, P.UNKNOWN_ROUND))
+    services().round_desk.abandon(model, int(round_number), body)
+    return services().status.round(model, int(round_number))
 
 
 @app.route("/v1/admin/models/{model}/rounds/{round_number}/files", methods=["GET"], authorizer=operators)
@@ -259,7 +260,7 @@ def abandon_round(body: admin.AbandonRound, model: str, round_number: str) -> ad
 )
 def list_round_files(query: admin.RoundFilesPage, model: str, round_number: str) -> admin.RoundFileList:
     """What a round's version was made of, each device's update included: private data, so a permission of its own."""
-    return services().round_files.page(model, number(round_number, P.UNKNOWN_ROUND), query)
+    return services().round_files.page(model, int(round_number), query)
 
 
 # ---- operators: versions and deployments

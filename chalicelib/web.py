@@ -1,7 +1,13 @@
-"""Between Chalice and the use cases: bodies in, replies and problem documents out."""
+"""Between Chalice and the use cases: bodies in, replies and problem documents out.
+
+What is wrong with a request is found here, in one place and before any store is asked: a path that is not exactly its route's,
+a name in it that nothing can have, a body of another media type, with a key twice, or unlike its message.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -12,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from chalicelib.clients.credentials import Credential, parse_bearer
 from chalicelib.errors import Refused
+from chalicelib.explaining import explained
 from chalicelib.log import log
 from muster.wire.messages import BODY_LIMIT_BYTES, Query
 from muster.wire.messages import Request as Message
@@ -37,16 +44,47 @@ class Speech:
     def all_refusals(self) -> tuple[Problem, ...]:
         """Its own refusals, and those that every body, and every request, may meet."""
         of_a_query = (Problem.INVALID_QUERY,) if self.asks else ()
-        return (
-            *self.refuses,
-            *(OF_A_BODY if self.takes else ()),
-            *of_a_query,
-            Problem.METHOD_NOT_ALLOWED,
-            Problem.INTERNAL_ERROR,
-        )
+        return (*self.refuses, *(OF_A_BODY if self.takes else ()), *of_a_query, *OF_ALL)
+
+    def unknown(self, name: str) -> Problem:
+        """What the route answers when nothing has the name that a part of its path gives."""
+        return next(problem for problem in PATH_NAMES[name].unknown if problem in self.refuses)
 
 
-OF_A_BODY = (Problem.MALFORMED_BODY, Problem.BODY_TOO_LARGE, Problem.INVALID_BODY, Problem.UNSUPPORTED_MEDIA_TYPE)
+OF_A_BODY = (Problem.MALFORMED_BODY, Problem.INVALID_BODY)
+OF_ALL = (
+    Problem.FORBIDDEN,
+    Problem.BODY_TOO_LARGE,
+    Problem.UNSUPPORTED_MEDIA_TYPE,
+    Problem.TOO_MANY_REQUESTS,
+    Problem.INTERNAL_ERROR,
+    Problem.UNAVAILABLE,
+)
+"""What every request may meet. Most of it is said by the gateway (infra/resources.yaml), before a function runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathName:
+    """What a part of a path may be: the pattern of the names that exist, and how a route says that there is no such one."""
+
+    pattern: str
+    unknown: tuple[Problem, ...]
+    what: str
+
+
+PATH_NAMES: dict[str, PathName] = {
+    "model": PathName(r"[a-z][a-z0-9-]{0,47}", (Problem.UNKNOWN_MODEL, Problem.UNKNOWN_ROUND), "the name of a model"),
+    "round_id": PathName(r"[a-z][a-z0-9-]{0,47}\.[1-9][0-9]{0,7}", (Problem.UNKNOWN_ROUND,), "the id of a round"),
+    "round_number": PathName(r"[1-9][0-9]{0,7}", (Problem.UNKNOWN_ROUND,), "the number of a round"),
+    "version": PathName(r"0|[1-9][0-9]{0,7}", (Problem.UNKNOWN_VERSION,), "the number of a version"),
+    "version_ref": PathName(r"[a-z0-9][a-z0-9.-]{0,63}", (Problem.UNKNOWN_VERSION,), "what names a version"),
+    "client_id": PathName(r"[A-Za-z0-9][A-Za-z0-9_-]{2,63}", (Problem.UNKNOWN_CLIENT,), "the id of a client"),
+    "token_id": PathName(r"[A-Za-z0-9]{8,32}", (Problem.UNKNOWN_TOKEN,), "the id of an enrolment token"),
+    "metric": PathName(r"[a-z][a-z0-9_]{0,39}", (Problem.UNKNOWN_METRIC, Problem.NO_OPEN_ALERT), "the name of a metric"),
+}
+"""Every part of a path that is a name. A name of another form is in no key (those of DynamoDB are bounded), has no alias with
+leading zeros, and reads the same encoded and not encoded.
+"""
 
 
 def speaks(
@@ -68,6 +106,7 @@ def speaks(
         @wraps(view)
         def answer(**path: str) -> Response:
             try:
+                _check_path(app, speech, path)
                 read: list[Any] = [parse(app, takes)] if takes else []
                 read += [parse_query(app, asks)] if asks else []
                 reply = view(*read, **path)
@@ -88,20 +127,58 @@ def only_problems(request: Request, respond: Callable[[Request], Response]) -> R
     body = response.body
     if not (response.status_code >= 400 and isinstance(body, dict) and "Code" in body):
         return response
-    problem = _CHALICE.get(response.status_code, Problem.INTERNAL_ERROR)
-    refused = Refused(problem, str(body.get("Message", problem.kind.title)))
-    return problem_response(refused, {k: str(v) for k, v in response.headers.items() if k == "Allow"})
+    match response.status_code:
+        case 415:
+            return problem_response(_not_json(header_of(request, "content-type")))
+        case 405:  # the gateway lets no such request through
+            return problem_response(_no_route())
+    return problem_response(Refused(Problem.INTERNAL_ERROR, "the server failed; it has written down why"))
 
 
-_CHALICE = {415: Problem.UNSUPPORTED_MEDIA_TYPE, 405: Problem.METHOD_NOT_ALLOWED}
+def _no_route() -> Refused:
+    return Refused(Problem.FORBIDDEN, "no route has this path and this method, or it asks for a signature")
+
+
+def _not_json(media_type: str | None) -> Refused:
+    return Refused(
+        Problem.UNSUPPORTED_MEDIA_TYPE,
+        "a body must say that it is JSON",
+        expected="Content-Type: application/json",
+        got=_shortened(media_type) if media_type is not None else "no Content-Type",
+    )
+
+
+def _check_path(app: Chalice, speech: Speech, names: Mapping[str, str]) -> None:
+    """Refuse a path that only resembles its route's, and a name in it that nothing can have.
+
+    API Gateway routes a path with a slash at its end, or two in its middle, like the one without; permissions (IAM, the
+    resource policy) name the one without. So the path as it was asked for must be the route's, letter by letter. Before it
+    may stand the stage, or the base path of a domain of one's own.
+
+    Raises:
+        Refused: `forbidden`, or that there is no such thing.
+    """
+    request = _request(app)
+    for name, text in names.items():
+        if not re.fullmatch(PATH_NAMES[name].pattern, text):
+            what = PATH_NAMES[name].what
+            raise Refused(speech.unknown(name), f"{text[:64]!r} is not {what}", expected=what, got=text[:64])
+    exact = re.sub(r"\{(\w+)\}", lambda part: names[part[1]], request.path)
+    for asked in (request.to_original_event().get("path"), request.context.get("path")):
+        if asked is not None and not re.fullmatch(r"(/[A-Za-z0-9_-]+)*" + re.escape(exact), str(asked)):
+            raise _no_route()
 
 
 def parse(app: Chalice, kind: type[Body]) -> Body:
     """The request's body.
 
     Raises:
-        Refused: `body-too-large`, `malformed-body`, `invalid-body` (with the first field that is wrong).
+        Refused: `unsupported-media-type`, `body-too-large`, `malformed-body`, `invalid-body` (with the first field that is
+            wrong).
     """
+    media_type = header(app, "content-type")
+    if not re.fullmatch(r'application/json *(; *charset="?utf-8"? *)?', (media_type or "").strip(), re.IGNORECASE):
+        raise _not_json(media_type)
     raw = _request(app).raw_body or b""
     if len(raw) > BODY_LIMIT_BYTES:
         raise Refused(
@@ -110,19 +187,46 @@ def parse(app: Chalice, kind: type[Body]) -> Body:
             expected=f"at most {BODY_LIMIT_BYTES} bytes",
             got=f"{len(raw)} bytes",
         )
+    content = _json(raw if isinstance(raw, bytes) else raw.encode())
     try:
         return kind.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        if first["type"] == "json_invalid":
-            raise Refused(Problem.MALFORMED_BODY, "the body is not JSON", expected="a JSON object", got=first["msg"]) from error
-        field = ".".join(str(part) for part in first["loc"]) or "body"
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "json_invalid":  # nested too deeply, or a text that is no Unicode
+            raise _malformed("a JSON object", "something else") from error
+        field, what = explained(first, content)
         raise Refused(
             Problem.INVALID_BODY,
-            f"{field}: {first['msg']}",
-            expected=f"a {kind.__name__} as docs/openapi.json has it",
+            f"{field or 'body'}: {what}",
+            expected=f"{kind.__name__}, as docs/openapi.json has it",
             got=_shortened(first["input"]),
         ) from error
+
+
+def _json(raw: bytes) -> Any:
+    """What a body says, every key of it once: where one parser takes the first of two and another the last, what was checked
+    is not what is used.
+
+    Raises:
+        Refused: `malformed-body`.
+    """
+    try:
+        return json.loads(raw.decode(), object_pairs_hook=_once)
+    except UnicodeDecodeError as error:
+        raise _malformed("JSON in UTF-8", "other bytes") from error
+    except (ValueError, RecursionError) as error:
+        raise _malformed("a JSON object", "something else, or a part of one") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _malformed("every key of an object once", "one twice")
+    return found
+
+
+def _malformed(expected: str, got: str) -> Refused:
+    return Refused(Problem.MALFORMED_BODY, "the body is not JSON as it must be", expected=expected, got=got)
 
 
 def parse_query(app: Chalice, kind: type[Question]) -> Question:
@@ -131,29 +235,25 @@ def parse_query(app: Chalice, kind: type[Question]) -> Question:
     Raises:
         Refused: `invalid-query` (with the first parameter that is wrong).
     """
-    query: Mapping[str, str] = _request(app).query_params or {}
+    query = _request(app).query_params
+    given = {name: query.getlist(name) for name in query} if query is not None else {}
+    for name, values in given.items():
+        if len(values) > 1:
+            raise Refused(
+                Problem.INVALID_QUERY, f"{_shortened(name)}: stands more than once", expected="once", got=f"{len(values)} times"
+            )
+    content = {name: values[0] for name, values in given.items()}
     try:
-        return kind.model_validate(dict(query))
+        return kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in first["loc"]) or "query"
+        first = error.errors(include_url=False)[0]
+        name, what = explained(first, content)
         raise Refused(
             Problem.INVALID_QUERY,
-            f"{name}: {first['msg']}",
+            f"{name or 'query'}: {what}",
             expected=f"a query of {', '.join(sorted(kind.model_fields))}",
             got=_shortened(first["input"]),
         ) from error
-
-
-def number(text: str, problem: Problem) -> int:
-    """A whole number of a path.
-
-    Raises:
-        Refused: `problem`: what has no such number does not exist.
-    """
-    if not (text.isascii() and text.isdigit() and len(text) <= 8):
-        raise Refused(problem, f"no such number: {text[:20]!r}", expected="a whole number", got=text[:20])
-    return int(text)
 
 
 def caller(app: Chalice) -> Credential | None:
@@ -172,7 +272,12 @@ def operator(app: Chalice) -> str:
 
 def header(app: Chalice, name: str) -> str | None:
     """A request header, or None."""
-    value = _request(app).headers.get(name)
+    return header_of(_request(app), name)
+
+
+def header_of(request: Request, name: str) -> str | None:
+    """A header of a request, or None."""
+    value = request.headers.get(name)
     return None if value is None else str(value)
 
 
@@ -197,6 +302,6 @@ def _request(app: Chalice) -> Request:
 
 
 def _shortened(value: object) -> str:
-    """What came, short, for a person."""
-    text = repr(value)
+    """What came, short, as JSON writes it."""
+    text = json.dumps(value, default=lambda _: "something else")
     return text if len(text) <= 120 else text[:117] + "..."

@@ -23,18 +23,13 @@ sys.path.insert(0, str(ROOT))
 
 from app import app  # noqa: E402
 from chalicelib.storage import keys  # noqa: E402
-from chalicelib.web import Speech  # noqa: E402
+from chalicelib.web import PATH_NAMES, Speech  # noqa: E402
 from muster import __version__  # noqa: E402
 from muster.operator.cli.app import app as cli  # noqa: E402
 from muster.wire import messages as wire  # noqa: E402
 from muster.wire.problems import MEDIA_TYPE, Problem  # noqa: E402
 
 REF = "#/components/schemas/{model}"
-PATTERNS = {
-    "model": "^[a-z][a-z0-9-]{0,47}$", "round_id": r"^[a-z][a-z0-9-]{0,47}\.[1-9][0-9]{0,7}$", "version": "^[0-9]{1,8}$",
-    "round_number": "^[0-9]{1,8}$", "client_id": "^[A-Za-z0-9][A-Za-z0-9_-]{2,63}$", "token_id": "^[A-Za-z0-9]{8,32}$",
-    "version_ref": "^[a-z0-9][a-z0-9.-]{0,63}$", "metric": "^[a-z][a-z0-9_]{0,39}$",
-}  # fmt: skip
 
 
 def openapi() -> str:
@@ -120,7 +115,12 @@ def _responses(speech: Speech, names: Any) -> dict[str, Any]:
 def _parameters(path: str, speech: Speech) -> list[dict[str, Any]]:
     parts = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": PATTERNS[name]}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": f"^({PATH_NAMES[name].pattern})$"},
+        }
         for name in parts
     ]
     if speech.asks:

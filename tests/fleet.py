@@ -5,7 +5,7 @@
     devices = world.devices(4)
     world.play(devices)                      # until nothing more happens
 
-Devices are the real SDK; their HTTP goes through `chalice.test.Client` and their presigned URLs to moto's S3. Nothing moves
+Devices are the real SDK; their HTTP goes through the local cloud's gateway and their presigned URLs to moto's S3. Nothing moves
 unless a test says so: `tick()` fires the schedule, `deliver()` hands queued messages to the workers, `clock.advance()` lets
 time pass. `world.calls` is where a test stands between the server and AWS.
 """
@@ -28,13 +28,12 @@ import numpy as np
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from chalice.local import LambdaContext
-from chalice.test import Client
 from moto import mock_aws
 
 import app as functions
 from chalicelib import wiring
 from chalicelib.settings import Settings
-from infra.local import resources, serializer
+from infra.local import gateway, resources, serializer
 from muster import Device
 from muster.device import Evaluation, TrainingResult
 from muster.operator import Operator
@@ -158,7 +157,6 @@ class World:
         self.services = wiring.Services(self.settings, self.clock, SESSION)
         wiring.replace(self.services)
         self.s3, self.sqs = SESSION.client("s3"), SESSION.client("sqs")
-        self._client = Client(functions.app)
         self.downloaded = 0
         """Bytes that devices, and the operator, have read from the store."""
         self._folder = tempfile.TemporaryDirectory()
@@ -317,9 +315,8 @@ class World:
             if self.calls.observer:
                 self.calls.observer.served.append((request.method, request.url.path))
             with self.calls.by("api"):
-                found = self._client.http.request(request.method, path, dict(request.headers), request.read())
-            body = found.body if isinstance(found.body, bytes) else str(found.body).encode()
-            response = httpx.Response(found.status_code, headers=found.headers, content=body)
+                found = gateway.answer(request.method, path, request.headers, request.read())
+            response = httpx.Response(found.status, headers=found.headers, content=found.content)
             contract.check(request.method, request.url.path, response)
             return response
         return self._store(request)
@@ -337,9 +334,13 @@ class World:
                 put = {
                     **where, "Body": request.read(), "ChecksumSHA256": checksum, "IfNoneMatch": request.headers["if-none-match"]
                 }  # fmt: skip
+                if "content-encoding" in request.headers:  # it is not signed, so a device may say what it likes
+                    put["ContentEncoding"] = request.headers["content-encoding"]
                 signed = Call("api", "s3", "PutObject", put, by_device=True)
                 self.calls.observed(signed, lambda: self.s3.put_object(**put))
                 return httpx.Response(200)
+            asked = request.url.params.get("response-content-encoding")
+            where |= {"ResponseContentEncoding": asked} if asked else {}
             signed = Call("api", "s3", "GetObject", where, by_device=True)
             found = self.calls.observed(signed, lambda: self.s3.get_object(**where))
             content = found["Body"].read()

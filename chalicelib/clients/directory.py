@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from chalicelib.clients import credentials
 from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.credentials import Credential
@@ -9,7 +11,8 @@ from chalicelib.clients.store import ClientStore, FleetFull, Touch
 from chalicelib.errors import Refused, near
 from chalicelib.instants import Clock
 from chalicelib.log import log
-from chalicelib.storage.dynamo import ConditionFailed
+from chalicelib.storage.dynamo import Check, ConditionFailed
+from chalicelib.storage.rows import from_item
 from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
@@ -30,6 +33,29 @@ def unauthenticated() -> Refused:
         expected="Authorization: Bearer <client_id>.<secret>",
         got="no key that is valid now",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """That a key is its client's, and a model in the client's scope: what a write has to check that is done in a key's name.
+
+    The check is a part of the write, so a key ends everywhere at the instant at which it is rotated away or revoked.
+    """
+
+    caller: Credential
+    check: Check
+
+    def is_missing(self, lost: ConditionFailed) -> bool:
+        """Whether a write was not done because the model is outside the client's scope.
+
+        Raises:
+            Refused: `unauthenticated`: because the key is not a client's.
+        """
+        if lost.condition is not self.check.condition:
+            return False
+        if not credentials.holds(from_item(Client, lost.found) if lost.found else None, self.caller):
+            raise unauthenticated()
+        return True
 
 
 class Directory:
@@ -58,16 +84,20 @@ class Directory:
         now = self._clock()
         if token is None:
             raise Refused(Problem.ENROLMENT_REFUSED, "the token has not the shape of one", expected="<id>.<secret>")
+        key = credentials.device_key(token, request.client_id, request.proof)
         try:
             claimed = self._store.claim(token, request.client_id, request.device_type, now)
         except ConditionFailed as lost:
+            # Whoever was enrolled with this token and this proof has that key: a lost answer is given again, whatever became of
+            # the token since.
+            if credentials.holds(self._store.get(request.client_id), key):
+                return self._enrolled(key)
             raise Refused(
                 Problem.ENROLMENT_REFUSED,
                 "this enrolment token does not admit this client",
                 expected=lost.condition.because,
                 got="a token that is unknown, expired, revoked or used up, or a device type outside its scope",
             ) from lost
-        key = credentials.device_key(token, request.client_id, request.proof)
         client = Client(
             client_id=request.client_id,
             key_hash=key.hashed,
@@ -141,6 +171,16 @@ class Directory:
         if credential is None or not credentials.holds(client, credential) or client is None:
             raise unauthenticated()
         return client
+
+    def allowance(self, credential: Credential | None, model: str) -> Allowance:
+        """What a write has to check that is done in the name of a key, for a model.
+
+        Raises:
+            Refused: `unauthenticated`: there is no key that could be anybody's.
+        """
+        if credential is None:
+            raise unauthenticated()
+        return Allowance(credential, self._store.may_use(credential, model))
 
     def heartbeat(self, credential: Credential | None, beat: wire.Heartbeat) -> Touch:
         """Authenticate and mark alive, in one conditional write; `foreign-model` when the model is not in the client's scope.

@@ -14,7 +14,7 @@ from chalicelib.clients.tally import Tally
 from chalicelib.clients.token import EnrolmentToken
 from chalicelib.instants import text
 from chalicelib.storage import keys
-from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
+from chalicelib.storage.dynamo import NEW, Check, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import Item, from_item, to_item
 
 Touch = Literal["seen", "foreign-model", "refused"]
@@ -85,19 +85,19 @@ class ClientStore:
         seen: Item = {"last_seen_at": text(now)} | {
             name: value for name, value in (("model", model), ("version", version)) if value is not None
         }
-        expression, values = "#key_hash = :key_hash AND #state = :active", {
-            ":key_hash": credential.hashed, ":active": ClientState.ACTIVE,
-        }  # fmt: skip
-        if model is not None:
-            expression += " AND (attribute_not_exists(#models) OR contains(#models, :model))"
-            values[":model"] = model
-        condition = Condition(expression, "the key is this client's and not revoked, and the model is in its scope", values)
+        condition = _own(credential) if model is None else _own_within(credential, model)
         try:
             self._table.update(Update(self._table, keys.client_key(credential.public), condition, set=seen))
         except ConditionFailed as lost:
             found = from_item(Client, lost.found) if lost.found else None
             return "foreign-model" if found and credentials.holds(found, credential) else "refused"
         return "seen"
+
+    def may_use(self, credential: Credential, model: str) -> Check:
+        """What a transaction checks that is done for a client: that the key is its own, at that instant, and the model in its
+        scope.
+        """
+        return Check(self._table, keys.client_key(credential.public), _own_within(credential, model))
 
     def describe(self, credential: Credential, changes: Item) -> Client | None:
         """Change what a client says of itself, if the key is its own and it is active, and return the client, or else None."""
@@ -226,6 +226,15 @@ def _own(credential: Credential) -> Condition:
         "#key_hash = :key_hash AND #state = :active",
         "the key is this client's and not revoked",
         {":key_hash": credential.hashed, ":active": ClientState.ACTIVE},
+    )
+
+
+def _own_within(credential: Credential, model: str) -> Condition:
+    own = _own(credential)
+    return Condition(
+        f"{own.expression} AND (attribute_not_exists(#models) OR contains(#models, :model))",
+        f"{own.because}, and the model is in its scope",
+        {**own.values, ":model": model},
     )
 
 

@@ -83,7 +83,6 @@ class CheckInDesk:
             place = Receipt(
                 round=rnd.id,
                 client_id=client.client_id,
-                key_hash=client.key_hash,
                 state=ReceiptState.ASSIGNED,
                 assigned_at=now,
                 report_by=rnd.report_by,
@@ -116,7 +115,7 @@ class CheckInDesk:
         judge: Evaluation | None
         if self._takes_place(rnd, "judges", rnd.judges_wanted):
             ttl = int((rnd.evaluate_by + KEEP).timestamp())
-            place = Evaluation(rnd.id, client.client_id, client.key_hash, now, rnd.evaluate_by, ttl)
+            place = Evaluation(rnd.id, client.client_id, now, rnd.evaluate_by, ttl)
             judge = self._rounds.appoint(place)
             if judge is not place:
                 self._rounds.give_back(rnd, "judges")

@@ -29,7 +29,6 @@ class Evaluation:
 
     round: str
     client_id: str
-    key_hash: str
     assigned_at: Instant
     report_by: Instant
     ttl: int

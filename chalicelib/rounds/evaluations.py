@@ -1,20 +1,20 @@
 """Judges' measurements: stored once each, the same again is the same answer.
 
-As with receipts, a judge's row carries the hash of its key, so a measurement is one conditional write; only when that is not
-done is more read, to say why.
+The judge and its scope are looked at first, so that a model which is not for it costs and answers what no model does. The
+measurement checks the key again, in one transaction: a key that ends meanwhile measures nothing.
 """
 
 from __future__ import annotations
 
 from chalicelib.clients.credentials import Credential
-from chalicelib.clients.directory import Directory, unauthenticated
+from chalicelib.clients.directory import Allowance, Directory
 from chalicelib.errors import Refused
 from chalicelib.instants import Clock, text
 from chalicelib.rounds.current import Current
 from chalicelib.rounds.evaluation import Measurement
 from chalicelib.rounds.round import Phase, Round, parse_round_id
-from chalicelib.rounds.store import RoundStore
-from chalicelib.rounds.updates import unknown_round
+from chalicelib.rounds.store import NotDone, OutOfScope, RoundStore
+from chalicelib.rounds.updates import unknown_round, words
 from chalicelib.storage.rows import storable
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
@@ -38,30 +38,35 @@ class EvaluationDesk:
             Refused: `unauthenticated`, `unknown-round`, `unknown-version`, `not-assigned`, `round-closed`,
                 `report-conflict`.
         """
-        if caller is None:
-            raise unauthenticated()
-        measurement = Measurement(report.examples, storable(report.metrics))
-        if not self._stored(self._remembered(model, report.round), version, caller, measurement):
+        if not self._directory.authenticate(caller).may_use(model):
+            raise unknown_round(report.round)
+        by, measured = self._directory.allowance(caller, model), Measurement(report.examples, storable(report.metrics))
+        if not self._stored(self._remembered(model, report.round), version, by, measured):
             # What is remembered may be older than the assignment: another instance may have given it a moment ago.
             rnd = self._fresh(model, report.round)
-            if not self._stored(rnd, version, caller, measurement):
-                self._check_same(rnd, report.round, version, caller, measurement)
-        return wire.EvaluationReply(round=report.round, version=version, client_id=caller.public)
+            if rnd is None:
+                raise unknown_round(report.round)
+            if not self._stored(rnd, version, by, measured):
+                self._check_same(rnd, version, by.caller.public, measured)
+        return wire.EvaluationReply(round=report.round, version=version, client_id=by.caller.public)
 
-    def _stored(self, rnd: Round | None, version: int, caller: Credential, measurement: Measurement) -> bool:
+    def _stored(self, rnd: Round | None, version: int, by: Allowance, measured: Measurement) -> bool:
         if rnd is None or rnd.phase is not Phase.EVALUATING or version not in _roles(rnd):
             return False
-        return self._rounds.measure(rnd.id, caller, _roles(rnd)[version], measurement, self._clock())
+        try:
+            self._rounds.measure(rnd.id, by, _roles(rnd)[version], measured, self._clock())
+        except OutOfScope as foreign:
+            raise unknown_round(rnd.id) from foreign
+        except NotDone:
+            return False
+        return True
 
-    def _check_same(self, rnd: Round | None, round_id: str, version: int, caller: Credential, measured: Measurement) -> None:
+    def _check_same(self, rnd: Round, version: int, client_id: str, measured: Measurement) -> None:
         """Accept a measurement that was not stored now because the very same was stored before; refuse any other."""
-        client = self._directory.authenticate(caller)
-        if rnd is None:
-            raise unknown_round(round_id)
         role = _roles(rnd).get(version)
         if role is None:
             raise _unknown_version(rnd, version)
-        known = self._rounds.evaluation(rnd.id, client.client_id)
+        known = self._rounds.evaluation(rnd.id, client_id)
         if known is None:
             raise Refused(
                 Problem.NOT_ASSIGNED,
@@ -80,8 +85,8 @@ class EvaluationDesk:
             raise Refused(
                 Problem.REPORT_CONFLICT,
                 f"this client already measured version {version} in round {rnd.id}",
-                expected=known.measured[role],
-                got=measured,
+                expected=_told(known.measured[role]),
+                got=_told(measured),
             )
 
     def _remembered(self, model: str, round_id: str) -> Round | None:
@@ -98,6 +103,10 @@ class EvaluationDesk:
 def _roles(rnd: Round) -> dict[int, str]:
     """The round's two versions."""
     return {rnd.deployed.version: "deployed"} | ({rnd.candidate.version: "candidate"} if rnd.candidate else {})
+
+
+def _told(measured: Measurement) -> str:
+    return f"{words(measured.metrics)} on {measured.examples} examples"
 
 
 def _unknown_version(rnd: Round, version: int) -> Refused:

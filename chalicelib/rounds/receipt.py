@@ -78,15 +78,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One client's place in one round.
-
-    `key_hash` is the hash of the device key that checked in: it lets the grant and the report authenticate and change the
-    receipt in one conditional write.
-    """
+    """One client's place in one round. It knows no key: whoever has the client's key at that time may use it."""
 
     round: str
     client_id: str
-    key_hash: str
     state: ReceiptState
     assigned_at: Instant
     report_by: Instant

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from chalicelib.clients.credentials import Credential
+from chalicelib.clients.directory import Allowance
 from chalicelib.instants import text
 from chalicelib.rounds.evaluation import Evaluation, Measurement
 from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, Verdict
@@ -17,12 +17,16 @@ from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Tabl
 from chalicelib.storage.rows import Item, from_item, to_item
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a write on a receipt came to: whether it was done, and the receipt as it now is (None: there is none)."""
+class NotDone(Exception):
+    """A write in a client's name found another row than it expected, or none; nothing was changed."""
 
-    done: bool
-    receipt: Receipt | None
+    def __init__(self, found: Item | None) -> None:
+        super().__init__(f"expected a row that may be changed so; found {'none' if found is None else 'another'}")
+        self.found = found
+
+
+class OutOfScope(Exception):
+    """A write in a client's name is of a model outside the client's scope; nothing was changed, or looked at."""
 
 
 Desk = Literal["admitted", "judges"]
@@ -182,45 +186,41 @@ class RoundStore:
             raise
         return receipt
 
-    def declare(self, round_id: str, caller: Credential, declared: Declared, now: datetime) -> Outcome:
+    def declare(self, round_id: str, by: Allowance, declared: Declared, now: datetime) -> None:
         """Note what an assigned client is about to upload; a later declaration replaces an earlier one.
 
-        Not done when the receipt is another key's, is reported already, is out of time, or takes no update of that length.
+        Raises:
+            NotDone: there is no receipt, or it is reported already, is out of time, or takes no update of that length.
+            OutOfScope: the model is not for that client.
+            Refused: `unauthenticated`.
         """
         condition = Condition(
-            "#key_hash = :key_hash AND #state = :assigned AND #report_by > :now AND :nbytes BETWEEN #min_bytes AND #max_bytes",
-            "the receipt is this key's, nothing is reported, there is time, and an update may be so long",
-            {
-                ":key_hash": caller.hashed, ":assigned": ReceiptState.ASSIGNED, ":now": text(now), ":nbytes": declared.nbytes,
-            },
-        )  # fmt: skip
-        return self._write_receipt(round_id, caller.public, condition, {"declared": to_item(declared)})
+            "#state = :assigned AND #report_by > :now AND :nbytes BETWEEN #min_bytes AND #max_bytes",
+            "nothing is reported, there is time, and an update may be so long",
+            {":assigned": ReceiptState.ASSIGNED, ":now": text(now), ":nbytes": declared.nbytes},
+        )
+        key = keys.RECEIPT.key(round=round_id, client=by.caller.public)
+        self._in_the_name_of(by, Update(self._table, key, condition, set={"declared": to_item(declared)}))
 
-    def report(
-        self, round_id: str, caller: Credential, uploaded: Uploaded, metrics: dict[str, float], now: datetime
-    ) -> Outcome:
+    def report(self, round_id: str, by: Allowance, uploaded: Uploaded, metrics: dict[str, float], now: datetime) -> None:
         """Count an upload as reported, if it is the one that was declared.
 
-        Not done when the receipt is another key's, is reported already, is out of time, or declared other bytes.
+        Raises:
+            NotDone: there is no receipt, or it is reported already, is out of time, or declared other bytes.
+            OutOfScope: the model is not for that client.
+            Refused: `unauthenticated`.
         """
         condition = Condition(
-            "#key_hash = :key_hash AND #state = :assigned AND #report_by > :now "
-            "AND #declared.#sha256 = :sha256 AND #declared.#nbytes = :nbytes",
-            "the receipt is this key's, nothing was reported, there is time, and these bytes were declared",
+            "#state = :assigned AND #report_by > :now AND #declared.#sha256 = :sha256 AND #declared.#nbytes = :nbytes",
+            "nothing was reported, there is time, and these bytes were declared",
             {
-                ":key_hash": caller.hashed, ":assigned": ReceiptState.ASSIGNED, ":now": text(now),
+                ":assigned": ReceiptState.ASSIGNED, ":now": text(now),
                 ":sha256": uploaded.sha256, ":nbytes": uploaded.nbytes,
             },
         )  # fmt: skip
         change = {"state": ReceiptState.REPORTED, "reported_at": text(now), "etag": uploaded.etag, "metrics": metrics}
-        return self._write_receipt(round_id, caller.public, condition, change)
-
-    def adopt(self, receipt: Receipt, key_hash: str) -> None:
-        """Hand a receipt to its client's new key, if it still is the old key's; done before, or by another, is as good."""
-        condition = Condition(
-            "#key_hash = :was_key_hash", "the receipt is still the old key's", {":was_key_hash": receipt.key_hash}
-        )
-        self._write_receipt(receipt.round, receipt.client_id, condition, {"key_hash": key_hash})
+        key = keys.RECEIPT.key(round=round_id, client=by.caller.public)
+        self._in_the_name_of(by, Update(self._table, key, condition, set=change))
 
     def settle(self, receipt: Receipt, state: ReceiptState, **changes: object) -> bool:
         """Settle a receipt, if it is still in the state in which it was read; False when it no longer is."""
@@ -273,30 +273,33 @@ class RoundStore:
             raise
         return evaluation
 
-    def measure(self, round_id: str, caller: Credential, role: str, measurement: Measurement, now: datetime) -> bool:
+    def measure(self, round_id: str, by: Allowance, role: str, measurement: Measurement, now: datetime) -> None:
         """Store, once, what a judge measured of one of the two versions.
 
-        False when the caller is no judge or has another key, already measured that version, or is out of time.
+        Raises:
+            NotDone: the caller is no judge, already measured that version, or is out of time.
+            OutOfScope: the model is not for that client.
+            Refused: `unauthenticated`.
         """
         condition = Condition(
-            f"#key_hash = :key_hash AND #report_by > :now AND attribute_not_exists(#measured.#{role})",
+            f"#report_by > :now AND attribute_not_exists(#measured.#{role})",
             "the caller is a judge, in time, and has not measured this version",
-            {":key_hash": caller.hashed, ":now": text(now)},
+            {":now": text(now)},
         )
-        key = keys.EVALUATION.key(round=round_id, client=caller.public)
+        key = keys.EVALUATION.key(round=round_id, client=by.caller.public)
         change = {f"measured.{role}": to_item(measurement)}
-        return self._changed(Update(self._table, key, condition, set=change))
+        self._in_the_name_of(by, Update(self._table, key, condition, set=change))
 
     # ---- common
 
-    def _write_receipt(self, round_id: str, client_id: str, condition: Condition, change: Item) -> Outcome:
-        key = keys.RECEIPT.key(round=round_id, client=client_id)
+    def _in_the_name_of(self, by: Allowance, write: Update) -> None:
+        """Change a row, if at that instant the key is its client's and the model in its scope: both or neither, one request."""
         try:
-            return Outcome(
-                True, from_item(Receipt, self._table.update_and_read(Update(self._table, key, condition, set=change)))
-            )
+            self._table.transact([by.check, write])
         except ConditionFailed as lost:
-            return Outcome(False, from_item(Receipt, lost.found) if lost.found else None)
+            if by.is_missing(lost):
+                raise OutOfScope from lost
+            raise NotDone(lost.found) from lost
 
     def _changed(self, write: Update) -> bool:
         try:

@@ -1,25 +1,26 @@
 """From an assignment to a reported update: grant, report, receipt.
 
-A receipt carries the hash of the key that checked in, so grant and report authenticate and change it in one conditional
-write. Only when that write is not done is more read, to say why.
+Grant and report check the key, the scope and the receipt, and change the receipt, in one transaction. Only when that is not
+done is more read, to say why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import timedelta
 
 from chalicelib.clients.credentials import Credential
-from chalicelib.clients.directory import Directory, unauthenticated
+from chalicelib.clients.directory import Allowance, Directory
 from chalicelib.errors import Refused
 from chalicelib.instants import Clock, text
 from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, late
 from chalicelib.rounds.round import parse_round_id
-from chalicelib.rounds.store import Outcome, RoundStore
+from chalicelib.rounds.store import NotDone, OutOfScope, RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.presign import Presigner
 from chalicelib.storage.queues import Queue
+from chalicelib.storage.rows import from_item, storable
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
 
@@ -43,22 +44,25 @@ class UpdateDesk:
         Raises:
             Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `report-conflict`, `round-closed`, `wrong-length`.
         """
-        if caller is None:
-            raise unauthenticated()
-        key = keys.UPDATE.key(round=round_id, client=caller.public, sha256=request.sha256)
+        by = self._allowance(round_id, caller)
+        key = keys.UPDATE.key(round=round_id, client=by.caller.public, sha256=request.sha256)
         declared = Declared(key, request.sha256, request.bytes, request.examples)
         now = self._clock()
-        receipt, done = self._write(round_id, caller, lambda: self._rounds.declare(round_id, caller, declared, now))
-        if not done:
+        try:
+            self._rounds.declare(round_id, by, declared, now)
+        except OutOfScope as foreign:
+            raise unknown_round(round_id) from foreign
+        except NotDone as other:
+            receipt = self._found(round_id, other)
             self._refuse_if_closed(receipt)
             if receipt.state is not ReceiptState.ASSIGNED:
-                raise _conflict(receipt, request.sha256)
+                raise _conflict(receipt, f"sha256 {request.sha256}", _reported_sha256(receipt)) from other
             raise Refused(
                 Problem.WRONG_LENGTH,
                 f"no update to the base of round {round_id} is {request.bytes} bytes long",
                 expected=f"{receipt.min_bytes} to {receipt.max_bytes} bytes",
                 got=f"{request.bytes} bytes",
-            )
+            ) from other
         url, headers = self._presigner.put(key, request.bytes, request.sha256)
         expires_at = now + timedelta(seconds=self._presigner.seconds)
         return wire.UploadGrant(url=url, headers=headers, expires_at=expires_at)
@@ -72,23 +76,25 @@ class UpdateDesk:
             Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `upload-missing`, `upload-mismatch`,
                 `report-conflict`, `round-closed`.
         """
-        if caller is None:
-            raise unauthenticated()
-        stat = self._blobs.stat(keys.UPDATE.key(round=round_id, client=caller.public, sha256=report.sha256))
+        by, metrics = self._allowance(round_id, caller), storable(report.metrics)
+        stat = self._blobs.stat(keys.UPDATE.key(round=round_id, client=by.caller.public, sha256=report.sha256))
         if stat is None:
-            receipt, done = self._own(round_id, caller), False
+            receipt = self._own(round_id, caller)
+            self._check_same(receipt, report.sha256, metrics, None)
         else:
             uploaded = Uploaded(stat.sha256 or report.sha256, stat.nbytes, stat.etag)
-            metrics, now = dict(report.metrics), self._clock()
-            receipt, done = self._write(round_id, caller, lambda: self._rounds.report(round_id, caller, uploaded, metrics, now))
-        if not done:
-            self._refuse_if_closed(receipt)
-            if receipt.state is ReceiptState.ASSIGNED:
-                raise _not_as_declared(receipt, report.sha256, stat.nbytes if stat else None)
-            if receipt.declared is None or receipt.declared.sha256 != report.sha256:
-                raise _conflict(receipt, report.sha256)
+            try:
+                self._rounds.report(round_id, by, uploaded, metrics, self._clock())
+            except OutOfScope as foreign:
+                raise unknown_round(round_id) from foreign
+            except NotDone as other:
+                receipt = self._found(round_id, other)
+                self._check_same(receipt, report.sha256, metrics, stat.nbytes)
+            else:
+                self._inspections.send({"round": round_id, "client": by.caller.public})
+                return wire.ReceiptReply(round=round_id, client_id=by.caller.public, state="reported")
         if receipt.state is ReceiptState.REPORTED:
-            self._inspections.send({"round": round_id, "client": caller.public})
+            self._inspections.send({"round": round_id, "client": by.caller.public})
         return reply(receipt)
 
     def receipt(self, round_id: str, caller: Credential | None) -> wire.ReceiptReply:
@@ -99,29 +105,45 @@ class UpdateDesk:
         """
         return reply(self._own(round_id, caller))
 
+    def _allowance(self, round_id: str, caller: Credential | None) -> Allowance:
+        """What a write on a receipt of that round has to check."""
+        parsed = parse_round_id(round_id)
+        if parsed is None:
+            raise unknown_round(round_id)
+        return self._directory.allowance(caller, parsed[0])
+
     def _own(self, round_id: str, caller: Credential | None) -> Receipt:
-        client = self._directory.authenticate(caller)
-        receipt = self._rounds.receipt(round_id, client.client_id)
-        if receipt is None:
-            raise self._no_place(round_id)
-        return receipt
+        client, parsed = self._directory.authenticate(caller), parse_round_id(round_id)
+        if parsed is None or not client.may_use(parsed[0]):
+            raise unknown_round(round_id)
+        return self._known(round_id, self._rounds.receipt(round_id, client.client_id))
 
-    def _write(self, round_id: str, caller: Credential, write: Callable[[], Outcome]) -> tuple[Receipt, bool]:
-        """Do a conditional write on the caller's receipt, and say whether it was done.
+    def _found(self, round_id: str, other: NotDone) -> Receipt:
+        """The receipt that a write found and could not change so."""
+        return self._known(round_id, from_item(Receipt, other.found) if other.found else None)
 
-        When it was not, the caller is authenticated in full: a stranger learns nothing, a revoked client is refused, and a
-        client that changed its key since the check-in takes its receipt along.
-        """
-        outcome = write()
-        if outcome.done and outcome.receipt:
-            return outcome.receipt, True
-        client = self._directory.authenticate(caller)
-        if outcome.receipt is None:
-            raise self._no_place(round_id)
-        if outcome.receipt.key_hash != client.key_hash:
-            self._rounds.adopt(outcome.receipt, client.key_hash)
-            outcome = write()
-        return outcome.receipt or self._own(round_id, caller), outcome.done
+    def _known(self, round_id: str, receipt: Receipt | None) -> Receipt:
+        if receipt is not None:
+            return receipt
+        parsed = parse_round_id(round_id)
+        if parsed is None or self._rounds.get(*parsed) is None:
+            raise unknown_round(round_id)
+        raise Refused(
+            Problem.NOT_ASSIGNED,
+            f"this client has no place in round {round_id}; check in first",
+            expected="a client that was assigned to the round",
+            got="one that was not",
+        )
+
+    def _check_same(self, receipt: Receipt, sha256: str, metrics: dict[str, float], nbytes: int | None) -> None:
+        """Accept a report that was not counted now because the very same was counted before; refuse any other."""
+        self._refuse_if_closed(receipt)
+        if receipt.state is ReceiptState.ASSIGNED:
+            raise _not_as_declared(receipt, sha256, nbytes)
+        if receipt.declared is None or receipt.declared.sha256 != sha256:
+            raise _conflict(receipt, f"sha256 {sha256}", _reported_sha256(receipt))
+        if (receipt.metrics or {}) != metrics:
+            raise _conflict(receipt, f"metrics {words(metrics)}", f"metrics {words(receipt.metrics or {})}")
 
     def _refuse_if_closed(self, receipt: Receipt) -> None:
         """Refuse what comes after the deadline or after the round closed; the receipt then says so too."""
@@ -136,17 +158,6 @@ class UpdateDesk:
             f"round {receipt.round} takes no more updates; check in again for the next one",
             expected=verdict.expected,
             got=verdict.got,
-        )
-
-    def _no_place(self, round_id: str) -> Refused:
-        parsed = parse_round_id(round_id)
-        if parsed is None or self._rounds.get(*parsed) is None:
-            return unknown_round(round_id)
-        return Refused(
-            Problem.NOT_ASSIGNED,
-            f"this client has no place in round {round_id}; check in first",
-            expected="a client that was assigned to the round",
-            got="one that was not",
         )
 
 
@@ -168,13 +179,22 @@ def reply(receipt: Receipt) -> wire.ReceiptReply:
     )
 
 
-def _conflict(receipt: Receipt, sha256: str) -> Refused:
+def words(metrics: Mapping[str, float]) -> str:
+    """Metrics, for a person."""
+    return ", ".join(f"{name} {value!r}" for name, value in sorted(metrics.items())) or "none"
+
+
+def _reported_sha256(receipt: Receipt) -> str:
+    return f"sha256 {receipt.declared.sha256}" if receipt.declared else "no further update"
+
+
+def _conflict(receipt: Receipt, got: str, expected: str) -> Refused:
     reported_at = text(receipt.reported_at) if receipt.reported_at else "an earlier time"
     return Refused(
         Problem.REPORT_CONFLICT,
         f"this client's update for round {receipt.round} was reported at {reported_at} and is {receipt.state.value}",
-        expected=f"sha256 {receipt.declared.sha256}" if receipt.declared else "no further update",
-        got=f"sha256 {sha256}",
+        expected=expected,
+        got=got,
     )
 
 

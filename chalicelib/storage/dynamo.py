@@ -84,6 +84,15 @@ class Update:
     add: Item = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A row that a transaction only looks at, and the condition that it must meet."""
+
+    table: Table
+    key: Key
+    condition: Condition
+
+
 class Table:
     """One table. Reads are strongly consistent unless said otherwise."""
 
@@ -193,17 +202,16 @@ class Table:
         """The row with the highest sort key that begins with `prefix`, or None."""
         return next(self.query(partition, prefix, newest_first=True, limit=1), None)
 
-    def transact(self, writes: Sequence[Put | Update]) -> None:
-        """All of the writes (of any tables, at most one a row), or none. A conflict with another one is tried again.
+    def transact(self, writes: Sequence[Put | Update | Check]) -> None:
+        """All of the writes (of any tables, at most one a row), or none; none if a check does not hold. A conflict with another
+        one is tried again.
 
         Raises:
             ConditionFailed: of the first write whose condition does not hold.
             botocore.exceptions.ClientError: cancelled for another reason, or in conflict every time; nothing was changed.
         """
         op_id = uuid4().hex
-        actions: list[Any] = [
-            {"Put": _put(write, op_id)} if isinstance(write, Put) else {"Update": _update(write, op_id)} for write in writes
-        ]
+        actions: list[Any] = [_action(write, op_id) for write in writes]
         try:
             insist(self._client.transact_write_items, TransactItems=actions, ClientRequestToken=op_id)
         except self._client.exceptions.TransactionCanceledException as error:
@@ -221,6 +229,26 @@ class Table:
 def _reasons(error: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
     return found
+
+
+def _action(write: Put | Update | Check, op_id: str) -> Any:
+    match write:
+        case Put():
+            return {"Put": _put(write, op_id)}
+        case Update():
+            return {"Update": _update(write, op_id)}
+        case Check():
+            return {"ConditionCheck": _check(write)}
+
+
+def _check(write: Check) -> Any:
+    request: dict[str, Any] = {
+        "TableName": write.table.name,
+        "Key": _typed(write.key),
+        "ConditionExpression": write.condition.expression,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    return request | _placeholders(write.condition.expression, write.condition.values)
 
 
 def _put(write: Put, op_id: str) -> Any:

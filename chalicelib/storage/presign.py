@@ -2,7 +2,9 @@
 
 Signed by botocore's signer without an S3 client, which costs 0.1 ms and no cold start. SigV4 binds every header that is
 given here, so the PUT is good for exactly the declared length and content, and only while nothing lies under the key
-(AWS: "Authenticating Requests: Using Query Parameters"; "Conditional writes").
+(AWS: "Authenticating Requests: Using Query Parameters"; "Conditional writes"). S3 refuses headers of its own (`x-amz-…`) that
+are not signed, and the bucket's policy refuses those again that could make an update unreadable. Others, `Content-Encoding`
+for example, are kept beside the object, and nobody acts on them.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ class Presigner:
         self.seconds = seconds
 
     def get(self, key: str) -> str:
-        """A URL that reads one object."""
-        return self._sign("GET", key, {})
+        """A URL that reads one object, as the bytes that were stored: a device may have said anything of their encoding.
+
+        The answer's `Content-Encoding` is the one that is asked for here (Amazon S3: "GetObject", `response-content-encoding`).
+        """
+        return self._sign("GET", key, {}, "?response-content-encoding=identity")
 
     def put(self, key: str, nbytes: int, sha256: str) -> tuple[str, dict[str, str]]:
         """A URL that writes one object once, and the headers that must go with it.
@@ -40,10 +45,10 @@ class Presigner:
         }
         return self._sign("PUT", key, headers), headers
 
-    def _sign(self, method: str, key: str, headers: dict[str, str]) -> str:
+    def _sign(self, method: str, key: str, headers: dict[str, str], query: str = "") -> str:
         from botocore.auth import S3SigV4QueryAuth
         from botocore.awsrequest import AWSRequest
 
-        request = AWSRequest(method=method, url=f"{self._base}/{quote(key)}", headers=headers)
+        request = AWSRequest(method=method, url=f"{self._base}/{quote(key)}{query}", headers=headers)
         S3SigV4QueryAuth(self._credentials, "s3", self._region, expires=self.seconds).add_auth(request)
         return str(request.url)

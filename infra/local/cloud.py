@@ -1,4 +1,8 @@
-"""Starts, watches and stops the processes of the local cloud."""
+"""Starts, watches, restarts and stops the processes of the local cloud.
+
+Whatever asks (the API, the workers) keeps nothing, and is started again when it dies, on the same socket. What answers for AWS
+keeps everything in its memory: when it dies, so has the cloud.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +30,14 @@ ROOT = Path(__file__).parent.parent.parent
 STOP_SECONDS = 10.0
 START_SECONDS = 60.0
 
+LOOK_SECONDS = 0.1
+SHORTEST_BREAK_SECONDS, LONGEST_BREAK_SECONDS = 0.1, 5.0
+"""Before a process that died is started again; each break is twice as long as the one before."""
+STEADY_SECONDS = 30.0
+"""Who lived so long was well."""
+MOST_DEATHS = 6
+"""In a row: then it is not started any more."""
+
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 """moto takes any; nothing outside this machine knows them."""
 
@@ -30,6 +45,35 @@ AWS = {"dynamodb": "AWS_ENDPOINT_URL_DYNAMODB", "aws": "AWS_ENDPOINT_URL"}
 """Two moto processes: one for DynamoDB, which has most of the work, and one for everything else. The variables are those by
 which every AWS SDK finds an endpoint (AWS SDKs reference: "Service-specific endpoints").
 """
+
+
+@dataclass
+class _Kept:
+    """A process, and how to start it again."""
+
+    start: Callable[[], subprocess.Popen[bytes]]
+    process: subprocess.Popen[bytes]
+    again: bool
+    """Whether it may be started again."""
+    born: float
+    died: float | None = None
+    deaths: int = 0
+    """In a row."""
+
+    def revive(self, now: float) -> None:
+        """Start it again if it has died, may live, and its break is over."""
+        if self.process.poll() is None or self.is_lost:
+            return
+        if self.died is None:
+            self.died = now
+            self.deaths = self.deaths + 1 if now - self.born < STEADY_SECONDS else 1
+        if not self.is_lost and now - self.died >= min(LONGEST_BREAK_SECONDS, SHORTEST_BREAK_SECONDS * 2**self.deaths):
+            self.process, self.born, self.died = self.start(), now, None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is dead and stays so."""
+        return self.process.poll() is not None and (not self.again or self.deaths >= MOST_DEATHS)
 
 
 class LocalCloud:
@@ -47,7 +91,10 @@ class LocalCloud:
         self._port = port
         self._settings = dict(settings or {})
         self._folder = Path()
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[str, _Kept] = {}
+        self._listeners: list[socket.socket] = []
+        self._closing = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self._clients: list[Any] = []
         self.url = ""
         self.environment: dict[str, str] = {}
@@ -65,14 +112,14 @@ class LocalCloud:
         self.close()
 
     def check(self) -> None:
-        """Raise when a process has died, with the end of its log.
+        """Raise when a process has died and cannot be started again, with the end of its log.
 
         Raises:
             RuntimeError: one has.
         """
-        for name, process in self._running.items():
-            if process.poll() is not None:
-                raise RuntimeError(f"{name} ended with status {process.returncode}:\n{self.log(name)}")
+        for name, kept in self._running.items():
+            if kept.is_lost:
+                raise RuntimeError(f"{name} ended with status {kept.process.returncode}:\n{self.log(name)}")
 
     def log(self, name: str, lines: int = 40) -> str:
         """The end of a process's log: `dynamodb`, `aws`, `api` or `workers`."""
@@ -81,7 +128,10 @@ class LocalCloud:
 
     def close(self) -> None:
         """Stop the processes, those that ask before those that answer, and remove what they wrote."""
-        for process in reversed(self._running.values()):
+        self._closing.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        for process in [kept.process for kept in reversed(self._running.values())]:
             process.terminate()
             try:
                 process.wait(STOP_SECONDS)
@@ -89,6 +139,9 @@ class LocalCloud:
                 process.kill()
                 process.wait()
         self._running.clear()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
         for client in self._clients:
             client.close()
         self._clients.clear()
@@ -115,6 +168,7 @@ class LocalCloud:
             "api", "infra.local.gateway:application", base | self.environment, processes=self._api_processes, port=self._port
         )
         self._spawn("workers", [sys.executable, "-m", "infra.local.workers"], base | self.environment)
+        self._watcher.start()
         self._await(f"{self.url}/v1/health")
 
     def client(self, service: str) -> Any:
@@ -130,23 +184,36 @@ class LocalCloud:
         return made
 
     def _serve(self, name: str, application: str, env: Mapping[str, str], *, processes: int, port: int) -> str:
-        """A gunicorn on a socket of ours: the port is known before it starts, and it never answers too early or elsewhere."""
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port))
-            listener.listen(1024)
-            command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--workers", str(processes)]
-            command += ["--worker-class", "gthread", "--threads", "64", "--keep-alive", "75", "--graceful-timeout", "3"]
-            command += ["--log-level", "warning", "--no-control-socket", "--chdir", str(ROOT), application]
-            self._spawn(name, command, env, listener.fileno())
-            return f"http://127.0.0.1:{listener.getsockname()[1]}"
+        """A gunicorn on a socket of ours: the port is known before it starts, it never answers too early or elsewhere, and the
+        one after it answers there too.
+        """
+        listener = socket.socket()
+        self._listeners.append(listener)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(1024)
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--workers", str(processes)]
+        command += ["--worker-class", "gthread", "--threads", "64", "--keep-alive", "75", "--graceful-timeout", "3"]
+        command += ["--log-level", "warning", "--no-control-socket", "--chdir", str(ROOT), application]
+        self._spawn(name, command, env, listener.fileno())
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
     def _spawn(self, name: str, command: list[str], env: Mapping[str, str], *fds: int) -> None:
         """A child in a session of its own: Ctrl-C reaches this process alone, which then stops the others in order."""
-        with (self._folder / f"{name}.log").open("wb") as log:
-            self._running[name] = subprocess.Popen(
-                command, cwd=ROOT, env=dict(env), stdout=log, stderr=subprocess.STDOUT, pass_fds=fds, start_new_session=True
-            )
+
+        def start() -> subprocess.Popen[bytes]:
+            with (self._folder / f"{name}.log").open("ab") as log:
+                return subprocess.Popen(
+                    command, cwd=ROOT, env=dict(env), stdout=log, stderr=subprocess.STDOUT, pass_fds=fds, start_new_session=True
+                )
+
+        self._running[name] = _Kept(start, start(), name not in AWS, time.monotonic())
+
+    def _watch(self) -> None:
+        """Start again what died, until the cloud is closed."""
+        while not self._closing.wait(LOOK_SECONDS):
+            for kept in self._running.values():
+                kept.revive(time.monotonic())
 
     def _await(self, url: str) -> None:
         patience = stop_after_delay(START_SECONDS)

@@ -1,7 +1,8 @@
 """What SQS event sources and EventBridge do: hand messages to the app's handlers, and fire its schedules.
 
 The triggers are those that `app.py` declares. A handler that raises leaves its messages to come back after their visibility
-timeout; one that names failures leaves those. Stops on SIGTERM, between two invocations, and when its parent is gone.
+timeout; one that names failures leaves those. A queue that does not answer is asked again a little later. Stops on SIGTERM,
+between two invocations, and when its parent is gone.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from chalice.app import ScheduledEventConfig, SQSEventConfig
 from chalice.local import LambdaContext
 
@@ -23,38 +26,53 @@ log = logging.getLogger("muster.local")
 
 LONGEST_WAIT_SECONDS = 1
 
+SHORTEST_BREAK_SECONDS, LONGEST_BREAK_SECONDS = 0.1, 5.0
+"""Between two attempts at a queue that does not answer; each is twice as long as the one before."""
+
 
 def pump(source: SQSEventConfig, stop: threading.Event) -> None:
-    """Hand the messages of one queue to its handler, batch after batch."""
-    sqs = boto3.client("sqs")
-    url = sqs.get_queue_url(QueueName=str(source.queue))["QueueUrl"]
+    """Hand the messages of one queue to its handler, batch after batch, through whatever trouble the queue has."""
+    sqs, troubles = boto3.client("sqs"), 0
     while not stop.is_set():
-        received = sqs.receive_message(
-            QueueUrl=url,
-            MaxNumberOfMessages=min(source.batch_size, 10),
-            WaitTimeSeconds=LONGEST_WAIT_SECONDS,
-            AttributeNames=["ApproximateReceiveCount"],
-        ).get("Messages", [])
-        if not received:
-            continue
-        records = [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": message.get("Attributes", {}),
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-            }
-            for message in received
-        ]
-        answer = invoke(source.handler_string, {"Records": records})
-        if answer is FAILED:
-            continue
-        failed = {failure["itemIdentifier"] for failure in (answer or {}).get("batchItemFailures", [])}
-        for message in received:
-            if message["MessageId"] not in failed:
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        try:
+            hand_over(sqs, source)
+        except (BotoCoreError, ClientError):
+            log.exception("the queue %s does not answer", source.queue)
+            stop.wait(min(LONGEST_BREAK_SECONDS, SHORTEST_BREAK_SECONDS * 2**troubles))
+            troubles += 1
+        else:
+            troubles = 0
+
+
+def hand_over(sqs: Any, source: SQSEventConfig) -> None:
+    """Hand one batch of messages to its handler, if some come soon, and delete those that it is done with."""
+    url = sqs.get_queue_url(QueueName=str(source.queue))["QueueUrl"]
+    received = sqs.receive_message(
+        QueueUrl=url,
+        MaxNumberOfMessages=min(source.batch_size, 10),
+        WaitTimeSeconds=LONGEST_WAIT_SECONDS,
+        AttributeNames=["ApproximateReceiveCount"],
+    ).get("Messages", [])
+    if not received:
+        return
+    records = [
+        {
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "body": message["Body"],
+            "attributes": message.get("Attributes", {}),
+            "messageAttributes": {},
+            "eventSource": "aws:sqs",
+        }
+        for message in received
+    ]
+    answer = invoke(source.handler_string, {"Records": records})
+    if answer is FAILED:
+        return
+    failed = {failure["itemIdentifier"] for failure in (answer or {}).get("batchItemFailures", [])}
+    for message in received:
+        if message["MessageId"] not in failed:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def fire(source: ScheduledEventConfig, seconds: float, stop: threading.Event) -> None:
@@ -79,7 +97,7 @@ def invoke(handler_string: str, event: dict[str, Any]) -> Any:
 
 
 def main() -> None:
-    """Run every trigger of the app until told to stop."""
+    """Run every trigger of the app until told to stop; end when one of them died, which is a bug."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -96,11 +114,15 @@ def main() -> None:
             raise NotImplementedError(f"the local cloud has no {type(source).__name__}")
     for thread in threads:
         thread.start()
+    died = False
     while not stop.wait(1.0):
-        if os.getppid() != parent or not all(thread.is_alive() for thread in threads):
+        died = not all(thread.is_alive() for thread in threads)
+        if died or os.getppid() != parent:
             stop.set()
     for thread in threads:
         thread.join()
+    if died:
+        sys.exit("a trigger died")
 
 
 if __name__ == "__main__":

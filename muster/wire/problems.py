@@ -29,8 +29,10 @@ class Problem(Enum):
     INVALID_BODY = "invalid-body"
     INVALID_QUERY = "invalid-query"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
-    METHOD_NOT_ALLOWED = "method-not-allowed"
+    FORBIDDEN = "forbidden"
+    TOO_MANY_REQUESTS = "too-many-requests"
     INTERNAL_ERROR = "internal-error"
+    UNAVAILABLE = "unavailable"
 
     UNAUTHENTICATED = "unauthenticated"
     ENROLMENT_REFUSED = "enrolment-refused"
@@ -83,13 +85,15 @@ class Problem(Enum):
 
 
 KINDS: dict[Problem, Kind] = {
-    Problem.MALFORMED_BODY: Kind(400, "The body is not JSON"),
+    Problem.MALFORMED_BODY: Kind(400, "The body is not JSON, or has a key twice"),
     Problem.BODY_TOO_LARGE: Kind(413, "The body is larger than this route accepts"),
     Problem.INVALID_BODY: Kind(422, "A field of the body is missing, unknown or out of bounds"),
     Problem.INVALID_QUERY: Kind(422, "A query parameter is unknown or out of bounds"),
     Problem.UNSUPPORTED_MEDIA_TYPE: Kind(415, "The body must be application/json"),
-    Problem.METHOD_NOT_ALLOWED: Kind(405, "This path does not answer that method"),
+    Problem.FORBIDDEN: Kind(403, "No such route is there for this caller"),
+    Problem.TOO_MANY_REQUESTS: Kind(429, "There are more requests than the server takes; send this one later"),
     Problem.INTERNAL_ERROR: Kind(500, "The server failed; the same request may be sent again"),
+    Problem.UNAVAILABLE: Kind(503, "The server did not answer in time; the same request may be sent again"),
     Problem.UNAUTHENTICATED: Kind(401, "The device key is not valid"),
     Problem.ENROLMENT_REFUSED: Kind(403, "The enrolment token does not admit this client"),
     Problem.CLIENT_EXISTS: Kind(409, "This client id belongs to another device"),

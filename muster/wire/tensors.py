@@ -155,9 +155,9 @@ def parse_header(head: bytes | bytearray | memoryview, limit: int) -> Header:
     try:
         parsed = json.loads(bytes(head[LENGTH_BYTES:data_start]).decode("utf-8"), object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or a number of too many digits
-        raise Unfit("bad-header", "a JSON object in UTF-8", type(error).__name__) from error
+        raise Unfit("bad-header", "a JSON object in UTF-8", "something else") from error
     if not isinstance(parsed, dict):
-        raise Unfit("bad-header", "a JSON object", type(parsed).__name__)
+        raise Unfit("bad-header", "a JSON object", "another value")
     _check_metadata(parsed.pop("__metadata__", {}))
     placed = sorted((_placed(name, entry) for name, entry in parsed.items()), key=lambda item: (item[1], item[2]))
     cursor = 0
@@ -224,7 +224,7 @@ def _placed(name: str, entry: Any) -> tuple[TensorSpec, int, int]:
         raise Unfit("bad-header", f"dtype, shape and data_offsets for {name[:80]!a}", "other members")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise Unfit("wrong-dtype", " or ".join(ITEM_BYTES), ascii(dtype)[:20])
+        raise Unfit("wrong-dtype", " or ".join(ITEM_BYTES), json.dumps(dtype)[:20])
     if not _counts(shape) or len(shape) > 16 or not _counts(offsets) or len(offsets) != 2:
         raise Unfit("bad-header", f"whole numbers as shape and offsets of {name[:80]!a}", "something else")
     return TensorSpec(name, dtype, tuple(shape)), offsets[0], offsets[1]

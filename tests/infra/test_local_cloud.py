@@ -10,20 +10,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from infra import deploy as deploying
 from infra.deploy import smoke
 from infra.errors import Stopped
-from infra.local import LocalCloud, resources
+from infra.local import LocalCloud, resources, workers
+from infra.local.cloud import MOST_DEATHS, _Kept
+from infra.local.gateway import LIMIT_BYTES
 from muster import Device, __version__
 from muster.operator import Operator
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
+from muster.wire.problems import MEDIA_TYPE, Problem
 from tests.fleet import BASE, CONFIG, Drift
 from tests.infra.test_deploy import Aws
 
@@ -90,17 +97,114 @@ def test_concurrent_devices_train_through_real_sockets_queues_and_ticks(cloud: L
 
 
 def test_an_unknown_path_is_answered_as_api_gateway_does(cloud: LocalCloud) -> None:
-    assert httpx.get(f"{cloud.url}/nothing/here").status_code == 403
     assert httpx.get(f"{cloud.url}/v1/health").json()["status"] == "ok"
+    for method, path in (
+        ("GET", "/nothing/here"),
+        ("GET", "/v1/health/"),
+        ("GET", "//v1/health"),
+        ("GET", "/v1//health"),
+        ("GET", "/v1/%68ealth"),
+        ("GET", "/v1/Health"),
+        ("POST", "/v1/health"),
+        ("OPTIONS", "/v1/health"),
+    ):
+        found = httpx.request(method, f"{cloud.url}{path}")
+        assert (found.status_code, found.headers["content-type"]) == (403, MEDIA_TYPE), path
+        assert found.json()["type"] == Problem.FORBIDDEN.urn
+        assert found.json()["status"] == 403
+    too_large = httpx.post(f"{cloud.url}/v1/heartbeat", content=b" " * (LIMIT_BYTES + 1))
+    assert (too_large.status_code, too_large.json()["type"]) == (413, Problem.BODY_TOO_LARGE.urn)
 
 
-def test_a_process_that_dies_is_noticed(tmp_path: Path) -> None:
+def until(condition: Callable[[], bool], told: Callable[[], object]) -> None:
+    """Look again and again until something holds."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, told()
+        threading.Event().wait(0.05)
+
+
+def started_again(kept: _Kept, before: object) -> bool:
+    return kept.process is not before
+
+
+def test_a_process_that_dies_is_started_again_and_the_cloud_goes_on(tmp_path: Path) -> None:
+    with LocalCloud(api_processes=1, tick_seconds=0.2) as cloud:
+        operator = Operator(cloud.url)
+        operator.create_model("toy", encode(BASE), RoundConfig(**CONFIG))
+        for name in ("workers", "api"):
+            kept = cloud._running[name]
+            before = kept.process
+            before.kill()
+            before.wait()
+            until(partial(started_again, kept, before), partial(cloud.log, name))
+            cloud.check()
+        assert httpx.get(f"{cloud.url}/v1/health", timeout=60).status_code == 200
+        operator.start("toy", 1)
+        until(lambda: operator.status("toy").round is not None, lambda: cloud.log("workers"))
+        operator.close()
+
+
+def test_a_store_that_dies_took_everything_with_it_and_that_is_said(tmp_path: Path) -> None:
     with LocalCloud(api_processes=1) as cloud:
         cloud.check()
-        cloud._running["workers"].kill()
-        cloud._running["workers"].wait()
-        with pytest.raises(RuntimeError, match="workers ended"):
+        store = cloud._running["dynamodb"]
+        store.process.kill()
+        store.process.wait()
+        with pytest.raises(RuntimeError, match="dynamodb ended"):
             cloud.check()
+
+
+class Process:
+    """A process that died at once."""
+
+    def poll(self) -> int:
+        return 1
+
+
+def test_a_process_that_dies_again_and_again_gets_longer_breaks_and_then_none() -> None:
+    started: list[float] = []
+    now = 100.0
+
+    def start() -> Any:
+        started.append(now)
+        return Process()
+
+    kept = _Kept(start, start(), True, now)
+    while not kept.is_lost:
+        now += 0.01
+        kept.revive(now)
+    breaks = [later - earlier for earlier, later in pairwise(started)]
+    assert len(breaks) == MOST_DEATHS - 1
+    assert all(later > 1.5 * earlier for earlier, later in pairwise(breaks))
+    kept.revive(now + 1000)
+    assert len(started) == MOST_DEATHS
+
+
+def test_a_pump_outlives_an_error_of_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, troubles = threading.Event(), [EndpointConnectionError(endpoint_url="x"), ClientError({}, "ReceiveMessage")]
+    handed: list[Any] = []
+
+    class Queue:
+        def get_queue_url(self, **_: Any) -> dict[str, str]:
+            return {"QueueUrl": "url"}
+
+        def receive_message(self, **_: Any) -> dict[str, Any]:
+            if troubles:
+                raise troubles.pop()
+            return {"Messages": [{"MessageId": "1", "ReceiptHandle": "r", "Body": "{}"}]}
+
+        def delete_message(self, **_: Any) -> None:
+            stop.set()
+
+    def invoked(handler: str, event: dict[str, Any]) -> None:
+        handed.extend(event["Records"])
+
+    monkeypatch.setattr(workers.boto3, "client", lambda service: Queue())
+    monkeypatch.setattr(workers, "invoke", invoked)
+    (source,) = [each for each in workers.functions.app.event_sources if each.name == "inspection_worker"]
+    workers.pump(source, stop)
+    assert [record["messageId"] for record in handed] == ["1"]
 
 
 def test_ctrl_c_stops_it_cleanly_and_leaves_nothing_behind(tmp_path: Path) -> None:

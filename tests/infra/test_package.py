@@ -18,6 +18,8 @@ from chalicelib.settings import Settings
 from infra import interpreter
 from infra.local import resources
 from infra.package import ROOT, Unfit, package, rewrite
+from muster.wire import messages as wire
+from muster.wire.problems import MEDIA_TYPE, Problem
 
 pytestmark = pytest.mark.xdist_group("package")
 
@@ -228,7 +230,21 @@ def test_the_bucket_is_closed_versioned_encrypted_and_refuses_weak_requests(temp
     lives = {rule["Prefix"]: rule.get("ExpirationInDays") for rule in said["LifecycleConfiguration"]["Rules"]}
     assert (lives["updates/"], lives["staged/"], lives["parts/"]) == (1, 1, 7)
     statements = template["Resources"]["TensorBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert {statement["Sid"]: (statement["Effect"], statement["Condition"]) for statement in statements} == {
+    plain = [statement for statement in statements if statement["Action"] == "s3:PutObject"]
+    assert {(said["Effect"], said["Resource"]["Fn::Sub"]) for said in plain} == {("Deny", "${TensorBucket.Arn}/updates/*")}
+    assert {next(iter(said["Condition"]["Null"].items())) for said in plain} == {
+        (f"s3:{key}", "false")
+        for key in (
+            "x-amz-storage-class",
+            "x-amz-server-side-encryption",
+            "x-amz-server-side-encryption-customer-algorithm",
+            "x-amz-acl",
+            "x-amz-website-redirect-location",
+            "RequestObjectTagKeys",
+        )
+    }
+    rest = [statement for statement in statements if statement not in plain]
+    assert {statement["Sid"]: (statement["Effect"], statement["Condition"]) for statement in rest} == {
         "OnlyTls": ("Deny", {"Bool": {"aws:SecureTransport": "false"}}),
         "NoSignatureVersion2": ("Deny", {"StringEquals": {"s3:signatureversion": "AWS"}}),
         "NoOldSignatures": ("Deny", {"NumericGreaterThan": {"s3:signatureAge": "910000"}}),
@@ -273,3 +289,18 @@ def test_what_would_cost_something_while_idle_is_made_only_when_asked_for(templa
     conditional = {name: said.get("Condition") for name, said in template["Resources"].items() if "Condition" in said}
     assert conditional == {"Firewall": "HasFirewall", "FirewallAssociation": "HasFirewall", "Budget": "HasBudget"}
     assert {template["Parameters"][name]["Default"] for name in ("WafRequestsPerAddress", "MonthlyBudgetDollars")} == {0}
+
+
+def test_what_the_gateway_itself_refuses_is_a_problem_document_that_a_device_knows(template: dict[str, Any]) -> None:
+    kinds = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["x-amazon-apigateway-gateway-responses"]
+    documents = {}
+    for kind, said in kinds.items():
+        document = wire.ProblemDocument.model_validate_json(said["responseTemplates"]["application/json"])
+        problem = documents[kind] = Problem.from_urn(document.type)
+        assert (document.title, document.status) == (problem.kind.title, problem.kind.status)
+        assert said["statusCode"] == str(problem.kind.status)
+        assert said["responseParameters"]["gatewayresponse.header.Content-Type"] == f"'{MEDIA_TYPE}'"
+        assert ("gatewayresponse.header.Retry-After" in said["responseParameters"]) is (problem.kind.status in (429, 503))
+    assert documents["DEFAULT_4XX"] is Problem.FORBIDDEN
+    assert documents["DEFAULT_5XX"] is Problem.INTERNAL_ERROR
+    assert {documents[kind] for kind in ("THROTTLED", "QUOTA_EXCEEDED", "WAF_FILTERED")} == {Problem.TOO_MANY_REQUESTS}

@@ -129,7 +129,7 @@ def test_another_media_type_and_another_method(world: World, device: Device) -> 
     key = world.key_of(device)
     headers = {"Content-Type": "application/octet-stream"}
     refused(world, Problem.UNSUPPORTED_MEDIA_TYPE, "POST", "/v1/heartbeat", key=key, body=b"{}", **headers)
-    refused(world, Problem.METHOD_NOT_ALLOWED, "DELETE", "/v1/heartbeat", key=key)
+    refused(world, Problem.FORBIDDEN, "DELETE", "/v1/heartbeat", key=key)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def most_tensors() -> int:
 def test_the_largest_receipt_stays_within_what_a_row_may_hold(world: World) -> None:
     now, name = world.clock(), "c" * 64
     receipt = Receipt(
-        round="m" * 48 + ".10000000", client_id=name, key_hash="0" * 64, state=ReceiptState.REJECTED, assigned_at=now,
+        round="m" * 48 + ".10000000", client_id=name, state=ReceiptState.REJECTED, assigned_at=now,
         report_by=now + timedelta(days=1), min_bytes=10**12, max_bytes=10**12, ttl=10**10, encoding="bfloat16",
         declared=Declared("k" * 300, "0" * 64, 10**12, 10**9), etag="e" * 64,
         metrics={"m" * 38 + f"{n:02d}": -1.2345678901234567e-300 for n in range(16)}, reported_at=now,

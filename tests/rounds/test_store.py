@@ -8,15 +8,18 @@ from datetime import timedelta
 
 import pytest
 
+from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.credentials import Credential
+from chalicelib.clients.directory import Allowance
+from chalicelib.errors import Refused
 from chalicelib.rounds.evaluation import Evaluation, Measurement
 from chalicelib.rounds.receipt import REVOKED, Declared, Receipt, ReceiptState, Uploaded
 from chalicelib.rounds.round import Phase, Round, Summary
-from chalicelib.rounds.store import RoundStore
+from chalicelib.rounds.store import NotDone, OutOfScope, RoundStore
 from chalicelib.storage.dynamo import ConditionFailed
 from tests.fleet import World
 
-OWNER, STRANGER = Credential("device-1", "a" * 43), Credential("device-1", "b" * 43)
+OWNER = Credential("device-1", "a" * 43)
 UPLOADED = Uploaded("0" * 64, 100, '"etag"')
 MEASURED = Measurement(10, {"accuracy": 0.5})
 
@@ -36,54 +39,102 @@ def rnd(store: RoundStore) -> Round:
 
 
 @pytest.fixture
-def receipt(world: World, store: RoundStore, rnd: Round) -> Receipt:
-    """An assigned receipt that has declared what `UPLOADED` is."""
+def own(world: World, store: RoundStore) -> Allowance:
+    """What the client's own key may do."""
     now = world.clock()
-    given = Receipt(rnd.id, "device-1", OWNER.hashed, ReceiptState.ASSIGNED, now, rnd.report_by, 10, 1000, ttl=0)
-    store.assign(given)
-    declared = store.declare(rnd.id, OWNER, Declared("key", UPLOADED.sha256, UPLOADED.nbytes, 10), now)
-    assert declared.done
-    assert declared.receipt
-    return declared.receipt
+    client = Client("device-1", OWNER.hashed, ClientState.ACTIVE, "iot", "1.0", now, now, models=["toy"])
+    world.services.clients.add(client, 10)
+    return world.services.directory.allowance(OWNER, "toy")
 
 
 @pytest.fixture
-def judge(world: World, store: RoundStore, rnd: Round) -> Evaluation:
+def receipt(world: World, store: RoundStore, rnd: Round, own: Allowance) -> Receipt:
+    """An assigned receipt that has declared what `UPLOADED` is."""
     now = world.clock()
-    return store.appoint(Evaluation(rnd.id, "device-1", OWNER.hashed, now, now + timedelta(seconds=60), ttl=0))
+    store.assign(Receipt(rnd.id, "device-1", ReceiptState.ASSIGNED, now, rnd.report_by, 10, 1000, ttl=0))
+    store.declare(rnd.id, own, Declared("key", UPLOADED.sha256, UPLOADED.nbytes, 10), now)
+    return stored(store, rnd)
 
 
-Attempt = Callable[[World, RoundStore, Receipt], bool]
+@pytest.fixture
+def judge(world: World, store: RoundStore, rnd: Round, own: Allowance) -> Evaluation:
+    now = world.clock()
+    return store.appoint(Evaluation(rnd.id, "device-1", now, now + timedelta(seconds=60), ttl=0))
+
+
+def stored(store: RoundStore, rnd: Round) -> Receipt:
+    found = store.receipt(rnd.id, "device-1")
+    assert found
+    return found
+
+
+Attempt = Callable[[World, RoundStore, Receipt, Allowance], None]
+
+OTHER = Declared("k", "1" * 64, 100, 1)
 
 REPORTS: dict[str, Attempt] = {
-    "another key": lambda w, s, r: s.report(r.round, STRANGER, UPLOADED, {}, w.clock()).done,
-    "at the deadline": lambda _, s, r: s.report(r.round, OWNER, UPLOADED, {}, r.report_by).done,
-    "another digest": lambda w, s, r: s.report(r.round, OWNER, replace(UPLOADED, sha256="1" * 64), {}, w.clock()).done,
-    "another length": lambda w, s, r: s.report(r.round, OWNER, replace(UPLOADED, nbytes=101), {}, w.clock()).done,
-    "declared by another key": lambda w, s, r: s.declare(r.round, STRANGER, Declared("k", "1" * 64, 100, 1), w.clock()).done,
-    "declared at the deadline": lambda _, s, r: s.declare(r.round, OWNER, Declared("k", "1" * 64, 100, 1), r.report_by).done,
-    "declared too short": lambda w, s, r: s.declare(r.round, OWNER, Declared("k", "1" * 64, 9, 1), w.clock()).done,
-    "declared too long": lambda w, s, r: s.declare(r.round, OWNER, Declared("k", "1" * 64, 1001, 1), w.clock()).done,
+    "at the deadline": lambda _, s, r, own: s.report(r.round, own, UPLOADED, {}, r.report_by),
+    "another digest": lambda w, s, r, own: s.report(r.round, own, replace(UPLOADED, sha256="1" * 64), {}, w.clock()),
+    "another length": lambda w, s, r, own: s.report(r.round, own, replace(UPLOADED, nbytes=101), {}, w.clock()),
+    "declared at the deadline": lambda _, s, r, own: s.declare(r.round, own, OTHER, r.report_by),
+    "declared too short": lambda w, s, r, own: s.declare(r.round, own, replace(OTHER, nbytes=9), w.clock()),
+    "declared too long": lambda w, s, r, own: s.declare(r.round, own, replace(OTHER, nbytes=1001), w.clock()),
 }
 
 
 @pytest.mark.parametrize("attempt", REPORTS.values(), ids=REPORTS.keys())
 def test_a_write_on_a_receipt_that_is_not_due_changes_nothing(
-    world: World, store: RoundStore, receipt: Receipt, attempt: Attempt
+    world: World, store: RoundStore, receipt: Receipt, own: Allowance, attempt: Attempt
 ) -> None:
-    assert not attempt(world, store, receipt)
+    with pytest.raises(NotDone) as other:
+        attempt(world, store, receipt, own)
+    assert other.value.found
     assert store.receipt(receipt.round, receipt.client_id) == receipt
 
 
-def test_a_reported_update_is_neither_reported_again_nor_declared_anew(
-    world: World, store: RoundStore, receipt: Receipt
+@pytest.mark.parametrize("credential", [Credential("device-1", "b" * 43), Credential("device-2", "a" * 43)])
+def test_a_write_with_a_key_that_is_not_the_clients_changes_nothing_and_shows_nothing(
+    world: World, store: RoundStore, rnd: Round, receipt: Receipt, judge: Evaluation, credential: Credential
 ) -> None:
-    first = store.report(receipt.round, OWNER, UPLOADED, {}, world.clock())
-    assert first.done
+    by, now = world.services.directory.allowance(credential, "toy"), world.clock()
+    for attempt in (
+        lambda: store.declare(rnd.id, by, OTHER, now),
+        lambda: store.report(rnd.id, by, UPLOADED, {}, now),
+        lambda: store.measure(rnd.id, by, "candidate", MEASURED, now),
+    ):
+        with pytest.raises(Refused, match="unauthenticated"):
+            attempt()
+    assert stored(store, rnd) == receipt
+    assert store.evaluation(rnd.id, "device-1") == judge
+
+
+def test_a_write_for_a_model_outside_the_scope_changes_nothing(
+    world: World, store: RoundStore, rnd: Round, receipt: Receipt, judge: Evaluation
+) -> None:
+    by, now = world.services.directory.allowance(OWNER, "other"), world.clock()
+    for attempt in (
+        lambda: store.declare(rnd.id, by, OTHER, now),
+        lambda: store.report(rnd.id, by, UPLOADED, {}, now),
+        lambda: store.measure(rnd.id, by, "candidate", MEASURED, now),
+    ):
+        with pytest.raises(OutOfScope):
+            attempt()
+    assert stored(store, rnd) == receipt
+    assert store.evaluation(rnd.id, "device-1") == judge
+
+
+def test_a_reported_update_is_neither_reported_again_nor_declared_anew(
+    world: World, store: RoundStore, rnd: Round, receipt: Receipt, own: Allowance
+) -> None:
+    store.report(rnd.id, own, UPLOADED, {}, world.clock())
+    first = stored(store, rnd)
+    assert first.state is ReceiptState.REPORTED
     world.clock.advance(1)
-    assert not store.report(receipt.round, OWNER, UPLOADED, {}, world.clock()).done
-    assert not store.declare(receipt.round, OWNER, Declared("k", "1" * 64, 100, 1), world.clock()).done
-    assert store.receipt(receipt.round, receipt.client_id) == first.receipt
+    with pytest.raises(NotDone):
+        store.report(rnd.id, own, UPLOADED, {}, world.clock())
+    with pytest.raises(NotDone):
+        store.declare(rnd.id, own, OTHER, world.clock())
+    assert stored(store, rnd) == first
 
 
 def test_a_receipt_that_moved_on_is_not_settled_by_who_read_it_before(store: RoundStore, receipt: Receipt) -> None:
@@ -92,14 +143,6 @@ def test_a_receipt_that_moved_on_is_not_settled_by_who_read_it_before(store: Rou
     found = store.receipt(receipt.round, receipt.client_id)
     assert found
     assert found.state is ReceiptState.LATE
-
-
-def test_a_receipt_is_adopted_from_the_key_that_was_read_only(store: RoundStore, receipt: Receipt) -> None:
-    store.adopt(receipt, "second")
-    store.adopt(receipt, "third")
-    found = store.receipt(receipt.round, receipt.client_id)
-    assert found
-    assert found.key_hash == "second"
 
 
 def test_an_update_is_withdrawn_only_while_its_round_collects(store: RoundStore, rnd: Round, receipt: Receipt) -> None:
@@ -118,12 +161,15 @@ def test_a_move_by_who_read_another_phase_or_an_older_fence_changes_nothing(stor
     assert store.get("toy", 1) == rnd
 
 
-def test_a_measurement_is_its_judges_in_time_and_once(world: World, store: RoundStore, rnd: Round, judge: Evaluation) -> None:
-    assert not store.measure(rnd.id, STRANGER, "candidate", MEASURED, world.clock())
-    assert not store.measure(rnd.id, OWNER, "candidate", MEASURED, judge.report_by)
+def test_a_measurement_is_in_time_and_once(
+    world: World, store: RoundStore, rnd: Round, judge: Evaluation, own: Allowance
+) -> None:
+    with pytest.raises(NotDone):
+        store.measure(rnd.id, own, "candidate", MEASURED, judge.report_by)
     assert store.evaluation(rnd.id, "device-1") == judge
-    assert store.measure(rnd.id, OWNER, "candidate", MEASURED, world.clock())
-    assert not store.measure(rnd.id, OWNER, "candidate", replace(MEASURED, examples=11), world.clock())
+    store.measure(rnd.id, own, "candidate", MEASURED, world.clock())
+    with pytest.raises(NotDone):
+        store.measure(rnd.id, own, "candidate", replace(MEASURED, examples=11), world.clock())
     found = store.evaluation(rnd.id, "device-1")
     assert found
     assert found.measured == {"candidate": MEASURED}

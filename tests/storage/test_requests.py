@@ -63,8 +63,8 @@ def test_what_each_call_costs(world: World, stored: int) -> None:
     assert {name: calls for name, calls in found.items() if name not in ("status", "clients")} == {
         "heartbeat": ["UpdateItem"],
         "check-in": ["GetItem", "UpdateItem", "PutItem"],
-        "grant": ["UpdateItem"],
-        "report": ["HeadObject", "UpdateItem", "SendMessage"],
+        "grant": ["TransactWriteItems"],
+        "report": ["HeadObject", "TransactWriteItems", "SendMessage"],
         "done": ["GetItem"],
         "model": ["GetItem"],
         "statistics": ["Query"],

@@ -42,6 +42,7 @@ REFUSED, USAGE, UNREACHABLE, UNTRUSTED, DIFFERENT = 1, 2, 3, 4, 5
 """Exit statuses."""
 
 NEXT: dict[P, str] = {
+    P.FORBIDDEN: "aws sts get-caller-identity",
     P.UNKNOWN_MODEL: "muster model list",
     P.UNKNOWN_ROUND: "muster round list {model}",
     P.UNKNOWN_VERSION: "muster version list {model}",
