@@ -7,15 +7,16 @@ write. Only when that write is not done is more read, to say why.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory, unauthenticated
 from chalicelib.errors import Refused
 from chalicelib.instants import Clock, text
-from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, late
-from chalicelib.rounds.round import parse_round_id
-from chalicelib.rounds.store import Outcome, RoundStore
+from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, last_word, late
+from chalicelib.rounds.round import Phase, parse_round_id
+from chalicelib.rounds.store import MOST_GRANTS, Outcome, RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.presign import Presigner
@@ -38,10 +39,11 @@ class UpdateDesk:
         self._clock = clock
 
     def grant(self, round_id: str, caller: Credential | None, request: wire.UploadRequest) -> wire.UploadGrant:
-        """One PUT of exactly the declared bytes. May be asked for again, also for other bytes, until the report.
+        """One PUT of exactly the declared bytes. May be asked for again, a few times also for other bytes, until the report.
 
         Raises:
-            Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `report-conflict`, `round-closed`, `wrong-length`.
+            Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `report-conflict`, `round-closed`, `wrong-length`,
+                `too-many-grants`.
         """
         if caller is None:
             raise unauthenticated()
@@ -50,9 +52,17 @@ class UpdateDesk:
         now = self._clock()
         receipt, done = self._write(round_id, caller, lambda: self._rounds.declare(round_id, caller, declared, now))
         if not done:
+            receipt = self._settled(receipt)
             self._refuse_if_closed(receipt)
             if receipt.state is not ReceiptState.ASSIGNED:
                 raise _conflict(receipt, request.sha256)
+            if receipt.grants >= MOST_GRANTS and receipt.takes(receipt.key_hash, declared, now):
+                raise Refused(
+                    Problem.TOO_MANY_GRANTS,
+                    f"this client has declared {receipt.grants} different updates for round {round_id}; upload the last one",
+                    expected=f"sha256 {receipt.declared.sha256}" if receipt.declared else f"at most {MOST_GRANTS}",
+                    got=f"sha256 {request.sha256}",
+                )
             raise Refused(
                 Problem.WRONG_LENGTH,
                 f"no update to the base of round {round_id} is {request.bytes} bytes long",
@@ -82,6 +92,7 @@ class UpdateDesk:
             metrics, now = dict(report.metrics), self._clock()
             receipt, done = self._write(round_id, caller, lambda: self._rounds.report(round_id, caller, uploaded, metrics, now))
         if not done:
+            receipt = self._settled(receipt)
             self._refuse_if_closed(receipt)
             if receipt.state is ReceiptState.ASSIGNED:
                 raise _not_as_declared(receipt, report.sha256, stat.nbytes if stat else None)
@@ -97,7 +108,7 @@ class UpdateDesk:
         Raises:
             Refused: `unauthenticated`, `unknown-round`, `not-assigned`.
         """
-        return reply(self._own(round_id, caller))
+        return reply(self._settled(self._own(round_id, caller)))
 
     def _own(self, round_id: str, caller: Credential | None) -> Receipt:
         client = self._directory.authenticate(caller)
@@ -123,14 +134,33 @@ class UpdateDesk:
             outcome = write()
         return outcome.receipt or self._own(round_id, caller), outcome.done
 
+    def _settled(self, receipt: Receipt) -> Receipt:
+        """The receipt with its last word, if its round takes no more updates.
+
+        A check-in takes its place while the round collects and writes the receipt after that; where the round closed and
+        settled its receipts in between, whoever asks for this one is who settles it.
+        """
+        if not receipt.state.is_open:
+            return receipt
+        now, parsed = self._clock(), parse_round_id(receipt.round)
+        rnd = self._rounds.get(*parsed) if parsed else None
+        if rnd is None:
+            raise AssertionError(f"receipt {receipt.round}/{receipt.client_id} is of no round")
+        if rnd.phase is not Phase.COLLECTING:
+            state, verdict = last_word(rnd, receipt, now)
+        elif receipt.state is ReceiptState.ASSIGNED and now >= receipt.report_by:
+            state, verdict = ReceiptState.LATE, late(now, receipt.report_by)
+        else:
+            return receipt
+        if self._rounds.settle(receipt, state, verdict=verdict):
+            return replace(receipt, state=state, verdict=verdict)
+        return self._rounds.receipt(receipt.round, receipt.client_id) or receipt
+
     def _refuse_if_closed(self, receipt: Receipt) -> None:
-        """Refuse what comes after the deadline or after the round closed; the receipt then says so too."""
-        now = self._clock()
-        verdict = late(now, receipt.report_by)
-        if receipt.state is ReceiptState.ASSIGNED and now >= receipt.report_by:
-            self._rounds.settle(receipt, ReceiptState.LATE, verdict=verdict)
-        elif receipt.state is not ReceiptState.LATE:
+        """Refuse what comes after the deadline or after the round closed."""
+        if receipt.state is not ReceiptState.LATE:
             return
+        verdict = late(self._clock(), receipt.report_by)
         raise Refused(
             Problem.ROUND_CLOSED,
             f"round {receipt.round} takes no more updates; check in again for the next one",
