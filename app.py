@@ -79,6 +79,7 @@ def read_model(query: wire.ModelQuery, model: str) -> Response:
     P.ROUND_CLOSED,
     P.REPORT_CONFLICT,
     P.WRONG_LENGTH,
+    P.TOO_MANY_GRANTS,
     takes=wire.UploadRequest,
 )
 def grant_upload(body: wire.UploadRequest, round_id: str) -> wire.UploadGrant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chalicelib.recent import Recent
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from muster.wire.encodings import update_lengths
@@ -14,14 +15,16 @@ class Schemas:
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._known: dict[str, Schema] = {}
+        self._known: Recent[str, Schema] = Recent()
 
     def of(self, ref: CheckpointRef) -> Schema:
         """The tensors of a checkpoint, in the order of its file."""
-        if ref.sha256 not in self._known:
+        known = self._known.get(ref.sha256)
+        if known is None:
             head = self._blobs.read_head(keys.CHECKPOINT.key(sha256=ref.sha256), ref.header_bytes)
-            self._known[ref.sha256] = parse_header(head, HEADER_LIMIT_BYTES).specs
-        return self._known[ref.sha256]
+            known = parse_header(head, HEADER_LIMIT_BYTES).specs
+            self._known.put(ref.sha256, known)
+        return known
 
 
 def checkpoint_ref(version: int, sha256: str, nbytes: int, header_bytes: int, schema: Schema) -> CheckpointRef:

@@ -16,7 +16,7 @@ from chalicelib.registry.schemas import Schemas
 from chalicelib.rounds.manifests import read_manifest
 from chalicelib.rounds.parts import CannotAggregate, PartDesk, Planned, StoredUpdates
 from chalicelib.rounds.publishing import Publishing
-from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.round import Phase, Round, too_long
 from chalicelib.rounds.settling import Settling
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.blobs import Blobs
@@ -63,7 +63,12 @@ class Aggregating:
         self._resend = timedelta(seconds=part_seconds)
 
     def advance(self, rnd: Round) -> Round | None:
-        """Aggregate and publish, if that is quickly done; else ask the workers for what is missing, and return None."""
+        """Aggregate and publish, if that is quickly done; else ask the workers for what is missing, and return None.
+
+        The deadline comes first: whatever it is that fails again and again, the round ends.
+        """
+        if overdue := too_long(rnd, self._clock()):
+            return self._rounds.move(rnd, Phase.ABANDONED, reason=overdue, finished_at=self._clock())
         manifest = read_manifest(self._blobs, rnd)
         self._settling.settle(rnd, {entry.client_id for entry in manifest.entries})
         try:

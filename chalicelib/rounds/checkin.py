@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chalicelib.clients.client import Client
 from chalicelib.clients.credentials import Credential
@@ -12,8 +12,8 @@ from chalicelib.registry.urls import downloadable
 from chalicelib.rounds.current import Current, unknown_model
 from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.receipt import Receipt, ReceiptState
-from chalicelib.rounds.round import Phase, Round
-from chalicelib.rounds.store import Desk, RoundStore
+from chalicelib.rounds.round import Desk, Phase, Round
+from chalicelib.rounds.store import Place, RoundStore
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
 
@@ -79,8 +79,8 @@ class CheckInDesk:
         if now >= rnd.report_by:
             return self._wait("round-closed")
         receipt: Receipt | None
-        if self._takes_place(rnd, "admitted", rnd.places):
-            place = Receipt(
+        if place := self._takes_place(rnd, "admitted", now):
+            fresh = Receipt(
                 round=rnd.id,
                 client_id=client.client_id,
                 state=ReceiptState.ASSIGNED,
@@ -91,9 +91,9 @@ class CheckInDesk:
                 ttl=int((rnd.report_by + KEEP).timestamp()),
                 encoding=rnd.config.encoding if rnd.config.encoding in request.encodings else "plain",
             )
-            receipt = self._rounds.assign(place)
-            if receipt is not place:
-                self._rounds.give_back(rnd, "admitted")
+            receipt = self._rounds.assign(fresh)
+            if receipt is not fresh:
+                self._rounds.give_back(rnd, place)
         else:
             receipt = self._rounds.receipt(rnd.id, client.client_id)
         if receipt is None:
@@ -113,12 +113,12 @@ class CheckInDesk:
         if rnd.candidate is None or rnd.evaluate_by is None or now >= rnd.evaluate_by:
             return self._wait("round-closed")
         judge: Evaluation | None
-        if self._takes_place(rnd, "judges", rnd.judges_wanted):
+        if place := self._takes_place(rnd, "judges", now):
             ttl = int((rnd.evaluate_by + KEEP).timestamp())
-            place = Evaluation(rnd.id, client.client_id, now, rnd.evaluate_by, ttl)
-            judge = self._rounds.appoint(place)
-            if judge is not place:
-                self._rounds.give_back(rnd, "judges")
+            fresh = Evaluation(rnd.id, client.client_id, now, rnd.evaluate_by, ttl)
+            judge = self._rounds.appoint(fresh)
+            if judge is not fresh:
+                self._rounds.give_back(rnd, place)
         else:
             judge = self._rounds.evaluation(rnd.id, client.client_id)
         if judge is None:
@@ -132,16 +132,17 @@ class CheckInDesk:
             report_by=rnd.evaluate_by,
         )
 
-    def _takes_place(self, rnd: Round, desk: Desk, places: int) -> bool:
+    def _takes_place(self, rnd: Round, desk: Desk, now: datetime) -> Place | None:
         """Take a place if there is one. Raises `_Moved` when the round is no longer in the phase that is remembered.
 
         A round that is remembered as full is believed for as long as it is remembered: a fleet that keeps asking for places
         that are gone then costs no writes.
         """
+        places = rnd.places_at(desk)
         if getattr(rnd, desk) >= places:
-            return False
-        taken, now = self._rounds.take_place(rnd, desk, rnd.phase, places)
-        if not taken and (now is None or now.phase is not rnd.phase):
+            return None
+        taken, found = self._rounds.take_place(rnd, desk, rnd.phase, places, now)
+        if taken is None and (found is None or found.phase is not rnd.phase):
             raise _Moved
         return taken
 

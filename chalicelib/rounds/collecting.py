@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from chalicelib.instants import Clock
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.receipt import OUTLIER, Receipt, ReceiptState, summarise
-from chalicelib.rounds.round import Phase, Round, Summary, next_phase
+from chalicelib.rounds.round import Phase, Round, Summary, counts_too_many, next_phase
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
@@ -59,8 +59,8 @@ class Collecting:
                 reason = _too_few(rnd, summary, bound)
                 return self._rounds.move(rnd, Phase.ABANDONED, reason=reason, norm_bound=bound, closed_at=now, finished_at=now)
             case _:
-                if rnd.admitted >= rnd.places > summary.places:
-                    self._rounds.correct_places(rnd, summary.places)
+                if counts_too_many(rnd, "admitted", summary.places, now):
+                    self._rounds.correct_places(rnd, "admitted", summary.places)
                 return None
 
     def _freeze(self, rnd: Round, accepted: list[Receipt], now: datetime) -> Round | None:

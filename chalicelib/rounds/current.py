@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from chalicelib.errors import Refused
 from chalicelib.instants import Clock
+from chalicelib.recent import Recent
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
@@ -23,25 +24,25 @@ Value = TypeVar("Value")
 
 
 class Memory(Generic[Value]):
-    """Remembers the answer for a model for some seconds."""
+    """Remembers the answer for a model for some seconds. Devices ask for what they like, so it remembers so many and no more."""
 
     def __init__(self, read: Callable[[str], Value], clock: Clock, seconds: float) -> None:
         self._read = read
         self._clock = clock
         self._life = timedelta(seconds=seconds)
-        self._known: dict[str, tuple[datetime, Value]] = {}
+        self._known: Recent[str, tuple[datetime, Value]] = Recent()
 
     def get(self, model: str) -> Value:
         """The remembered answer, or a fresh one when there is none or it is too old."""
-        at, value = self._known.get(model, (None, None))
-        if at is not None and self._clock() - at < self._life:
-            return value  # type: ignore[return-value]
+        known = self._known.get(model)
+        if known and self._clock() - known[0] < self._life:
+            return known[1]
         return self.refresh(model)
 
     def refresh(self, model: str) -> Value:
         """A fresh answer, remembered from now on."""
         value = self._read(model)
-        self._known[model] = (self._clock(), value)
+        self._known.put(model, (self._clock(), value))
         return value
 
 

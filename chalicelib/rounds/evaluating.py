@@ -6,7 +6,7 @@ from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.evaluation import decide, is_due
-from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.round import Phase, Round, counts_too_many
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.dynamo import Put, Update
 
@@ -28,6 +28,8 @@ class Evaluating:
         now = self._clock()
         evaluations = self._rounds.evaluations(rnd.id)
         if not is_due(rnd, sum(e.is_complete for e in evaluations), now):
+            if counts_too_many(rnd, "judges", len(evaluations), now):
+                self._rounds.correct_places(rnd, "judges", len(evaluations))
             return None
         served = self._registry.deployment(rnd.model)
         if rnd.candidate is None or served is None:

@@ -15,7 +15,7 @@ from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
 from chalicelib.log import log
 from chalicelib.registry.schemas import Schemas
-from chalicelib.rounds.receipt import REVOKED, Receipt, ReceiptState, Verdict, late
+from chalicelib.rounds.receipt import REVOKED, Receipt, ReceiptState, Verdict, last_word
 from chalicelib.rounds.round import Phase, Round, parse_round_id
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.blobs import Blobs, ObjectMissing
@@ -49,8 +49,8 @@ class Inspector:
         if receipt.state is not ReceiptState.REPORTED:
             return False
         if rnd.phase is not Phase.COLLECTING:
-            verdict = late(self._clock(), receipt.report_by)
-            return self._rounds.settle(receipt, ReceiptState.LATE, verdict=verdict)
+            state, verdict = last_word(rnd, receipt, self._clock())
+            return self._rounds.settle(receipt, state, verdict=verdict)
         if not self._directory.is_active(client_id):
             return self._rounds.settle(receipt, ReceiptState.REJECTED, verdict=REVOKED)
         try:

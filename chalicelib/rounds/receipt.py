@@ -5,7 +5,8 @@
                       └───────────────── the round closed ──────▶ LATE ◀─────────── not in it
 
 A client has one receipt a round, because the key is made of both: it cannot count twice. When a round has closed, every
-receipt is settled: accepted and in the manifest, rejected with a reason, or late.
+receipt is settled: accepted and in the manifest, rejected with a reason, or late. One that was written after that, by a check-in
+that had begun before, is settled when its round is wound up, or when anybody asks for it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, PlainSerializer
 
 from chalicelib.instants import Instant, text
-from chalicelib.rounds.round import Summary
+from chalicelib.rounds.round import Phase, Round, Summary
 from muster.aggregation.manifest import Entry
 from muster.aggregation.outliers import exceeds
 from muster.wire.encodings import Encoding
@@ -34,6 +35,11 @@ class ReceiptState(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     LATE = "late"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its round has yet to say what becomes of it."""
+        return self in (ReceiptState.ASSIGNED, ReceiptState.REPORTED)
 
 
 def _packed(values: tuple[int, ...]) -> str:
@@ -92,6 +98,8 @@ class Receipt:
     encoding: Encoding = "plain"
     """How the client writes its update; settled at its check-in."""
     declared: Declared | None = None
+    grants: int = 0
+    """Different declarations that were made so far; each was given a grant."""
     etag: str | None = None
     """The uploaded object, pinned at the report."""
     metrics: dict[str, float] | None = None
@@ -101,6 +109,11 @@ class Receipt:
     exponents: PackedIntegers | None = None
     header_bytes: int | None = None
     """What inspection measured (see `muster.wire.gate`) when it accepted the update; kept, whatever becomes of the update."""
+
+    def takes(self, declared: Declared, now: datetime) -> bool:
+        """Whether such an update may be declared at `now`, whatever was declared before."""
+        in_time = self.state is ReceiptState.ASSIGNED and now < self.report_by
+        return in_time and self.min_bytes <= declared.nbytes <= self.max_bytes
 
     def entry(self) -> tuple[Entry, tuple[int, ...]]:
         """An accepted receipt as an entry of the manifest, with the exponents that inspection measured."""
@@ -144,6 +157,16 @@ REVOKED = Verdict("client-revoked", "an update of an active client", "one whose 
 def late(now: datetime, report_by: datetime) -> Verdict:
     """The word on an update that came too late to be counted."""
     return Verdict("round-closed", f"a report before {text(report_by)} and before the round closed", f"it is {text(now)}")
+
+
+def last_word(rnd: Round, receipt: Receipt, now: datetime) -> tuple[ReceiptState, Verdict]:
+    """What becomes of a receipt that is not in the manifest of its round, which collects no more."""
+    judged = receipt.under(rnd.norm_bound)
+    if judged.state is ReceiptState.REJECTED and judged.verdict:
+        return judged.state, judged.verdict
+    if rnd.phase is Phase.ABANDONED:
+        return ReceiptState.LATE, Verdict("round-abandoned", "a round that completes", rnd.reason or "one that was abandoned")
+    return ReceiptState.LATE, late(now, receipt.report_by)
 
 
 def summarise(receipts: Iterable[Receipt]) -> Summary:

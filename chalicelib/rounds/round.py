@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 
 from chalicelib.instants import Instant
 from chalicelib.registry.deployment import Deployment
@@ -70,6 +71,15 @@ class Summary:
         return self.open + self.accepted + self.late + sum((self.rejected or {}).values())
 
 
+Desk = Literal["admitted", "judges"]
+"""The two counters at which places are given out."""
+
+CHECK_IN = timedelta(seconds=60)
+"""Twice as long as a check-in can run (the API's function has 29 s). A place that was taken before has its row by now, or never
+gets one.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """One round of one model. Its config is frozen when it opens."""
@@ -88,11 +98,14 @@ class Round:
     completed_before: int
     """Rounds of the model that had completed when this one opened."""
     admitted: int = 0
-    """Places given, as a hint: a repeat may count one twice; receipts are what is true."""
+    """Places given, as a hint that is never too low: a repeat may count one twice; receipts are what is true."""
     inspected: int = 0
     """Receipts settled by inspection, as a hint."""
     judges: int = 0
-    """Judges admitted, as a hint."""
+    """Judges admitted, as such a hint; evaluations are what is true."""
+    place_mark: str | None = None
+    """What whoever took or gave back the last place, at either desk, wrote there: unique, so that its owner is known."""
+    place_taken_at: Instant | None = None
     manifest_sha256: str | None = None
     norm_bound: float | None = None
     """Set when it closed: an accepted update with a larger norm is an outlier. None: none is."""
@@ -123,6 +136,10 @@ class Round:
     def judges_wanted(self) -> int:
         """How many clients may judge the candidate, over-selected alike."""
         return math.ceil(self.config.evaluators * self.config.over_selection)
+
+    def places_at(self, desk: Desk) -> int:
+        """How many clients may have a place at a desk."""
+        return self.places if desk == "admitted" else self.judges_wanted
 
     @property
     def is_terminal(self) -> bool:
@@ -171,6 +188,17 @@ def next_phase(rnd: Round, summary: Summary, now: datetime) -> Phase | None:
     return Phase.AGGREGATING if enough else Phase.ABANDONED
 
 
+def too_long(rnd: Round, now: datetime) -> str | None:
+    """Why an aggregating round is abandoned at `now`, or None: it has time left.
+
+    An update lives for a day and what is frozen never changes: what could not be computed in that time never will be.
+    """
+    since = rnd.closed_at or rnd.report_by
+    if now < since + timedelta(seconds=rnd.config.aggregate_seconds):
+        return None
+    return f"aggregation-timed-out: no version after {rnd.config.aggregate_seconds:g} seconds"
+
+
 def next_base(last: Round | None, deployment: Deployment) -> CheckpointRef:
     """The checkpoint from which a new round starts.
 
@@ -185,6 +213,15 @@ def next_base(last: Round | None, deployment: Deployment) -> CheckpointRef:
         return last.base
     lost_too_much = last.gain is not None and last.gain < -last.config.max_regression
     return deployment.stable if lost_too_much else last.candidate
+
+
+def counts_too_many(rnd: Round, desk: Desk, given: int, now: datetime) -> bool:
+    """Whether a desk is taken for full though only so many places were `given`, and no check-in is under way any more that
+    could still use one: the hint may then be set to what was given.
+    """
+    if not getattr(rnd, desk) >= rnd.places_at(desk) > given:
+        return False
+    return rnd.place_taken_at is None or now - rnd.place_taken_at >= CHECK_IN
 
 
 def completed_rounds(last: Round | None) -> int:

@@ -1,16 +1,22 @@
-"""When a round has closed, every receipt gets its last word; when it has ended, its updates are deleted and it is wound up."""
+"""When a round has closed, every receipt gets its last word; when it has ended, its files are deleted and it is wound up."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator
+from dataclasses import replace
 
 from chalicelib.instants import Clock
-from chalicelib.rounds.receipt import Receipt, ReceiptState, Verdict, late, summarise
-from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.receipt import Receipt, ReceiptState, last_word, summarise
+from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
+from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 
-NOBODY: frozenset[str] = frozenset()
+SETTLED = (ReceiptState.REJECTED, ReceiptState.LATE)
+"""States that no receipt leaves."""
+
+MOST_DELETED = 100_000
+"""Objects that one look deletes. A round may have left eight for each of 100,000 places; the next look goes on."""
 
 
 class Settling:
@@ -28,29 +34,51 @@ class Settling:
         once more, by an inspection that had begun before; it is read again then. What is settled depends only on the receipt
         and the bound that the round's move named, so whoever dies here is followed by who says the same.
         """
-        for receipt in self._rounds.receipts(rnd.id):
-            last: Receipt | None = receipt
-            while last and last.client_id not in counted and last.state not in (ReceiptState.REJECTED, ReceiptState.LATE):
-                state, verdict = self._last_word(rnd, last)
-                if self._rounds.settle(last, state, verdict=verdict):
-                    break
-                last = self._rounds.receipt(rnd.id, last.client_id)
+        for _ in self._settled(rnd, lambda receipt: receipt.client_id in counted):
+            pass
 
     def wind_up(self, rnd: Round) -> Round | None:
-        """Do what is left to do after a round has ended, and return it; None when another actor did it meanwhile."""
-        if rnd.phase is Phase.ABANDONED and rnd.candidate is None:
-            self.settle(rnd, NOBODY)  # a round that published has settled before, and its version keeps what it counted
-        receipts = list(self._rounds.receipts(rnd.id))
-        if not rnd.config.keep_updates:
-            self._blobs.delete(receipt.declared.key for receipt in receipts if receipt.declared)
+        """Do what is left to do after a round has ended, and return it; None when there is more to delete than one look does,
+        or another actor wound it up meanwhile.
+
+        A round that published has settled its receipts before, and its version keeps what it counted; but a check-in that had
+        begun before it closed may have written another since. All that it has left in the bucket is deleted, whatever names
+        it: also what was uploaded under a grant that a later one replaced, and what was never reported.
+        """
+        published = rnd.candidate is not None
+        receipts = list(self._settled(rnd, lambda receipt: published and receipt.state is ReceiptState.ACCEPTED))
+        kept = {
+            receipt.declared.key
+            for receipt in receipts
+            if published and rnd.config.keep_updates and receipt.state is ReceiptState.ACCEPTED and receipt.declared
+        }
+        if rnd.manifest_sha256 is not None:
+            kept.add(keys.MANIFEST.key(round=rnd.id, sha256=rnd.manifest_sha256))
+        if not self._delete_files(rnd, kept):
+            return None
         return self._rounds.wind_up(rnd, summarise(receipts))
 
-    def _last_word(self, rnd: Round, receipt: Receipt) -> tuple[ReceiptState, Verdict]:
-        judged = receipt.under(rnd.norm_bound)
-        if judged.state is ReceiptState.REJECTED and judged.verdict:
-            return judged.state, judged.verdict
-        if rnd.phase is Phase.ABANDONED:
-            verdict = Verdict("round-abandoned", "a round that completes", rnd.reason or "one that was abandoned")
-        else:
-            verdict = late(self._clock(), receipt.report_by)
-        return ReceiptState.LATE, verdict
+    def _settled(self, rnd: Round, stays: Callable[[Receipt], bool]) -> Iterator[Receipt]:
+        """The round's receipts, after each that does not stay as it is was settled."""
+        for receipt in self._rounds.receipts(rnd.id):
+            last: Receipt | None = receipt
+            while last and last.state not in SETTLED and not stays(last):
+                state, verdict = last_word(rnd, last, self._clock())
+                if self._rounds.settle(last, state, verdict=verdict):
+                    last = replace(last, state=state, verdict=verdict)
+                else:
+                    last = self._rounds.receipt(rnd.id, last.client_id)
+            if last:
+                yield last
+
+    def _delete_files(self, rnd: Round, kept: Container[str]) -> bool:
+        """Delete what the round left in the bucket, but for the `kept`; False when something is left for the next look."""
+        left = MOST_DELETED
+        for kind in (keys.UPDATE, keys.PART, keys.MANIFEST):
+            for page in self._blobs.pages(kind.folder(round=rnd.id)):
+                mine = [stored.key for stored in page if stored.key not in kept]
+                self._blobs.delete(mine[:left])
+                left -= len(mine)
+                if left < 0:
+                    return False
+        return True

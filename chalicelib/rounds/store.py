@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from uuid import uuid4
 
 from chalicelib.clients.directory import Allowance
 from chalicelib.instants import text
 from chalicelib.rounds.evaluation import Evaluation, Measurement
 from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, Verdict
-from chalicelib.rounds.round import Phase, Round, Summary, check_move
+from chalicelib.rounds.round import Desk, Phase, Round, Summary, check_move
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import Item, from_item, to_item
@@ -29,8 +29,17 @@ class OutOfScope(Exception):
     """A write in a client's name is of a model outside the client's scope; nothing was changed, or looked at."""
 
 
-Desk = Literal["admitted", "judges"]
-"""The two counters at which places are given out."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that was taken at a desk: the hint with it counted, and the mark that only this taking left on the round."""
+
+    desk: Desk
+    counted: int
+    mark: str
+
+
+MOST_GRANTS = 8
+"""Declarations that a client may make in a round: each may leave an object in the bucket."""
 
 
 class RoundStore:
@@ -119,8 +128,8 @@ class RoundStore:
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
         return self._changed(Update(self._table, key, condition, set={"parts_sent_at": text(now), "parts_stage": stage}))
 
-    def take_place(self, rnd: Round, desk: Desk, phase: Phase, places: int) -> tuple[bool, Round | None]:
-        """Take one of the round's places; whether one was left, and, when none was, the round as it is now.
+    def take_place(self, rnd: Round, desk: Desk, phase: Phase, places: int, now: datetime) -> tuple[Place | None, Round | None]:
+        """Take one of the round's places; when none was left, None and the round as it is now.
 
         The counter is a hint: a place may be taken and not used, or counted twice by a repeat. It only ever errs towards
         admitting fewer, and the tick corrects it.
@@ -131,27 +140,43 @@ class RoundStore:
             {":phase": phase, ":places": places},
         )
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        mark = uuid4().hex
+        change = {"place_mark": mark, "place_taken_at": text(now)}
         try:
-            self._table.update(Update(self._table, key, condition, add={desk: 1}))
+            item = self._table.update_and_read(Update(self._table, key, condition, set=change, add={desk: 1}))
         except ConditionFailed as lost:
-            return False, from_item(Round, lost.found) if lost.found else None
-        return True, rnd
+            return None, from_item(Round, lost.found) if lost.found else None
+        return Place(desk, int(item[desk]), mark), rnd
 
-    def give_back(self, rnd: Round, desk: Desk) -> None:
-        """Give back a place that a client took though it had one already."""
-        condition = Condition(f"#{desk} > :none", "a place was taken", {":none": 0})
-        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        self._changed(Update(self._table, key, condition, add={desk: -1}))
+    def give_back(self, rnd: Round, place: Place) -> bool:
+        """Give back a place that a client took though it had one already; False when that is left to the tick.
 
-    def correct_places(self, rnd: Round, counted: int) -> None:
-        """Set the hint of places given to what the receipts say, if it did not change since the round was read."""
+        It is given back only while nobody else has taken or given back one since: the counter is then what it was with this
+        place. So no repeat, however late, takes away a place that is another's.
+        """
         condition = Condition(
-            "#fence = :was_fence AND #admitted = :was_admitted",
-            "no place was given since the receipts were counted",
-            {":was_fence": rnd.fence, ":was_admitted": rnd.admitted},
+            f"#place_mark = :mark AND #{place.desk} = :counted",
+            "this place was the last that was taken",
+            {":mark": place.mark, ":counted": place.counted},
         )
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        self._changed(Update(self._table, key, condition, set={"admitted": counted}))
+        change = {place.desk: place.counted - 1, "place_mark": f"{place.mark} given back"}
+        return self._changed(Update(self._table, key, condition, set=change))
+
+    def correct_places(self, rnd: Round, desk: Desk, given: int) -> bool:
+        """Set the hint of a desk's places to those that were given; False when a place was taken since the round was read.
+
+        Whoever calls it has seen, by `counts_too_many`, that no check-in is under way.
+        """
+        same_mark = "#place_mark = :was_mark" if rnd.place_mark else "attribute_not_exists(#place_mark)"
+        condition = Condition(
+            f"#fence = :was_fence AND #{desk} = :was_counted AND {same_mark}",
+            "no place was taken or given back since the places were counted",
+            {":was_fence": rnd.fence, ":was_counted": getattr(rnd, desk)}
+            | ({":was_mark": rnd.place_mark} if rnd.place_mark else {}),
+        )
+        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        return self._changed(Update(self._table, key, condition, set={desk: given}))
 
     def note_inspected(self, model: str, number: int, count: int) -> Round | None:
         """Add to the hint of settled receipts, and return the round, or None when there is no such round."""
@@ -187,20 +212,42 @@ class RoundStore:
         return receipt
 
     def declare(self, round_id: str, by: Allowance, declared: Declared, now: datetime) -> None:
-        """Note what an assigned client is about to upload; a later declaration replaces an earlier one.
+        """Note what an assigned client is about to upload; a later one replaces an earlier one, `MOST_GRANTS - 1` times.
+        The same declaration again is done without a write, and counts nothing.
 
         Raises:
-            NotDone: there is no receipt, or it is reported already, is out of time, or takes no update of that length.
+            NotDone: there is no receipt, or it is reported already, is out of time, takes no update of that length, or has had
+                all its grants.
             OutOfScope: the model is not for that client.
             Refused: `unauthenticated`.
         """
-        condition = Condition(
-            "#state = :assigned AND #report_by > :now AND :nbytes BETWEEN #min_bytes AND #max_bytes",
-            "nothing is reported, there is time, and an update may be so long",
-            {":assigned": ReceiptState.ASSIGNED, ":now": text(now), ":nbytes": declared.nbytes},
-        )
         key = keys.RECEIPT.key(round=round_id, client=by.caller.public)
-        self._in_the_name_of(by, Update(self._table, key, condition, set={"declared": to_item(declared)}))
+        takes = "#state = :assigned AND #report_by > :now AND :nbytes BETWEEN #min_bytes AND #max_bytes"
+        values = {":assigned": ReceiptState.ASSIGNED, ":now": text(now), ":nbytes": declared.nbytes}
+        condition = Condition(
+            f"{takes} AND attribute_not_exists(#declared)",
+            "nothing is declared, there is time, and an update may be so long",
+            values,
+        )
+        grants = 0
+        while True:
+            change = {"declared": to_item(declared), "grants": grants + 1}
+            try:
+                return self._in_the_name_of(by, Update(self._table, key, condition, set=change))
+            except NotDone as other:
+                found = from_item(Receipt, other.found) if other.found else None
+                if found is None or found.declared is None or not found.takes(declared, now):
+                    raise
+                if found.declared == declared:
+                    return None
+                if found.grants >= MOST_GRANTS:
+                    raise
+            grants = found.grants
+            condition = Condition(
+                f"{takes} AND #declared.#sha256 = :was_sha256 AND (#grants = :was_grants OR attribute_not_exists(#grants))",
+                "what was declared is still what was read, there is time, and an update may be so long",
+                {**values, ":was_sha256": found.declared.sha256, ":was_grants": grants},
+            )
 
     def report(self, round_id: str, by: Allowance, uploaded: Uploaded, metrics: dict[str, float], now: datetime) -> None:
         """Count an upload as reported, if it is the one that was declared.

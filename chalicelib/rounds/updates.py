@@ -7,15 +7,16 @@ done is more read, to say why.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Allowance, Directory
 from chalicelib.errors import Refused
 from chalicelib.instants import Clock, text
-from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, late
-from chalicelib.rounds.round import parse_round_id
-from chalicelib.rounds.store import NotDone, OutOfScope, RoundStore
+from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, last_word, late
+from chalicelib.rounds.round import Phase, parse_round_id
+from chalicelib.rounds.store import MOST_GRANTS, NotDone, OutOfScope, RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.presign import Presigner
@@ -39,10 +40,11 @@ class UpdateDesk:
         self._clock = clock
 
     def grant(self, round_id: str, caller: Credential | None, request: wire.UploadRequest) -> wire.UploadGrant:
-        """One PUT of exactly the declared bytes. May be asked for again, also for other bytes, until the report.
+        """One PUT of exactly the declared bytes. May be asked for again, a few times also for other bytes, until the report.
 
         Raises:
-            Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `report-conflict`, `round-closed`, `wrong-length`.
+            Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `report-conflict`, `round-closed`, `wrong-length`,
+                `too-many-grants`.
         """
         by = self._allowance(round_id, caller)
         key = keys.UPDATE.key(round=round_id, client=by.caller.public, sha256=request.sha256)
@@ -53,10 +55,17 @@ class UpdateDesk:
         except OutOfScope as foreign:
             raise unknown_round(round_id) from foreign
         except NotDone as other:
-            receipt = self._found(round_id, other)
+            receipt = self._settled(self._found(round_id, other))
             self._refuse_if_closed(receipt)
             if receipt.state is not ReceiptState.ASSIGNED:
                 raise _conflict(receipt, f"sha256 {request.sha256}", _reported_sha256(receipt)) from other
+            if receipt.grants >= MOST_GRANTS and receipt.takes(declared, now):
+                raise Refused(
+                    Problem.TOO_MANY_GRANTS,
+                    f"this client has declared {receipt.grants} different updates for round {round_id}; upload the last one",
+                    expected=f"sha256 {receipt.declared.sha256}" if receipt.declared else f"at most {MOST_GRANTS}",
+                    got=f"sha256 {request.sha256}",
+                ) from other
             raise Refused(
                 Problem.WRONG_LENGTH,
                 f"no update to the base of round {round_id} is {request.bytes} bytes long",
@@ -80,7 +89,7 @@ class UpdateDesk:
         stat = self._blobs.stat(keys.UPDATE.key(round=round_id, client=by.caller.public, sha256=report.sha256))
         if stat is None:
             receipt = self._own(round_id, caller)
-            self._check_same(receipt, report.sha256, metrics, None)
+            receipt = self._check_same(receipt, report.sha256, metrics, None)
         else:
             uploaded = Uploaded(stat.sha256 or report.sha256, stat.nbytes, stat.etag)
             try:
@@ -89,7 +98,7 @@ class UpdateDesk:
                 raise unknown_round(round_id) from foreign
             except NotDone as other:
                 receipt = self._found(round_id, other)
-                self._check_same(receipt, report.sha256, metrics, stat.nbytes)
+                receipt = self._check_same(receipt, report.sha256, metrics, stat.nbytes)
             else:
                 self._inspections.send({"round": round_id, "client": by.caller.public})
                 return wire.ReceiptReply(round=round_id, client_id=by.caller.public, state="reported")
@@ -103,7 +112,7 @@ class UpdateDesk:
         Raises:
             Refused: `unauthenticated`, `unknown-round`, `not-assigned`.
         """
-        return reply(self._own(round_id, caller))
+        return reply(self._settled(self._own(round_id, caller)))
 
     def _allowance(self, round_id: str, caller: Credential | None) -> Allowance:
         """What a write on a receipt of that round has to check."""
@@ -135,8 +144,11 @@ class UpdateDesk:
             got="one that was not",
         )
 
-    def _check_same(self, receipt: Receipt, sha256: str, metrics: dict[str, float], nbytes: int | None) -> None:
-        """Accept a report that was not counted now because the very same was counted before; refuse any other."""
+    def _check_same(self, receipt: Receipt, sha256: str, metrics: dict[str, float], nbytes: int | None) -> Receipt:
+        """Accept a report that was not counted now because the very same was counted before, and return the receipt as it
+        stands; refuse any other.
+        """
+        receipt = self._settled(receipt)
         self._refuse_if_closed(receipt)
         if receipt.state is ReceiptState.ASSIGNED:
             raise _not_as_declared(receipt, sha256, nbytes)
@@ -144,15 +156,35 @@ class UpdateDesk:
             raise _conflict(receipt, f"sha256 {sha256}", _reported_sha256(receipt))
         if (receipt.metrics or {}) != metrics:
             raise _conflict(receipt, f"metrics {words(metrics)}", f"metrics {words(receipt.metrics or {})}")
+        return receipt
+
+    def _settled(self, receipt: Receipt) -> Receipt:
+        """The receipt with its last word, if its round takes no more updates.
+
+        A check-in takes its place while the round collects and writes the receipt after that; where the round closed and
+        settled its receipts in between, whoever asks for this one is who settles it.
+        """
+        if not receipt.state.is_open:
+            return receipt
+        now, parsed = self._clock(), parse_round_id(receipt.round)
+        rnd = self._rounds.get(*parsed) if parsed else None
+        if rnd is None:
+            raise AssertionError(f"receipt {receipt.round}/{receipt.client_id} is of no round")
+        if rnd.phase is not Phase.COLLECTING:
+            state, verdict = last_word(rnd, receipt, now)
+        elif receipt.state is ReceiptState.ASSIGNED and now >= receipt.report_by:
+            state, verdict = ReceiptState.LATE, late(now, receipt.report_by)
+        else:
+            return receipt
+        if self._rounds.settle(receipt, state, verdict=verdict):
+            return replace(receipt, state=state, verdict=verdict)
+        return self._rounds.receipt(receipt.round, receipt.client_id) or receipt
 
     def _refuse_if_closed(self, receipt: Receipt) -> None:
-        """Refuse what comes after the deadline or after the round closed; the receipt then says so too."""
-        now = self._clock()
-        verdict = late(now, receipt.report_by)
-        if receipt.state is ReceiptState.ASSIGNED and now >= receipt.report_by:
-            self._rounds.settle(receipt, ReceiptState.LATE, verdict=verdict)
-        elif receipt.state is not ReceiptState.LATE:
+        """Refuse what comes after the deadline or after the round closed."""
+        if receipt.state is not ReceiptState.LATE:
             return
+        verdict = late(self._clock(), receipt.report_by)
         raise Refused(
             Problem.ROUND_CLOSED,
             f"round {receipt.round} takes no more updates; check in again for the next one",

@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 DELETE_BATCH = 1000
 """Keys that one DeleteObjects request takes."""
+
+LIST_PAGE = 1000
+"""Keys that one ListObjectsV2 request answers, at the most."""
 
 READ_ATTEMPTS = 4
 """How often a read is tried that brings nothing; one that brings a byte has as many again."""
@@ -48,6 +52,14 @@ class Stat:
     nbytes: int
     etag: str
     sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as a listing has it: its key, and when it was written (UTC)."""
+
+    key: str
+    modified_at: datetime
 
 
 class Blobs:
@@ -117,14 +129,24 @@ class Blobs:
 
     def names(self, prefix: str) -> set[str]:
         """The keys of all objects under a prefix."""
-        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix}
-        found: set[str] = set()
+        return {stored.key for page in self.pages(prefix) for stored in page}
+
+    def pages(self, prefix: str, after: str = "") -> Iterator[list[Stored]]:
+        """The objects whose keys begin with `prefix` and follow `after`, in the order of their keys, `LIST_PAGE` at a time.
+
+        What is deleted between two pages does not disturb those that follow: a page begins behind the last key of the one
+        before (Amazon S3: "ListObjectsV2", `StartAfter`).
+        """
+        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix, "MaxKeys": LIST_PAGE}
         while True:
-            page = insist(self.client.list_objects_v2, "KeyCount", **request)
-            found |= {item["Key"] for item in page.get("Contents", [])}
-            if not page.get("IsTruncated"):
-                return found
-            request["ContinuationToken"] = page["NextContinuationToken"]
+            begin = {"StartAfter": after} if after else {}
+            page = insist(self.client.list_objects_v2, "KeyCount", "IsTruncated", **request, **begin)
+            found = [Stored(item["Key"], item["LastModified"]) for item in page.get("Contents", [])]
+            if found:
+                yield found
+            if not page["IsTruncated"]:
+                return
+            after = found[-1].key
 
     def put_once(self, key: str, data: bytes) -> bool:
         """Write an object if there is none under this key; False when there already was one.

@@ -153,6 +153,12 @@ class ObjectKind:
         spread = sha256(str(parts.get("round")).encode()).hexdigest()[:4]
         return self.template.format(spread=spread, **parts)
 
+    def folder(self, round: str) -> str:  # noqa: A002 (it fills that gap)
+        """What the keys of all objects of a round begin with, and no other round's do."""
+        return self.template[: self.template.index("{round}") + len("{round}/")].format(
+            spread=sha256(round.encode()).hexdigest()[:4], round=round
+        )
+
     def prefix(self, **parts: object) -> str:
         """What the keys of all objects begin with that differ only in the last part, which is not given."""
         spread = sha256(str(parts.get("round")).encode()).hexdigest()[:4]

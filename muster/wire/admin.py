@@ -182,6 +182,9 @@ class RoundConfig(Request):
     over_selection: Annotated[float, Field(ge=1.0, le=10.0)] = Field(1.3, description="clients admitted, as a multiple of goal")
     report_seconds: Annotated[float, Field(gt=0, le=43_200)] = Field(600.0, description="from opening to the deadline")
     grace_seconds: Annotated[float, Field(ge=0, le=600)] = Field(60.0, description="after it, for reports still inspected")
+    aggregate_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        21_600.0, description="from the close to the version; a round that takes longer is abandoned"
+    )
     evaluators: Annotated[int, Field(ge=0, le=10_000)] = Field(10, description="clients that judge a candidate; 0 for none")
     evaluation_quorum: Annotated[int, Field(ge=1, le=10_000)] = Field(1, description="judges without whom nothing is deployed")
     evaluate_seconds: Annotated[float, Field(gt=0, le=43_200)] = 300.0

@@ -50,6 +50,7 @@ class Problem(Enum):
     NOT_ASSIGNED = "not-assigned"
     ROUND_CLOSED = "round-closed"
     WRONG_LENGTH = "wrong-length"
+    TOO_MANY_GRANTS = "too-many-grants"
     UPLOAD_MISSING = "upload-missing"
     UPLOAD_MISMATCH = "upload-mismatch"
     REPORT_CONFLICT = "report-conflict"
@@ -108,6 +109,7 @@ KINDS: dict[Problem, Kind] = {
     Problem.NOT_ASSIGNED: Kind(409, "This client has no place in this round"),
     Problem.ROUND_CLOSED: Kind(409, "The round no longer takes updates"),
     Problem.WRONG_LENGTH: Kind(422, "An update of this length cannot fit the model"),
+    Problem.TOO_MANY_GRANTS: Kind(409, "This client has declared too many different updates in this round"),
     Problem.UPLOAD_MISSING: Kind(409, "Nothing was uploaded under the grant"),
     Problem.UPLOAD_MISMATCH: Kind(409, "What was uploaded is not what was declared"),
     Problem.REPORT_CONFLICT: Kind(409, "Something else was already reported"),

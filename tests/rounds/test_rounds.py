@@ -38,20 +38,6 @@ def test_a_client_that_asks_again_and_again_takes_no_place_from_others(world: Wo
     assert other.check_in().kind == "train"
 
 
-def test_a_place_that_was_taken_and_never_used_is_given_again(world: World) -> None:
-    world.model(goal=1, quorum=1, over_selection=1.0)
-    world.tick()
-    rnd = world.services.rounds.latest("toy")
-    assert rnd
-    # The function died between taking the place and writing the receipt.
-    world.services.rounds.take_place(rnd, "admitted", rnd.phase, rnd.places)
-    (device,) = world.devices(1)
-    assert device.check_in().kind == "wait"
-    world.tick()
-    world.clock.advance(world.settings.memory_seconds)
-    assert device.check_in().kind == "train"
-
-
 def test_a_device_that_is_done_waits(world: World) -> None:
     world.model()
     world.tick()

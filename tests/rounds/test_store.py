@@ -14,8 +14,8 @@ from chalicelib.clients.directory import Allowance
 from chalicelib.errors import Refused
 from chalicelib.rounds.evaluation import Evaluation, Measurement
 from chalicelib.rounds.receipt import REVOKED, Declared, Receipt, ReceiptState, Uploaded
-from chalicelib.rounds.round import Phase, Round, Summary
-from chalicelib.rounds.store import NotDone, OutOfScope, RoundStore
+from chalicelib.rounds.round import Desk, Phase, Round, Summary
+from chalicelib.rounds.store import NotDone, OutOfScope, Place, RoundStore
 from chalicelib.storage.dynamo import ConditionFailed
 from tests.fleet import World
 
@@ -194,10 +194,39 @@ def test_a_round_is_wound_up_once_and_its_parts_are_noted_once(world: World, sto
     assert store.wind_up(rnd, Summary(accepted=2, rejected={})) is None
 
 
-def test_the_hint_of_places_is_corrected_only_if_no_place_was_given_since(store: RoundStore, rnd: Round) -> None:
-    taken, _ = store.take_place(rnd, "admitted", rnd.phase, rnd.places)
+@pytest.mark.parametrize("desk", ["admitted", "judges"])
+def test_the_hint_of_places_is_corrected_only_if_no_place_was_taken_since(
+    world: World, store: RoundStore, rnd: Round, desk: Desk
+) -> None:
+    taken, _ = store.take_place(rnd, desk, rnd.phase, 9, world.clock())
     assert taken
-    store.correct_places(rnd, 7)
+    assert not store.correct_places(rnd, desk, 7)
+    now = store.get("toy", 1)
+    assert now
+    assert store.give_back(now, taken)
+    again, _ = store.take_place(rnd, desk, rnd.phase, 9, world.clock())
+    assert again
+    assert not store.correct_places(now, desk, 7), "the count is the same, and another place is meant"
+    found = store.get("toy", 1)
+    assert found
+    assert getattr(found, desk) == 1
+    assert store.correct_places(found, desk, 0)
+
+
+def test_a_place_is_given_back_once_and_only_while_no_other_was_taken_since(
+    world: World, store: RoundStore, rnd: Round
+) -> None:
+    def taken() -> Place:
+        place, _ = store.take_place(rnd, "admitted", rnd.phase, 9, world.clock())
+        assert place
+        return place
+
+    first = taken()
+    assert store.give_back(rnd, first)
+    assert not store.give_back(rnd, first)
+    second, third = taken(), taken()
+    assert not store.give_back(rnd, second)
+    assert store.give_back(rnd, third)
     found = store.get("toy", 1)
     assert found
     assert found.admitted == 1
