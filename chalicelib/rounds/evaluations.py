@@ -40,7 +40,7 @@ class EvaluationDesk:
         """
         if caller is None:
             raise unauthenticated()
-        measurement = Measurement(report.examples, storable(report.metrics))
+        measurement = Measurement(report.examples, storable(report.metrics), report.verdict)
         if not self._stored(self._remembered(model, report.round), version, caller, measurement):
             # What is remembered may be older than the assignment: another instance may have given it a moment ago.
             rnd = self._fresh(model, report.round)
