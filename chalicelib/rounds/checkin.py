@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 
 from chalicelib.clients.client import Client
@@ -9,7 +10,8 @@ from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
-from chalicelib.rounds.current import Current, unknown_model
+from chalicelib.rounds.current import Current, Memory, unknown_model
+from chalicelib.rounds.drawing import turn
 from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.receipt import Receipt, ReceiptState
 from chalicelib.rounds.round import Phase, Round
@@ -31,6 +33,7 @@ class CheckInDesk:
         current: Current,
         presigner: Presigner,
         clock: Clock,
+        fleet: Memory[int],
         pace_seconds: float,
         heartbeat_seconds: float,
     ) -> None:
@@ -39,6 +42,8 @@ class CheckInDesk:
         self._current = current
         self._presigner = presigner
         self._clock = clock
+        self._fleet = fleet
+        """The clients of a model that live, as last counted."""
         self._pace_seconds = pace_seconds
         self._heartbeat_seconds = heartbeat_seconds
 
@@ -113,8 +118,9 @@ class CheckInDesk:
         now = self._clock()
         if rnd.candidate is None or rnd.evaluate_by is None or now >= rnd.evaluate_by:
             return self._wait("round-closed")
+        may_judge_at = turn(rnd, client, self._fleet.get(rnd.model))
         judge: Evaluation | None
-        if self._takes_place(rnd, "judges", rnd.judges_wanted):
+        if now >= may_judge_at and self._takes_place(rnd, "judges", rnd.judges_wanted):
             ttl = int((rnd.evaluate_by + KEEP).timestamp())
             place = Evaluation(rnd.id, client.client_id, client.key_hash, now, rnd.evaluate_by, ttl)
             judge = self._rounds.appoint(place)
@@ -122,9 +128,11 @@ class CheckInDesk:
                 self._rounds.give_back(rnd, "judges")
         else:
             judge = self._rounds.evaluation(rnd.id, client.client_id)
+        if judge is None and now < may_judge_at:
+            return self._wait("not-drawn", (may_judge_at - now).total_seconds())
         if judge is None:
             return self._wait("round-full")
-        if judge.is_complete:
+        if judge.is_complete or judge.withdrawn:
             return self._wait("already-done")
         return wire.EvaluateAssignment(
             round=rnd.id,
@@ -146,8 +154,8 @@ class CheckInDesk:
             raise _Moved
         return taken
 
-    def _wait(self, reason: str) -> wire.Wait:
-        return wire.Wait.model_validate({"retry_after_seconds": self._pace_seconds, "reason": reason})
+    def _wait(self, reason: str, at_most_seconds: float = math.inf) -> wire.Wait:
+        return wire.Wait.model_validate({"retry_after_seconds": min(self._pace_seconds, at_most_seconds), "reason": reason})
 
 
 class _Moved(Exception):

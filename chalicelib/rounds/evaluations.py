@@ -54,7 +54,10 @@ class EvaluationDesk:
         return self._rounds.measure(rnd.id, caller, _roles(rnd)[version], measurement, self._clock())
 
     def _check_same(self, rnd: Round | None, round_id: str, version: int, caller: Credential, measured: Measurement) -> None:
-        """Accept a measurement that was not stored now because the very same was stored before; refuse any other."""
+        """Accept a measurement that was not stored now because the very same was stored before; refuse any other.
+
+        A judge that changed its key since the check-in takes its place along, and its measurement is stored after all.
+        """
         client = self._directory.authenticate(caller)
         if rnd is None:
             raise unknown_round(round_id)
@@ -69,6 +72,11 @@ class EvaluationDesk:
                 expected="a client that was asked to evaluate",
                 got="one that was not",
             )
+        if known.key_hash != client.key_hash:
+            self._rounds.adopt_judge(known, client.key_hash)
+            if self._stored(rnd, version, caller, measured):
+                return
+            known = self._rounds.evaluation(rnd.id, client.client_id) or known
         if role not in known.measured:
             raise Refused(
                 Problem.ROUND_CLOSED,

@@ -276,16 +276,44 @@ class RoundStore:
     def measure(self, round_id: str, caller: Credential, role: str, measurement: Measurement, now: datetime) -> bool:
         """Store, once, what a judge measured of one of the two versions.
 
-        False when the caller is no judge or has another key, already measured that version, or is out of time.
+        False when the caller is no judge (any more) or has another key, already measured that version, or is out of time.
         """
         condition = Condition(
-            f"#key_hash = :key_hash AND #report_by > :now AND attribute_not_exists(#measured.#{role})",
-            "the caller is a judge, in time, and has not measured this version",
-            {":key_hash": caller.hashed, ":now": text(now)},
+            f"#key_hash = :key_hash AND #report_by > :now AND attribute_not_exists(#measured.#{role}) "
+            "AND (attribute_not_exists(#withdrawn) OR #withdrawn = :no)",
+            "the caller is a judge, in time, has not measured this version, and was not taken out",
+            {":key_hash": caller.hashed, ":now": text(now), ":no": False},
         )
         key = keys.EVALUATION.key(round=round_id, client=caller.public)
         change = {f"measured.{role}": to_item(measurement)}
         return self._changed(Update(self._table, key, condition, set=change))
+
+    def adopt_judge(self, judge: Evaluation, key_hash: str) -> None:
+        """Hand a judge's place to its client's new key, if it still is the old key's; done before is as good."""
+        condition = Condition(
+            "#key_hash = :was_key_hash", "the place is still the old key's", {":was_key_hash": judge.key_hash}
+        )
+        key = keys.EVALUATION.key(round=judge.round, client=judge.client_id)
+        self._changed(Update(self._table, key, condition, set={"key_hash": key_hash}))
+
+    def withdraw_judge(self, rnd: Round, judge: Evaluation) -> bool:
+        """Take a judge out while its round evaluates, whatever it measured, and move the round's fence so that no decision
+        that was made before can be written; False when the round no longer evaluates.
+        """
+        undecided = Condition("#phase = :evaluating", "the round is not decided", {":evaluating": Phase.EVALUATING})
+        appointed = Condition("attribute_exists(#pk)", "the judge has a place")
+        round_key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        judge_key = keys.EVALUATION.key(round=judge.round, client=judge.client_id)
+        try:
+            self._table.transact(
+                [
+                    Update(self._table, round_key, undecided, add={"fence": 1}),
+                    Update(self._table, judge_key, appointed, set={"withdrawn": True}),
+                ]
+            )
+        except ConditionFailed:
+            return False
+        return True
 
     # ---- common
 

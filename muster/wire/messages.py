@@ -199,7 +199,7 @@ class Wait(Reply):
 
     kind: Literal["wait"] = "wait"
     retry_after_seconds: float
-    reason: Literal["no-training", "round-full", "round-closed", "already-done", "between-rounds"]
+    reason: Literal["no-training", "round-full", "round-closed", "already-done", "between-rounds", "not-drawn"]
 
 
 Assignment = Annotated[TrainAssignment | EvaluateAssignment | Wait, Field(discriminator="kind")]
