@@ -11,7 +11,7 @@ from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
 from chalicelib.rounds.current import Current, Memory, unknown_model
-from chalicelib.rounds.drawing import turn
+from chalicelib.rounds.drawing import places, turn
 from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.receipt import Receipt, ReceiptState
 from chalicelib.rounds.round import Phase, Round
@@ -120,7 +120,7 @@ class CheckInDesk:
             return self._wait("round-closed")
         may_judge_at = turn(rnd, client, self._fleet.get(rnd.model))
         judge: Evaluation | None
-        if now >= may_judge_at and self._takes_place(rnd, "judges", rnd.judges_wanted):
+        if now >= may_judge_at and self._takes_place(rnd, "judges", places(rnd, may_judge_at, now)):
             ttl = int((rnd.evaluate_by + KEEP).timestamp())
             place = Evaluation(rnd.id, client.client_id, client.key_hash, now, rnd.evaluate_by, ttl)
             judge = self._rounds.appoint(place)

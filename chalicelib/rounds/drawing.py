@@ -11,6 +11,9 @@ of lots that are drawn begins at as many clients as are wanted, and grows when t
                    └───────────┬────────┬────────────────┬
            published          1/4      1/2          evaluate_by
 
+Those who come later only fill up what is missing of the judges that decide (`places`): the quick among them must not take what
+is left for the slow who were drawn at once.
+
 When a client's turn comes is a function of these alone, and not of who came before. Last come those who trained in the round,
 who would judge their own work, where the fleet has others; and those who enrolled after the publication, who could have chosen
 their ids.
@@ -44,10 +47,9 @@ def turn(rnd: Round, client: Client, active: int) -> datetime:
 
     `active` are the clients of the model that live, as last counted; 0 when they were not.
     """
-    if rnd.candidate is None or rnd.evaluate_by is None:
+    published_at, whole = _window(rnd)
+    if rnd.candidate is None:
         raise AssertionError(f"round {rnd.id} is {rnd.phase} and has nothing to judge")
-    whole = timedelta(seconds=rnd.config.evaluate_seconds)
-    published_at = rnd.evaluate_by - whole
     wanted, others = rnd.judges_wanted, active - rnd.config.goal
     draws = others >= SPARE * wanted
     if client.enrolled_at > published_at or (draws and rnd.id in client.credited):
@@ -55,6 +57,24 @@ def turn(rnd: Round, client: Client, active: int) -> datetime:
     if not draws:
         return published_at
     return published_at + _drawn_after(lot(rnd.candidate.sha256, client.client_id), wanted / others) * whole
+
+
+def places(rnd: Round, its_turn: datetime, now: datetime) -> int:
+    """How many judges there may be, for a client whose turn has come: all that are wanted, if it was drawn at once, and when
+    everybody may judge; in between as many as decide.
+    """
+    published_at, whole = _window(rnd)
+    if its_turn == published_at or now >= published_at + EVERYBODY * whole:
+        return rnd.judges_wanted
+    return rnd.config.evaluators
+
+
+def _window(rnd: Round) -> tuple[datetime, timedelta]:
+    """When the candidate was published, and the time for judging it."""
+    if rnd.evaluate_by is None:
+        raise AssertionError(f"round {rnd.id} is {rnd.phase} and does not evaluate")
+    whole = timedelta(seconds=rnd.config.evaluate_seconds)
+    return rnd.evaluate_by - whole, whole
 
 
 def _drawn_after(lot: float, first: float) -> float:
