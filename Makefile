@@ -5,7 +5,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud strict bench-aggregation bench-attacks bench-cost flower-vectors package e2e deploy destroy clean
+.PHONY: help demo test check docs cloud strict bench-aggregation bench-attacks bench-judging bench-cost flower-vectors package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ bench-aggregation: $(READY) ## Measure the aggregation beside Flower and NVFLARE
 
 bench-attacks: $(READY) ## Train under attack, with each defence, and print a table
 	$(BIN)/python -m bench.attacks
+
+bench-judging: $(READY) ## Simulate judges who lie, and how judges are drawn, and print tables
+	$(BIN)/python -m bench.judging
 
 bench-cost: $(READY) ## Count every call of some rounds, and print what they cost in AWS
 	$(BIN)/python -m bench.cost

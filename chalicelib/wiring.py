@@ -29,7 +29,7 @@ from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.versions import Versions
 from chalicelib.rounds.checkin import CheckInDesk
-from chalicelib.rounds.current import Current
+from chalicelib.rounds.current import Current, Memory
 from chalicelib.rounds.desk import RoundDesk
 from chalicelib.rounds.evaluations import EvaluationDesk
 from chalicelib.rounds.files import RoundFiles
@@ -169,8 +169,12 @@ class Services:
     @cached_property
     def checkin(self) -> CheckInDesk:
         """Assignments."""
-        pace, beat = self.settings.tick_seconds, self.settings.heartbeat_seconds
-        return CheckInDesk(self.directory, self.rounds, self.current, self.presigner, self.clock, pace, beat)
+        settings, clock = self.settings, self.clock
+        fleet = Memory(lambda model: self.census.statistics().active_by_model.get(model, 0), clock, settings.census_seconds)
+        return CheckInDesk(
+            self.directory, self.rounds, self.current, self.presigner, clock, fleet,
+            settings.tick_seconds, settings.heartbeat_seconds,
+        )  # fmt: skip
 
     @cached_property
     def updates(self) -> UpdateDesk:
@@ -259,7 +263,7 @@ class Services:
     @cached_property
     def revocation(self) -> Revocation:
         """Takes clients out."""
-        return Revocation(self.directory, self.registry, self.rounds)
+        return Revocation(self.directory, self.registry, self.rounds, self.clock)
 
     # ---- what the schedules and the workers do
 

@@ -64,8 +64,9 @@ SCHEDULED: dict[str, Any] = {
 
 CONFIG: dict[str, Any] = {
     "goal": 3, "quorum": 2, "over_selection": 2.0, "report_seconds": 3600.0, "grace_seconds": 120.0,
-    "evaluators": 2, "evaluation_quorum": 1, "evaluate_seconds": 600.0,
+    "evaluators": 2, "evaluation_quorum": 1, "evaluation_level": 0.5, "evaluate_seconds": 600.0,
 }  # fmt: skip
+"""Small rounds, in which one judge's word is enough: `evaluation_level` says so."""
 
 
 class Clock:

@@ -110,7 +110,7 @@ class Status:
             late=summary.late,
             uploaded_bytes=summary.uploaded_bytes,
             examples=summary.examples,
-            evaluations=sum(e.is_complete for e in self._rounds.evaluations(rnd.id)) if judged else 0,
+            evaluations=sum(e.counts for e in self._rounds.evaluations(rnd.id)) if judged else 0,
             version=rnd.candidate.version if rnd.candidate else None,
             gain=rnd.gain,
             deployed=rnd.was_deployed,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
-from chalicelib.registry.version import Registration, Version
+from chalicelib.registry.version import Judged, Registration, Version
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import from_item, to_item
@@ -101,10 +101,11 @@ class RegistryStore:
         key = keys.REGISTRATION.key(model=version.model, sha256=version.checkpoint.sha256)
         return Put(self._table, key, to_item(Registration(version.number)), NEW)
 
-    def put_evaluation(self, model: str, number: int, evaluation: dict[str, float]) -> Update:
+    def put_evaluation(self, model: str, number: int, evaluation: dict[str, float], judged: Judged) -> Update:
         """The write that adds, once, what a version's judges measured, for a transaction."""
         condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#evaluation)", "it was not yet judged")
-        return Update(self._table, keys.VERSION.key(model=model, version=number), condition, set={"evaluation": evaluation})
+        change = {"evaluation": evaluation, "judged": to_item(judged)}
+        return Update(self._table, keys.VERSION.key(model=model, version=number), condition, set=change)
 
     # ---- deployments
 

@@ -10,6 +10,22 @@ from muster.wire.refs import CheckpointRef, OptimizerState
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What a version's judges said of it beside its `parent`, which was deployed then (docs/judging.md)."""
+
+    judges: int
+    better: int
+    worse: int
+    """How many of them found it so; the others saw no difference."""
+    gain: float
+    """The median of their differences in accuracy."""
+    p: float
+    """The sign test's: how probable so many voices were, were it not better, and one in five bought."""
+    examples: int
+    """The median of the examples that they say they measured on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One row of the registry. Lineage: `base` is what it was trained from, `parent` what was deployed when it was made."""
 
@@ -27,15 +43,18 @@ class Version:
     parent: int | None = None
     manifest_sha256: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    """What the training clients reported, weighted, or what the operator measured."""
+    """What the training clients reported, each counting once, or what the operator measured."""
     evaluation: dict[str, float] | None = None
-    """What the judges measured, weighted; written once, when the round is decided."""
+    """What the judges measured of it, each counting once; written once, when the round is decided. Other versions had other
+    judges: what compares two versions is `judged`."""
     note: str | None = None
     """The operator's words."""
     optimizer: OptimizerState | None = None
     """The state with which a round that starts from here goes on."""
     clip_norm: float | None = None
     """The norm to which such a round clips, where the norm is adaptive."""
+    judged: Judged | None = None
+    """What `evaluation` rests on."""
 
     @property
     def id(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import islice
 
 from chalicelib.errors import Refused, near
@@ -188,6 +189,7 @@ class Versions:
                     "config": version.config,
                     "metrics": version.metrics,
                     "evaluation": version.evaluation,
+                    "judged": asdict(version.judged) if version.judged else None,
                     "note": version.note,
                     "checkpoint": downloadable(version.checkpoint, self._presigner),
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 
 from chalicelib.clients.client import Client
@@ -9,7 +10,8 @@ from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
-from chalicelib.rounds.current import Current, unknown_model
+from chalicelib.rounds.current import Current, Memory, unknown_model
+from chalicelib.rounds.drawing import places, turn
 from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.receipt import Receipt, ReceiptState
 from chalicelib.rounds.round import Desk, Phase, Round
@@ -31,6 +33,7 @@ class CheckInDesk:
         current: Current,
         presigner: Presigner,
         clock: Clock,
+        fleet: Memory[int],
         pace_seconds: float,
         heartbeat_seconds: float,
     ) -> None:
@@ -39,6 +42,8 @@ class CheckInDesk:
         self._current = current
         self._presigner = presigner
         self._clock = clock
+        self._fleet = fleet
+        """The clients of a model that live, as last counted."""
         self._pace_seconds = pace_seconds
         self._heartbeat_seconds = heartbeat_seconds
 
@@ -79,7 +84,7 @@ class CheckInDesk:
         if now >= rnd.report_by:
             return self._wait("round-closed")
         receipt: Receipt | None
-        if place := self._takes_place(rnd, "admitted", now):
+        if place := self._takes_place(rnd, "admitted", rnd.places, now):
             fresh = Receipt(
                 round=rnd.id,
                 client_id=client.client_id,
@@ -112,8 +117,12 @@ class CheckInDesk:
         now = self._clock()
         if rnd.candidate is None or rnd.evaluate_by is None or now >= rnd.evaluate_by:
             return self._wait("round-closed")
+        may_judge_at = turn(rnd, client, self._fleet.get(rnd.model))
         judge: Evaluation | None
-        if place := self._takes_place(rnd, "judges", now):
+        place = None
+        if now >= may_judge_at:
+            place = self._takes_place(rnd, "judges", places(rnd, may_judge_at, now), now)
+        if place is not None:
             ttl = int((rnd.evaluate_by + KEEP).timestamp())
             fresh = Evaluation(rnd.id, client.client_id, now, rnd.evaluate_by, ttl)
             judge = self._rounds.appoint(fresh)
@@ -121,9 +130,11 @@ class CheckInDesk:
                 self._rounds.give_back(rnd, place)
         else:
             judge = self._rounds.evaluation(rnd.id, client.client_id)
+        if judge is None and now < may_judge_at:
+            return self._wait("not-drawn", (may_judge_at - now).total_seconds())
         if judge is None:
             return self._wait("round-full")
-        if judge.is_complete:
+        if judge.is_complete or judge.withdrawn:
             return self._wait("already-done")
         return wire.EvaluateAssignment(
             round=rnd.id,
@@ -132,13 +143,14 @@ class CheckInDesk:
             report_by=rnd.evaluate_by,
         )
 
-    def _takes_place(self, rnd: Round, desk: Desk, now: datetime) -> Place | None:
-        """Take a place if there is one. Raises `_Moved` when the round is no longer in the phase that is remembered.
+    def _takes_place(self, rnd: Round, desk: Desk, places: int, now: datetime) -> Place | None:
+        """Take one of so many places if there is one left.
+
+        Raises `_Moved` when the round is no longer in the phase that is remembered.
 
         A round that is remembered as full is believed for as long as it is remembered: a fleet that keeps asking for places
         that are gone then costs no writes.
         """
-        places = rnd.places_at(desk)
         if getattr(rnd, desk) >= places:
             return None
         taken, found = self._rounds.take_place(rnd, desk, rnd.phase, places, now)
@@ -146,8 +158,8 @@ class CheckInDesk:
             raise _Moved
         return taken
 
-    def _wait(self, reason: str) -> wire.Wait:
-        return wire.Wait.model_validate({"retry_after_seconds": self._pace_seconds, "reason": reason})
+    def _wait(self, reason: str, at_most_seconds: float = math.inf) -> wire.Wait:
+        return wire.Wait.model_validate({"retry_after_seconds": min(self._pace_seconds, at_most_seconds), "reason": reason})
 
 
 class _Moved(Exception):

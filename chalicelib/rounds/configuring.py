@@ -1,17 +1,20 @@
-"""Whether a model's configuration can be carried out: its rules exist, take these parameters, and can work on a quorum."""
+"""Whether a model's configuration can be carried out: its rules exist, take these parameters, and can work on a quorum, and
+its judges could agree.
+"""
 
 from __future__ import annotations
 
 import math
 
 from chalicelib.errors import Refused
+from chalicelib.rounds.evaluation import ONE_IN, sign_test
 from muster.aggregation.registry import TooFewUpdates, TooManyUpdates, UnknownRule, find_aggregator, find_optimizer, names
 from muster.wire.admin import RoundConfig
 from muster.wire.problems import Problem
 
 
 def check_rules(config: RoundConfig) -> None:
-    """Refuse a configuration whose rounds could never be aggregated.
+    """Refuse a configuration whose rounds could never be aggregated, or never deploy what they made.
 
     Raises:
         Refused: `invalid-body`, naming the field.
@@ -40,3 +43,12 @@ def check_rules(config: RoundConfig) -> None:
         raise Refused(
             Problem.INVALID_BODY, f"config.quorum: {few}", expected=f"at least {few.needs}", got=config.quorum
         ) from few
+    judges = config.evaluators
+    unanimous = sign_test(judges, 0, judges // ONE_IN)
+    if judges and unanimous > config.evaluation_level:
+        raise Refused(
+            Problem.INVALID_BODY,
+            f"config.evaluation_level: {judges} judges reach it never, not even when all find a candidate better",
+            expected=f"at least {unanimous:g}, or more evaluators",
+            got=config.evaluation_level,
+        )

@@ -27,17 +27,19 @@ class Evaluating:
         """
         now = self._clock()
         evaluations = self._rounds.evaluations(rnd.id)
-        if not is_due(rnd, sum(e.is_complete for e in evaluations), now):
-            if counts_too_many(rnd, "judges", len(evaluations), now):
-                self._rounds.correct_places(rnd, "judges", len(evaluations))
+        if not is_due(rnd, sum(e.counts for e in evaluations), now):
+            seated = sum(not e.withdrawn for e in evaluations)
+            if counts_too_many(rnd, "judges", seated, now):
+                self._rounds.correct_places(rnd, "judges", seated)
             return None
         served = self._registry.deployment(rnd.model)
         if rnd.candidate is None or served is None:
             raise AssertionError(f"round {rnd.id} is evaluating without a candidate or a rival")
         decision = decide(evaluations, rnd.config, served.revision != rnd.deployment_revision)
         writes: list[Put | Update] = []
-        if decision.candidate is not None:
-            writes.append(self._registry.put_evaluation(rnd.model, rnd.candidate.version, decision.candidate))
+        if decision.candidate is not None and decision.judged is not None:
+            version = rnd.candidate.version
+            writes.append(self._registry.put_evaluation(rnd.model, version, decision.candidate, decision.judged))
         if decision.deploy:
             deployment = Deployment(
                 rnd.model, served.revision + 1, rnd.candidate, now, decision.reason, served.revision, round=rnd.number

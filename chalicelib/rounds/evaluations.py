@@ -40,7 +40,8 @@ class EvaluationDesk:
         """
         if not self._directory.authenticate(caller).may_use(model):
             raise unknown_round(report.round)
-        by, measured = self._directory.allowance(caller, model), Measurement(report.examples, storable(report.metrics))
+        by = self._directory.allowance(caller, model)
+        measured = Measurement(report.examples, storable(report.metrics), report.verdict)
         if not self._stored(self._remembered(model, report.round), version, by, measured):
             # What is remembered may be older than the assignment: another instance may have given it a moment ago.
             rnd = self._fresh(model, report.round)
@@ -106,7 +107,8 @@ def _roles(rnd: Round) -> dict[int, str]:
 
 
 def _told(measured: Measurement) -> str:
-    return f"{words(measured.metrics)} on {measured.examples} examples"
+    what = words(measured.metrics) if measured.verdict == "measured" else measured.verdict
+    return f"{what} on {measured.examples} examples"
 
 
 def _unknown_version(rnd: Round, version: int) -> Refused:

@@ -13,7 +13,7 @@ from chalicelib.registry.schemas import checkpoint_ref
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.version import Version
 from chalicelib.rounds.deltas import Deltas
-from chalicelib.rounds.evaluation import Measurement, weighted_mean
+from chalicelib.rounds.evaluation import Measurement, typical
 from chalicelib.rounds.parts import CannotAggregate, Planned
 from chalicelib.rounds.receipt import Receipt
 from chalicelib.rounds.round import Phase, Round
@@ -103,7 +103,7 @@ class Publishing:
         created_at = rnd.closed_at or rnd.report_by
         clip_norm = next_norm(rnd.config.clipping, manifest)
         counted = {entry.client_id for entry in manifest.entries}
-        metrics = _training_metrics(rnd, [r for r in self._rounds.receipts(rnd.id) if r.client_id in counted])
+        metrics = _training_metrics([r for r in self._rounds.receipts(rnd.id) if r.client_id in counted])
         document = canonical_json(
             {
                 "model": rnd.model,
@@ -139,8 +139,6 @@ class Publishing:
         return version, document
 
 
-def _training_metrics(rnd: Round, counted: Sequence[Receipt]) -> dict[str, float]:
-    """The mean of what the counted clients reported of their training, weighted like their updates."""
-    reported = [Measurement(r.declared.examples, r.metrics) for r in counted if r.declared and r.metrics]
-    cap = rnd.config.max_examples if rnd.config.weighting == "examples" else 1
-    return weighted_mean(reported, cap) if reported else {}
+def _training_metrics(counted: Sequence[Receipt]) -> dict[str, float]:
+    """What the counted clients reported of their training: the median, so that no one decides it."""
+    return typical([Measurement(r.declared.examples, r.metrics) for r in counted if r.declared and r.metrics])

@@ -1,45 +1,74 @@
-"""Revocation: a key is taken away for good, and what it still has in open rounds no longer counts."""
+"""Revocation: a key is taken away for good, and what it still has in open rounds no longer counts.
+
+| the round is | its update | its voice as a judge |
+|---|---|---|
+| collecting | rejected | it gets none |
+| aggregating | stays: the manifest is frozen | it gets none |
+| evaluating | stays | is taken out; a decision that was made with it cannot be written any more |
+
+What has ended stays as it is.
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from chalicelib.clients.directory import Directory
+from chalicelib.instants import Clock
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.receipt import REVOKED, ReceiptState
-from chalicelib.rounds.round import Phase
+from chalicelib.rounds.round import Phase, Round
 from chalicelib.rounds.store import RoundStore
 from muster.wire import admin
+
+KEEP = timedelta(days=30)
+"""How long a place is kept that bars a revoked client from judging (by TTL)."""
 
 
 class Revocation:
     """Takes clients out."""
 
-    def __init__(self, directory: Directory, registry: RegistryStore, rounds: RoundStore) -> None:
+    def __init__(self, directory: Directory, registry: RegistryStore, rounds: RoundStore, clock: Clock) -> None:
         self._directory = directory
         self._registry = registry
         self._rounds = rounds
+        self._clock = clock
 
     def revoke(self, client_id: str) -> admin.ClientReply:
-        """Revoke a client's key, then reject its receipts in rounds that still collect; a repeat finishes what is left.
-
-        A round whose manifest is frozen keeps what it has.
+        """Revoke a client's key, then take it out of every model's open round; a repeat finishes what is left.
 
         Raises:
             Refused: `unknown-client`.
         """
         client = self._directory.revoke(client_id)
         for model in self._registry.models():
-            while self._reject(model.name, client_id):
+            while not self._is_out(model.name, client_id):
                 pass
         return client
 
-    def _reject(self, model: str, client_id: str) -> bool:
-        """Reject the client's receipt in the model's open round; True when it changed meanwhile and is to be read again."""
+    def _is_out(self, model: str, client_id: str) -> bool:
+        """Take the client out of the model's open round; False when that changed meanwhile and is to be read again."""
         rnd = self._rounds.latest(model)
-        if rnd is None or rnd.phase is not Phase.COLLECTING:
+        if rnd is None or rnd.is_terminal:
+            return True
+        if rnd.phase is Phase.COLLECTING and not self._rejected(rnd, client_id):
             return False
+        return self._barred(rnd, client_id)
+
+    def _rejected(self, rnd: Round, client_id: str) -> bool:
         receipt = self._rounds.receipt(rnd.id, client_id)
         if receipt is None or receipt.state in (ReceiptState.REJECTED, ReceiptState.LATE):
-            return False
+            return True
         if receipt.state is ReceiptState.ACCEPTED:
-            return not self._rounds.withdraw(rnd, receipt, REVOKED)
-        return not self._rounds.settle(receipt, ReceiptState.REJECTED, verdict=REVOKED)
+            return self._rounds.withdraw(rnd, receipt, REVOKED)
+        return self._rounds.settle(receipt, ReceiptState.REJECTED, verdict=REVOKED)
+
+    def _barred(self, rnd: Round, client_id: str) -> bool:
+        """Take its place among the judges, if it has one; else put one there that counts for nothing, in whatever phase: a
+        check-in that had authenticated it before may still be under way, and finds that place taken.
+        """
+        now = self._clock()
+        gone = Evaluation(rnd.id, client_id, now, now, int((now + KEEP).timestamp()), withdrawn=True)
+        judge = self._rounds.appoint(gone)
+        return judge.withdrawn or self._rounds.withdraw_judge(rnd, judge)

@@ -324,18 +324,38 @@ class RoundStore:
         """Store, once, what a judge measured of one of the two versions.
 
         Raises:
-            NotDone: the caller is no judge, already measured that version, or is out of time.
+            NotDone: the caller is no judge (any more), already measured that version, or is out of time.
             OutOfScope: the model is not for that client.
             Refused: `unauthenticated`.
         """
         condition = Condition(
-            f"#report_by > :now AND attribute_not_exists(#measured.#{role})",
-            "the caller is a judge, in time, and has not measured this version",
-            {":now": text(now)},
+            f"#report_by > :now AND attribute_not_exists(#measured.#{role}) "
+            "AND (attribute_not_exists(#withdrawn) OR #withdrawn = :no)",
+            "the caller is a judge, in time, has not measured this version, and was not taken out",
+            {":now": text(now), ":no": False},
         )
         key = keys.EVALUATION.key(round=round_id, client=by.caller.public)
         change = {f"measured.{role}": to_item(measurement)}
         self._in_the_name_of(by, Update(self._table, key, condition, set=change))
+
+    def withdraw_judge(self, rnd: Round, judge: Evaluation) -> bool:
+        """Take a judge out while its round evaluates, whatever it measured, and move the round's fence so that no decision
+        that was made before can be written; False when the round no longer evaluates.
+        """
+        undecided = Condition("#phase = :evaluating", "the round is not decided", {":evaluating": Phase.EVALUATING})
+        appointed = Condition("attribute_exists(#pk)", "the judge has a place")
+        round_key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        judge_key = keys.EVALUATION.key(round=judge.round, client=judge.client_id)
+        try:
+            self._table.transact(
+                [
+                    Update(self._table, round_key, undecided, add={"fence": 1}),
+                    Update(self._table, judge_key, appointed, set={"withdrawn": True}),
+                ]
+            )
+        except ConditionFailed:
+            return False
+        return True
 
     # ---- common
 

@@ -185,8 +185,15 @@ class RoundConfig(Request):
     aggregate_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         21_600.0, description="from the close to the version; a round that takes longer is abandoned"
     )
-    evaluators: Annotated[int, Field(ge=0, le=10_000)] = Field(10, description="clients that judge a candidate; 0 for none")
-    evaluation_quorum: Annotated[int, Field(ge=1, le=10_000)] = Field(1, description="judges without whom nothing is deployed")
+    evaluators: Annotated[int, Field(ge=0, le=10_000)] = Field(15, description="clients that judge a candidate; 0 for none")
+    evaluation_quorum: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="judges without whom nothing is deployed; null for a third of the evaluators, but at least 3"
+    )
+    evaluation_level: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
+        0.2,
+        description="how probable it may be at most that judges find a candidate better that is not, although one in five of "
+        "them lies for it (docs/judging.md)",
+    )
     evaluate_seconds: Annotated[float, Field(gt=0, le=43_200)] = 300.0
     min_gain: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.01, description="accuracy gain above which it is deployed")
     max_regression: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
@@ -213,11 +220,16 @@ class RoundConfig(Request):
     def _numbers_fit_each_other(self) -> RoundConfig:
         if self.quorum > self.goal:
             raise ValueError(f"quorum must not exceed goal ({self.goal}), got {self.quorum}")
-        if self.evaluators and self.evaluation_quorum > self.evaluators:
+        if self.evaluators and (self.evaluation_quorum or 0) > self.evaluators:
             raise ValueError(f"evaluation_quorum must not exceed evaluators ({self.evaluators}), got {self.evaluation_quorum}")
         if self.outliers and self.outliers.least > self.goal:
             raise ValueError(f"outliers.least must not exceed goal ({self.goal}), got {self.outliers.least}")
         return self
+
+    @property
+    def judges_needed(self) -> int:
+        """Judges without whom nothing is deployed."""
+        return self.evaluation_quorum or min(self.evaluators, max(3, -(-self.evaluators // 3)))
 
 
 class CheckpointUpload(Request):
@@ -354,6 +366,20 @@ class RegisterVersion(Request):
     note: Label | None = None
 
 
+class JudgedReply(Reply):
+    """What a version's judges said of it beside `parent`, which was deployed then. One judge, one voice (docs/judging.md).
+
+    Two versions had different judges. What compares them is the gain of each over the one that the same judges measured.
+    """
+
+    judges: int
+    better: int = Field(description="judges that found it better than its parent")
+    worse: int = Field(description="judges that found it worse; the others saw no difference")
+    gain: float = Field(description="the median of the differences in accuracy")
+    p: float = Field(description="how probable so many voices were, were it not better, and one judge in five bought")
+    examples: int = Field(description="the median of the examples that the judges say they measured on")
+
+
 class VersionReply(Reply):
     """A version and its lineage."""
 
@@ -370,7 +396,8 @@ class VersionReply(Reply):
     document_url: str = Field(description="presigned GET of the version's document; do not log it")
     config: RoundConfig
     metrics: dict[str, float]
-    evaluation: dict[str, float] | None
+    evaluation: dict[str, float] | None = Field(description="medians over its judges, who were its own: see `judged`")
+    judged: JudgedReply | None = None
     note: str | None
     checkpoint: Checkpoint
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
-from chalicelib.rounds.evaluation import Evaluation, Measurement, decide, is_due
+from chalicelib.rounds.evaluation import is_due
 from chalicelib.rounds.round import MOVES, Phase, Round, Summary, check_move, next_base, next_phase, open_next, parse_round_id
 from muster.wire.admin import RoundConfig
 from muster.wire.refs import CheckpointRef
@@ -120,39 +120,6 @@ def test_an_abandoned_round_does_not_count_toward_the_rounds_wanted() -> None:
 )
 def test_from_where_the_next_round_starts(last: dict[str, Any], deployment: Deployment, expected: int) -> None:
     assert next_base(a_round(**last), deployment).version == expected
-
-
-def judged(*accuracies: tuple[float, float], examples: int = 10) -> list[Evaluation]:
-    return [
-        Evaluation(
-            "toy.1", f"judge-{n}", "hash", T0, T0, 0,
-            {"candidate": Measurement(examples, {"accuracy": new}), "deployed": Measurement(examples, {"accuracy": old})},
-        )
-        for n, (new, old) in enumerate(accuracies)
-    ]  # fmt: skip
-
-
-def test_a_candidate_is_deployed_only_when_its_gain_exceeds_the_threshold() -> None:
-    assert decide(judged((0.52, 0.5)), CONFIG, False).deploy
-    assert not decide(judged((0.75, 0.5)), CONFIG.model_copy(update={"min_gain": 0.25}), False).deploy
-    assert not decide(judged((0.505, 0.5)), CONFIG, False).deploy
-    assert not decide(judged((0.4, 0.5)), CONFIG, False).deploy
-    assert not decide(judged((0.9, 0.5)), CONFIG, revision_moved=True).deploy
-
-
-def test_judges_are_weighted_by_their_examples_up_to_the_cap() -> None:
-    one = judged((1.0, 0.0), examples=10**9)
-    many = [replace(e, client_id=f"other-{n}") for n, e in enumerate(judged((0.0, 1.0), (0.0, 1.0), examples=10_000))]
-    decision = decide(one + many, CONFIG, False)
-    assert decision.gain == pytest.approx((1 - 2) / 3)
-
-
-def test_without_enough_complete_judges_there_is_no_evidence_and_no_deployment() -> None:
-    config = CONFIG.model_copy(update={"evaluation_quorum": 2})
-    half = replace(judged((1.0, 0.0))[0], client_id="half", measured={"candidate": Measurement(1, {"accuracy": 1.0})})
-    decision = decide([*judged((1.0, 0.0)), half], config, False)
-    assert (decision.deploy, decision.gain) == (False, None)
-    assert "1 of at least 2" in decision.reason
 
 
 def test_a_round_is_decided_when_its_judges_are_done_or_their_time_is_up() -> None:

@@ -12,6 +12,7 @@ from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Allowance
 from chalicelib.errors import Refused
+from chalicelib.registry.version import Judged
 from chalicelib.rounds.evaluation import Evaluation, Measurement
 from chalicelib.rounds.receipt import REVOKED, Declared, Receipt, ReceiptState, Uploaded
 from chalicelib.rounds.round import Desk, Phase, Round, Summary
@@ -22,6 +23,7 @@ from tests.fleet import World
 OWNER = Credential("device-1", "a" * 43)
 UPLOADED = Uploaded("0" * 64, 100, '"etag"')
 MEASURED = Measurement(10, {"accuracy": 0.5})
+JUDGED = Judged(judges=5, better=5, worse=0, gain=0.1, p=0.0625, examples=10)
 
 
 @pytest.fixture
@@ -177,13 +179,13 @@ def test_a_measurement_is_in_time_and_once(
 
 def test_a_version_is_judged_once(world: World, store: RoundStore, rnd: Round) -> None:
     registry = world.services.registry
-    moved = store.move(rnd, Phase.AGGREGATING, [registry.put_evaluation("toy", 0, {"accuracy": 0.5})])
+    moved = store.move(rnd, Phase.AGGREGATING, [registry.put_evaluation("toy", 0, {"accuracy": 0.5}, JUDGED)])
     assert moved
-    assert store.move(moved, Phase.EVALUATING, [registry.put_evaluation("toy", 0, {"accuracy": 0.9})]) is None
+    assert store.move(moved, Phase.EVALUATING, [registry.put_evaluation("toy", 0, {"accuracy": 0.9}, JUDGED)]) is None
     assert store.get("toy", 1) == moved
     version = registry.version("toy", 0)
     assert version
-    assert version.evaluation == {"accuracy": 0.5}
+    assert (version.evaluation, version.judged) == ({"accuracy": 0.5}, JUDGED)
 
 
 def test_a_round_is_wound_up_once_and_its_parts_are_noted_once(world: World, store: RoundStore, rnd: Round) -> None:

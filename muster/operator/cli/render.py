@@ -103,13 +103,15 @@ def round_(found: admin.RoundReply) -> RenderableType:
 
 
 def versions(found: Sequence[admin.VersionReply]) -> RenderableType:
-    """The list of versions."""
+    """The list of versions. Each gain is over the version's parent, by the same judges; accuracies by different judges do not
+    stand side by side.
+    """
     rows = [
-        (v.version, v.state, v.aliases, v.round, v.base, v.parent, (v.evaluation or v.metrics).get("accuracy"), v.created_at,
-         v.checkpoint.sha256[:12])
+        (v.version, v.state, v.aliases, v.round, v.base, v.parent, v.judged and _points(v.judged.gain),
+         v.judged and v.judged.judges, v.created_at, v.checkpoint.sha256[:12])
         for v in found
     ]  # fmt: skip
-    columns = ["version", "state", "alias", "round", "base", "parent", "accuracy", "created", "sha256"]
+    columns = ["version", "state", "alias", "round", "base", "parent", "gain", "judges", "created", "sha256"]
     return table(columns, rows, "no versions in this state")
 
 
@@ -119,7 +121,7 @@ def version(found: admin.VersionReply) -> RenderableType:
         ("id", found.id), ("state", found.state), ("alias", found.aliases), ("created", found.created_at),
         ("round", found.round), ("base", found.base), ("parent", found.parent), ("sha256", found.checkpoint.sha256),
         ("bytes", found.checkpoint.bytes), ("manifest", found.manifest_sha256), ("document", found.document_sha256),
-        ("metrics", found.metrics), ("evaluation", found.evaluation or {}), ("note", found.note),
+        ("metrics", found.metrics), ("evaluation", found.evaluation or {}), ("judged", _judged(found)), ("note", found.note),
         ("config", found.config.model_dump_json(exclude_defaults=True)),
     ])  # fmt: skip
 
@@ -230,6 +232,17 @@ def sparkline(values: Sequence[float]) -> str:
         return ""
     low, span = min(shown), (max(shown) - min(shown)) or 1.0
     return "".join(BARS[min(len(BARS) - 1, int((value - low) / span * len(BARS)))] for value in shown)
+
+
+def _judged(found: admin.VersionReply) -> str | None:
+    """What a version's judges said of it."""
+    said = found.judged
+    if said is None:
+        return None
+    return (
+        f"{_points(said.gain)} over version {found.parent} by {said.judges} judges (median {said.examples} examples): "
+        f"{said.better} found it better, {said.worse} worse, p {said.p:.2g}"
+    )
 
 
 def _points(gain: float | None) -> str | None:

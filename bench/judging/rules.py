@@ -1,0 +1,73 @@
+"""Rules by which a candidate could be deployed: the server's own, and others to hold it against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from chalicelib.rounds.evaluation import ONE_IN, Evaluation, decide, median, sign_test
+from muster.wire.admin import RoundConfig
+
+DEFAULTS = RoundConfig(goal=100, quorum=50)
+
+Rule = Callable[[Sequence[Evaluation]], bool]
+
+
+def default(judges: Sequence[Evaluation]) -> bool:
+    """The server's decision, with what a model's configuration says unless it says otherwise."""
+    return decide(judges, DEFAULTS, revision_moved=False).deploy
+
+
+def weighted_mean(judges: Sequence[Evaluation]) -> bool:
+    """A mean weighted by what each says it has, up to a cap of 10,000 examples: the rule of the first releases."""
+    weights = [min(e.measured["candidate"].examples, DEFAULTS.max_examples) for e in judges]
+    total = sum(weight * e.difference for weight, e in zip(weights, judges, strict=True))
+    return total / sum(weights) > DEFAULTS.min_gain
+
+
+def mean(judges: Sequence[Evaluation]) -> bool:
+    """A plain mean: one judge, one voice, and as loud as it likes."""
+    return sum(e.difference for e in judges) / len(judges) > DEFAULTS.min_gain
+
+
+def median_alone(judges: Sequence[Evaluation]) -> bool:
+    """The default's median without its sign test."""
+    return median(e.difference for e in judges) > DEFAULTS.min_gain
+
+
+def plain_sign(judges: Sequence[Evaluation]) -> bool:
+    """The default with a sign test that thinks nobody is bought, at the usual level of 0.05."""
+    differences = [e.difference for e in judges]
+    p = sign_test(sum(d > 0 for d in differences), sum(d < 0 for d in differences), 0)
+    return median_alone(judges) and p <= 0.05
+
+
+def signed_rank(judges: Sequence[Evaluation]) -> bool:
+    """The default with a signed-rank test in the place of the sign test, at the usual level of 0.05."""
+    return median_alone(judges) and pratt([e.difference for e in judges]) <= 0.05
+
+
+RULES: dict[str, Rule] = {
+    "weighted by claims, capped at 10,000": weighted_mean,
+    "mean": mean,
+    "median alone": median_alone,
+    "median and signed-rank test, 0.05": signed_rank,
+    "median and sign test, nobody bought, 0.05": plain_sign,
+    f"**median and sign test, one in {ONE_IN} bought, {DEFAULTS.evaluation_level} (default)**": default,
+}
+
+
+def pratt(differences: Sequence[float]) -> float:
+    """The exact one-sided p of a signed-rank test (Wilcoxon 1945), with zeros as Pratt (1959) has them: they are ranked, and
+    then left out. Equal sizes share the mean of their ranks.
+    """
+    ordered = sorted(differences, key=abs)
+    doubled: list[tuple[int, float]] = []  # twice the rank, which is whole
+    for size in {abs(d) for d in ordered}:
+        places = [place for place, d in enumerate(ordered, 1) if abs(d) == size]
+        doubled += [(places[0] + places[-1], ordered[place - 1]) for place in places if size]
+    ways = [1] + [0] * sum(rank for rank, _ in doubled)
+    for rank, _ in doubled:
+        for total in range(len(ways) - 1, rank - 1, -1):
+            ways[total] += ways[total - rank]
+    found = sum(rank for rank, d in doubled if d > 0)
+    return sum(ways[found:]) / 2 ** len(doubled)

@@ -1,0 +1,198 @@
+"""What judges say, and what follows: one judge, one voice, and one in five may lie."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from chalicelib.errors import Refused
+from chalicelib.rounds.configuring import check_rules
+from chalicelib.rounds.evaluation import ONE_IN, Evaluation, Measurement, decide, median, sign_test, typical
+from muster.wire import messages as wire
+from muster.wire.admin import RoundConfig
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+CONFIG = RoundConfig(goal=10, quorum=4)
+
+
+def a_judge(number: int, candidate: Measurement, deployed: Measurement) -> Evaluation:
+    return Evaluation("toy.1", f"judge-{number:02}", "hash", T0, T0, 0, {"candidate": candidate, "deployed": deployed})
+
+
+def judges(*accuracies: tuple[float, float], examples: int = 10) -> list[Evaluation]:
+    """Of candidate and deployed version, a pair each."""
+    measured = ([Measurement(examples, {"accuracy": accuracy}) for accuracy in pair] for pair in accuracies)
+    return [a_judge(number, *pair) for number, pair in enumerate(measured)]
+
+
+def differing(*differences: float) -> list[Evaluation]:
+    """Judges that found such differences."""
+    return judges(*((max(0.0, d), max(0.0, -d)) for d in differences))
+
+
+def config(**changes: Any) -> RoundConfig:
+    return CONFIG.model_copy(update=changes)
+
+
+NAN = Measurement(10, {}, "worse")
+"""What a judge says that measured nothing finite."""
+
+
+# ---- the decision
+
+
+def test_a_candidate_is_deployed_when_enough_judges_find_it_better_by_more_than_the_threshold() -> None:
+    assert decide(differing(*[0.02] * 5), CONFIG, False).deploy
+    assert not decide(differing(*[0.25] * 5), config(min_gain=0.25), False).deploy
+    assert not decide(differing(*[0.005] * 5), CONFIG, False).deploy
+    assert not decide(differing(*[-0.1] * 5), CONFIG, False).deploy
+    assert not decide(differing(*[0.4] * 5), CONFIG, revision_moved=True).deploy
+
+
+def test_a_gain_that_only_a_few_judges_see_is_no_confidence() -> None:
+    seven_of_ten = differing(*[0.2] * 7, *[-0.01] * 3)
+    decision = decide(seven_of_ten, CONFIG, False)
+    assert decision.gain
+    assert decision.gain > CONFIG.min_gain
+    assert not decision.deploy
+    assert "only 7 of 10 judges found it better, 3 worse (p 0.36)" in decision.reason
+    assert decide(differing(*[0.2] * 8, *[-0.01] * 2), CONFIG, False).deploy
+
+
+def test_what_a_judge_claims_to_have_weighs_nothing() -> None:
+    honest = differing(*[-0.1] * 8)
+    liars = [replace(e, client_id=f"liar-{n}") for n, e in enumerate(judges((1.0, 0.0), (1.0, 0.0), examples=10**9))]
+    modest = [replace(e, client_id=f"liar-{n}") for n, e in enumerate(judges((1.0, 0.0), (1.0, 0.0), examples=1))]
+    decision = decide(honest + liars, CONFIG, False)
+    assert not decision.deploy
+    assert decision.gain == pytest.approx(-0.1)
+    assert decision.gain == decide(honest + modest, CONFIG, False).gain
+    assert decision.judged
+    assert decision.judged.examples == 10, "shown: the median of the claims"
+
+
+@pytest.mark.parametrize("count", [5, 10, 15, 30])
+def test_one_judge_in_five_neither_forces_a_worse_candidate_nor_blocks_one_that_all_others_find_better(count: int) -> None:
+    liars = count // ONE_IN
+    for lie in (1.0, -1.0):
+        assert not decide(differing(*[-0.01] * (count - liars), *[lie] * liars), CONFIG, False).deploy
+    clearly = decide(differing(*[0.05] * (count - liars), *[-1.0] * liars), CONFIG, False)
+    assert clearly.gain == pytest.approx(0.05)
+    assert clearly.deploy is (count > 5), "four voices of five are too few, were one of them bought"
+
+
+def test_the_order_of_the_judges_does_not_matter() -> None:
+    said = differing(0.3, -0.1, 0.0, 0.05, 0.05, 0.2)
+    assert decide(said, CONFIG, False) == decide(said[::-1], CONFIG, False)
+
+
+def test_without_enough_judges_there_is_no_evidence_and_no_deployment() -> None:
+    half = replace(differing(1.0)[0], client_id="half", measured={"candidate": Measurement(1, {"accuracy": 1.0})})
+    gone = replace(differing(1.0)[0], client_id="gone", withdrawn=True)
+    decision = decide([*differing(1.0), half, gone], config(evaluation_quorum=2, evaluation_level=0.5), False)
+    assert (decision.deploy, decision.gain, decision.candidate) == (False, None, None)
+    assert "1 of at least 2" in decision.reason
+    assert not decide(differing(*[1.0] * 4), config(evaluators=0), False).deploy
+
+
+@pytest.mark.parametrize(("evaluators", "needed"), [(1, 1), (2, 2), (3, 3), (9, 3), (10, 4), (15, 5), (100, 34)])
+def test_a_third_of_the_judges_that_are_wanted_must_speak_and_at_least_three(evaluators: int, needed: int) -> None:
+    assert config(evaluators=evaluators).judges_needed == needed
+    assert config(evaluators=evaluators, evaluation_quorum=1).judges_needed == 1
+
+
+@pytest.mark.parametrize(("evaluators", "least"), [(1, 0.5), (2, 0.25)])
+def test_so_few_judges_that_they_could_never_agree_must_be_asked_for_by_name(evaluators: int, least: float) -> None:
+    with pytest.raises(Refused, match="evaluation_level") as refused:
+        check_rules(config(evaluators=evaluators))
+    assert f"at least {least}" in str(refused.value.expected)
+    check_rules(config(evaluators=evaluators, evaluation_level=least))
+    check_rules(config(evaluators=0))
+    check_rules(config(evaluators=3))
+
+
+# ---- not finite
+
+
+def test_a_version_of_which_nothing_finite_can_be_measured_is_below_all_others() -> None:
+    fine = Measurement(10, {"accuracy": 0.0})
+    assert a_judge(0, NAN, fine).difference == -1.0
+    assert a_judge(0, fine, NAN).difference == 1.0
+    assert a_judge(0, NAN, NAN).difference == 0.0
+    diverged = [a_judge(n, NAN, Measurement(10, {"accuracy": 0.1, "loss": 3.0})) for n in range(5)]
+    decision = decide(diverged, CONFIG, False)
+    assert (decision.deploy, decision.gain, decision.candidate) == (False, -1.0, {"accuracy": 0.0})
+
+
+def test_a_judge_may_say_that_a_version_is_worse_without_a_number() -> None:
+    said = wire.EvaluationReport(round="toy.1", examples=3, verdict="worse")
+    assert (said.metrics, said.verdict) == ({}, "worse")
+    assert wire.EvaluationReport(round="toy.1", examples=3, metrics={"accuracy": 1.0}).verdict == "measured"
+    for metrics, verdict in (({}, "measured"), ({"loss": 1.0}, "measured"), ({"accuracy": 1.1}, "worse")):
+        with pytest.raises(ValidationError, match=r"metrics\.accuracy must be between 0 and 1"):
+            wire.EvaluationReport.model_validate({"round": "toy.1", "examples": 3, "metrics": metrics, "verdict": verdict})
+
+
+# ---- what is shown
+
+
+def test_a_metric_is_shown_when_most_judges_measured_it_and_nobody_takes_it_away_or_decides_it() -> None:
+    honest = [Measurement(10, {"accuracy": 0.5 + n / 100, "loss": 1.0}) for n in range(8)]
+    silent, loud = Measurement(10, {"accuracy": 0.5}), Measurement(10**9, {"accuracy": 1.0, "loss": 1e30, "greed": 1e30})
+    found = typical([*honest, silent, loud])
+    assert found.keys() == {"accuracy", "loss"}
+    assert found["loss"] == 1.0
+    assert 0.5 <= found["accuracy"] <= 0.57
+
+
+# ---- the two statistics
+
+
+@pytest.mark.parametrize(("values", "middle"), [([0.3], 0.3), ([0.1, 0.3], 0.2), ([1, 0.1, -1], 0.1), ([1, 0.1, 0.3, -1], 0.2)])
+def test_the_median_is_the_middle(values: Sequence[float], middle: float) -> None:
+    assert median(values) == pytest.approx(middle)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=3, max_size=30), st.data())
+def test_whatever_fewer_than_half_say_the_gain_is_among_what_the_others_found(honest: list[float], data: st.DataObject) -> None:
+    lies = data.draw(st.lists(st.floats(-1, 1), min_size=0, max_size=len(honest) - 1))
+    assert min(honest) <= median(honest + lies) <= max(honest)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "bought", "p"),
+    [(1, 0, 0, 1 / 2), (3, 0, 0, 1 / 8), (5, 0, 1, 1 / 16), (4, 1, 1, 5 / 16), (8, 2, 2, 37 / 256), (11, 4, 3, 794 / 4096),
+     (0, 0, 0, 1.0), (2, 0, 2, 1.0), (0, 9, 2, 1.0)],
+)  # fmt: skip
+def test_the_sign_test_by_hand(better: int, worse: int, bought: int, p: float) -> None:
+    assert sign_test(better, worse, bought) == p
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_the_sign_test_is_the_tail_of_the_binomial(better: int, worse: int) -> None:
+    tail = sum(math.comb(better + worse, k) for k in range(better, better + worse + 1))
+    assert sign_test(better, worse, 0) == tail / 2 ** (better + worse)
+
+
+@pytest.mark.parametrize("count", [5, 7, 10])
+def test_a_candidate_that_is_no_better_is_deployed_no_more_often_than_the_level_says_whatever_a_fifth_say(count: int) -> None:
+    """All that honest judges of an equal candidate can say, each as probable as the others, and all that liars can do."""
+    bought = count // ONE_IN
+    honest = list(product((0.5, -0.5), repeat=count - bought))
+    for lies in product((1.0, 0.0, -1.0), repeat=bought):
+        deployed = sum(decide(differing(*said, *lies), CONFIG, False).deploy for said in honest)
+        assert deployed <= CONFIG.evaluation_level * len(honest)
+
+
+def test_ten_thousand_judges_are_counted_exactly_too() -> None:
+    assert 0.0 <= sign_test(10_000, 0, 2_000) < 1e-300
+    assert sign_test(5_000, 5_000, 0) == pytest.approx(0.504, abs=1e-3)
