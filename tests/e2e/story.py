@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import shutil
+import ssl
 import statistics
 import sys
 import time
@@ -18,14 +19,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import unquote, urlsplit
 
 import boto3
 import httpx
 import pytest
 import yaml
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
@@ -41,6 +46,7 @@ from muster.operator import Operator
 from muster.operator.signing import SigV4
 from muster.wire import messages as wire
 from muster.wire.arrays import encode
+from muster.wire.problems import MEDIA_TYPE, Problem
 from tests.e2e.page import ROOT, block, typed
 from tests.fleet import BASE
 
@@ -146,7 +152,7 @@ def presigner(deployed: Deployed) -> Presigner:
 
 
 def test_a_grant_is_good_for_its_own_bytes_once_and_for_nothing_else(deployed: Deployed, tmp_path: Path) -> None:
-    token = deployed.operator.mint_token(1, models=["comfort"]).token
+    token, bucket = deployed.operator.mint_token(1, models=["comfort"]).token, deployed.outputs["TensorBucketName"]
     with closing(Device.enrol(deployed.url, token, "uploader", model="comfort", state_dir=tmp_path)) as device:
         deadline = time.monotonic() + 120
         while (assignment := device.check_in()).kind != "train":
@@ -164,8 +170,12 @@ def test_a_grant_is_good_for_its_own_bytes_once_and_for_nothing_else(deployed: D
             assert put(content + b"!", **{"Content-Length": str(len(content) + 1)}) == 403, "another length"
             assert put(content, grant.url.replace("/uploader/", "/device-01/")) == 403, "another client's key"
             assert put(content, **{"If-None-Match": "x"}) == 403, "another condition"
-            assert put(content) == 200
+            assert put(content, **{"x-amz-acl": "public-read"}) == 403, "an ACL"
+            assert put(content, **{"x-amz-server-side-encryption": "AES256"}) == 403, "another encryption"
+            assert put(content, **{"Content-Encoding": "gzip"}) == 200
             assert put(content) == 412, "a second time"
+            stored = http.get(presigner(deployed).get(unquote(urlsplit(grant.url).path).partition(f"/{bucket}/")[2]))
+            assert (stored.headers["content-encoding"], stored.content) == ("identity", content), "as it was stored"
 
 
 def test_an_expired_url_is_refused(deployed: Deployed) -> None:
@@ -197,6 +207,63 @@ def test_who_may_invoke_one_route_may_not_invoke_another(deployed: Deployed) -> 
     reader = signer(principal(deployed.account, "reader", json.dumps({"Version": "2012-10-17", "Statement": [statement]})))
     assert httpx.get(f"{deployed.url}/v1/admin/models", auth=reader).status_code == 200
     assert httpx.get(f"{deployed.url}/v1/admin/statistics", auth=reader).status_code == 403
+
+
+FILES = "/v1/admin/models/digits/rounds/1/files"
+VARIANTS = (
+    f"{FILES}/", f"{FILES}//", f"/{FILES}", FILES.replace("/admin", "//admin"), FILES.replace("/rounds", "//rounds"),
+    FILES.replace("/1/", "/1//"), FILES.replace("files", "%66iles"), FILES.replace("/files", "%2Ffiles"),
+    FILES.replace("files", "FILES"), FILES.replace("/v1", "/V1"), FILES.replace("/1/", "/01/"), FILES.replace("/1/", "/./1/"),
+    FILES.replace("/1/", "/2/../1/"), f"{FILES}/.", f"{FILES};x", f"{FILES}%00", f"{FILES}%20", f"{FILES}?after=device-01",
+)  # fmt: skip
+"""A path, and what might be taken for it. The last one is no variant, but the path with a query."""
+
+
+def asked(deployed: Deployed, keys: tuple[str, str], path: str) -> tuple[int, str]:
+    """Status and media type of a signed GET of a path that is sent exactly as it stands here."""
+    parts = urlsplit(deployed.url)
+    signed = AWSRequest("GET", f"{deployed.url}{path}")
+    SigV4Auth(Credentials(*keys), "execute-api", REGION).add_auth(signed)
+    with closing(HTTPSConnection(str(parts.hostname), parts.port, context=ssl.create_default_context())) as connection:
+        connection.request("GET", f"{parts.path}{path}", headers=dict(signed.headers))
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, str(answer.getheader("Content-Type"))
+
+
+def test_a_deny_holds_against_every_variant_of_its_path_and_so_does_the_server(deployed: Deployed) -> None:
+    everything = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}
+    denied = json.loads(policy(deployed.account, deployed.outputs, "operations.md", "Checking a version by recomputing it"))
+
+    def person(name: str, *statements: Any) -> tuple[str, str]:
+        return principal(deployed.account, name, json.dumps({"Version": "2012-10-17", "Statement": statements}))
+
+    trusted, other = person("trusted", everything), person("not-trusted", everything, denied)
+    assert asked(deployed, trusted, FILES) == (410, MEDIA_TYPE), "the round's updates are gone, but who may ask is told so"
+    assert asked(deployed, other, "/v1/admin/models/digits/rounds/1")[0] == 200
+    found = {path: (asked(deployed, trusted, path), asked(deployed, other, path)) for path in (FILES, *VARIANTS)}
+    print(*(f"{theirs[0]} {others[0]} {path}" for path, (theirs, others) in found.items()), sep="\n")
+    query = VARIANTS[-1]
+    for path, (theirs, others) in found.items():
+        assert others[0] == 403, f"{path} goes past the Deny"
+        assert theirs[0] in ((410,) if path in (FILES, query) else (403, 404)), f"{path} is answered as the route is"
+        if theirs[1] == MEDIA_TYPE:
+            assert others[1] != MEDIA_TYPE, f"{path} reached the function, so the Deny does not fit it"
+
+
+def test_what_is_no_route_or_no_json_is_refused_by_name(deployed: Deployed) -> None:
+    for path, headers, problem in (
+        ("/v1/heartbeat/", {"Content-Type": "application/json"}, Problem.FORBIDDEN),
+        ("/v1//heartbeat", {"Content-Type": "application/json"}, Problem.FORBIDDEN),
+        ("/v1/heartbeat", {}, Problem.UNSUPPORTED_MEDIA_TYPE),
+        ("/v1/heartbeat", {"Content-Type": "image/png"}, Problem.UNSUPPORTED_MEDIA_TYPE),
+        ("/v1/heartbeat", {"Content-Type": "*/*"}, Problem.UNSUPPORTED_MEDIA_TYPE),
+        ("/v1/rounds/digits.01/upload", {"Content-Type": "application/json"}, Problem.UNKNOWN_ROUND),
+        (f"/v1/rounds/{'x' * 2048}/upload", {"Content-Type": "application/json"}, Problem.UNKNOWN_ROUND),
+    ):
+        found = httpx.post(f"{deployed.url}{path}", content=b"{}", headers=headers)
+        assert (found.status_code, found.headers["content-type"]) == (problem.kind.status, MEDIA_TYPE), (path, found.text)
+        assert found.json()["type"] == problem.urn
 
 
 def test_an_operator_cannot_read_updates_nor_tables(deployed: Deployed) -> None:

@@ -17,7 +17,7 @@ import yaml
 from chalicelib.settings import Settings
 from infra import interpreter
 from infra.local import resources
-from infra.package import ROOT, Unfit, package, rewrite
+from infra.package import ROOT, STAGE, Unfit, _check_ways_in, package, rewrite, transformed
 from muster.wire import messages as wire
 from muster.wire.problems import MEDIA_TYPE, Problem
 
@@ -266,23 +266,55 @@ def test_every_alarm_reaches_the_topic_and_the_topic_takes_it(template: dict[str
     assert "KmsMasterKeyId" not in template["Resources"]["AlertTopic"]["Properties"], "alarms could not publish"
 
 
-def test_the_resource_policy_opens_devices_routes_to_all_and_operators_to_none(template: dict[str, Any]) -> None:
-    body = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+@pytest.fixture(scope="module")
+def created(made: Path) -> dict[str, Any]:
+    """The template as CloudFormation gets it from AWS SAM."""
+    return transformed(made.parent / "venv" / "bin" / "python", made / "template.yaml")
+
+
+def test_the_resource_policy_opens_devices_routes_to_all_and_operators_to_none(created: dict[str, Any]) -> None:
+    body = created["Resources"]["RestAPI"]["Properties"]["Body"]
     allow, deny = body["x-amazon-apigateway-policy"]["Statement"]
     opened = [resource.removeprefix("execute-api:/v/") for resource in allow["Resource"]]
 
-    def is_open(method: str, path: str) -> bool:
-        asked = f"{method}{path}"
-        return any(asked == one or (one.endswith("*") and asked.startswith(one[:-1])) for one in opened)
+    def fits(pattern: str, asked: str) -> bool:
+        return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), asked) is not None
 
     for path, methods in body["paths"].items():
         for method, said in methods.items():
             if method != "options":
-                for_operators = path.startswith("/v1/admin/")
-                assert is_open(method.upper(), path) is not for_operators, (method, path)
-                assert (said.get("security") == [{"sigv4": []}]) is for_operators, (method, path)
-    assert (deny["Effect"], deny["Resource"]) == ("Deny", "execute-api:/v/*/v1/admin/*")
+                for_operators, asked = path.startswith("/v1/admin/"), f"{method.upper()}{path}"
+                assert any(fits(one, asked) for one in opened) is not for_operators, asked
+                assert fits(deny["Resource"], f"execute-api:/v/{asked}") is for_operators, asked
+                assert (said.get("security") == [{"sigv4": []}]) is for_operators, asked
+    assert deny["Effect"] == "Deny"
     assert deny["Condition"] == {"NotIpAddress": {"aws:SourceIp": {"Ref": "AdminCidrs"}}}
+
+
+def test_there_is_one_stage_and_throttle_traces_and_firewall_are_its(created: dict[str, Any]) -> None:
+    resources = created["Resources"]
+    (name,) = [name for name, said in resources.items() if said["Type"] == STAGE]
+    stage = resources[name]["Properties"]
+    assert (stage["StageName"], stage["TracingEnabled"]) == ("v", True)
+    (setting,) = stage["MethodSettings"]
+    assert (setting["ResourcePath"], setting["HttpMethod"]) == ("/*", "*")
+    assert setting["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
+    guarded = resources["FirewallAssociation"]["Properties"]["ResourceArn"]["Fn::Sub"]
+    assert guarded.endswith(f"/restapis/${{RestAPI}}/stages/${{{name}}}")
+    assert "StageName" not in {key for said in resources.values() for key in said["Properties"] if said["Type"] != STAGE}
+
+
+def test_a_template_with_a_second_stage_is_not_packaged(made: Path, tmp_path: Path) -> None:
+    template = yaml.safe_load((made / "template.yaml").read_text())
+    del template["Resources"]["RestAPI"]["Properties"]["OpenApiVersion"]
+    (tmp_path / "template.yaml").write_text(yaml.safe_dump(template))
+    found = transformed(made.parent / "venv" / "bin" / "python", tmp_path / "template.yaml")
+    with pytest.raises(Unfit, match="expected one stage of the API, got Stage, v"):
+        _check_ways_in(found)
+
+
+def test_every_body_is_text(template: dict[str, Any]) -> None:
+    assert template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["x-amazon-apigateway-binary-media-types"] == []
 
 
 def test_what_would_cost_something_while_idle_is_made_only_when_asked_for(template: dict[str, Any]) -> None:
