@@ -208,7 +208,7 @@ class RoundStore:
         return receipt
 
     def declare(self, round_id: str, caller: Credential, declared: Declared, now: datetime) -> Outcome:
-        """Note what an assigned client is about to upload; a later declaration replaces an earlier one, `MOST_GRANTS - 1` times.
+        """Note what an assigned client is about to upload; a later declaration replaces an earlier one, a few times.
 
         Not done when the receipt is another key's, is reported already, is out of time, takes no update of that length, or has
         had all its grants. The same declaration again is done without a write, and counts nothing.

@@ -138,7 +138,7 @@ class Blobs:
         before (Amazon S3: "ListObjectsV2", `StartAfter`).
         """
         while True:
-            begin = {"StartAfter": after} if after else {}
+            begin: Any = {"StartAfter": after} if after else {}
             page = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=LIST_PAGE, **begin)
             found = [Stored(item["Key"], item["LastModified"]) for item in page.get("Contents", [])]
             if found:

@@ -225,8 +225,6 @@ def test_the_bucket_is_closed_versioned_encrypted_and_refuses_weak_requests(temp
     assert said["VersioningConfiguration"] == {"Status": "Enabled"}
     (rule,) = said["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"BucketKeyEnabled": True, "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
-    lives = {rule["Prefix"]: rule.get("ExpirationInDays") for rule in said["LifecycleConfiguration"]["Rules"]}
-    assert (lives["updates/"], lives["staged/"], lives["parts/"]) == (1, 1, 7)
     statements = template["Resources"]["TensorBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert {statement["Sid"]: (statement["Effect"], statement["Condition"]) for statement in statements} == {
         "OnlyTls": ("Deny", {"Bool": {"aws:SecureTransport": "false"}}),
