@@ -307,6 +307,7 @@ class Services:
         from chalicelib.rounds.collecting import Collecting
         from chalicelib.rounds.coordinator import Coordinator, PhaseWork
         from chalicelib.rounds.evaluating import Evaluating
+        from chalicelib.rounds.sweeping import Sweeper
 
         collecting = Collecting(
             self.rounds, self.registry, self.blobs, self.inspections, self.clock, self.settings.resend_seconds
@@ -316,7 +317,8 @@ class Services:
             Phase.AGGREGATING: self.aggregating,
             Phase.EVALUATING: Evaluating(self.rounds, self.registry, self.clock),
         }
-        return Coordinator(self.rounds, self.registry, self._settling, phases, self.clock)
+        sweeper = Sweeper(self.registry, self.rounds, self.blobs, self.clock)
+        return Coordinator(self.rounds, self.registry, self._settling, phases, sweeper, self.clock)
 
     @cached_property
     def _settling(self) -> Any:

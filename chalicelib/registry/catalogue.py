@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
 from chalicelib.errors import Refused, near
 from chalicelib.instants import Clock, text
 from chalicelib.registry.checkpoints import Checkpoints
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
-from chalicelib.registry.store import RegistryStore
+from chalicelib.registry.store import RegistryStore, Swept
 from chalicelib.registry.version import Version
 from chalicelib.storage import keys
 from chalicelib.storage.presign import Presigner
@@ -21,6 +23,13 @@ from muster.wire.refs import canonical_json, digest
 
 CheckRules = Callable[[admin.RoundConfig], None]
 """Refuses a configuration whose rules cannot be carried out. The aggregation knows; the registry only asks."""
+
+_past_sweeps = Retrying(
+    retry=retry_if_exception_type(Swept),
+    stop=stop_after_attempt(6),
+    wait=wait_random_exponential(multiplier=0.1, max=2.0),
+    reraise=True,
+)
 
 
 class Catalogue:
@@ -50,7 +59,27 @@ class Catalogue:
                 (with other content).
         """
         self._check_rules(request.config)
-        now = self._clock()
+        holder = _past_sweeps(self._create, request, by)
+        if holder is None:
+            return
+        first = self._store.version(request.name, 0)
+        same = first is not None and first.checkpoint.sha256 == request.checkpoint.sha256
+        if holder.config != request.config or not same:
+            raise Refused(
+                Problem.MODEL_EXISTS,
+                f"model {request.name!r} was created at {text(holder.created_at)} with another config or checkpoint",
+                expected="a name that is free, or the same content",
+                got=request.name,
+            )
+
+    def _create(self, request: admin.CreateModel, by: str | None) -> Model | None:
+        """Make the model, or find the one that has its name.
+
+        Raises:
+            Refused: `upload-missing`, `checkpoint-unfit`.
+            Swept: the bucket was swept meanwhile.
+        """
+        now, seen = self._clock(), self._store.sweep()
         ref = self._checkpoints.inspected(request.checkpoint, 0, request.config.encoding)
         model = Model(request.name, request.config, now)
         document = canonical_json(
@@ -65,17 +94,7 @@ class Catalogue:
         version = Version(model.name, 0, ref, digest(document), now, request.config, revision=0)
         deployment = Deployment(model.name, 1, ref, now, "the model was created", previous=None, by=by)
         self._checkpoints.store_document(document)
-        holder = self._store.create(model, version, deployment)
-        if holder is None:
-            return
-        first = self._store.version(model.name, 0)
-        if holder.config != request.config or first is None or first.checkpoint.sha256 != ref.sha256:
-            raise Refused(
-                Problem.MODEL_EXISTS,
-                f"model {model.name!r} was created at {text(holder.created_at)} with another config or checkpoint",
-                expected="a name that is free, or the same content",
-                got=model.name,
-            )
+        return self._store.create(model, version, deployment, seen, self._clock())
 
     def set_training(self, name: str, request: admin.Training) -> Model:
         """Start or stop a model's training; a round that is open goes on to its end.

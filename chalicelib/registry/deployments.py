@@ -7,6 +7,7 @@ there. If what is there is the very thing that was asked for, the request came t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from chalicelib.errors import Refused
 from chalicelib.instants import Clock, text
@@ -71,7 +72,7 @@ class Deployments:
 
         def decide(seen: Deployment) -> Deployment:
             try:
-                return roll_back(seen, lambda r: self._revision(model, r), request.steps, now, request.because, by)
+                back = roll_back(seen, lambda r: self._revision(model, r), request.steps, now, request.because, by)
             except NothingBeneath as bottom:
                 raise Refused(
                     Problem.NOTHING_TO_ROLL_BACK_TO,
@@ -79,6 +80,9 @@ class Deployments:
                     expected=f"at most {bottom.steps} steps",
                     got=f"{request.steps} steps",
                 ) from bottom
+            # The log says what it was; which deltas lead to it today, only its own row does.
+            version = self._store.version(model, back.stable.version)
+            return replace(back, stable=version.checkpoint) if version else back
 
         return self._decide(model, request.revision, request.dry_run, decide)
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 
+from chalicelib.instants import text
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.sweep import Names, Sweep
 from chalicelib.registry.version import Judged, Registration, Version
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
-from chalicelib.storage.rows import from_item, to_item
+from chalicelib.storage.rows import Item, from_item, to_item
+
+
+class Swept(Exception):
+    """The bucket was swept while a version was being made: whether its objects are there must be looked at again."""
 
 
 class RegistryStore:
@@ -29,10 +37,13 @@ class RegistryStore:
         """All models, by name."""
         return (from_item(Model, item) for item in self._table.query(keys.MODEL.partition(), keys.MODEL.prefix))
 
-    def create(self, model: Model, version: Version, deployment: Deployment) -> Model | None:
+    def create(self, model: Model, version: Version, deployment: Deployment, seen: Sweep, now: datetime) -> Model | None:
         """Store a model, its version 0 and its first deployment, all or none.
 
         When the name is taken nothing changes, and the model that has it is returned.
+
+        Raises:
+            Swept: the bucket was swept since `seen` was read; the checkpoint may be gone.
         """
         try:
             self._table.transact(
@@ -41,10 +52,14 @@ class RegistryStore:
                     self.put_version(version),
                     self._put_registration(version),
                     self.put_deployment(deployment),
+                    self.unless_swept(seen, now),
                 ]
             )
-        except ConditionFailed:
-            return self.model(model.name)
+        except ConditionFailed as lost:
+            holder = self.model(model.name)
+            if holder is None:
+                raise Swept from lost
+            return holder
         return None
 
     def set_training(self, name: str, state: TrainingState, rounds_wanted: int) -> Model | None:
@@ -87,12 +102,12 @@ class RegistryStore:
         item = self._table.get(keys.REGISTRATION.key(model=model, sha256=sha256))
         return from_item(Registration, item).version if item else None
 
-    def register(self, version: Version) -> bool:
-        """Store an operator's version and its registration, both or neither; False when the number is taken, or the
-        checkpoint was registered before.
+    def register(self, version: Version, seen: Sweep, now: datetime) -> bool:
+        """Store an operator's version and its registration, both or neither; False when the number is taken, the checkpoint
+        was registered before, or the bucket was swept since `seen` was read.
         """
         try:
-            self._table.transact([self.put_version(version), self._put_registration(version)])
+            self._table.transact([self.put_version(version), self._put_registration(version), self.unless_swept(seen, now)])
         except ConditionFailed:
             return False
         return True
@@ -106,6 +121,69 @@ class RegistryStore:
         condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#evaluation)", "it was not yet judged")
         change = {"evaluation": evaluation, "judged": to_item(judged)}
         return Update(self._table, keys.VERSION.key(model=model, version=number), condition, set=change)
+
+    # ---- the sweep
+
+    def sweep(self) -> Sweep:
+        """The sweep's row, or an empty one."""
+        return from_item(Sweep, self._table.get(keys.SWEEP.key()) or {})
+
+    def begin_sweep(self, last: Sweep, now: datetime) -> Sweep | None:
+        """Begin a sweep where the last one came to; None when somebody else began one since `last` was read."""
+        as_read = "#begun_at = :was_begun_at" if last.begun_at else "attribute_not_exists(#begun_at)"
+        condition = Condition(
+            as_read, "nobody has begun since", {":was_begun_at": text(last.begun_at)} if last.begun_at else {}
+        )
+        done = self._set_sweep(condition, {"begun_at": text(now)})
+        return replace(last, begun_at=now) if done else None
+
+    def note_swept(self, mine: Sweep, after: str | None) -> bool:
+        """Note how far a sweep came; False when another one has begun since."""
+        return self._set_sweep(_is_mine(mine), {"after": after})
+
+    def hold(self, mine: Sweep, until: datetime) -> bool:
+        """Keep versions from being born, or, with the present instant, no more; False when another sweep has begun since."""
+        return self._set_sweep(_is_mine(mine), {"held_until": text(until)})
+
+    def unless_swept(self, seen: Sweep, now: datetime) -> Update:
+        """The write that lets a transaction add a version only if nothing was swept since `seen` was read, before its objects
+        were looked for. It changes nothing.
+        """
+        if seen.held_until is None:
+            condition = Condition("attribute_not_exists(#held_until)", "nothing was ever swept")
+        else:
+            condition = Condition(
+                "#held_until = :was_held_until AND #held_until <= :now",
+                "nothing was swept since the version's objects were looked for",
+                {":was_held_until": text(seen.held_until), ":now": text(now)},
+            )
+        return Update(self._table, keys.SWEEP.key(), condition)
+
+    def names(self, model: str, after: int = -1) -> Iterator[Names]:
+        """What a model's versions above `after` name, newest first."""
+        above = keys.VERSION.key(model=model, version=after + 1)["sk"]
+        attributes = ("number", "created_at", "checkpoint", "document_sha256", "optimizer")
+        partition, prefix = keys.VERSION.partition(model=model), keys.VERSION.prefix
+        items = self._table.query(partition, prefix, newest_first=True, above=above, attributes=attributes)
+        return (from_item(Names, item) for item in items)
+
+    def let_go(self, model: str, number: int) -> None:
+        """Let a version name neither an optimizer's state nor deltas any more; its document still says what it had."""
+        condition = Condition("attribute_exists(#pk)", "the version exists")
+        change: Item = {"optimizer": None, "checkpoint.deltas": []}
+        self._table.update(Update(self._table, keys.VERSION.key(model=model, version=number), condition, set=change))
+
+    def is_being_restored(self) -> bool:
+        """Whether a backup is being restored here, so that models may be missing whose versions are there."""
+        mark = self._table.get(keys.RESTORE.key())
+        return mark is not None and "finished_at" not in mark
+
+    def _set_sweep(self, condition: Condition, change: Item) -> bool:
+        try:
+            self._table.update(Update(self._table, keys.SWEEP.key(), condition, set=change))
+        except ConditionFailed:
+            return False
+        return True
 
     # ---- deployments
 
@@ -144,3 +222,8 @@ class RegistryStore:
         """The write that makes a revision, if nobody has made it, for a transaction."""
         key = keys.DEPLOYMENT.key(model=deployment.model, revision=deployment.revision)
         return Put(self._table, key, to_item(deployment), NEW)
+
+
+def _is_mine(mine: Sweep) -> Condition:
+    begun_at = text(mine.begun_at) if mine.begun_at else "never"
+    return Condition("#begun_at = :begun_at", "no other sweep has begun since", {":begun_at": begun_at})

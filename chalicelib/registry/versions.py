@@ -124,7 +124,7 @@ class Versions:
             known = self._store.registered(name, sha256)
             if known is not None:
                 return self._same(name, known, request)
-            present, newest = self._present(name), self._store.newest(name)
+            present, newest, seen = self._present(name), self._store.newest(name), self._store.sweep()
             number = newest.number + 1 if newest else 0
             ref = self._checkpoints.inspected(
                 request.checkpoint, number, model.config.encoding, self._schemas.of(present.stable)
@@ -147,10 +147,10 @@ class Versions:
                 parent=present.stable.version, metrics=metrics, note=request.note,
             )  # fmt: skip
             self._checkpoints.store_document(document)
-            if self._store.register(version):
+            if self._store.register(version, seen, self._clock()):
                 (reply,) = self._replies(name, [version])
                 return reply
-        raise RuntimeError(f"somebody else took the next version number of {name} {TRIES} times")
+        raise RuntimeError(f"somebody else took the next version number of {name}, or the bucket was swept, {TRIES} times")
 
     def _same(self, model: str, number: int, request: admin.RegisterVersion) -> admin.VersionReply:
         reply = self.show(model, str(number))

@@ -16,6 +16,7 @@ from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.round import Phase, Round, open_next
 from chalicelib.rounds.settling import Settling
 from chalicelib.rounds.store import RoundStore
+from chalicelib.rounds.sweeping import Sweeper
 
 STEPS = 8
 """Steps that one look may take. A whole round and the opening of the next are five; more would be a loop."""
@@ -33,23 +34,38 @@ class Coordinator:
     """Advances rounds."""
 
     def __init__(
-        self, rounds: RoundStore, registry: RegistryStore, settling: Settling, phases: dict[Phase, PhaseWork], clock: Clock
+        self,
+        rounds: RoundStore,
+        registry: RegistryStore,
+        settling: Settling,
+        phases: dict[Phase, PhaseWork],
+        sweeper: Sweeper,
+        clock: Clock,
     ) -> None:
         self._rounds = rounds
         self._registry = registry
         self._settling = settling
         self._phases = phases
+        self._sweeper = sweeper
         self._clock = clock
 
     def tick(self) -> None:
-        """Look at every model. One that fails does not keep the others waiting; all failures are raised at the end."""
+        """Look at every model, then sweep the bucket if it is time. One that fails does not keep the others waiting; all
+        failures are raised at the end.
+        """
         failures: list[Exception] = []
-        for model in self._registry.models():
+        models = list(self._registry.models())
+        for model in models:
             try:
                 self._look(model)
             except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
                 error.add_note(f"while looking at model {model.name}")
                 failures.append(error)
+        try:
+            self._sweeper.sweep_if_due([model.name for model in models])
+        except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
+            error.add_note("while sweeping the bucket")
+            failures.append(error)
         if failures:
             raise ExceptionGroup("the tick failed for some models", failures)
 

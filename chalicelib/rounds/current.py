@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 
 class Memory(Generic[Value]):
-    """Remembers the answer for a model for some seconds. Devices ask for what they like, so it remembers so many and no more."""
+    """Remembers the answer for a model for some seconds. Devices ask for what they like, so it remembers only so many."""
 
     def __init__(self, read: Callable[[str], Value], clock: Clock, seconds: float) -> None:
         self._read = read

@@ -11,6 +11,7 @@ from chalicelib.instants import Clock, text
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.schemas import checkpoint_ref
 from chalicelib.registry.store import RegistryStore
+from chalicelib.registry.sweep import is_held
 from chalicelib.registry.version import Version
 from chalicelib.rounds.deltas import Deltas
 from chalicelib.rounds.evaluation import Measurement, typical
@@ -46,10 +47,12 @@ class Publishing:
         Deltas lead from where devices are: from the base, which those have who trained in this round, and from what is
         deployed, which judges have, and all who run the model. Mostly the two are one.
 
-        A number that somebody else took meanwhile, or a round that moved on, cancels the transaction; the objects are
-        addressed by their content and harm nobody.
+        A number that somebody else took meanwhile, a round that moved on, or a sweep of the bucket cancels the transaction; the
+        objects are addressed by their content and harm nobody. What no version ever names, the sweep deletes.
         """
-        manifest, norm = planned.manifest, Norm()
+        manifest, norm, seen = planned.manifest, Norm(), self._registry.sweep()
+        if is_held(seen, self._clock()):
+            return None  # what is stored now could not be named before the sweep is over: the next look begins again
         with ExitStack() as stack:
             spools = self._assembled(rnd, planned, gradient, norm, stack)
             model = spools.pop(MODEL)
@@ -70,7 +73,7 @@ class Publishing:
         return self._rounds.move(
             rnd,
             Phase.EVALUATING,
-            [self._registry.put_version(version)],
+            [self._registry.put_version(version), self._registry.unless_swept(seen, self._clock())],
             candidate=ref,
             deployed=deployment.stable,
             deployment_revision=deployment.revision,

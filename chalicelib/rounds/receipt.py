@@ -5,8 +5,8 @@
                       └───────────────── the round closed ──────▶ LATE ◀─────────── not in it
 
 A client has one receipt a round, because the key is made of both: it cannot count twice. When a round has closed, every
-receipt is settled: accepted and in the manifest, rejected with a reason, or late. One that was written after that, by a check-in
-that had begun before, is settled when its round is wound up, or when anybody asks for it.
+receipt is settled: accepted and in the manifest, rejected with a reason, or late. One that was written after that, by a
+check-in that had begun before, is settled when its round is wound up, or when anybody asks for it.
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ from chalicelib.storage.blobs import Blobs
 SETTLED = (ReceiptState.REJECTED, ReceiptState.LATE)
 """States that no receipt leaves."""
 
+DELETED = (keys.UPDATE, keys.PART, keys.MANIFEST)
+"""What lies under a round's name and is deleted at its end, as far as nothing names it."""
+
 MOST_DELETED = 100_000
 """Objects that one look deletes. A round may have left eight for each of 100,000 places; the next look goes on."""
 
@@ -74,7 +77,7 @@ class Settling:
     def _delete_files(self, rnd: Round, kept: Container[str]) -> bool:
         """Delete what the round left in the bucket, but for the `kept`; False when something is left for the next look."""
         left = MOST_DELETED
-        for kind in (keys.UPDATE, keys.PART, keys.MANIFEST):
+        for kind in DELETED:
             for page in self._blobs.pages(kind.folder(round=rnd.id)):
                 mine = [stored.key for stored in page if stored.key not in kept]
                 self._blobs.delete(mine[:left])

@@ -212,8 +212,8 @@ class RoundStore:
         return receipt
 
     def declare(self, round_id: str, by: Allowance, declared: Declared, now: datetime) -> None:
-        """Note what an assigned client is about to upload; a later one replaces an earlier one, `MOST_GRANTS - 1` times.
-        The same declaration again is done without a write, and counts nothing.
+        """Note what an assigned client is about to upload; a later declaration replaces an earlier one, a few times. The same
+        declaration again is done without a write, and counts nothing.
 
         Raises:
             NotDone: there is no receipt, or it is reported already, is out of time, takes no update of that length, or has had

@@ -127,6 +127,11 @@ ALERT = RowKind(
     "A breach, from its opening to its end. A metric's last row is its present: to write the next number, if nobody has, "
     "opens an alert once.",
 )  # fmt: skip
+SWEEP = RowKind(
+    "sweep", "versions", "sweep", "sweep", "chalicelib.registry.sweep.Sweep",
+    "When the bucket was last swept for objects that nothing names, how far that came, and until when no version may be born. "
+    "Every transaction that adds a version has a condition on it.",
+)  # fmt: skip
 RESTORE = RowKind(
     "restore", "versions", "restore", "restore", "muster.operator.backup.restoring.Mark",
     "Which backup this stack was filled from, and how far that is. `muster restore` alone reads and writes it.",
@@ -134,7 +139,7 @@ RESTORE = RowKind(
 
 ROWS = (
     CLIENT, TOKEN, FLEET, TALLY, MODEL, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
-    ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, RESTORE,
+    ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
 )  # fmt: skip
 
 
@@ -167,40 +172,44 @@ class ObjectKind:
 
 CHECKPOINT = ObjectKind(
     "checkpoint", "checkpoints/{sha256}.safetensors",
-    "A version's tensors, addressed by their content. Never overwritten, never deleted while a version names it.",
+    "A version's tensors, addressed by their content. Never overwritten, never deleted while a version names it. One that no "
+    "version names (its upload was not registered, its publication lost a race) is deleted by the sweep, two days old or more.",
 )  # fmt: skip
 DOCUMENT = ObjectKind(
     "version document", "versions/{sha256}.json",
-    "A version's lineage, config and metrics as canonical JSON, addressed by its content.",
+    "A version's lineage, config and metrics as canonical JSON, addressed by its content. Kept and deleted as checkpoints are.",
 )  # fmt: skip
 UPDATE = ObjectKind(
     "update", "updates/{spread}/{round}/{client}/{sha256}.safetensors",
-    "One client's delta. Private data: deleted once the version is published, and by lifecycle after a day.",
+    "One client's delta. Private data: when the round is wound up, everything under its name is deleted, whatever was declared "
+    "last; with `keep_updates`, all but what its version was made of. What is uploaded after that, under a grant that still "
+    "lives (15 minutes), and what is kept, is deleted by lifecycle a day after it came.",
 )  # fmt: skip
 MANIFEST = ObjectKind(
     "round manifest", "rounds/{spread}/{round}/manifests/{sha256}.json",
     "The sorted list of the updates that a round aggregates, addressed by its content. The round's move to aggregating names "
-    "the one that counts: that move is the freeze.",
+    "the one that counts: that move is the freeze. The others are deleted when the round is wound up.",
 )  # fmt: skip
 PART = ObjectKind(
     "part", "parts/{spread}/{round}/{plan}/{part}.safetensors",
-    "The result of one part of a plan. Written once; a pure function of the manifest. Deleted by lifecycle after a week: one "
-    "that is still wanted then is computed again.",
+    "The result of one part of a plan. Written once; a pure function of the manifest. Deleted when the round is wound up; by "
+    "lifecycle after a day, which no aggregation outlives.",
 )  # fmt: skip
 
 STAGED = ObjectKind(
     "staged file", "staged/{spread}/{round}/{writer}",
     "A long checkpoint, or optimizer state, that is being written; each writer has its own. Copied to the name that its digest "
-    "gives it, and deleted; by lifecycle after a day.",
+    "gives it, and deleted; what a writer that died has left is deleted by lifecycle after a day.",
 )  # fmt: skip
 STATE = ObjectKind(
     "optimizer state", "states/{sha256}.safetensors",
-    "What a server optimizer keeps from step to step (float32), addressed by its content. It belongs to a version.",
+    "What a server optimizer keeps from step to step (float32), addressed by its content. It belongs to a version, whose row "
+    "lets it go when no round is likely to start from there; the sweep deletes it then, and what no version ever named.",
 )  # fmt: skip
 DELTA = ObjectKind(
     "delta", "deltas/{base_sha256}/{target_sha256}",
-    "A checkpoint in fewer bytes, for who has another one. Written once, before the version whose checkpoint names it. One "
-    "that is gone costs its readers the whole checkpoint, and nothing else.",
+    "A checkpoint in fewer bytes, for who has another one. Written once, before the version whose checkpoint names it; let go by "
+    "its row, and deleted by the sweep, as states are. One that is gone costs its readers the whole checkpoint, and nothing else.",
 )  # fmt: skip
 
 OBJECTS = (CHECKPOINT, DELTA, STATE, DOCUMENT, UPDATE, MANIFEST, PART, STAGED)

@@ -137,6 +137,8 @@ def _lifecycle_rule(rule: Properties) -> Any:
     words = {"ID": rule.pop("Id"), "Filter": {"Prefix": rule.pop("Prefix")}, "Status": rule.pop("Status")}
     if "ExpirationInDays" in rule:
         words["Expiration"] = {"Days": rule.pop("ExpirationInDays")}
+    if "ExpiredObjectDeleteMarker" in rule:
+        words["Expiration"] = {"ExpiredObjectDeleteMarker": rule.pop("ExpiredObjectDeleteMarker")}
     for same in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
         if same in rule:
             words[same] = rule.pop(same)

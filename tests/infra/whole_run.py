@@ -14,8 +14,10 @@ from unittest import mock
 
 import numpy as np
 
+from chalicelib.instants import utc_now
+from chalicelib.registry.sweep import EVERY, KEPT
 from chalicelib.rounds.round import Phase
-from chalicelib.storage import spool
+from chalicelib.storage import keys, spool
 from muster import Device
 from muster.operator.export import export
 from muster.wire.admin import Outliers, Rule
@@ -57,6 +59,7 @@ def whole_run() -> tuple[World, Observer]:
     _monitoring(world)
     _devices(world)
     _operators(world)
+    _sweep(world)
     return world, observer
 
 
@@ -199,9 +202,11 @@ def _overtaken(world: World, model: str, drive: Drive) -> None:
 
 
 def _in_parts(world: World, model: str, drive: Drive) -> None:
-    """A round in several parts and stages, with an outlier."""
+    """A round in several parts and stages, with an outlier; a look that was overtaken has left a manifest."""
     world.model(model, **PARTS)
     devices = _trained(world, model, drive, 0.1, 0.2, 0.3, 0.4, 50.0)
+    orphan = keys.MANIFEST.key(round=f"{model}.1", sha256="0" * 64)
+    world.s3.put_object(Bucket=world.settings.bucket, Key=orphan, Body=b"overtaken")
     drive()
     world.deliver()
     world.judge(devices)
@@ -243,6 +248,16 @@ def _devices(world: World) -> None:
     world.operator.revoke(first.client_id)
     world.operator.revoke(third.client_id)
     world.request("GET", "/v1/health")
+
+
+def _sweep(world: World) -> None:
+    """The bucket is swept, when every object is old, and versions are: they let go what they no longer need."""
+    for kind in (keys.CHECKPOINT, keys.DOCUMENT, keys.STATE):
+        world.s3.put_object(Bucket=world.settings.bucket, Key=kind.key(sha256="0" * 64), Body=b"nobody's")
+    key = keys.DELTA.key(base_sha256="0" * 64, target_sha256="0" * 64)
+    world.s3.put_object(Bucket=world.settings.bucket, Key=key, Body=b"nobody's")
+    world.clock.now = max(world.clock.now, utc_now()) + KEPT + EVERY
+    world.tick()
 
 
 def _operators(world: World) -> None:

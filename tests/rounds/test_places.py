@@ -1,6 +1,6 @@
 """Places of a round: never more than were wanted, all of them usable, and every receipt settled when its round is.
 
-A check-in takes a place and then writes the receipt. Between the two anything may happen, and each of the two may be sent twice.
+A check-in takes a place and then writes the receipt. Between the two anything may happen, and each may be sent twice.
 """
 
 from __future__ import annotations

@@ -215,9 +215,7 @@ def test_the_hint_of_places_is_corrected_only_if_no_place_was_taken_since(
     assert store.correct_places(found, desk, 0)
 
 
-def test_a_place_is_given_back_once_and_only_while_no_other_was_taken_since(
-    world: World, store: RoundStore, rnd: Round
-) -> None:
+def test_a_place_is_given_back_once_and_only_while_it_is_the_last(world: World, store: RoundStore, rnd: Round) -> None:
     def taken() -> Place:
         place, _ = store.take_place(rnd, "admitted", rnd.phase, 9, world.clock())
         assert place

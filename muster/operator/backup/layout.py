@@ -49,11 +49,12 @@ FLEET_RECORD = Kind("record of the fleet", "monitoring", "records#{model}", "fle
 OUTGOING = Kind("outgoing record", "monitoring", "outbox", "outgoing#{model}#{record}", NOT_COPIED)  # or it is sent twice
 THRESHOLD = Kind("threshold", "monitoring", "thresholds#{model}", "threshold#{metric}", 7)
 ALERT = Kind("alert", "monitoring", "alerts#{model}", "alert#{metric}#{number:08d}", 7)
+SWEEP = Kind("sweep", "versions", "sweep", "sweep", NOT_COPIED)  # a restored stack sweeps its own bucket
 RESTORE = Kind("restore", "versions", "restore", "restore", NOT_COPIED)  # it says how this stack came about
 
 KINDS = (
     CLIENT, TOKEN, FLEET, TALLY, MODEL, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
-    ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, RESTORE,
+    ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
 )  # fmt: skip
 STAGES = sorted({kind.stage for kind in KINDS} - {NOT_COPIED})
 
