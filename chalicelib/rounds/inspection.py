@@ -21,6 +21,7 @@ from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.blobs import Blobs, ObjectMissing
 from chalicelib.storage.queues import Queue
 from muster.wire import gate
+from muster.wire.admin import Off
 from muster.wire.tensors import Unfit, update_schema
 
 
@@ -84,6 +85,12 @@ class Inspector:
         declared = receipt.declared
         try:
             with self._blobs.open(declared.key, declared.nbytes, etag=receipt.etag) as body:
-                return gate.inspect(body, body.nbytes, schema, declared.sha256, receipt.encoding)
+                return gate.inspect(
+                    body, body.nbytes, schema, declared.sha256, receipt.encoding, max_count=_limit(rnd.config.max_count)
+                )
         except ObjectMissing as missing:
             raise Unfit("upload-changed", f"the object with ETag {receipt.etag}", "another, or none") from missing
+
+
+def _limit(guard: int | Off) -> int | None:
+    return None if guard == "none" else guard
