@@ -1,37 +1,39 @@
-"""What a model's configuration can set against hostile clients. Whatever a defence does not name is at its default."""
+"""What a model's configuration can set against hostile clients. Each defence stands alone; `defaults` is what nobody set."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from examples.digits.model import HYPERPARAMETERS
-from muster.wire.admin import Clipping, RoundConfig, Rule
-
-NORM = 0.5
-"""To which long updates are clipped: about the median norm of all updates when nobody is hostile (`__main__` prints it)."""
+from muster.wire.admin import Clipping, Outliers, RoundConfig, Rule
 
 MOST_EXAMPLES = 10**9
 """The largest cap that a configuration may have: whatever a client claims is believed."""
 
+OFF: dict[str, Any] = {"outliers": "none", "max_claim_ratio": "none", "max_count": "none", "max_examples": MOST_EXAMPLES}
 
-def defences(clients: int, hostile: int) -> dict[str, RoundConfig]:
+
+def defences(clients: int, hostile: int, clip_norm: float) -> dict[str, RoundConfig]:
     """Configurations by name, for a fleet of which so many clients may be hostile."""
-    clipping = Clipping(norm=NORM)
+    clipping = Clipping(norm=clip_norm)
     trimmed = Rule(name="trimmed-mean", parameters={"trim": hostile})
+    krum, multi_krum = (Rule(name=name, parameters={"byzantine": hostile}) for name in ("krum", "multi-krum"))
     given: dict[str, dict[str, Any]] = {
-        "mean": {"max_examples": MOST_EXAMPLES},
-        "cap of 10,000": {},  # the default
-        "cap of 100": {"max_examples": 100},
-        "uniform": {"weighting": "uniform"},
-        "clipped": {"clipping": clipping},
-        "clipped uniform": {"clipping": clipping, "weighting": "uniform"},
-        "trimmed mean": {"aggregator": trimmed},
-        "clipped trimmed": {"aggregator": trimmed, "clipping": clipping},
-        "median": {"aggregator": Rule(name="median")},
-        "multi-krum": {"aggregator": Rule(name="multi-krum", parameters={"byzantine": hostile})},
+        "no guard": OFF,
+        "max_examples 100": {**OFF, "max_examples": 100},
+        "max_claim_ratio": {**OFF, "max_claim_ratio": RoundConfig.model_fields["max_claim_ratio"].default},
+        "uniform": {**OFF, "weighting": "uniform"},
+        "outliers": {**OFF, "outliers": Outliers()},
+        "clipping": {**OFF, "clipping": clipping},
+        "clipping, uniform": {**OFF, "clipping": clipping, "weighting": "uniform"},
+        "trimmed mean": {**OFF, "aggregator": trimmed},
+        "trimmed mean, clipping": {**OFF, "aggregator": trimmed, "clipping": clipping},
+        "median": {**OFF, "aggregator": Rule(name="median")},
+        "Krum": {**OFF, "aggregator": krum},
+        "Multi-Krum": {**OFF, "aggregator": multi_krum},
+        "defaults": {},
+        "defaults, trimmed mean": {"aggregator": trimmed},
+        "defaults, median": {"aggregator": Rule(name="median")},
+        "defaults, Multi-Krum": {"aggregator": multi_krum},
     }
     quorum = 2 * hostile + 3  # what Krum needs
-    return {
-        name: RoundConfig(goal=clients, quorum=quorum, over_selection=1.0, hyperparameters=dict(HYPERPARAMETERS), **settings)
-        for name, settings in given.items()
-    }
+    return {name: RoundConfig(goal=clients, quorum=quorum, over_selection=1.0, **settings) for name, settings in given.items()}

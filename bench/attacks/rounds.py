@@ -6,15 +6,27 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.attacks.clients import Upload
 from muster.aggregation.clipping import first_norm
 from muster.aggregation.manifest import Entry, Manifest, freeze
 from muster.aggregation.registry import TooFewUpdates
 from muster.aggregation.replay import replay
 from muster.wire import gate
 from muster.wire.admin import RoundConfig
+from muster.wire.encodings import Encoding
 from muster.wire.refs import CheckpointRef, digest
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, length_range, parse_header, update_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What arrives at the server: the file, and the examples that the client claims."""
+
+    client_id: str
+    update: bytes
+    examples: int
+    hostile: bool
+    """What the server cannot know, and the report of a training does."""
+    encoding: Encoding = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +38,15 @@ class Accepted:
     exponents: tuple[int, ...]
 
 
-def inspect(upload: Upload, schema: Schema) -> Accepted:
+def inspect(upload: Upload, schema: Schema, config: RoundConfig) -> Accepted:
     """What the server's worker does with an upload.
 
     Raises:
         Unfit: it is rejected.
     """
     sha256, nbytes = digest(upload.update), len(upload.update)
-    measured = gate.inspect(io.BytesIO(upload.update), nbytes, schema, sha256)
+    most = None if config.max_count == "none" else config.max_count
+    measured = gate.inspect(io.BytesIO(upload.update), nbytes, schema, sha256, upload.encoding, max_count=most)
     entry = Entry(
         client_id=upload.client_id,
         key=upload.client_id,
@@ -43,15 +56,16 @@ def inspect(upload: Upload, schema: Schema) -> Accepted:
         examples=upload.examples,
         norm=measured.norm,
         header_bytes=measured.header_bytes,
+        encoding=upload.encoding,
     )
     return Accepted(upload, entry, measured.exponents)
 
 
-def next_version(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Accepted]) -> bytes:
-    """The checkpoint that a round publishes.
+def frozen(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Accepted]) -> Manifest:
+    """What a round aggregates.
 
     Raises:
-        WrongNumberOfUpdates, SumOutOfRange, Unfit: it is abandoned.
+        WrongNumberOfUpdates: the outliers leave it without its quorum.
     """
     if len(accepted) < config.quorum:
         raise TooFewUpdates("a round", config.quorum, len(accepted))
@@ -59,10 +73,16 @@ def next_version(number: int, model: bytes, config: RoundConfig, accepted: Seque
     least, most = length_range(update_schema(header.specs))
     base = CheckpointRef(number - 1, digest(model), len(model), header.data_start, least, most)
     clip_norm = first_norm(config.clipping, None)
-    manifest = freeze(f"digits.{number}", base, config, None, clip_norm, [(one.entry, one.exponents) for one in accepted])
-    return aggregated(manifest, model, {one.entry.key: one.upload.update for one in accepted})
+    manifest = freeze(f"bench.{number}", base, config, None, clip_norm, [(one.entry, one.exponents) for one in accepted])
+    if len(manifest.entries) < config.quorum:
+        raise TooFewUpdates("a round", config.quorum, len(manifest.entries))
+    return manifest
 
 
 def aggregated(manifest: Manifest, model: bytes, updates: Mapping[str, bytes]) -> bytes:
-    """The checkpoint, from the manifest and the files that it names: a pure function of them."""
+    """The checkpoint, from the manifest and the files that it names: a pure function of them.
+
+    Raises:
+        WrongNumberOfUpdates, SumOutOfRange, Unfit: the round is abandoned.
+    """
     return replay(manifest, model, {}, lambda entry: updates[entry.key])["model"]

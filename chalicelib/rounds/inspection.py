@@ -21,6 +21,7 @@ from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.blobs import Blobs, ObjectMissing
 from chalicelib.storage.queues import Queue
 from muster.wire import gate
+from muster.wire.admin import Off
 from muster.wire.tensors import Unfit, update_schema
 
 
@@ -85,6 +86,13 @@ class Inspector:
         longest = gate.norm_limit(rnd.config.max_norm, rnd.base.norm)
         try:
             with self._blobs.open(declared.key, declared.nbytes, etag=receipt.etag) as body:
-                return gate.inspect(body, body.nbytes, schema, declared.sha256, receipt.encoding, longest)
+                return gate.inspect(
+                    body, body.nbytes, schema, declared.sha256, receipt.encoding,
+                    max_norm=longest, max_count=_limit(rnd.config.max_count),
+                )  # fmt: skip
         except ObjectMissing as missing:
             raise Unfit("upload-changed", f"the object with ETag {receipt.etag}", "another, or none") from missing
+
+
+def _limit(guard: int | Off) -> int | None:
+    return None if guard == "none" else guard

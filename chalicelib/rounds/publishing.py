@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -14,11 +14,10 @@ from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.sweep import is_held
 from chalicelib.registry.version import Version
 from chalicelib.rounds.deltas import Deltas
-from chalicelib.rounds.evaluation import Measurement, typical
 from chalicelib.rounds.parts import CannotAggregate, Planned
-from chalicelib.rounds.receipt import Receipt
 from chalicelib.rounds.round import Phase, Round
 from chalicelib.rounds.store import RoundStore
+from chalicelib.rounds.training_metrics import training_metrics
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.spool import Spool
@@ -105,8 +104,7 @@ class Publishing:
         """The version's row and its document. `created` is when the round closed, so that a retry says the same."""
         created_at = rnd.closed_at or rnd.report_by
         clip_norm = next_norm(rnd.config.clipping, manifest)
-        counted = {entry.client_id for entry in manifest.entries}
-        metrics = _training_metrics([r for r in self._rounds.receipts(rnd.id) if r.client_id in counted])
+        metrics = training_metrics(manifest, self._rounds.receipts(rnd.id))
         document = canonical_json(
             {
                 "model": rnd.model,
@@ -140,8 +138,3 @@ class Publishing:
             clip_norm=clip_norm,
         )
         return version, document
-
-
-def _training_metrics(counted: Sequence[Receipt]) -> dict[str, float]:
-    """What the counted clients reported of their training: the median, so that no one decides it."""
-    return typical([Measurement(r.declared.examples, r.metrics) for r in counted if r.declared and r.metrics])

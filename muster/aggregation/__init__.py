@@ -11,6 +11,7 @@
 * `rules`      the rules, one file a family; `stack`, what some of them share; `threads`, who does it;
 * `clipping`   the norm to which updates are clipped;
 * `outliers`   the norm beyond which an update is left out;
+* `claims`     the weight beyond which a claim is not believed;
 * `server`     the last step: a tensor moved by a pseudo-gradient;
 * `assembly`   the new checkpoint, as a stream;
 * `replay`     all of it in one go.

@@ -14,8 +14,9 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from muster.aggregation.claims import claim_cap
 from muster.aggregation.outliers import exceeds, norm_bound
-from muster.wire.admin import Outliers, RoundConfig, Rule
+from muster.wire.admin import Off, OutlierRule, RoundConfig, Rule
 from muster.wire.encodings import Encoding
 from muster.wire.refs import CheckpointRef, OptimizerState, canonical_json
 
@@ -56,11 +57,14 @@ class Manifest:
     """The L2 norm to which larger updates are scaled down; None: none is."""
     entries: tuple[Entry, ...]
     exponents: tuple[int, ...]
-    outliers: Outliers | None = None
+    outliers: OutlierRule = "none"
     norm_bound: float | None = None
     """The largest norm that is no outlier by that rule among entries and quarantined together; None: any norm is fine."""
     quarantined: tuple[Entry, ...] = ()
     """Updates beyond the bound, which are not aggregated."""
+    max_claim_ratio: float | Off = "none"
+    claim_cap: int | None = None
+    """The largest weight by that ratio to the entries' median claim; None: only `max_examples` caps."""
 
     @property
     def is_quantised(self) -> bool:
@@ -68,8 +72,11 @@ class Manifest:
         return any(entry.encoding == "int8" for entry in self.entries)
 
     def weight(self, entry: Entry) -> int:
-        """An update's integer weight: its examples, capped, or 1 for each (McMahan et al. 2017, Alg. 1, with a cap)."""
-        return min(entry.examples, self.max_examples) if self.weighting == "examples" else 1
+        """An update's integer weight: its examples, capped, or 1 for each (McMahan et al. 2017, Alg. 1, with caps)."""
+        if self.weighting == "uniform":
+            return 1
+        cap = self.max_examples if self.claim_cap is None else min(self.max_examples, self.claim_cap)
+        return min(entry.examples, cap)
 
     def factor(self, entry: Entry) -> float:
         """By what an update is multiplied, so that its norm is at most the clipping norm; an update of zeros stays."""
@@ -122,4 +129,6 @@ def freeze(
         outliers=config.outliers,
         norm_bound=bound,
         quarantined=tuple(entry for entry, _ in ordered if exceeds(entry.norm, bound)),
+        max_claim_ratio=config.max_claim_ratio,
+        claim_cap=claim_cap(config.max_claim_ratio, [min(entry.examples, config.max_examples) for entry, _ in counted]),
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from statistics import median
 
-from muster.wire.admin import Outliers
+from muster.wire.admin import Off, Outliers
 
 SCALED = 1.4826
 """Times the MAD, this is the standard deviation where the norms are normally distributed (Leys et al., 2013)."""
@@ -30,13 +30,13 @@ DIGITS = 6
 """Significant digits that are kept of the bound: devices and operators read it."""
 
 
-def norm_bound(outliers: Outliers | None, norms: Collection[float]) -> float | None:
+def norm_bound(outliers: Outliers | Off, norms: Collection[float]) -> float | None:
     """The largest L2 norm that is no outlier among the finite `norms` of a round, whatever their order.
 
     None where nobody is one: without the rule, with fewer norms than its `least`, and where more than half of the updates are
     zeros, so that there is nothing to measure by. The bound lies above the median: at most half of the norms exceed it.
     """
-    if outliers is None or len(norms) < outliers.least:
+    if outliers == "none" or len(norms) < outliers.least:
         return None
     middle = median(norms)
     if not middle:

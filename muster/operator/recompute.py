@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muster.aggregation.assembly import MODEL, assemble
+from muster.aggregation.claims import claim_cap
 from muster.aggregation.clipping import next_norm
 from muster.aggregation.exact import SumOutOfRange
 from muster.aggregation.manifest import Entry, Manifest
@@ -103,10 +104,17 @@ def _files(published: Published, found: dict[str, str]) -> Iterator[Compared]:
 
 
 def _numbers(published: Published, manifest: Manifest) -> Iterator[Compared]:
-    """The bound beyond which updates were left out, and the norm to which the next round clips; each where there is one."""
+    """The bound beyond which updates were left out, the largest weight, and the norm to which the next round clips; each where
+    there is one.
+    """
     bound = norm_bound(manifest.outliers, [entry.norm for entry in (*manifest.entries, *manifest.quarantined)])
     norm = next_norm(published.config.clipping, manifest)
-    pairs = {"norm bound": (manifest.norm_bound, bound), "clip norm": (published.clip_norm, norm)}
+    claims = [min(entry.examples, manifest.max_examples) for entry in manifest.entries]
+    pairs = {
+        "norm bound": (manifest.norm_bound, bound),
+        "claim cap": (manifest.claim_cap, claim_cap(manifest.max_claim_ratio, claims)),
+        "clip norm": (published.clip_norm, norm),
+    }
     for name, (was, found) in pairs.items():
         if (was, found) != (None, None):
             yield Compared(name, _text(was), _text(found))

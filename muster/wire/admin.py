@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from muster.wire.encodings import Encoding
 from muster.wire.messages import (
@@ -165,13 +165,31 @@ class Clipping(Request):
     rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(0.2, description="how fast it follows")
 
 
+FEWEST = 5
+"""Among fewer updates nobody is an outlier, unless a configuration says otherwise; a smaller goal leaves it as it is."""
+
+
 class Outliers(Request):
     """Updates whose L2 norm (over all float tensors) lies too far above the others of their round are not aggregated."""
 
     deviations: Annotated[float, Field(ge=1.0, le=1000.0)] = Field(
         6.0, description="how many scaled median absolute deviations above the median is too far (docs/aggregation.md)"
     )
-    least: Annotated[int, Field(ge=3, le=100_000)] = Field(8, description="accepted updates below which nobody is an outlier")
+    least: Annotated[int, Field(ge=3, le=100_000)] = Field(
+        FEWEST, description="accepted updates below which nobody is an outlier"
+    )
+
+
+Off = Literal["none"]
+"""How a configuration says that a guard which is on by default is off: by name, so that what is stored says it too."""
+
+
+def _null_is_none(value: object) -> object:
+    return "none" if value is None else value
+
+
+OutlierRule = Annotated[Outliers | Off, BeforeValidator(_null_is_none)]
+"""null, in what was stored before the rule was a default, is "none"."""
 
 
 class RoundConfig(Request):
@@ -204,11 +222,17 @@ class RoundConfig(Request):
     aggregator: Rule = Field(Rule(name="mean"), description="what makes one update of many")
     optimizer: Rule = Field(Rule(name="sgd"), description="what moves the model by it")
     clipping: Clipping | None = None
-    outliers: Outliers | None = None
+    outliers: OutlierRule = Field(Outliers(), description='which updates are too long beside the others; "none": no one is')
     max_norm: Annotated[float, Field(gt=0.0, le=1e30)] | None = Field(
         None,
         description="the largest L2 norm of an update (over all float tensors) that is accepted; null for 10,000 times that of "
         "its base plus one",
+    )
+    max_claim_ratio: Annotated[float, Field(ge=1.0, le=1e6)] | Off = Field(
+        10.0, description="cap on one client's weight, as a multiple of the round's median claim, beside `max_examples`"
+    )
+    max_count: Annotated[int, Field(ge=1, lt=2**63)] | Off = Field(
+        1_000_000, description="the most by which one update may move a counter (an element of an integer tensor)"
     )
     encoding: Encoding = Field(
         "plain", description="how devices that can do so write their updates: plain, float32, float16, bfloat16 or int8"
@@ -222,7 +246,7 @@ class RoundConfig(Request):
             raise ValueError(f"quorum must not exceed goal ({self.goal}), got {self.quorum}")
         if self.evaluators and (self.evaluation_quorum or 0) > self.evaluators:
             raise ValueError(f"evaluation_quorum must not exceed evaluators ({self.evaluators}), got {self.evaluation_quorum}")
-        if self.outliers and self.outliers.least > self.goal:
+        if self.outliers != "none" and self.outliers.least > max(self.goal, FEWEST):
             raise ValueError(f"outliers.least must not exceed goal ({self.goal}), got {self.outliers.least}")
         return self
 

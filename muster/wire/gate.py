@@ -93,14 +93,19 @@ def inspect(
     schema: Schema,
     sha256: str,
     encoding: Encoding = "plain",
+    *,
     max_norm: float = NORM_LIMIT,
+    max_count: int | None = None,
 ) -> Measured:
-    """Measure a file of `nbytes` that claims to hold exactly `schema`, in an encoding, and to hash to `sha256` (hex), with an
-    L2 norm over all float tensors of at most `max_norm`.
+    """Measure a file of `nbytes` that claims to hold exactly `schema`, in an encoding, and to hash to `sha256` (hex).
+
+    `max_norm` bounds the L2 norm over all float tensors.
+
+    `max_count` bounds the magnitude of each element of an integer tensor: of an update, by how much it moves a counter.
 
     Raises:
         Unfit: `oversized-header`, `bad-header`, `wrong-tensors`, `wrong-dtype`, `wrong-shape`, `wrong-order`, `wrong-length`,
-            `not-finite`, `bad-scale`, `norm-overflow` or `wrong-digest`: the first that is found.
+            `not-finite`, `bad-scale`, `counter-overflow`, `norm-overflow` or `wrong-digest`: the first that is found.
     """
     expected = encoded_schema(schema, encoding)
     reading = _Reading(file, nbytes)
@@ -118,7 +123,7 @@ def inspect(
             exponents[spec.name], square = _scan(spec, scales.get(SCALE + spec.name), reading)
             squares += square
         else:
-            reading.skip(spec)
+            _count(spec, reading, max_count)
     norm = math.sqrt(squares)
     if not norm <= max_norm:
         raise Unfit("norm-overflow", f"an L2 norm of at most {max_norm:.{NORM_DIGITS}g}", f"{norm:.{NORM_DIGITS}g}")
@@ -161,11 +166,6 @@ class _Reading:
             count = min(ELEMENTS, spec.elements - start)
             yield start, np.frombuffer(self._take(count * size), DTYPES[spec.dtype])
 
-    def skip(self, spec: TensorSpec) -> None:
-        """Read over a tensor."""
-        for _ in self.blocks(spec):
-            pass
-
     def finish(self, sha256: str) -> None:
         """Check that the file ends here, and its digest."""
         if self._file.readinto(self._buffer[:1]):
@@ -200,6 +200,15 @@ def _scales(spec: TensorSpec, reading: _Reading) -> Array:
             )
         found[start : start + block.size] = block
     return found
+
+
+def _count(spec: TensorSpec, reading: _Reading, most: int | None) -> None:
+    """Read over an integer tensor, and hold it against a bound. No absolute values: the lowest int64 has none."""
+    for start, block in reading.blocks(spec):
+        if most is not None and spec.dtype != "BOOL" and not -most <= int(block.min()) <= int(block.max()) <= most:
+            at = int(np.flatnonzero((block > most) | (block < -most))[0])
+            got = f"{block[at]} in {spec.name[:80]!r} at element {start + at}"
+            raise Unfit("counter-overflow", f"integers from {-most} to {most}", got)
 
 
 def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading) -> tuple[int, float]:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from chalicelib.storage import rows
 from muster.aggregation.manifest import Manifest, freeze
 from muster.aggregation.outliers import LARGEST, LEAST_SCALE, SCALED, exceeds, norm_bound
-from muster.wire.admin import Outliers, RoundConfig
+from muster.wire.admin import FEWEST, Outliers, RoundConfig
 from tests.aggregation.making import REF, Tensors, bits, frozen
 
 RULE = Outliers(least=3)
@@ -99,7 +99,7 @@ def test_where_most_updates_are_zeros_there_is_nothing_to_measure_by() -> None:
 
 def test_no_rule_or_too_few_norms_mean_no_bound() -> None:
     norms = [1.0] * 7 + [100.0]
-    assert norm_bound(None, norms) is None
+    assert norm_bound("none", norms) is None
     assert norm_bound(Outliers(least=9), norms) is None
     assert norm_bound(Outliers(least=8), norms) == 1.6
 
@@ -140,8 +140,23 @@ def test_the_bound_can_be_computed_again_from_the_manifests_bytes(norms: list[fl
 
 def test_a_rule_that_would_never_be_applied_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"outliers.least must not exceed goal \(7\), got 8"):
-        RoundConfig(goal=7, quorum=1, outliers=Outliers())
-    assert RoundConfig(goal=8, quorum=1, outliers=Outliers()).outliers == Outliers(deviations=6.0, least=8)
+        RoundConfig(goal=7, quorum=1, outliers=Outliers(least=8))
+    assert RoundConfig(goal=8, quorum=1, outliers=Outliers(least=8)).outliers == Outliers(deviations=6.0, least=8)
+
+
+@pytest.mark.parametrize("goal", [1, FEWEST - 1, FEWEST, 100])
+def test_the_rule_is_on_by_default_whatever_the_goal_and_reads_back_from_what_is_stored(goal: int) -> None:
+    config = RoundConfig(goal=goal, quorum=1)
+    assert config.outliers == Outliers(least=FEWEST)
+    assert RoundConfig.model_validate_json(config.model_dump_json()) == config
+    assert RoundConfig.model_validate({"goal": goal, "quorum": 1, "outliers": {"deviations": 3.0}}).outliers
+
+
+@pytest.mark.parametrize("off", ["none", None])
+def test_the_rule_is_turned_off_by_name_and_what_was_stored_as_null_stays_off(off: str | None) -> None:
+    config = RoundConfig.model_validate({"goal": 20, "quorum": 1, "outliers": off})
+    assert config.outliers == "none"
+    assert '"outliers":"none"' in config.model_dump_json()
 
 
 @pytest.mark.parametrize("wrong", [{"deviations": 0.9}, {"deviations": math.inf}, {"least": 2}, {"most": 3}])

@@ -130,9 +130,9 @@ def test_a_robust_round_with_an_optimizers_state_makes_version_and_state_again(
     assert (made["fetched"], made["kept"]) == (6, 0)
     status, said, _ = offline(f"round replay {folder} --json")
     found = json.loads(said)
-    published = {"checkpoint": newest.checkpoint.sha256, "clip norm": repr(newest.clip_norm)}
+    published = {"checkpoint": newest.checkpoint.sha256, "clip norm": repr(newest.clip_norm), "claim cap": "200"}
     published |= {f"state {file.letter}": file.sha256 for file in newest.optimizer.files}
-    assert len(published) == 4
+    assert len(published) == 5
     assert found["compared"] == {name: {"published": value, "recomputed": value} for name, value in published.items()}
     assert (status, found["equal"], found["document_sha256"]) == (0, True, newest.document_sha256)
 
@@ -242,10 +242,13 @@ def test_a_quarantined_update_is_not_exported_and_the_bound_that_left_it_out_is_
     assert not list(folder.glob("updates/device-002*"))
     status, said, _ = offline(f"round replay {folder} --json")
     found = json.loads(said)["compared"]
-    assert (status, list(found)) == (0, ["checkpoint", "norm bound"])
+    assert (status, list(found)) == (0, ["checkpoint", "norm bound", "claim cap"])
     forge(folder, norm_bound=60.0)
     status, said, _ = offline(f"round replay {folder} --json")
     assert (status, json.loads(said)["compared"]["norm bound"]["published"]) == (5, "60.0")
+    forge(folder, claim_cap=7)
+    status, said, _ = offline(f"round replay {folder} --json")
+    assert (status, json.loads(said)["compared"]["claim cap"]["published"]) == (5, "7")
 
 
 def test_a_rule_that_is_not_installed_is_told(world: World, muster: Terminal, folder: Path) -> None:

@@ -280,6 +280,8 @@ def test_an_update_counts_for_the_round_that_gave_its_base_and_for_no_other(worl
         (encode({**UPDATE, "layer.bias": np.full(3, np.nan, "f4")}), "not-finite"),
         (encode({**UPDATE, "layer.bias": np.array([0, np.inf, 0], "f4")}), "not-finite"),
         (encode({**UPDATE, "layer.bias": np.array([0, -np.inf, 0], "f4")}), "not-finite"),
+        (encode({**UPDATE, "norm.num_batches_tracked": np.array(1_000_001)}), "counter-overflow"),
+        (encode({**UPDATE, "norm.num_batches_tracked": np.array(-(2**63))}), "counter-overflow"),
         (encode({**UPDATE, "layer.bias": np.zeros((1, 3), "f4")}), "wrong-shape"),
         (encode({**UPDATE, "layer.bias": np.zeros(1, "f4")}), "wrong-shape"),
         (encode({**UPDATE, "layer.bias": np.zeros((), "f4")}), "wrong-shape"),

@@ -50,6 +50,29 @@ def test_one_number_that_is_not_finite_is_found_wherever_it_is(bad: float) -> No
         assert f"element {position}" in refusal.value.got
 
 
+@pytest.mark.parametrize("dtype", ["i8", "i4", "u1"])
+@pytest.mark.parametrize("place", [0, gate.ELEMENTS - 1, gate.ELEMENTS])
+def test_an_integer_beyond_the_bound_is_found_wherever_it_is_and_one_at_the_bound_is_fit(dtype: str, place: int) -> None:
+    tensors = {"n": np.zeros(gate.ELEMENTS + 5, dtype)}
+    schema = schema_of(tensors)
+    for value, fits in ((100, True), (101, False), (-100, True), (-101, False), (np.iinfo(dtype).min, dtype == "u1")):
+        if value < 0 and dtype == "u1":
+            continue
+        tensors["n"][place] = value
+        data = encode(tensors)
+        if fits:
+            gate.inspect(io.BytesIO(data), len(data), schema, hashlib.sha256(data).hexdigest(), max_count=100)
+            continue
+        with pytest.raises(Unfit) as refusal:
+            gate.inspect(io.BytesIO(data), len(data), schema, hashlib.sha256(data).hexdigest(), max_count=100)
+        assert refusal.value.reason == "counter-overflow"
+        assert f"{value} in 'n' at element {place}" in refusal.value.got
+
+
+def test_without_a_bound_any_integer_is_fit() -> None:
+    assert inspect(n=np.array(np.iinfo("i8").min, "i8")).norm == 0.0
+
+
 def test_a_fit_file_of_another_digest_is_refused() -> None:
     with pytest.raises(Unfit) as refusal:
         look(encode(SHAPE), schema_of(SHAPE), "0" * 64)
