@@ -60,6 +60,7 @@ class Device:
         can: Sequence[Ability] = ("train", "evaluate"),
     ) -> None:
         self._transport = transport
+        self._transport.patient = False
         self._identity = identity
         self._model = model
         self._folder = folder
@@ -91,6 +92,7 @@ class Device:
         capabilities: Mapping[str, bool | int | float | str] | None = None,
         can: Sequence[Ability] = ("train", "evaluate"),
         http: httpx.Client | None = None,
+        insecure_http: bool = False,
     ) -> Device:
         """A device with a key: the stored one, or, the first time, one that the enrolment token obtains.
 
@@ -99,10 +101,13 @@ class Device:
         crash, costs nothing: the same enrolment has the same answer.
 
         Raises:
-            Refused: `enrolment-refused` or `client-exists`.
+            Refused: `enrolment-refused`, `client-exists` or `fleet-full`.
             Unreachable: the server did not answer.
+            Insecure: `url` is `http://` to another machine than this one. `insecure_http` allows that, and the like for the
+                URLs of tensor files: keys and updates then travel in the clear.
             ValueError: `state_dir` holds the identity of another device or of another server.
         """
+        transport = Transport(url, http=http, insecure_http=insecure_http)
         folder = Path(state_dir)
         identity = Identity.load(folder) or Identity.fresh(url, client_id)
         if (identity.url, identity.client_id) != (url, client_id):
@@ -110,7 +115,6 @@ class Device:
                 f"{folder} belongs to {identity.client_id} at {identity.url}, not to {client_id} at {url} (Device.move says "
                 "that the server has moved)"
             )
-        transport = Transport(url, http=http)
         if identity.key is None:
             identity.save(folder)
             enrolment = wire.Enrolment(
