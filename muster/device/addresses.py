@@ -27,9 +27,8 @@ def check_address(url: str, insecure_http: bool = False) -> None:
         return
     if parsed.scheme == "http" and (is_loopback(parsed.host) or (insecure_http and parsed.host)):
         return
-    raise Insecure(
-        f"expected an https URL, got {parsed.scheme or 'no scheme'} to {parsed.host or 'no host'} (insecure_http=True allows http)"
-    )
+    where = f"{parsed.scheme or 'no scheme'} to {parsed.host or 'no host'}"
+    raise Insecure(f"expected an https URL, got {where} (insecure_http=True lets http pass)")
 
 
 def is_loopback(host: str) -> bool:

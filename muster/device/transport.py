@@ -60,7 +60,7 @@ class Transport:
         *,
         http: httpx.Client | None = None,
         auth: httpx.Auth | None = None,
-        sleep: Callable[[float], object] | None = None,
+        sleep: Callable[[float], None] | None = None,
         patient: bool = True,
         insecure_http: bool = False,
     ) -> None:
@@ -68,7 +68,7 @@ class Transport:
         self._url = url.rstrip("/")
         self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
         self._auth = auth
-        self._sleep = sleep or (lambda seconds: self.stop.wait(seconds))
+        self._sleep = sleep or self._pause
         self.patient = patient
         """Whether somebody waits for the answers: then 429 and 503 are tried again here too."""
         self._insecure_http = insecure_http
@@ -207,6 +207,9 @@ class Transport:
             if failure.overloaded:
                 raise Overloaded(text, failure.retry_after_seconds) from failure
             raise Unreachable(text) from failure
+
+    def _pause(self, seconds: float) -> None:
+        self.stop.wait(seconds)
 
     def _is_tried_again(self, failure: BaseException) -> bool:
         return isinstance(failure, _Passing) and (self.patient or not failure.overloaded)
