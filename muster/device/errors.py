@@ -40,6 +40,16 @@ class Refused(DeviceError):
         """Whether it is the key that was refused, by whatever name."""
         return self.problem is Problem.UNAUTHENTICATED or (self.problem is None and self.document.status == 401)
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the work that was refused is over: neither the key was refused, nor something that another check-in or another
+        upload of the same mends. A refusal that this release does not know is final.
+        """
+        return self.problem not in _MENDED and not self.unauthenticated
+
+
+_MENDED = (Problem.NOT_ASSIGNED, Problem.UPLOAD_MISSING, Problem.UPLOAD_MISMATCH)
+
 
 class Unreachable(DeviceError):
     """No usable answer, after every retry."""
