@@ -12,7 +12,10 @@
 """
 
 from muster.device.device import Ability, Device
-from muster.device.errors import DeviceError, Refused, Unreachable, Untrusted
+from muster.device.errors import DeviceError, Insecure, Overloaded, Refused, TrainerFailed, Unreachable, Untrusted
 from muster.device.trainer import Evaluation, Trainer, TrainingResult
 
-__all__ = ["Ability", "Device", "DeviceError", "Evaluation", "Refused", "Trainer", "TrainingResult", "Unreachable", "Untrusted"]
+__all__ = [
+    "Ability", "Device", "DeviceError", "Evaluation", "Insecure", "Overloaded", "Refused", "Trainer", "TrainerFailed",
+    "TrainingResult", "Unreachable", "Untrusted",
+]  # fmt: skip

@@ -35,7 +35,7 @@ class Store:
         self.objects: dict[str, bytes] = {f"/{sha256}": file for sha256, file in zip(DIGESTS, FILES, strict=True)}
         self.read: list[str] = []
         http = httpx.Client(transport=httpx.MockTransport(self._answer))
-        self.transport = Transport("http://api.test", http=http, sleep=lambda _: None)
+        self.transport = Transport("https://api.test", http=http, sleep=lambda _: None)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.read.append(request.url.path)
@@ -49,9 +49,9 @@ class Store:
             ends = Ends(DIGESTS[base], DIGESTS[number], len(FILES[number]))
             content = b"".join(encode_delta(io.BytesIO(FILES[base]), io.BytesIO(FILES[number]), ends))
             self.objects.setdefault("/delta", content)
-            fields = {"base_sha256": DIGESTS[base], "bytes": len(content), "url": "http://s3.test/delta"}
+            fields = {"base_sha256": DIGESTS[base], "bytes": len(content), "url": "https://s3.test/delta"}
             delta = Delta.model_validate(fields | changed)
-        url = f"http://s3.test/{DIGESTS[number]}"
+        url = f"https://s3.test/{DIGESTS[number]}"
         return Checkpoint(version=number, sha256=DIGESTS[number], bytes=len(FILES[number]), url=url, delta=delta)
 
 

@@ -56,7 +56,7 @@ def test_the_identity_is_readable_by_its_owner_only_and_of_one_server_and_client
     Identity.fresh(API, "thermostat-7").save(tmp_path)
     assert stat.S_IMODE((tmp_path / "identity.json").stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["identity.json"]
-    for url, client in ((API, "another"), ("http://elsewhere.test", "thermostat-7")):
+    for url, client in ((API, "another"), ("https://elsewhere.test", "thermostat-7")):
         with pytest.raises(ValueError, match="belongs to thermostat-7"):
             Device.enrol(url, world.token(), client, model="toy", state_dir=tmp_path, http=world.http())
 
@@ -64,7 +64,7 @@ def test_the_identity_is_readable_by_its_owner_only_and_of_one_server_and_client
 def test_a_device_whose_server_has_moved_keeps_its_key(world: World, tmp_path: Path) -> None:
     world.model()
     Device.enrol(API, world.token(), "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
-    Device.move(tmp_path, "http://elsewhere.test")
+    Device.move(tmp_path, "https://elsewhere.test")
     with pytest.raises(ValueError, match=r"Device\.move"):
         Device.enrol(API, "no token", "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
     Device.move(tmp_path, API)
