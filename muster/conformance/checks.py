@@ -52,6 +52,7 @@ CHECKS = (
     Check("heartbeats", 3, "sends heartbeats, and not before the server wants them"),
     Check("waits", 4, "does not check in again before the wait is over"),
     Check("rests", 4, "does not ask while there is no training, until the wait is over or a heartbeat says so"),
+    Check("unknown-reason", 4, "waits as long as it is told also for a reason that it does not know", False),
     Check("urls-as-given", 4, "uses the store's URLs as they are, to the last sign"),
     Check("download-cut", 4, "reads a checkpoint again whose body broke off", needs="train"),
     Check("download-changed", 4, "uses no checkpoint of another SHA-256", needs="train"),
@@ -76,8 +77,9 @@ CHECKS = (
     Check("receipt", 6, "reads its receipt", False, "train", "the device never asked"),
     Check("judges-both", 7, "measures the deployed version and the candidate, and reports both", needs="evaluate"),
     Check("same-data", 7, "measures both on equally many examples", False, "evaluate"),
+    Check("judges-wild", 7, "judges a candidate of enormous numbers all the same", False, "evaluate"),
     Check("metrics-again", 7, "reports a measurement again whose reply was lost", needs="evaluate"),
-    Check("not-modified", 7, "asks for what it should run with the last answer's ETag", False, unless="it never sent `If-None-Match`"),
+    Check("not-modified", 7, "asks for what it should run with the last ETag", False, unless="it never sent `If-None-Match`"),
     Check("delta-damaged", 10, "reads the whole checkpoint when its delta is damaged", unless="the device read no delta"),
     Check("delta-applied", 10, "makes a checkpoint of another one and a delta", unless="the device read no delta"),
 )  # fmt: skip

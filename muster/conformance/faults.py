@@ -52,10 +52,13 @@ def failing(check: str) -> Fault:
     return Fault(lambda _: answer, lambda request: again(check, request), happens=False)
 
 
-def moved(check: str, url: str) -> Fault:
+def moved(check: str, to: Callable[[], str]) -> Fault:
     """A redirect, which a key must not follow."""
-    answer = Answer(307, b"", {"Location": url})
-    return Fault(lambda _: answer, lambda request: instead(check, request.route, "elsewhere"), happens=False)
+    return Fault(
+        lambda _: Answer(307, b"", {"Location": to()}),
+        lambda request: instead(check, request.route, "elsewhere"),
+        happens=False,
+    )
 
 
 def closed(check: str) -> Fault:

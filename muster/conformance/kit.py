@@ -144,6 +144,8 @@ class _Running:
                     return f"a check failed, in step {walk.step!r}"
                 if status is not None:
                     return f"the device ended with status {status}, in step {walk.step!r}"
+                if walk.is_stuck:
+                    return f"the device was given the same place again and again, in step {walk.step!r}"
                 if now - max(walk.last_at, begun) > settings.patience_seconds:
                     return f"no request came for {settings.patience_seconds:g} s, in step {walk.step!r}"
 

@@ -26,9 +26,15 @@ MOST_IN_A_SECOND = 40
 MOST_WITHOUT_KEY = 10
 """Requests that a device may still send in the last seconds, when each is answered 401."""
 
+MOST_PLACES = 25
+"""How often a device may be given the same place."""
+
 LAST_SECONDS = 2.0
 WAIT_SECONDS = 0.4
 REST_SECONDS = 3.0
+
+_OF_REASONS = {"no-training": "rests", "of-a-later-release": "unknown-reason"}
+"""The checks of waits for some reasons."""
 
 Faults = Mapping[str, Sequence[Fault]]
 
@@ -45,6 +51,8 @@ class Step:
     base: int = 1
     """The version to start from, or the deployed one."""
     encoding: Encoding = "plain"
+    judging: Literal["the next", "a wild one"] | None = None
+    """Which candidate."""
 
 
 class Walk:
@@ -66,6 +74,8 @@ class Walk:
         """When the last one came (seconds of a monotonic clock); 0 before the first."""
         self.gone_at: float | None = None
         """When the key was first refused."""
+        self._places = 0
+        """Places that were given in this step."""
         self.restart_wanted = False
         """Whether the answer that was returned last is to kill the device."""
         self._without_key = 0
@@ -74,6 +84,11 @@ class Walk:
     def step(self) -> str:
         """Where it is."""
         return self._step.name
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the device was given the same place so often that it will not do its work any more."""
+        return self._places > MOST_PLACES
 
     def answer(self, seen: Seen) -> Answer:
         """The answer to a request, after everything about it was noted."""
@@ -116,13 +131,14 @@ class Walk:
         faults = {
             "enrol": [fault.busy("retry-after-503", 503, 1), fault.lost("enrol-again")],
             "heartbeat": [fault.busy("retry-after-429", 429, 1)],
-            "check-in": [fault.moved("no-redirects", self._world.elsewhere), fault.failing("server-errors")],
+            "check-in": [fault.moved("no-redirects", lambda: self._world.elsewhere), fault.failing("server-errors")],
         }
         return Step("enrol", "wait", faults, "between-rounds", WAIT_SECONDS)
 
     def _script(self) -> Iterator[Step]:
         """Every step after the first."""
         yield Step("rest", "wait", {}, "no-training", REST_SECONDS)
+        yield Step("wait for an unknown reason", "wait", {}, "of-a-later-release", WAIT_SECONDS)
         yield Step("train, and everything fails once", "train", self._everything(), base=2)
         yield Step("train, and the round closes", "train", {"grant": [fault.closed("round-closed")]}, base=2)
         encodings: list[Encoding] = [encoding for encoding in self._world.encodings if encoding != "plain"]
@@ -134,7 +150,9 @@ class Walk:
                 faults["delta"] = [fault.changed("delta-damaged", "checkpoint")]
                 faults["grant"] = [fault.killed("restart", self._wrong_after_restart)] if self._can_restart else []
             yield Step(f"train in {encoding}", "train", faults, base=number, encoding=encoding)
-        yield Step("judge", "evaluate", {"metrics": [fault.lost("metrics-again", same=False)]}, base=len(encodings) + 2)
+        lost = [fault.lost("metrics-again", same=False)]
+        yield Step("judge", "evaluate", {"metrics": lost}, base=len(encodings) + 2, judging="the next")
+        yield Step("judge a wild candidate", "evaluate", base=len(encodings) + 2, judging="a wild one")
         yield Step("the key is refused", "gone")
 
     def _everything(self) -> Faults:
@@ -178,7 +196,7 @@ class Walk:
             step for step in self._steps if step.work not in ("train", "evaluate") or step.work in self._world.can
         )
         self._faults = {route: deque(some) for route, some in self._step.faults.items()}
-        self._begun = self._done = False
+        self._begun, self._done, self._places = False, False, 0
 
     # ---- answers
 
@@ -218,17 +236,18 @@ class Walk:
             return self._wait(request, step.reason, step.seconds)
         if not self._begun:
             self._begun = True
-            self._world.open(step.base, step.encoding, judging=step.work == "evaluate")
+            self._world.open(step.base, step.encoding, step.judging)
         rnd = self._world.round
         if self._done or (rnd is not None and (rnd.report is not None or rnd.is_judged)):
             if step.work == "train" and rnd is not None and rnd.report is not None:
                 self._board.passed("one-update-a-round")
             self._done = True
             return self._wait(request, "already-done", WAIT_SECONDS)
+        self._places += 1
         return self._world.place(request)
 
     def _wait(self, request: Request, reason: str, seconds: float) -> Answer:
-        self._pace.after_wait(request.seen.at, seconds, rests=reason == "no-training")
+        self._pace.after_wait(request.seen.at, seconds, _OF_REASONS.get(reason, "waits"))
         return self._world.wait(reason, seconds)
 
     def _without(self, request: Request, refusal: Answer | None) -> Answer:
@@ -283,9 +302,9 @@ class _Pace:
             else:
                 self._board.passed("heartbeats")
 
-    def after_wait(self, now: float, seconds: float, *, rests: bool) -> None:
-        """The device was told to wait."""
-        self._no_check_in_before = (now + seconds, "rests" if rests else "waits")
+    def after_wait(self, now: float, seconds: float, check: str) -> None:
+        """The device was told to wait, which this check is about."""
+        self._no_check_in_before = (now + seconds, check)
 
     def after_heartbeat(self, now: float) -> None:
         """A heartbeat was answered: the next one has its time, and a device that rests may ask."""

@@ -11,9 +11,9 @@ import json
 import re
 import secrets
 from base64 import b64encode
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -111,6 +111,8 @@ class World:
         self._urls: dict[str, tuple[str, str]] = {}
         """What a target of the store is for: its kind, and which one."""
         self._expired: set[str] = set()
+        self._known: dict[str, Version] = {}
+        """Those that a URL was made for, by digest."""
 
     def stand_at(self, url: str) -> None:
         """Say where the API is; the store is beside it."""
@@ -226,7 +228,7 @@ class World:
 
     def wait(self, reason: str, seconds: float) -> Answer:
         """Nothing to do."""
-        return reply(wire.Wait.model_validate({"retry_after_seconds": seconds, "reason": reason}))
+        return said({"kind": "wait", "retry_after_seconds": seconds, "reason": reason})
 
     def place(self, request: Request) -> Answer:
         """The place in the present round: to train, or, where it has a candidate, to judge."""
@@ -246,10 +248,11 @@ class World:
             })
         )  # fmt: skip
 
-    def open(self, base: int, encoding: Encoding, judging: bool) -> None:
-        """Open the next round, from this version on."""
+    def open(self, base: int, encoding: Encoding, judging: Literal["the next", "a wild one"] | None = None) -> None:
+        """Open the next round, from this version on; or let a candidate be judged beside it."""
         number = self.round.number + 1 if self.round else 1
-        self.round = Round(number, self._versions[base], encoding, self._versions[base + 1] if judging else None)
+        candidate = self._versions[base + 1] if judging == "the next" else self._versions.wild(base + 1) if judging else None
+        self.round = Round(number, self._versions[base], encoding, candidate)
 
     @property
     def round_id(self) -> str:
@@ -403,7 +406,8 @@ class World:
         if known != said:
             return problem(Problem.REPORT_CONFLICT, "another measurement of this version is stored")
         if rnd.is_judged:
-            self._board.passed("judges-both", "; ".join(f"version {n}: {m.metrics}" for n, m in sorted(rnd.measured.items())))
+            check = "judges-both" if rnd.candidate.delta else "judges-wild"
+            self._board.passed(check, "; ".join(f"version {n}: {m.metrics}" for n, m in sorted(rnd.measured.items())))
             if len({measured.examples for measured in rnd.measured.values()}) == 1:
                 self._board.passed("same-data")
             else:
@@ -422,13 +426,14 @@ class World:
     # ---- the store
 
     def _checkpoint(self, version: Version, have: Collection[str]) -> dict[str, Any]:
+        self._known[version.sha256] = version
         made: dict[str, Any] = {
             "version": version.number,
             "sha256": version.sha256,
             "bytes": len(version.data),
             "url": self._url("checkpoint", version.sha256),
         }
-        before = self._versions[version.number - 1] if version.number > 1 else None
+        before = self._versions[version.number - 1] if version.delta else None
         if self.offers_deltas and before and before.sha256 in have and version.sha256 not in have:
             url = self._url("delta", version.sha256)
             made["delta"] = {"base_sha256": before.sha256, "bytes": len(version.delta), "url": url}
@@ -452,8 +457,7 @@ class World:
         return Answer(200, version.data)
 
     def _version(self, sha256: str) -> Version:
-        numbers: Iterable[int] = range(1, 100)
-        return next(version for version in map(self._versions.__getitem__, numbers) if version.sha256 == sha256)
+        return self._known[sha256]
 
     def _put(self, request: Request) -> Answer:
         rnd, seen = self._open, request.seen
@@ -475,8 +479,12 @@ class World:
 
 def reply(body: BaseModel, status: int = 200) -> Answer:
     """A reply of the API, with a member that no device knows."""
-    content = {**body.model_dump(mode="json"), **LATER}
-    return Answer(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
+    return said(body.model_dump(mode="json"), status)
+
+
+def said(content: Mapping[str, Any], status: int = 200) -> Answer:
+    """A reply of these members."""
+    return Answer(status, json.dumps({**content, **LATER}).encode(), {"Content-Type": "application/json"})
 
 
 def problem(kind: Problem, detail: str) -> Answer:
