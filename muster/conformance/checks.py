@@ -52,7 +52,7 @@ CHECKS = (
     Check("heartbeats", 3, "sends heartbeats, and not before the server wants them"),
     Check("waits", 4, "does not check in again before the wait is over"),
     Check("rests", 4, "does not ask while there is no training, until the wait is over or a heartbeat says so"),
-    Check("unknown-reason", 4, "waits as long as it is told also for a reason that it does not know", False),
+    Check("unknown-reason", 4, "waits as long as it is told, also for a reason that it does not know"),
     Check("urls-as-given", 4, "uses the store's URLs as they are, to the last sign"),
     Check("download-cut", 4, "reads a checkpoint again whose body broke off", needs="train"),
     Check("download-changed", 4, "uses no checkpoint of another SHA-256", needs="train"),

@@ -228,7 +228,7 @@ class World:
 
     def wait(self, reason: str, seconds: float) -> Answer:
         """Nothing to do."""
-        return said({"kind": "wait", "retry_after_seconds": seconds, "reason": reason})
+        return reply(wire.Wait(retry_after_seconds=seconds, reason=reason))
 
     def place(self, request: Request) -> Answer:
         """The place in the present round: to train, or, where it has a candidate, to judge."""

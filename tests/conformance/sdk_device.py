@@ -33,19 +33,17 @@ class Steps:
 
 
 def main(url: str, token: str, client_id: str, model: str, folder: str) -> None:
-    device = Device.enrol(url, token, client_id, model=model, state_dir=folder)
+    device: Device | None = None
     while True:
         try:
+            device = device or Device.enrol(url, token, client_id, model=model, state_dir=folder)
             seconds = device.step(Steps())
             device.model()
-        except Refused as refused:
-            if refused.problem is Problem.UNAUTHENTICATED:
-                raise
-            print(refused, flush=True)
-            seconds = TROUBLE_SECONDS
         except DeviceError as error:
+            if isinstance(error, Refused) and error.problem is Problem.UNAUTHENTICATED:
+                raise
             print(error, flush=True)
-            seconds = TROUBLE_SECONDS
+            seconds = getattr(error, "retry_after_seconds", None) or TROUBLE_SECONDS
         time.sleep(seconds)
 
 

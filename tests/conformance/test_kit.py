@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from muster import conformance
 from muster.conformance.checks import CHECKS, Outcome
 from muster.conformance.kit import NoPlace, Report, Settings, check
 from muster.operator.cli.app import app
@@ -93,3 +95,12 @@ def test_the_kit_stands_only_where_a_server_can(url: str) -> None:
         check(Settings(url=url))
     done = CliRunner().invoke(app, ["conformance", url])
     assert done.exit_code == 2
+
+
+def test_every_check_is_made_somewhere_and_names_a_section_of_the_page() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs/protocol.md").read_text(encoding="utf-8")
+    sections = {int(number) for number in re.findall(r"^## (\d+)\. ", page, re.MULTILINE)}
+    assert {one.section for one in CHECKS} <= sections
+    assert len({one.name for one in CHECKS}) == len(CHECKS)
+    code = "".join(path.read_text() for path in Path(conformance.__file__).parent.glob("*.py"))
+    assert [one.name for one in CHECKS if code.count(f'"{one.name}"') < 2 and not one.name.startswith("update-")] == []
