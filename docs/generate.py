@@ -212,7 +212,7 @@ def command_line() -> str:
         "`pip install 'muster-fl[operator]'`. Every command that prints takes `--json`; every command that changes something",
         "takes `--dry-run`. An error says what is wrong, why, and the command to type next. Exit status: 0 done, 1 refused by",
         "the server, 2 wrong usage, 3 no answer, 4 what came is not what was announced, 5 a version that was computed again is",
-        "another one.",
+        "another one, or a device that does not conform.",
         "",
         "",
     ]

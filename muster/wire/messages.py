@@ -199,7 +199,7 @@ class Wait(Reply):
 
     kind: Literal["wait"] = "wait"
     retry_after_seconds: float
-    reason: Literal["no-training", "round-full", "round-closed", "already-done", "between-rounds", "not-drawn"]
+    reason: str = Field(description="one word of docs/protocol.md, section 4; a later release may have others")
 
 
 Assignment = Annotated[TrainAssignment | EvaluateAssignment | Wait, Field(discriminator="kind")]

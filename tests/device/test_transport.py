@@ -235,6 +235,8 @@ def test_a_file_that_would_grow_when_it_is_unpacked_is_read_no_further_than_its_
     with pytest.raises(Untrusted, match="at most 10 bytes"):
         made.save("http://s3.test/key?secret", CHECKPOINT.sha256, 10, file)
     assert len(file.getvalue()) == 11
+
+
 def impatient(*answers: httpx.Response | Exception, waits: list[float] | None = None) -> tuple[Transport, list[httpx.Request]]:
     """As `transport`, of a device."""
     made, seen = transport(*answers, waits=waits)

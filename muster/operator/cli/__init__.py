@@ -1,12 +1,13 @@
 """The `muster` command line: what operators type.
 
 * `app`          the commands, put together; `main` is the entry point
-* `models`, `rounds`, `versions`, `clients`, `monitoring`, `backups`   the commands, by noun
+* `models`, `rounds`, `versions`, `clients`, `monitoring`, `backups`, `conformance`   the commands, by noun
 * `session`      the connection, output, dry runs
 * `render`       tables
 * `errors`       what, why, and the next command
 
-Every command is one or two methods of `muster.operator.Operator`; only those of backups need no server, but the cloud itself.
+Every command is one or two methods of `muster.operator.Operator`; only those of backups need no server, but the
+cloud itself, and `conformance` is the server.
 """
 
 from muster.operator.cli.app import main

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from muster import __version__
-from muster.operator.cli import backups, clients, models, monitoring, rounds, versions
+from muster.operator.cli import backups, clients, conformance, models, monitoring, rounds, versions
 from muster.operator.cli.errors import EXPECTED, explain
 from muster.operator.cli.session import Session
 from muster.operator.client import NoAddress, Operator
@@ -50,6 +50,7 @@ app.add_typer(monitoring.thresholds, name="threshold")
 app.command("status")(monitoring.status)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
+app.command("conformance")(conformance.conformance)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,88 @@
+"""What a device has to do next, after something went wrong: what is right, what is wrong, what does not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from muster.conformance.checks import Board
+from muster.conformance.world import Request
+
+Right = Callable[[Request], bool]
+Wrong = Callable[[Request], str | None]
+"""What is wrong with a request, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Open until a request is right or wrong."""
+
+    check: str
+    right: Right
+    wrong: Wrong
+
+
+class Expectations:
+    """Those that are open."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._open: list[Expectation] = []
+
+    def add(self, expectation: Expectation) -> None:
+        """Expect something from now on."""
+        self._open.append(expectation)
+
+    def look(self, request: Request) -> None:
+        """Settle what a request settles."""
+        still: list[Expectation] = []
+        for one in self._open:
+            why = one.wrong(request)
+            if why:
+                self._board.failed(one.check, why)
+            elif one.right(request):
+                self._board.passed(one.check)
+            else:
+                still.append(one)
+        self._open = still
+
+    def give_up(self, why: str) -> None:
+        """Nothing more will come."""
+        for one in self._open:
+            self._board.failed(one.check, why)
+        self._open = []
+
+
+def same_again(check: str, first: Request, *also: str, seconds: float = 0.0) -> Expectation:
+    """The same request again, and not before so many seconds have passed; or one to some other routes."""
+
+    def wrong(request: Request) -> str | None:
+        if request.route != first.route:
+            return None
+        waited = request.seen.at - first.seen.at
+        if waited < seconds:
+            return f"asked to wait {seconds:g} s, it waited {waited:.2f} s"
+        if request.said != first.said:
+            return f"another {_name(first)} came in the place of the first"
+        return None
+
+    return Expectation(check, lambda request: request.route in (first.route, *also), wrong)
+
+
+def again(check: str, first: Request, *also: str) -> Expectation:
+    """A request to the same path, whatever it says, or to one of some other routes."""
+    path = (first.route, first.names)
+    return Expectation(check, lambda request: (request.route, request.names) == path or request.route in also, lambda _: None)
+
+
+def instead(check: str, route: str, *never: str) -> Expectation:
+    """A request to this route, and before it none to others."""
+    return Expectation(
+        check,
+        lambda request: request.route == route,
+        lambda request: f"{_name(request)} came, as if nothing had been wrong" if request.route in never else None,
+    )
+
+
+def _name(request: Request) -> str:
+    return f"{request.seen.method} {request.route}"

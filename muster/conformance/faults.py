@@ -1,0 +1,143 @@
+"""What goes wrong: each fault spoils one answer, and says what a device has to do then."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from muster.conformance.expecting import Expectation, again, instead, same_again
+from muster.conformance.http import Answer, Spoil
+from muster.conformance.world import Request, problem
+from muster.wire.problems import Problem
+
+USES = ("grant", "metrics")
+"""What a device does with a checkpoint that it trusts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One answer that is not the honest one."""
+
+    spoil: Callable[[Answer], Answer]
+    """Makes it of the honest one."""
+    then: Callable[[Request], Expectation | None]
+    """What has to follow the request that met it."""
+    happens: bool = True
+    """Whether the server does what was asked for, though it does not say so."""
+    kills: bool = False
+    """Whether the device is killed then, and started again."""
+    expires: bool = False
+    """Whether the URL is good no more."""
+    endless: str = ""
+    """The check that fails if a device goes on reading."""
+
+
+def lost(check: str, *also: str, same: bool = True) -> Fault:
+    """It was done, and the reply is lost. Who does not say the `same` again may also go on with one of some routes."""
+    then = same_again if same else again
+    return Fault(lambda answer: replace(answer, spoil=Spoil.SILENT), lambda request: then(check, request, *also))
+
+
+def busy(check: str, status: int, seconds: int) -> Fault:
+    """The API wants to be left alone for some seconds."""
+    headers = {"Retry-After": str(seconds), "Content-Type": "application/json"}
+    busy_now = Answer(status, b'{"message":"Too many requests"}', headers)
+    return Fault(lambda _: busy_now, lambda request: same_again(check, request, seconds=seconds), happens=False)
+
+
+def failing(check: str) -> Fault:
+    """The server fails."""
+    answer = problem(Problem.INTERNAL_ERROR, "the server failed; the same request may be sent again")
+    return Fault(lambda _: answer, lambda request: again(check, request), happens=False)
+
+
+def moved(check: str, to: Callable[[], str]) -> Fault:
+    """A redirect, which a key must not follow."""
+    return Fault(
+        lambda _: Answer(307, b"", {"Location": to()}),
+        lambda request: instead(check, request.route, "elsewhere"),
+        happens=False,
+    )
+
+
+def closed(check: str) -> Fault:
+    """The round has closed in the meantime."""
+    answer = problem(Problem.ROUND_CLOSED, "the round takes no more updates; check in again for the next one")
+    return Fault(lambda _: answer, lambda _: instead(check, "check-in", "grant", "report", "put"), happens=False)
+
+
+def killed(check: str, may_go_on: Callable[[Request], str | None]) -> Fault:
+    """The device is killed in the middle of a request, and started again. `may_go_on` says what is wrong with a request."""
+
+    def then(_: Request) -> Expectation:
+        return Expectation(check, lambda request: request.route in ("enrol", "heartbeat", "check-in"), may_go_on)
+
+    return Fault(lambda answer: replace(answer, spoil=Spoil.SILENT), then, happens=False, kills=True)
+
+
+# ---- of the store
+
+
+def cut(check: str) -> Fault:
+    """A body breaks off."""
+    return Fault(lambda answer: replace(answer, spoil=Spoil.CUT), _read_again(check))
+
+
+def changed(check: str, *whole: str) -> Fault:
+    """A body of the right length and another content; `whole`: what has to be read instead, if not the same again."""
+    return Fault(lambda answer: replace(answer, body=_flipped(answer.body)), _read_again(check, *whole))
+
+
+def endless(check: str) -> Fault:
+    """A body that begins right and does not end."""
+    return Fault(lambda answer: replace(answer, spoil=Spoil.ENDLESS), _read_again(check), endless=check)
+
+
+def packed(check: str) -> Fault:
+    """A body with a content encoding that inflates to something else."""
+
+    def spoil(answer: Answer) -> Answer:
+        return replace(answer, body=gzip.compress(_flipped(answer.body)), headers={"Content-Encoding": "gzip"})
+
+    return Fault(spoil, _read_again(check))
+
+
+def expired(check: str, then: str) -> Fault:
+    """The URL has expired: another one has to be asked for."""
+    answer = Answer(403, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>")
+    return Fault(lambda _: answer, lambda _: instead(check, then, "report", "metrics"), happens=False, expires=True)
+
+
+def slow(check: str) -> Fault:
+    """The store is busy."""
+    answer = Answer(503, b"<Error><Code>SlowDown</Code></Error>")
+    return Fault(lambda _: answer, lambda request: _before_report(check, request), happens=False)
+
+
+def conflict(check: str) -> Fault:
+    """Another PUT under the same key is under way; this is no problem document."""
+    answer = Answer(409, b"<Error><Code>ConditionalRequestConflict</Code></Error>", {"Content-Type": "application/xml"})
+    return Fault(lambda _: answer, lambda request: _before_report(check, request), happens=False)
+
+
+def _read_again(check: str, *whole: str) -> Callable[[Request], Expectation]:
+    def then(first: Request) -> Expectation:
+        def right(request: Request) -> bool:
+            return request.route in (whole or (first.route,)) and request.names == first.names
+
+        def wrong(request: Request) -> str | None:
+            return f"{request.route} came, with a checkpoint that was never read right" if request.route in USES else None
+
+        return Expectation(check, right, wrong)
+
+    return then
+
+
+def _before_report(check: str, first: Request) -> Expectation:
+    return instead(check, first.route, "report")
+
+
+def _flipped(data: bytes) -> bytes:
+    """One bit is another: the last one, which is one of a number, and of a delta's checksum."""
+    return data[:-1] + bytes([data[-1] ^ 1])

@@ -1,0 +1,246 @@
+"""Devices with a fault: `python -m tests.conformance.faulty FAULT URL TOKEN CLIENT_ID MODEL FOLDER`.
+
+Each is the raw device but for one thing. `FAULTS` names the check of the kit that has to find it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from examples.raw_device import deltas, device, tensors, web
+from examples.raw_device.device import JSON, Device
+from examples.raw_device.tensors import Tensor
+from examples.raw_device.web import Answer, Refused, Unreachable, Web
+
+
+class Prompt(Device):
+    """The raw device, which does not wait long after trouble: so a walk takes less time."""
+
+    def _after(self, error: Exception) -> float:
+        super()._after(error)
+        return 0.1
+
+
+# ---- of requests
+
+
+class FollowsRedirects(Web):
+    def once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:
+        answer = super().once(method, url, headers, body, limit)
+        return super().once(method, answer.headers["Location"], headers, body, limit) if answer.status == 307 else answer
+
+
+class ShowsItsKey(Web):
+    seen = ""
+
+    def once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:
+        self.seen = headers.get("Authorization", self.seen)
+        shown = {"Authorization": self.seen} if self.seen else {}
+        return super().once(method, url, {**headers, **shown}, body, limit)
+
+
+class PutsWithAContentType(Web):
+    def once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:
+        more = {"Content-Type": "application/octet-stream"} if method == "PUT" else {}
+        return super().once(method, url, {**headers, **more}, body, limit)
+
+
+class ReadsOn(Web):
+    def once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:
+        return super().once(method, url, headers, body, 1 << 30)
+
+
+class ForgetsItsProof(Web):
+    lost = False
+
+    def once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:
+        if self.lost and body and url.endswith("/clients"):
+            body = json.dumps({**json.loads(body), "proof": "x" * 43}).encode()
+        try:
+            return super().once(method, url, headers, body, limit)
+        except (OSError, http.client.HTTPException):
+            self.lost = True
+            raise
+
+
+class ChangesUrls(Web):
+    """Decodes and encodes a URL anew, as some libraries do."""
+
+    def once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:
+        return super().once(method, url.replace("%2F", "/"), headers, body, limit)
+
+
+# ---- of the device
+
+
+class IgnoresTheDigest(Prompt):
+    def is_as_announced(self, data: bytes, wanted: JSON) -> bool:
+        return len(data) == wanted["bytes"]
+
+
+class IgnoresWaits(Prompt):
+    def step(self) -> float:
+        super().step()
+        return 0.0
+
+
+class NeverRests(Prompt):
+    def step(self) -> float:
+        seconds = super().step()
+        self._rests = False
+        return seconds
+
+
+class ForgetsItsKey(Prompt):
+    def _keep(self, name: str, value: JSON) -> None:
+        self._identity = value
+
+
+class InsistsOnItsWork(Prompt):
+    def submit(self, round_id: str, file: bytes, metrics: Mapping[str, float]) -> None:
+        for _ in range(3):
+            try:
+                return super().submit(round_id, file, metrics)
+            except Refused:
+                pass
+        return None
+
+
+class SendsTwice(Prompt):
+    def submit(self, round_id: str, file: bytes, metrics: Mapping[str, float]) -> None:
+        super().submit(round_id, file, metrics)
+        super().submit(round_id, file, metrics)
+
+
+class SendsText(Prompt):
+    def _call(self, method: str, path: str, body: JSON | None = None) -> JSON:
+        return super()._call(method, path, {**body, "examples": "24"} if body and "examples" in body else body)
+
+
+class KnowsOneHost(Prompt):
+    def __init__(self, url: str, *rest: Any) -> None:
+        super().__init__(url.rpartition("/")[0], *rest)
+
+
+class WantsNoMore(Prompt):
+    def _call(self, method: str, path: str, body: JSON | None = None) -> JSON:
+        reply = super()._call(method, path, body)
+        if "of_a_later_release" in reply:
+            raise Unreachable("a member that it does not know")
+        return reply
+
+
+class JudgesTheCandidate(Prompt):
+    def judge(self, work: JSON) -> None:
+        super().judge({**work, "deployed": work["candidate"]})
+
+
+class NeverGivesUp(Prompt):
+    def run(self) -> None:
+        while True:
+            try:
+                super().run()
+            except Refused:
+                continue
+
+
+class SendsWeights(Prompt):
+    """Cannot be found: the numbers of a model are as good as those of a change."""
+
+    def update(self, base: Mapping[str, Tensor], trained: Mapping[str, Tensor], encoding: str) -> Any:
+        nothing = {name: Tensor(tensor.dtype, tensor.shape, [0] * len(tensor.values)) for name, tensor in base.items()}
+        return super().update(nothing, trained, encoding)
+
+
+# ---- of files
+
+
+def by_name_only() -> None:
+    tensors.ORDER[:] = sorted(tensors.ORDER)
+
+
+def without_scales() -> None:
+    encoded = tensors.encoded
+    device.encoded = lambda update, encoding: {
+        name: tensor for name, tensor in encoded(update, encoding).items() if not name.startswith("scale:")
+    }
+    device.decoded = lambda written, name: written[name].values
+
+
+def truncates_to_bfloat16() -> None:
+    """Not found either, and no fault: it is less precise, and that is all."""
+    tensors._bfloat16 = lambda value: tensors.struct.unpack("<I", tensors.struct.pack("<f", value))[0] >> 16
+
+
+def trusts_deltas() -> None:
+    apply = deltas.apply
+
+    def trusting(base: bytes, *rest: Any) -> bytes:
+        try:
+            return apply(base, *rest)
+        except deltas.BadDelta:
+            return base
+
+    deltas.apply = trusting
+
+
+def cannot_apply_deltas() -> None:
+    def unable(*_: Any) -> bytes:
+        raise deltas.BadDelta("it was told so")
+
+    deltas.apply = unable
+
+
+def does_not_wait_for_the_server() -> None:
+    web._retry_after = lambda _: 0.0
+
+
+FAULTS: dict[str, tuple[Any, str | None]] = {
+    "follows-redirects": (FollowsRedirects, "no-redirects"),
+    "shows-its-key": (ShowsItsKey, "key-stays-home"),
+    "puts-with-a-content-type": (PutsWithAContentType, "put-as-granted"),
+    "reads-on": (ReadsOn, "download-long"),
+    "forgets-its-proof": (ForgetsItsProof, "enrol-again"),
+    "changes-urls": (ChangesUrls, "urls-as-given"),
+    "ignores-the-digest": (IgnoresTheDigest, "download-changed"),
+    "ignores-waits": (IgnoresWaits, "waits"),
+    "never-rests": (NeverRests, "rests"),
+    "forgets-its-key": (ForgetsItsKey, "restart"),
+    "insists-on-its-work": (InsistsOnItsWork, "round-closed"),
+    "sends-twice": (SendsTwice, "one-update-a-round"),
+    "sends-text": (SendsText, "bodies"),
+    "knows-one-host": (KnowsOneHost, "base-url"),
+    "wants-no-more": (WantsNoMore, "unknown-members"),
+    "judges-the-candidate": (JudgesTheCandidate, "judges-both"),
+    "never-gives-up": (NeverGivesUp, "stops-without-key"),
+    "by-name-only": (by_name_only, "update-plain"),
+    "without-scales": (without_scales, "update-int8"),
+    "trusts-deltas": (trusts_deltas, "delta-damaged"),
+    "cannot-apply-deltas": (cannot_apply_deltas, "delta-applied"),
+    "does-not-wait-for-the-server": (does_not_wait_for_the_server, "retry-after-503"),
+    "sends-weights": (SendsWeights, None),
+    "truncates-to-bfloat16": (truncates_to_bfloat16, None),
+}
+"""What each does wrong, and the check that finds it; None: no check can."""
+
+
+def main(fault: str, url: str, token: str, client_id: str, model: str, folder: str) -> None:
+    what, _ = FAULTS[fault]
+    made: type[Device] = Prompt
+    with_web: Web = Web()
+    if not isinstance(what, type):
+        what()
+    elif issubclass(what, Web):
+        with_web = what()
+    else:
+        made = what
+    made(url, token, client_id, model, Path(folder), with_web).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

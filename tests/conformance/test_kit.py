@@ -1,0 +1,106 @@
+"""The kit passes devices that follow the protocol, and finds what is wrong with those that do not."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from muster import conformance
+from muster.conformance.checks import CHECKS, Outcome
+from muster.conformance.kit import NoPlace, Report, Settings, check
+from muster.operator.cli.app import app
+from muster.wire.arrays import encode
+from tests.conformance.faulty import FAULTS
+from tests.fleet import BASE
+
+pytestmark = pytest.mark.xdist_group("conformance")
+
+PYTHON = sys.executable
+TOLD = "{url} {token} {client_id} {model} {folder}"
+PATIENCE_SECONDS = 60.0
+
+
+def walked(module: str, **more: object) -> Report:
+    return check(Settings(command=f"{PYTHON} -m {module} {TOLD}", patience_seconds=PATIENCE_SECONDS, **more))  # type: ignore[arg-type]
+
+
+def failed(report: Report) -> dict[str, str]:
+    return {found.check.name: found.why for found in report.results if found.outcome is Outcome.FAIL}
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[dict[str, Future[Report]]]:
+    """Every faulty device on a walk of its own, side by side: they mostly wait."""
+    with ThreadPoolExecutor(8) as pool:
+        yield {name: pool.submit(walked, f"tests.conformance.faulty {name}", fail_fast=True) for name in FAULTS}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_device_with_a_fault_fails_the_check_that_is_about_it(runs: dict[str, Future[Report]], fault: str) -> None:
+    report, expected = runs[fault].result(), FAULTS[fault][1]
+    assert report.conforms == (expected is None), (report.ended, failed(report), report.output)
+    assert expected is None or expected in failed(report), (report.ended, failed(report), report.output)
+
+
+def test_the_raw_device_passes_every_check_that_it_meets(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    command = f"{PYTHON} -m examples.raw_device {TOLD}"
+    done = CliRunner().invoke(app, ["conformance", "--run", command, "--json", str(file), "--patience-seconds", "60"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(file.read_text())
+    assert found["conforms"]
+    outcomes = {one["name"]: one["outcome"] for one in found["checks"]}
+    assert outcomes.keys() == {one.name for one in CHECKS}
+    assert {name for name, outcome in outcomes.items() if outcome != "pass"} == {"rotation", "not-modified"}
+    assert "conforms: " in done.output
+
+
+def test_the_sdk_passes_with_a_model_of_its_own() -> None:
+    report = walked("tests.conformance.sdk_device", base=encode(BASE))
+    assert report.conforms, (failed(report), report.output)
+    skipped = {found.check.name for found in report.results if found.outcome is Outcome.SKIP}
+    assert skipped <= {"rotation", "receipt"}
+
+
+def test_a_device_that_ends_at_once_fails_and_the_command_says_so() -> None:
+    done = CliRunner().invoke(app, ["conformance", "--run", f"{PYTHON} -c \"print('no-device')\""])
+    assert done.exit_code == 5
+    assert "the device ended with status 0, in step 'enrol'" in done.output
+    assert "no-device" in done.output
+    assert "DOES NOT CONFORM" in done.output
+
+
+def test_without_a_device_the_walk_ends_when_patience_does() -> None:
+    told: list[str] = []
+    report = check(Settings(patience_seconds=0.2), lambda told_to: told.append(told_to.url))
+    assert told[0].startswith("http://127.0.0.1:")
+    assert told[0].endswith("/api")
+    assert not report.conforms
+    assert report.requests == 0
+    assert "no request came for 0.2 s" in report.ended
+
+
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:0", "ftp://here", "http://", "http://127.0.0.1:0/api?x=1", "http://192.0.2.1:0"]
+)
+def test_the_kit_stands_only_where_a_server_can(url: str) -> None:
+    with pytest.raises(NoPlace):
+        check(Settings(url=url))
+    done = CliRunner().invoke(app, ["conformance", url])
+    assert done.exit_code == 2
+
+
+def test_every_check_is_made_somewhere_and_names_a_section_of_the_page() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs/protocol.md").read_text(encoding="utf-8")
+    sections = {int(number) for number in re.findall(r"^## (\d+)\. ", page, re.MULTILINE)}
+    assert {one.section for one in CHECKS} <= sections
+    assert len({one.name for one in CHECKS}) == len(CHECKS)
+    code = "".join(path.read_text() for path in Path(conformance.__file__).parent.glob("*.py"))
+    assert [one.name for one in CHECKS if code.count(f'"{one.name}"') < 2 and not one.name.startswith("update-")] == []
