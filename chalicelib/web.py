@@ -160,6 +160,8 @@ def _check_path(app: Chalice, speech: Speech, names: Mapping[str, str]) -> None:
     """
     request = _request(app)
     for name, text in names.items():
+        if not text:
+            raise _no_route()
         if not re.fullmatch(PATH_NAMES[name].pattern, text):
             what = PATH_NAMES[name].what
             raise Refused(speech.unknown(name), f"{text[:64]!r} is not {what}", expected=what, got=text[:64])
