@@ -143,7 +143,7 @@ def _check(out: Path) -> None:
 def _check_ways_in(template: dict[str, Any]) -> None:
     """See that AWS SAM will make one stage: throttles, the firewall and the rules for addresses are said of that one.
 
-    Of an API that does not say its version it makes another, named `Stage` (AWS SAM: `OpenApiVersion`).
+    The deployment of an API that does not say its version makes another, named `Stage` (AWS SAM: `OpenApiVersion`).
     """
     said = template["Resources"]["RestAPI"]["Properties"].get("OpenApiVersion")
     if said != "2.0":
