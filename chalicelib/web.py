@@ -159,13 +159,18 @@ def _check_path(app: Chalice, speech: Speech, names: Mapping[str, str]) -> None:
         Refused: `forbidden`, or that there is no such thing.
     """
     request = _request(app)
+    _check_form(request, re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(request.path)))
     for name, text in names.items():
         if not re.fullmatch(PATH_NAMES[name].pattern, text):
             what = PATH_NAMES[name].what
             raise Refused(speech.unknown(name), f"{text[:64]!r} is not {what}", expected=what, got=text[:64])
-    exact = re.sub(r"\{(\w+)\}", lambda part: names[part[1]], request.path)
+    _check_form(request, re.escape(re.sub(r"\{(\w+)\}", lambda part: names[part[1]], request.path)))
+
+
+def _check_form(request: Request, form: str) -> None:
+    """Refuse a path that has not this form (a regular expression), before which a stage or a base path may stand."""
     for asked in (request.to_original_event().get("path"), request.context.get("path")):
-        if asked is not None and not re.fullmatch(r"(/[A-Za-z0-9_-]+)*" + re.escape(exact), str(asked)):
+        if asked is not None and not re.fullmatch(r"(/[A-Za-z0-9_-]+)*" + form, str(asked)):
             raise _no_route()
 
 

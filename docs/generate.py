@@ -1,4 +1,5 @@
-"""Writes the documents that are made from the code: `docs/openapi.json`, `docs/data-model.md` and `docs/cli.md`.
+"""Writes the documents that are made from the code: `docs/openapi.json`, `docs/data-model.md`, `docs/cli.md`, and a table
+of `docs/protocol.md`.
 
 `python docs/generate.py` writes them; with `--check` it only says which of them are out of date, and fails.
 """
@@ -28,6 +29,7 @@ from muster import __version__  # noqa: E402
 from muster.operator.cli.app import app as cli  # noqa: E402
 from muster.wire import messages as wire  # noqa: E402
 from muster.wire.problems import MEDIA_TYPE, Problem  # noqa: E402
+from tests import refusals  # noqa: E402
 
 REF = "#/components/schemas/{model}"
 
@@ -219,7 +221,23 @@ def command_line() -> str:
     return "\n".join(lines) + help_.replace("# `muster`", "## `muster`", 1).strip() + "\n"
 
 
-DOCUMENTS = {"docs/openapi.json": openapi, "docs/data-model.md": data_model, "docs/cli.md": command_line}
+def protocol() -> str:
+    """The page of the protocol, with the table of refusals that the tests hold; the rest of it is written by hand."""
+    page = (ROOT / "docs/protocol.md").read_text()
+    head, _, rest = page.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return "\n".join([head + BEGIN, *refusals.lines(), END + tail])
+
+
+BEGIN, END = "<!-- Made from tests/refusals.py by docs/generate.py; do not edit. -->", "<!-- Made until here. -->"
+
+
+DOCUMENTS = {
+    "docs/protocol.md": protocol,
+    "docs/openapi.json": openapi,
+    "docs/data-model.md": data_model,
+    "docs/cli.md": command_line,
+}
 
 
 def main() -> int:

@@ -1,5 +1,5 @@
 """Every answer that a test ever gets from the API is held against `docs/openapi.json`: the status, the media type, the name of
-the refusal, and the members of the body."""
+the refusal, and the members of the body. Refusals and receipts are in plain words."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ import httpx
 from jsonschema import Draft202012Validator
 
 from muster.wire.problems import MEDIA_TYPE, Problem
+
+PYTHON = re.compile(
+    r"Error\b|Exception|Traceback|<class|object at 0x|\b(None|True|False|dict|tuple|str|int|bool|Decimal|Measurement)\b|"
+    r"pydantic|Input should|instance of|b'"
+)
+"""What no refusal and no receipt may have: names of Python's, or of the server's own classes."""
 
 DOCUMENT = json.loads((Path(__file__).parent.parent / "docs/openapi.json").read_text())
 
@@ -35,5 +41,8 @@ def check(method: str, path: str, response: httpx.Response) -> None:
     media_type = response.headers["content-type"]
     assert media_type in content, told
     schema: dict[str, Any] = {**content[media_type]["schema"], "components": DOCUMENT["components"]}
+    if media_type == MEDIA_TYPE or path.endswith("/report"):
+        found = PYTHON.search(response.text)
+        assert not found, f"{found[0]!r} is a word of Python's: {told}"
     errors = list(Draft202012Validator(schema).iter_errors(response.json()))
     assert not errors, f"{errors[0].message}: {told}"

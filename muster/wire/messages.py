@@ -254,7 +254,7 @@ class EvaluationReport(Request):
     def _accuracy_is_a_fraction(self) -> EvaluationReport:
         accuracy = self.metrics.get("accuracy", 0.0 if self.verdict == "worse" else None)
         if accuracy is None or not 0.0 <= accuracy <= 1.0:
-            raise ValueError(f"metrics.accuracy must be between 0 and 1, got {accuracy}")
+            raise ValueError("metrics.accuracy is required, and a fraction from 0 to 1")
         return self
 
 

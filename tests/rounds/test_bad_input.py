@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
-import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +17,12 @@ from muster.wire.arrays import decode, encode
 from muster.wire.problems import MEDIA_TYPE, Problem
 from muster.wire.tensors import HEADER_LIMIT_BYTES
 from muster.wire.values import encode_update
-from tests.fleet import BASE, World
+from tests import contract, refusals
+from tests.fleet import World
+from tests.refusals import REFUSED, REJECTED, SHOWN, UPDATE
 
+ROOT = Path(__file__).parent.parent.parent
 UNKNOWN_KEY = "device-999.AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-UPDATE = {name: np.zeros_like(array) for name, array in BASE.items() if array.dtype != bool}
 
 
 def digest(data: bytes) -> str:
@@ -87,128 +87,56 @@ def test_an_unknown_a_wrong_and_a_revoked_key_get_the_same_answer(
     assert costs[0] == costs[1] == costs[4], "an unknown, a wrong and a revoked key cost the same requests, so the same time"
 
 
-@pytest.mark.parametrize(
-    ("body", "problem", "told"),
-    [
-        (b"", Problem.MALFORMED_BODY, "JSON"),
-        (b"{", Problem.MALFORMED_BODY, "JSON"),
-        (b"\xff\xfe", Problem.MALFORMED_BODY, "JSON"),
-        (b"[]", Problem.INVALID_BODY, "body"),
-        (b'{"bytes": 1}', Problem.INVALID_BODY, "sha256"),
-        (b'{"bytes": "1", "sha256": "%s", "examples": 1}' % (b"0" * 64), Problem.INVALID_BODY, "bytes"),
-        (b'{"bytes": 0, "sha256": "%s", "examples": 1}' % (b"0" * 64), Problem.INVALID_BODY, "bytes"),
-        (b'{"bytes": 1, "sha256": "xyz", "examples": 1}', Problem.INVALID_BODY, "sha256"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": 0}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": -5}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": NaN}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": Infinity}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": 1e9}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": 1000000001}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": 1.5}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": "5"}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": true}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": null}' % (b"0" * 64), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": %s}' % (b"0" * 64, b"9" * 400), Problem.INVALID_BODY, "examples"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": %s}' % (b"0" * 64, b"9" * 5000), Problem.MALFORMED_BODY, "JSON"),
-        (gzip.compress(b'{"bytes": 1}', mtime=0), Problem.MALFORMED_BODY, "JSON"),
-        (b'{"bytes": 1, "sha256": "%s", "examples": 1, "more": 1}' % (b"0" * 64), Problem.INVALID_BODY, "more"),
-        (b" " * (wire.BODY_LIMIT_BYTES + 1), Problem.BODY_TOO_LARGE, "large"),
-    ],
-)
-def test_a_body_that_is_not_what_the_route_takes(
-    world: World, device: Device, body: bytes, problem: Problem, told: str
+def problem_of(response: Any, problem: Problem) -> dict[str, Any]:
+    """The document of a refusal, which has to be this one."""
+    assert (response.status_code, response.headers["content-type"]) == (problem.kind.status, MEDIA_TYPE), response.text
+    document: dict[str, Any] = response.json()
+    assert (document["type"], document["title"], document["status"]) == (problem.urn, problem.kind.title, problem.kind.status)
+    assert document["detail"]
+    return document
+
+
+@pytest.mark.parametrize("line", REFUSED, ids=lambda line: line.what)
+def test_each_request_of_the_table_is_refused_with_its_word_and_changes_nothing(
+    world: World, device: Device, line: refusals.Refused
 ) -> None:
-    device.check_in()
-    document = refused(world, problem, "POST", "/v1/rounds/toy.1/upload", key=world.key_of(device), body=body)
-    assert told in document["detail"]
-    assert document["expected"]
-    assert document["got"]
+    assert device.check_in().kind == "train"
+    (other,) = world.devices(1)
+    keys = {"device": world.key_of(device), "other": world.key_of(other), "nobody": None}
+    before = world.everything()
+    for sent in line.requests:
+        response = world.request(sent.method, sent.path, key=keys[sent.who], body=sent.body, **sent.headers)
+        document = problem_of(response, line.problem)
+        if line.problem is not Problem.FORBIDDEN:
+            assert document["expected"], sent
+            assert document["got"], sent
+    assert world.everything() == before
 
 
-def test_another_media_type_and_another_method(world: World, device: Device) -> None:
-    key = world.key_of(device)
-    headers = {"Content-Type": "application/octet-stream"}
-    refused(world, Problem.UNSUPPORTED_MEDIA_TYPE, "POST", "/v1/heartbeat", key=key, body=b"{}", **headers)
-    refused(world, Problem.FORBIDDEN, "DELETE", "/v1/heartbeat", key=key)
+def test_each_other_line_of_the_table_is_shown_by_tests_that_exist() -> None:
+    for line in SHOWN:
+        for named in line.tests:
+            file, _, name = named.partition("::")
+            assert f"def {name}(" in (ROOT / file).read_text(), named
+    assert len({line.what for line in (*REFUSED, *REJECTED, *SHOWN)}) == len((*REFUSED, *REJECTED, *SHOWN))
 
 
-@pytest.mark.parametrize(
-    ("problem", "method", "path", "body"),
-    [
-        (Problem.UNKNOWN_MODEL, "POST", "/v1/models/nosuch/checkin", {}),
-        (Problem.UNKNOWN_MODEL, "GET", "/v1/models/nosuch", None),
-        (Problem.UNKNOWN_ROUND, "POST", "/v1/rounds/toy.9/upload", {"bytes": 900, "sha256": "0" * 64, "examples": 1}),
-        (Problem.UNKNOWN_ROUND, "POST", "/v1/rounds/nonsense/report", {"sha256": "0" * 64}),
-        (Problem.UNKNOWN_ROUND, "GET", "/v1/rounds/toy.x/report", None),
-        (Problem.NOT_ASSIGNED, "POST", "/v1/rounds/toy.1/upload", {"bytes": 900, "sha256": "0" * 64, "examples": 1}),
-        (Problem.NOT_ASSIGNED, "POST", "/v1/rounds/toy.1/report", {"sha256": "0" * 64}),
-        (Problem.NOT_ASSIGNED, "GET", "/v1/rounds/toy.1/report", None),
-        (
-            Problem.UNKNOWN_VERSION, "POST", "/v1/models/toy/versions/7/metrics",
-            {"round": "toy.1", "examples": 1, "metrics": {"accuracy": 0.5}},
-        ),
-        (
-            Problem.UNKNOWN_ROUND, "POST", "/v1/models/other/versions/0/metrics",
-            {"round": "toy.1", "examples": 1, "metrics": {"accuracy": 0.5}},
-        ),
-        (
-            Problem.NOT_ASSIGNED, "POST", "/v1/models/toy/versions/0/metrics",
-            {"round": "toy.1", "examples": 1, "metrics": {"accuracy": 0.5}},
-        ),
-    ],
-)  # fmt: skip
-def test_what_does_not_exist_or_is_not_the_callers(
-    world: World, device: Device, problem: Problem, method: str, path: str, body: Any
-) -> None:
-    document = refused(world, problem, method, path, key=world.key_of(device), body=body)
-    assert document["expected"]
-    assert document["got"]
+def test_what_python_would_say_is_recognised() -> None:
+    for text in (
+        "RecursionError",
+        "got None",
+        "<class 'int'>",
+        "Measurement(examples=1)",
+        "Input should be a valid dictionary",
+    ):
+        assert contract.PYTHON.search(text), text
+    for text in ("internal-error", "expected a number, got null", "true", "no model 'toy'", "an integer"):
+        assert not contract.PYTHON.search(text), text
 
 
-@pytest.mark.parametrize("metrics", [{"accuracy": 1.5}, {"accuracy": -0.1}, {"loss": 1.0}, {"accuracy": "1"}, {}])
-def test_an_accuracy_is_a_fraction(world: World, device: Device, metrics: Any) -> None:
-    body = {"round": "toy.1", "examples": 1, "metrics": metrics}
-    refused(world, Problem.INVALID_BODY, "POST", "/v1/models/toy/versions/1/metrics", key=world.key_of(device), body=body)
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/v1/rounds/%FF%FE/report", "/v1/rounds/toy.%C3%28/report", "/v1/rounds/toy.%D9%A1/report", "/v1/rounds/toy.1%00/report"],
-)
-def test_a_round_id_that_is_not_utf8_or_has_foreign_digits_is_no_round(world: World, device: Device, path: str) -> None:
-    refused(world, Problem.UNKNOWN_ROUND, "GET", path, key=world.key_of(device))
-
-
-@pytest.mark.parametrize("client_id", ["dévice", "device\u0000", "device 7", "-device", "ab", "d" * 65, "", "d#1", "../device"])
-def test_an_id_that_is_not_plain_ascii_enrols_nobody(world: World, client_id: str) -> None:
-    body = {
-        "token": world.token(), "client_id": client_id, "proof": "p" * 43, "device_type": "edge", "sdk_version": "1",
-    }  # fmt: skip
-    refused(world, Problem.INVALID_BODY, "POST", "/v1/clients", body=json.dumps(body).encode())
-
-
-def test_a_body_that_is_no_unicode_enrols_nobody(world: World) -> None:
-    refused(world, Problem.MALFORMED_BODY, "POST", "/v1/clients", body=b'{"client_id": "device\xff"}')
-    refused(world, Problem.MALFORMED_BODY, "POST", "/v1/clients", body=b'{"client_id": "device\\ud800"}')
-
-
-@pytest.mark.parametrize("number", [10**31, 10**50, 10**400, -(10**50)])
-def test_a_number_that_no_row_can_hold_is_refused_and_one_that_it_can_comes_back(
-    world: World, device: Device, number: int
-) -> None:
-    profile = {"sdk_version": "2.0", "capabilities": {"memory": number}}
-    refused(world, Problem.INVALID_BODY, "PUT", "/v1/clients/me", key=world.key_of(device), body=profile)
+def test_a_number_that_a_row_can_hold_comes_back(device: Device) -> None:
     for held in (2**63 - 1, -(2**63), 10**30, 1e-30, 0.1):
         assert device.describe({"memory": held}).capabilities == {"memory": held}
-
-
-@pytest.mark.parametrize("length", [10, 100_000])
-def test_no_grant_for_a_length_that_cannot_fit_the_model(world: World, device: Device, length: int) -> None:
-    device.check_in()
-    body = {"bytes": length, "sha256": "0" * 64, "examples": 1}
-    document = refused(world, Problem.WRONG_LENGTH, "POST", "/v1/rounds/toy.1/upload", key=world.key_of(device), body=body)
-    assert document["got"] == f"{length} bytes"
-    assert " to " in document["expected"]
 
 
 def test_a_report_without_an_upload_or_of_other_bytes(world: World, device: Device) -> None:
@@ -276,31 +204,7 @@ def test_an_update_counts_for_the_round_that_gave_its_base_and_for_no_other(worl
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [
-        (encode({**UPDATE, "layer.bias": np.full(3, np.nan, "f4")}), "not-finite"),
-        (encode({**UPDATE, "layer.bias": np.array([0, np.inf, 0], "f4")}), "not-finite"),
-        (encode({**UPDATE, "layer.bias": np.array([0, -np.inf, 0], "f4")}), "not-finite"),
-        (encode({**UPDATE, "norm.num_batches_tracked": np.array(1_000_001)}), "counter-overflow"),
-        (encode({**UPDATE, "norm.num_batches_tracked": np.array(-(2**63))}), "counter-overflow"),
-        (encode({**UPDATE, "layer.bias": np.zeros((1, 3), "f4")}), "wrong-shape"),
-        (encode({**UPDATE, "layer.bias": np.zeros(1, "f4")}), "wrong-shape"),
-        (encode({**UPDATE, "layer.bias": np.zeros((), "f4")}), "wrong-shape"),
-        (encode({**UPDATE, "layer.bias": np.zeros(0, "f4")}), "wrong-shape"),
-        (encode({**UPDATE, "layer.weight": np.zeros((4, 3), "f4")}), "wrong-shape"),
-        (encode({**UPDATE, "norm.num_batches_tracked": np.array(1, "u1")}), "wrong-dtype"),
-        (encode({**UPDATE, "layer.bias": np.zeros(6, "f2")}), "wrong-dtype"),
-        (encode({("layer.bios" if n == "layer.bias" else n): a for n, a in UPDATE.items()}), "wrong-tensors"),
-        (encode({n: a for n, a in UPDATE.items() if n != "layer.bias"}), "wrong-tensors"),
-        (encode({**UPDATE, "extra": np.zeros(1, "f4")}), "wrong-tensors"),
-        (encode(BASE), "wrong-tensors"),
-        (pickle.dumps(UPDATE), "oversized-header"),
-        (gzip.compress(encode(UPDATE), 0), "oversized-header"),
-        (encode(UPDATE)[:-1], "wrong-length"),
-        (encode(UPDATE) + b"\0", "wrong-length"),
-        (b"\xff" * len(encode(UPDATE)), "oversized-header"),
-        (len(encode(UPDATE)).to_bytes(8, "little") + b"{" * (len(encode(UPDATE)) - 8), "wrong-length"),
-        ((len(encode(UPDATE)) - 8).to_bytes(8, "little") + b"{" * (len(encode(UPDATE)) - 8), "bad-header"),
-    ],
+    [pytest.param(data, line.reason, id=f"{line.reason}-{n}") for line in REJECTED for n, data in enumerate(line.updates)],
 )
 def test_an_unfit_update_is_rejected_with_its_reason_and_the_device_learns_it(
     world: World, device: Device, data: bytes, reason: str

@@ -1,0 +1,107 @@
+"""Nothing that a device can send makes an operator's command, a tick or another device's request answer 500."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import httpx
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from muster import Device
+from tests.fleet import World
+from tests.rounds.hostile import requests, updates
+
+EXAMPLES = 40
+
+
+class Hostile:
+    """A device that sends what it likes, with a key that is good."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        (self._device,) = world.devices(1)
+        self._key = world.key_of(self._device)
+
+    def send(self, method: str, path: str, body: bytes, headers: dict[str, str | None], own: bool) -> None:
+        """One request, which may be answered with anything but a failure."""
+        answer = self._world.request(method, path, key=self._key if own else None, body=body or None, **headers)
+        assert answer.status_code < 500, (method, path, body, headers, answer.text)
+        if path == "/v1/clients/me/key" and answer.status_code == 200:
+            self._key = answer.json()["key"]
+
+    def take_part(self, data: bytes, examples: int) -> None:
+        """Check in, and upload and report an update, as far as it is let."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        assignment = self._post("/v1/models/toy/checkin", {})
+        if assignment.json().get("kind") != "train":
+            return
+        round_id = assignment.json()["round"]
+        grant = self._post(f"/v1/rounds/{round_id}/upload", {"bytes": len(data), "sha256": sha256, "examples": examples})
+        if grant.status_code == 200:
+            with self._world.http() as http:
+                http.put(grant.json()["url"], content=data, headers=grant.json()["headers"])
+            self._post(f"/v1/rounds/{round_id}/report", {"sha256": sha256})
+
+    def judge(self, examples: int, accuracy: float, other: float) -> None:
+        """Check in, and measure whatever is asked for."""
+        assignment = self._post("/v1/models/toy/checkin", {"can": ["evaluate"]}).json()
+        for role in ("candidate", "deployed"):
+            if role in assignment:
+                path = f"/v1/models/toy/versions/{assignment[role]['version']}/metrics"
+                metrics = {"accuracy": accuracy, "loss": other}
+                self._post(path, {"round": assignment["round"], "examples": examples, "metrics": metrics})
+
+    def _post(self, path: str, body: object) -> httpx.Response:
+        answer = self._world.request("POST", path, key=self._key, body=json.dumps(body).encode())
+        assert answer.status_code < 500, (path, body, answer.text)
+        return answer
+
+
+def everybody_else_goes_on(world: World, witness: Device) -> None:
+    """What operators, schedules and other devices do succeeds; each of these raises when it does not."""
+    world.tick()
+    world.deliver()
+    world.monitor()
+    world.operator.status("toy")
+    for rnd in world.operator.rounds("toy"):
+        world.operator.round("toy", rnd.number)
+    assert {client.client_id for client in world.operator.clients()} >= {witness.client_id}
+    world.operator.statistics()
+    list(world.operator.versions("toy"))
+    key = world.key_of(witness)
+    for path, body in (("/v1/heartbeat", {"model": "toy"}), ("/v1/models/toy/checkin", {})):
+        assert world.request("POST", path, key=key, body=body).status_code == 200
+
+
+sizes = st.integers(1, 10**9)
+moves = st.one_of(
+    requests().map(lambda sent: ("send", sent)),
+    requests().map(lambda sent: ("send", sent)),
+    st.tuples(updates(), sizes).map(lambda given_: ("take_part", given_)),
+    st.tuples(sizes, st.floats(0, 1), st.floats(-1e30, 1e30)).map(lambda given_: ("judge", given_)),
+)
+
+
+def test_nothing_that_a_device_sends_makes_anybody_elses_request_fail() -> None:
+    world = World()
+    try:
+        world.model(goal=1, quorum=1, over_selection=2.0, evaluators=1, rounds=10**6, report_seconds=300.0)
+        world.tick()
+        (witness,), hostile = world.devices(1), Hostile(world)
+
+        # What fails may fail because of what was sent before, so a failure cannot be made smaller.
+        @settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+        @given(st.lists(moves, min_size=1, max_size=8), st.sampled_from([0, 3, 61, 400]))
+        def holds(sent: list[tuple[str, tuple[object, ...]]], seconds: int) -> None:
+            for what, arguments in sent:
+                getattr(hostile, what)(*arguments)
+            world.clock.advance(seconds)
+            everybody_else_goes_on(world, witness)
+
+        holds()
+        rounds = list(world.operator.rounds("toy"))
+        assert {"completed", "abandoned"} & {rnd.phase for rnd in rounds}, "rounds have been through with what was sent"
+    finally:
+        world.close()
