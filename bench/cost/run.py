@@ -18,7 +18,7 @@ from bench.cost.units import Usage
 from muster.wire.arrays import encode
 from tests.fleet import World
 
-JUDGES = 10
+JUDGES = 15
 """What a model has unless it says otherwise (`RoundConfig.evaluators`)."""
 
 COLLECTING_SECONDS = 200

@@ -51,7 +51,7 @@ def turn(rnd: Round, client: Client, active: int) -> datetime:
     if rnd.candidate is None:
         raise AssertionError(f"round {rnd.id} is {rnd.phase} and has nothing to judge")
     wanted, others = rnd.judges_wanted, active - rnd.config.goal
-    draws = others >= SPARE * wanted
+    draws = 0 < SPARE * wanted <= others
     if client.enrolled_at > published_at or (draws and rnd.id in client.credited):
         return published_at + EVERYBODY * whole
     if not draws:

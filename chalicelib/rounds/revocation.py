@@ -11,19 +11,15 @@ What has ended stays as it is.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.checkin import KEEP
 from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.receipt import REVOKED, ReceiptState
 from chalicelib.rounds.round import Phase, Round
 from chalicelib.rounds.store import RoundStore
 from muster.wire import admin
-
-KEEP = timedelta(days=30)
-"""How long a place is kept that bars a revoked client from judging (by TTL)."""
 
 
 class Revocation:

@@ -51,6 +51,7 @@ def round_config(honest: int, hostile: int, pace: Pace) -> RoundConfig:
         grace_seconds=pace.grace,
         evaluators=judges,
         evaluation_quorum=max(1, judges // 2),
+        evaluation_level=0.2 if judges > 2 else 0.5,  # of so few, one who finds it better is enough
         evaluate_seconds=pace.evaluate,
         min_gain=0.005,
         hyperparameters=dict(HYPERPARAMETERS),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.tally import Tally
-from chalicelib.rounds.drawing import EVERYBODY, HOLD, lot, turn
+from chalicelib.rounds.drawing import EVERYBODY, HOLD, lot, places, turn
 from chalicelib.rounds.round import Phase, Round
 from muster.wire.admin import RoundConfig
 from muster.wire.refs import CheckpointRef
@@ -95,6 +95,18 @@ def test_those_who_enrolled_since_the_publication_come_last_in_every_fleet() -> 
     late = a_client("a", enrolled_at=PUBLISHED + timedelta(seconds=1))
     for active in (0, 139, ACTIVE):
         assert turn(evaluating(), late, active) == PUBLISHED + EVERYBODY * WINDOW
+
+
+def test_a_round_that_wants_no_judges_draws_nobody_and_fails_nobody() -> None:
+    assert turn(evaluating(evaluators=0), a_client("a"), ACTIVE) == PUBLISHED
+
+
+def test_those_who_come_later_only_fill_up_what_is_missing_of_the_judges_that_decide() -> None:
+    rnd = evaluating()
+    later = PUBLISHED + 0.3 * WINDOW
+    assert places(rnd, PUBLISHED, PUBLISHED) == places(rnd, PUBLISHED, later) == 20
+    assert places(rnd, later, later) == 10
+    assert places(rnd, later, PUBLISHED + EVERYBODY * WINDOW) == 20
 
 
 def test_the_share_grows_from_those_who_are_wanted_to_all() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from io import StringIO
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from chalicelib.rounds.evaluation import Evaluation
 from chalicelib.rounds.round import Phase, Round
 from muster import Device
 from muster.device import Refused
+from muster.operator.cli import render
 from tests.fleet import Drift, World
 
 
@@ -107,6 +110,25 @@ def test_a_version_shows_its_gain_over_its_parent_and_who_many_judged_it(world: 
     assert shown.parent == 0
     assert shown.evaluation == {"accuracy": pytest.approx(0.6)}
     assert world.operator.version("toy", "0").judged is None
+
+
+def printed(shown: Any) -> str:
+    page = Console(file=StringIO(), width=200)
+    page.print(shown)
+    return cast("StringIO", page.file).getvalue()
+
+
+def test_accuracies_by_different_judges_do_not_stand_side_by_side(world: World, devices: list[Device]) -> None:
+    publish(world, devices)
+    for device in devices:
+        say(world, device, accuracy(0.6), accuracy(0.5))
+    decide(world)
+    head, first, second = (line.split() for line in printed(render.versions(list(world.operator.versions("toy")))).splitlines())
+    assert "accuracy" not in head
+    assert first[head.index("gain") : head.index("gain") + 3] == ["+10.0", "pt", "5"]
+    assert second[head.index("gain") : head.index("gain") + 2] == ["-", "-"]
+    told = printed(render.version(world.operator.version("toy", "1")))
+    assert "+10.0 pt over version 0 by 5 judges (median 10 examples): 5 found it better, 0 worse, p 0.062" in told
 
 
 # ---- revoked
