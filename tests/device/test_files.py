@@ -71,7 +71,14 @@ def dead() -> int:
 
 def test_what_a_dead_process_left_half_written_goes_and_a_living_ones_stays(tmp_path: Path) -> None:
     gone = dead()
-    kept = {f".identity.json.{os.getpid()}", f".other.{gone}", f"identity.json.{gone}", "identity.json", ".identity.json.x", ".x"}
+    kept = {
+        f".identity.json.{os.getpid()}",
+        f".other.{gone}",
+        f"identity.json.{gone}",
+        "identity.json",
+        ".identity.json.x",
+        ".x",
+    }
     for name in {*kept, f".identity.json.{gone}", f".toy.feedback.safetensors.{gone}"}:
         (tmp_path / name).write_bytes(b"half")
     remove_leftovers(tmp_path, "identity.json", "toy.feedback.safetensors")
