@@ -32,7 +32,7 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from muster.device.errors import DeviceError, Overloaded, Refused, Unreachable
+from muster.device.errors import DeviceError, Overloaded, Refused, TrainerFailed, Unreachable
 from muster.device.pace import BackOff, bounded, stretched
 from muster.wire import messages as wire
 
@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 
 TRIES = 3
 """How often a device does the work of one place, whether it fails or is asked for once more."""
+
+LEFT_ALONE_SECONDS = 60.0
+"""The shortest wait while a place is left alone: another round may begin."""
 
 DOUBTS_SECONDS = (60.0, 600.0, 3600.0, 21_600.0)
 """Waits before a refused key is tried again: five tries within 7.2 to 9 hours."""
@@ -136,7 +139,8 @@ class Loop:
         if self._tries[kind][0] != place:
             self._tries[kind] = (place, 0)
         if self._tries[kind][1] >= TRIES:
-            self._ask_at = device.clock() + self._back_offs[kind].seconds(device.random)
+            seconds = max(LEFT_ALONE_SECONDS, self._back_offs[kind].seconds(device.random))
+            self._ask_at = device.clock() + stretched(seconds, device.random)
             return
         self._at_work = kind
         device.work(assignment, self._trainer)
@@ -203,7 +207,7 @@ class Loop:
         if self._at_work:
             name, tries = self._tries[self._at_work]
             place = f" in round {name.split()[0]}, {'which is left alone' if tries >= TRIES else f'{tries} of {TRIES} tries'}"
-        known = isinstance(error, (DeviceError, OSError)) and (error.__cause__ is None or isinstance(error, Unreachable))
+        known = isinstance(error, (DeviceError, OSError)) and not isinstance(error, TrainerFailed)
         log.warning(
             "%s: trouble with %s%s; goes on in %.0f s: %s",
             device.client_id, kind.value[1], place, self._seconds_left(), error, exc_info=None if known else error,
