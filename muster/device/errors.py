@@ -42,8 +42,8 @@ class Refused(DeviceError):
 
     @property
     def is_final(self) -> bool:
-        """Whether the work that was refused is over: neither the key was refused, nor something that another check-in or another
-        upload of the same mends. A refusal that this release does not know is final.
+        """Whether the work that was refused is over: neither the key was refused, nor something that another check-in, or
+        another upload of the same, mends. A refusal that this release does not know is final.
         """
         return self.problem not in _MENDED and not self.unauthenticated
 

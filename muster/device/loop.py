@@ -7,6 +7,7 @@
 | trouble | the first wait | what ends it |
 |---|---|---|
 | the network: no answer, 5xx | 5 s | an answer without work, or work that is done |
+| overload (429, 503) of work at hand | 60 s | the same |
 | a refusal | 5 s | the same |
 | training: the trainer, its result, the base | 30 s | an update that is delivered |
 | judging: the trainer, its result, the versions | 30 s | a candidate that is judged |
@@ -15,10 +16,11 @@
 
 Each wait is drawn between the first one and a bound that doubles, up to 15 minutes. Three cases have a clock of their own:
 
-* **Overload** (429, 503): only heartbeats go out, at their interval or up to twice that, until one is answered. A device with
-  work at hand asks once more, in 1 to 5 minutes. A `Retry-After` is obeyed, up to an hour, before anything else is sent.
+* **Overload** (429, 503) of a check-in or a heartbeat: only heartbeats go out, at their interval or up to twice that, until one
+  is answered. A `Retry-After` is obeyed, up to an hour, before anything else is sent.
 * **A refused key** (401): asked again after a minute, ten minutes, an hour and six hours; then it is believed.
-* **A place in a round** is tried three times, whatever fails, and then left alone until there is another one.
+* **A place in a round** whose work has failed three times, or was refused, is left alone until there is another one. Failures
+  of the network and overload do not count: an update that is trained waits in memory.
 
 Heartbeats go on at their own interval in all other trouble. `turn` takes no time but what its requests and the trainer take,
 and the clock and the dice are the device's: a simulation can drive it.
@@ -30,7 +32,7 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from muster.device.errors import DeviceError, Overloaded, Refused, Unreachable
+from muster.device.errors import DeviceError, Overloaded, Refused, TrainerFailed, Unreachable
 from muster.device.pace import BackOff, bounded, stretched
 from muster.wire import messages as wire
 
@@ -41,13 +43,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRIES = 3
-"""How often a device tries to do the work of one place."""
+"""How often a device does the work of one place, whether it fails or is asked for once more."""
+
+LEFT_ALONE_SECONDS = 60.0
+"""The shortest wait while a place is left alone: another round may begin."""
 
 DOUBTS_SECONDS = (60.0, 600.0, 3600.0, 21_600.0)
 """Waits before a refused key is tried again: five tries within 7.2 to 9 hours."""
-
-SOONER_SECONDS = (60.0, 300.0)
-"""When a device with work at hand asks an overloaded server once more."""
 
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 
@@ -59,11 +61,16 @@ class Kind(Enum):
     """A kind of trouble; its value is the first wait in seconds and its name in the log."""
 
     NETWORK = (5.0, "the network")
+    OVERLOADED = (60.0, "overload")
     REFUSED = (5.0, "a refusal")
     TRAINING = (30.0, "training")
     JUDGING = (30.0, "judging")
     DISK = (60.0, "the disk")
     OTHER = (30.0, "an error")
+
+
+GENERAL = (Kind.NETWORK, Kind.OVERLOADED, Kind.REFUSED, Kind.OTHER)
+"""Ended by an answer without work, as by work that is done."""
 
 
 class Loop:
@@ -79,8 +86,8 @@ class Loop:
         self._doubts = 0
         """How often in a row the key was refused."""
         self._at_work: Kind | None = None
-        self._tries: dict[Kind, tuple[str, int]] = {}
-        """The last place to train and to judge, and how often its work was tried."""
+        self._tries = {Kind.TRAINING: ("", 0), Kind.JUDGING: ("", 0)}
+        """The last place to train and to judge, and how often its work was done."""
 
     def turn(self) -> float:
         """Do what is due, and return the seconds until something is due again.
@@ -96,7 +103,7 @@ class Loop:
                 self._refused(refused)
             except Overloaded as overloaded:
                 self._overloaded(overloaded)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (it is logged, and nothing may end the loop)
                 self._failed(error)
         return self._seconds_left()
 
@@ -117,7 +124,7 @@ class Loop:
         if not isinstance(assignment, wire.Wait):
             self._work(assignment)
             return
-        self._succeeded(Kind.NETWORK, Kind.REFUSED, Kind.OTHER)
+        self._succeeded(*GENERAL)
         # A device whose model rests is told by a heartbeat that there is work; then it may ask at once.
         seconds = 0.0 if device.rests else stretched(bounded(assignment.retry_after_seconds), device.random)
         self._ask_at = device.clock() + seconds
@@ -129,15 +136,22 @@ class Loop:
             kind, place = Kind.TRAINING, f"{assignment.round} from {assignment.base.sha256}"
         else:
             kind, place = Kind.JUDGING, f"{assignment.round} of {assignment.candidate.sha256}"
-        last, tries = self._tries.get(kind, ("", 0))
-        tries = tries if last == place else 0
-        if tries >= TRIES:
-            self._ask_at = device.clock() + self._back_offs[kind].seconds(device.random)
+        if self._tries[kind][0] != place:
+            self._tries[kind] = (place, 0)
+        if self._tries[kind][1] >= TRIES:
+            seconds = max(LEFT_ALONE_SECONDS, self._back_offs[kind].seconds(device.random))
+            self._ask_at = device.clock() + stretched(seconds, device.random)
             return
-        self._tries[kind], self._at_work = (place, tries + 1), kind
+        self._at_work = kind
         device.work(assignment, self._trainer)
-        self._succeeded(kind, Kind.NETWORK, Kind.REFUSED, Kind.OTHER)
+        self._count_try()
+        self._succeeded(kind, *GENERAL)
         self._ask_at = device.clock()
+
+    def _count_try(self, tries: int = 1) -> None:
+        if self._at_work:
+            place, before = self._tries[self._at_work]
+            self._tries[self._at_work] = (place, before + tries)
 
     # ---- trouble
 
@@ -145,8 +159,7 @@ class Loop:
         if refused.unauthenticated:
             self._doubt(refused)
             return
-        if self._at_work and refused.is_final:
-            self._tries[self._at_work] = (self._tries[self._at_work][0], TRIES)
+        self._count_try(TRIES if refused.is_final else 1)
         self._back_off(Kind.REFUSED, refused)
 
     def _doubt(self, refused: Refused) -> None:
@@ -154,8 +167,8 @@ class Loop:
         device = self._device
         if self._doubts == len(DOUBTS_SECONDS):
             log.error(
-                "%s: gives up: its key was refused %d times in more than %.0f hours, so it is wrong or revoked. What helps: enrol "
-                "this device again, with a fresh token, another client id and an empty state_dir (%s)",
+                "%s: gives up: its key was refused %d times in more than %.0f hours, so it is wrong or revoked. What helps: "
+                "enrol this device again, with a fresh token, another client id and an empty state_dir (%s)",
                 device.client_id, self._doubts + 1, sum(DOUBTS_SECONDS) / 3600, refused,
             )  # fmt: skip
             raise refused
@@ -170,24 +183,18 @@ class Loop:
 
     def _overloaded(self, overloaded: Overloaded) -> None:
         device = self._device
-        now = device.clock()
         if overloaded.retry_after_seconds is not None:
             seconds = min(overloaded.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
-            self._silent_until = now + stretched(seconds, device.random)
-        if self._at_work:
-            least, most = SOONER_SECONDS
-            self._ask_at = now + least + device.random() * (most - least)
-        else:
-            self._only_heartbeats = True
-        log.warning(
-            "%s: the server is overloaded; next request in %.0f s: %s", device.client_id, self._seconds_left(), overloaded
-        )
+            self._silent_until = device.clock() + stretched(seconds, device.random)
+        self._only_heartbeats = self._at_work is None
+        self._back_off(Kind.OVERLOADED, overloaded)
 
     def _failed(self, error: Exception) -> None:
         """Anything but a refusal or an overload: of the network, of the work, of the disk, or an error of this SDK."""
         if isinstance(error, Unreachable):
             self._back_off(Kind.NETWORK, error)
         elif self._at_work:
+            self._count_try()
             self._back_off(self._at_work, error)
         else:
             self._back_off(Kind.DISK if isinstance(error, OSError) else Kind.OTHER, error)
@@ -195,16 +202,15 @@ class Loop:
     def _back_off(self, kind: Kind, error: Exception) -> None:
         device, back_off = self._device, self._back_offs[kind]
         back_off.failed()
-        seconds = back_off.seconds(device.random)
-        self._ask_at = device.clock() + seconds
+        self._ask_at = device.clock() + back_off.seconds(device.random)
         place = ""
         if self._at_work:
             name, tries = self._tries[self._at_work]
-            place = f", round {name.split()[0]}, {'left alone' if tries >= TRIES else f'try {tries} of {TRIES}'}"
-        known = isinstance(error, (DeviceError, OSError)) and error.__cause__ is None
+            place = f" in round {name.split()[0]}, {'which is left alone' if tries >= TRIES else f'{tries} of {TRIES} tries'}"
+        known = isinstance(error, (DeviceError, OSError)) and not isinstance(error, TrainerFailed)
         log.warning(
-            "%s: trouble with %s%s; goes on in %.0f s: %s", device.client_id, kind.value[1], place, seconds, error,
-            exc_info=None if known else error,
+            "%s: trouble with %s%s; goes on in %.0f s: %s",
+            device.client_id, kind.value[1], place, self._seconds_left(), error, exc_info=None if known else error,
         )  # fmt: skip
 
     def _save(self, now: float) -> None:

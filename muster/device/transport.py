@@ -42,6 +42,8 @@ REPLY_LIMIT_BYTES = 1 << 20
 """No reply of the API is longer (1 MiB)."""
 
 ATTEMPTS = 6
+"""Of one request, while somebody waits for its answer."""
+DEVICE_ATTEMPTS = 3
 FIRST_WAIT_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 20.0
 TIMEOUT_SECONDS = 30.0
@@ -191,7 +193,7 @@ class Transport:
     ) -> _Answer:
         check_address(url, self._insecure_http)
         headers = {"Accept-Encoding": "identity", **headers}
-        attempts = ATTEMPTS if self.patient or self._answered else 1
+        attempts = ATTEMPTS if self.patient else DEVICE_ATTEMPTS if self._answered else 1
         retrying = Retrying(
             retry=retry_if_exception(self._is_tried_again),
             stop=stop_any(stop_after_attempt(attempts), stop_when_event_set(self.stop)),

@@ -77,7 +77,8 @@ class Feedback:
             Untrusted: there are numbers that are not finite.
         """
         left = self._left(base)
-        wanted = {name: array + left[name] if name in left else array for name, array in changed.items()}
+        with np.errstate(over="ignore"):
+            wanted = {name: array + left[name] if name in left else array for name, array in changed.items()}
         try:
             update = _encoded(wanted, "int8")
         except Untrusted as error:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from muster.device.errors import Expired, Missing, Overloaded, Refused, Unreachable, Untrusted
-from muster.device.transport import ATTEMPTS, LONGEST_WAIT_SECONDS, REPLY_LIMIT_BYTES, Transport
+from muster.device.transport import ATTEMPTS, DEVICE_ATTEMPTS, LONGEST_WAIT_SECONDS, REPLY_LIMIT_BYTES, Transport
 from muster.wire.messages import Checkpoint, Health, UploadGrant
 from muster.wire.problems import MEDIA_TYPE, Problem
 
@@ -287,7 +287,7 @@ def test_a_retry_after_is_a_number_of_seconds_or_a_date_by_the_servers_own_clock
 
 
 def test_after_a_failure_for_good_a_device_tries_once_until_it_is_answered() -> None:
-    down = [httpx.ConnectError("no")] * ATTEMPTS
+    down = [httpx.ConnectError("no")] * DEVICE_ATTEMPTS
     answers = [*down, httpx.Response(500), httpx.ConnectError("no"), httpx.Response(404), *down]
     made, seen = impatient(*answers)
     counts = []
@@ -296,7 +296,7 @@ def test_after_a_failure_for_good_a_device_tries_once_until_it_is_answered() -> 
         with pytest.raises(Unreachable):
             made.call("GET", "/v1/health", Health)
         counts.append(len(seen) - before)
-    assert counts == [ATTEMPTS, 1, 1, 1, ATTEMPTS], "a 404 is an answer"
+    assert counts == [DEVICE_ATTEMPTS, 1, 1, 1, DEVICE_ATTEMPTS], "a 404 is an answer"
 
 
 def test_nothing_is_tried_again_and_no_wait_goes_on_once_it_is_to_stop() -> None:
