@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from muster.conformance.expecting import Expectation, again, instead, same_again
 from muster.conformance.http import Answer, Spoil
-from muster.conformance.world import Request, problem
+from muster.conformance.requests import Request, problem
 from muster.wire.problems import Problem
 
 USES = ("grant", "metrics")

@@ -18,7 +18,8 @@ from muster.conformance.checks import Board
 from muster.conformance.expecting import Expectation, Expectations
 from muster.conformance.faults import Fault
 from muster.conformance.http import ENDLESS_BYTES, Answer, Seen
-from muster.conformance.world import HEARTBEAT_SECONDS, Request, World, problem
+from muster.conformance.requests import Request, problem
+from muster.conformance.world import HEARTBEAT_SECONDS, World
 from muster.wire.encodings import Encoding
 from muster.wire.problems import Problem
 
@@ -143,7 +144,7 @@ class Walk:
         yield Step("train, and the round closes", "train", {"grant": [fault.closed("round-closed")]}, base=2)
         encodings: list[Encoding] = [encoding for encoding in self._world.encodings if encoding != "plain"]
         encodings += ["plain"] * (2 - len(encodings))
-        self._world.offers_deltas = True
+        self._world.store.offers_deltas = True
         for number, encoding in enumerate(encodings, 3):
             faults: dict[str, list[Fault]] = {}
             if number == 3:
@@ -209,7 +210,7 @@ class Walk:
         if expectation:
             self._expectations.add(expectation)
         if spoilt.expires:
-            self._world.expire(request.seen.target)
+            self._world.store.expire(request.seen.target)
         if spoilt.kills:
             self.restart_wanted = True
             self._pace.forget()
