@@ -2,7 +2,7 @@
 
 * `vectors`   tensor files, encodings and deltas, good and bad, as one JSON file
 * `kit`       runs a walk: the server, the device, the end; read this first
-* `walk`      the script: what each check-in is answered with, and what goes wrong on the way
+* `script`    what each check-in is answered with, and what goes wrong on the way; `walk` goes by it, and notes
 * `faults`    the ways in which answers go wrong, and `expecting`, what a device has to do then
 * `world`     the honest server behind all that; `requests` reads for it, `store` and `rounds` remember
 * `versions`  checkpoints and deltas to give out
