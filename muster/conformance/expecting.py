@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from muster.conformance.checks import Board
-from muster.conformance.world import Request
+from muster.conformance.requests import Request
 
 Right = Callable[[Request], bool]
 Wrong = Callable[[Request], str | None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from muster.conformance.expecting import Expectation, again, instead, same_again
 from muster.conformance.http import Answer, Spoil
-from muster.conformance.world import Request, problem
+from muster.conformance.requests import Request, problem
 from muster.wire.problems import Problem
 
 USES = ("grant", "metrics")
@@ -21,7 +21,7 @@ class Fault:
 
     spoil: Callable[[Answer], Answer]
     """Makes it of the honest one."""
-    then: Callable[[Request], Expectation | None]
+    then: Callable[[Request], Expectation]
     """What has to follow the request that met it."""
     happens: bool = True
     """Whether the server does what was asked for, though it does not say so."""
@@ -29,6 +29,8 @@ class Fault:
     """Whether the device is killed then, and started again."""
     expires: bool = False
     """Whether the URL is good no more."""
+    ends_step: bool = False
+    """Whether the step is done with it."""
     endless: str = ""
     """The check that fails if a device goes on reading."""
 
@@ -64,7 +66,8 @@ def moved(check: str, to: Callable[[], str]) -> Fault:
 def closed(check: str) -> Fault:
     """The round has closed in the meantime."""
     answer = problem(Problem.ROUND_CLOSED, "the round takes no more updates; check in again for the next one")
-    return Fault(lambda _: answer, lambda _: instead(check, "check-in", "grant", "report", "put"), happens=False)
+    then = instead(check, "check-in", "grant", "report", "put")
+    return Fault(lambda _: answer, lambda _: then, happens=False, ends_step=True)
 
 
 def killed(check: str, may_go_on: Callable[[Request], str | None]) -> Fault:

@@ -120,11 +120,17 @@ class _Running:
         self.walk = walk
         self.device: _Device | None = None
         self._lock = threading.Lock()
+        self._bug: Exception | None = None
+        """What went wrong in the kit itself."""
 
     def respond(self, seen: Seen) -> Answer:
         """The answer to a request of any connection."""
         with self._lock:
-            answer = self.walk.answer(seen)
+            try:
+                answer = self.walk.answer(seen)
+            except Exception as error:
+                self._bug = error
+                raise
             restart = self.walk.restart_wanted
         if restart and self.device:
             return replace(answer, before=self.device.restart)
@@ -138,6 +144,8 @@ class _Running:
             now, walk = time.monotonic(), self.walk
             status = device.ended if device else None
             with self._lock:
+                if self._bug is not None:
+                    raise self._bug
                 if walk.gone_at is not None and (now - walk.gone_at > LAST_SECONDS or status is not None):
                     return "the walk was walked to its end"
                 if settings.fail_fast and board.has_failed:

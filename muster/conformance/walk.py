@@ -1,6 +1,4 @@
-"""The walk: what a device is led through, step by step, and what goes wrong on the way.
-
-    enrol ▸ wait ▸ rest ▸ train: everything fails once ▸ train: the round closes ▸ train in each encoding ▸ judge ▸ no key
+"""The walk: answers every request of a device by the script, and notes what the device does right and wrong.
 
 Check-ins move it on: each step says what a check-in is answered with until the step is done. Everything else the honest server
 answers (`world`), unless the step has a fault for that route.
@@ -9,17 +7,15 @@ answers (`world`), unless the step has a fault for that route.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
-from muster.conformance import faults as fault
 from muster.conformance.checks import Board
 from muster.conformance.expecting import Expectation, Expectations
-from muster.conformance.faults import Fault
+from muster.conformance.faults import USES, Fault
 from muster.conformance.http import ENDLESS_BYTES, Answer, Seen
-from muster.conformance.world import HEARTBEAT_SECONDS, Request, World, problem
-from muster.wire.encodings import Encoding
+from muster.conformance.requests import Request, problem
+from muster.conformance.script import UNKNOWN_REASON, WAIT_SECONDS, script
+from muster.conformance.world import HEARTBEAT_SECONDS, World
 from muster.wire.problems import Problem
 
 MOST_IN_A_SECOND = 40
@@ -30,29 +26,8 @@ MOST_PLACES = 25
 """How often a device may be given the same place."""
 
 LAST_SECONDS = 2.0
-WAIT_SECONDS = 0.4
-REST_SECONDS = 3.0
-
-_OF_REASONS = {"no-training": "rests", "of-a-later-release": "unknown-reason"}
+_OF_REASONS = {"no-training": "rests", UNKNOWN_REASON: "unknown-reason"}
 """The checks of waits for some reasons."""
-
-Faults = Mapping[str, Sequence[Fault]]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What check-ins are answered with, and the faults of each route, in their order."""
-
-    name: str
-    work: Literal["wait", "train", "evaluate", "gone"]
-    faults: Faults = field(default_factory=dict)
-    reason: str = ""
-    seconds: float = 0.0
-    base: int = 1
-    """The version to start from, or the deployed one."""
-    encoding: Encoding = "plain"
-    judging: Literal["the next", "a wild one"] | None = None
-    """Which candidate."""
 
 
 class Walk:
@@ -62,9 +37,8 @@ class Walk:
         self._world = world
         self._board = board
         self._expectations = Expectations(board)
-        self._can_restart = can_restart
-        self._steps: Iterator[Step] = iter(())
-        self._step = self._first()
+        self._steps = script(world, can_restart=can_restart)
+        self._step = next(self._steps)
         self._faults = {route: deque(some) for route, some in self._step.faults.items()}
         self._begun = self._done = False
         self._pace = _Pace(board)
@@ -125,73 +99,12 @@ class Walk:
         if self._world.is_gone:
             self._board.passed("stops-without-key", f"{self._without_key} requests in {LAST_SECONDS:g} s")
 
-    # ---- the script
-
-    def _first(self) -> Step:
-        faults = {
-            "enrol": [fault.busy("retry-after-503", 503, 1), fault.lost("enrol-again")],
-            "heartbeat": [fault.busy("retry-after-429", 429, 1)],
-            "check-in": [fault.moved("no-redirects", lambda: self._world.elsewhere), fault.failing("server-errors")],
-        }
-        return Step("enrol", "wait", faults, "between-rounds", WAIT_SECONDS)
-
-    def _script(self) -> Iterator[Step]:
-        """Every step after the first."""
-        yield Step("rest", "wait", {}, "no-training", REST_SECONDS)
-        yield Step("wait for an unknown reason", "wait", {}, "of-a-later-release", WAIT_SECONDS)
-        yield Step("train, and everything fails once", "train", self._everything(), base=2)
-        yield Step("train, and the round closes", "train", {"grant": [fault.closed("round-closed")]}, base=2)
-        encodings: list[Encoding] = [encoding for encoding in self._world.encodings if encoding != "plain"]
-        encodings += ["plain"] * (2 - len(encodings))
-        self._world.offers_deltas = True
-        for number, encoding in enumerate(encodings, 3):
-            faults: dict[str, list[Fault]] = {}
-            if number == 3:
-                faults["delta"] = [fault.changed("delta-damaged", "checkpoint")]
-                faults["grant"] = [fault.killed("restart", self._wrong_after_restart)] if self._can_restart else []
-            yield Step(f"train in {encoding}", "train", faults, base=number, encoding=encoding)
-        lost = [fault.lost("metrics-again", same=False)]
-        yield Step("judge", "evaluate", {"metrics": lost}, base=len(encodings) + 2, judging="the next")
-        yield Step("judge a wild candidate", "evaluate", base=len(encodings) + 2, judging="a wild one")
-        yield Step("the key is refused", "gone")
-
-    def _everything(self) -> Faults:
-        checkpoint = [
-            fault.cut("download-cut"),
-            fault.changed("download-changed"),
-            fault.endless("download-long"),
-            fault.packed("download-packed"),
-            fault.expired("download-expired", "check-in"),
-        ]
-        put = [
-            fault.expired("put-expired", "grant"),
-            fault.slow("put-busy"),
-            fault.conflict("put-conflict"),
-            fault.lost("put-again", "report", same=False),
-        ]
-        return {
-            "checkpoint": checkpoint,
-            "grant": [fault.lost("grant-again", "check-in", same=False)],
-            "put": put,
-            "report": [fault.lost("report-again", "check-in")],
-        }
-
-    def _wrong_after_restart(self, request: Request) -> str | None:
-        if request.route == "enrol" and request.said is not None and not self._world.is_known(request.said):
-            return "started again, it enrolled as another device, or with another proof"
-        bearer = request.seen.headers.get("authorization", "").partition(" ")[2]
-        if request.route in ("heartbeat", "check-in") and not self._world.is_own(bearer):
-            return "started again, it had lost its key"
-        return None
-
     def _move_on(self, request: Request) -> None:
         """Take the next step that the device offers to do, if this one is done."""
         self._world.can = frozenset(request.said.can)
         self._world.encodings = list(request.said.encodings)
         if not self._done:
             return
-        if self._step.name == "enrol":
-            self._steps = self._script()
         self._step = next(
             step for step in self._steps if step.work not in ("train", "evaluate") or step.work in self._world.can
         )
@@ -209,11 +122,11 @@ class Walk:
         if expectation:
             self._expectations.add(expectation)
         if spoilt.expires:
-            self._world.expire(request.seen.target)
+            self._world.store.expire(request.seen.target)
         if spoilt.kills:
             self.restart_wanted = True
             self._pace.forget()
-        if self._step.name == "train, and the round closes" and request.route == "grant":
+        if spoilt.ends_step:
             self._done = True
         answer = spoilt.spoil(honest)
         return replace(answer, after=lambda taken: self._read_on(spoilt.endless, taken)) if spoilt.endless else answer
@@ -268,7 +181,7 @@ def _applied(delta: Request) -> Expectation:
         whole = request.route == "checkpoint" and request.names == delta.names
         return "it read the whole checkpoint after a delta that was in order" if whole else None
 
-    return Expectation("delta-applied", lambda request: request.route in fault.USES, wrong)
+    return Expectation("delta-applied", lambda request: request.route in USES, wrong)
 
 
 class _Pace:

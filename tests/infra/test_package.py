@@ -103,7 +103,7 @@ def test_the_server_and_the_wire_format_are_in_the_zips_and_nothing_for_devices_
         top = {name.split("/")[0] for name in found}
         assert not top & {"tests", "examples", "vendor", "torch", "boto3", "botocore", "infra", "bench", "httpx"}
         assert not [name for name in found if "/tests/" in name or name.endswith(".pyc")]
-        assert not [name for name in found if name.startswith(("muster/device", "muster/operator"))]
+        assert not [name for name in found if name.startswith(("muster/device", "muster/operator", "muster/conformance"))]
 
 
 def test_numpy_is_only_where_it_is_used(made: Path) -> None:

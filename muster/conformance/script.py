@@ -1,0 +1,101 @@
+"""The script: what a device is led through, step by step, and what goes wrong on the way.
+
+enrol ▸ wait ▸ rest ▸ train: everything fails once ▸ train: the round closes ▸ train in each encoding ▸ judge ▸ no key
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from muster.conformance import faults as fault
+from muster.conformance.faults import Fault
+from muster.conformance.requests import Request
+from muster.conformance.world import World
+from muster.wire.encodings import Encoding
+
+WAIT_SECONDS = 0.4
+REST_SECONDS = 3.0
+UNKNOWN_REASON = "of-a-later-release"
+
+Faults = Mapping[str, Sequence[Fault]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What check-ins are answered with, and the faults of each route, in their order."""
+
+    name: str
+    work: Literal["wait", "train", "evaluate", "gone"]
+    faults: Faults = field(default_factory=dict)
+    reason: str = ""
+    seconds: float = 0.0
+    base: int = 1
+    """The version to start from, or the deployed one."""
+    encoding: Encoding = "plain"
+    judging: Literal["the next", "a wild one"] | None = None
+    """Which candidate."""
+
+
+def script(world: World, *, can_restart: bool) -> Iterator[Step]:
+    """The steps, each made when it is reached: by then the device has said what it can do."""
+    yield _first(world)
+    yield Step("rest", "wait", {}, "no-training", REST_SECONDS)
+    yield Step("wait for an unknown reason", "wait", {}, UNKNOWN_REASON, WAIT_SECONDS)
+    yield Step("train, and everything fails once", "train", _everything(), base=2)
+    yield Step("train, and the round closes", "train", {"grant": [fault.closed("round-closed")]}, base=2)
+    encodings: list[Encoding] = [encoding for encoding in world.encodings if encoding != "plain"]
+    encodings += ["plain"] * (2 - len(encodings))
+    world.store.offers_deltas = True
+    for number, encoding in enumerate(encodings, 3):
+        faults: dict[str, list[Fault]] = {}
+        if number == 3:
+            faults["delta"] = [fault.changed("delta-damaged", "checkpoint")]
+            faults["grant"] = [fault.killed("restart", partial(_wrong_after_restart, world))] if can_restart else []
+        yield Step(f"train in {encoding}", "train", faults, base=number, encoding=encoding)
+    lost = [fault.lost("metrics-again", same=False)]
+    yield Step("judge", "evaluate", {"metrics": lost}, base=len(encodings) + 2, judging="the next")
+    yield Step("judge a wild candidate", "evaluate", base=len(encodings) + 2, judging="a wild one")
+    yield Step("the key is refused", "gone")
+
+
+def _first(world: World) -> Step:
+    faults = {
+        "enrol": [fault.busy("retry-after-503", 503, 1), fault.lost("enrol-again")],
+        "heartbeat": [fault.busy("retry-after-429", 429, 1)],
+        "check-in": [fault.moved("no-redirects", lambda: world.elsewhere), fault.failing("server-errors")],
+    }
+    return Step("enrol", "wait", faults, "between-rounds", WAIT_SECONDS)
+
+
+def _everything() -> Faults:
+    checkpoint = [
+        fault.cut("download-cut"),
+        fault.changed("download-changed"),
+        fault.endless("download-long"),
+        fault.packed("download-packed"),
+        fault.expired("download-expired", "check-in"),
+    ]
+    put = [
+        fault.expired("put-expired", "grant"),
+        fault.slow("put-busy"),
+        fault.conflict("put-conflict"),
+        fault.lost("put-again", "report", same=False),
+    ]
+    return {
+        "checkpoint": checkpoint,
+        "grant": [fault.lost("grant-again", "check-in", same=False)],
+        "put": put,
+        "report": [fault.lost("report-again", "check-in")],
+    }
+
+
+def _wrong_after_restart(world: World, request: Request) -> str | None:
+    if request.route == "enrol" and request.said is not None and not world.is_known(request.said):
+        return "started again, it enrolled as another device, or with another proof"
+    bearer = request.seen.headers.get("authorization", "").partition(" ")[2]
+    if request.route in ("heartbeat", "check-in") and not world.is_own(bearer):
+        return "started again, it had lost its key"
+    return None
