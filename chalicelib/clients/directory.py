@@ -9,7 +9,9 @@ from chalicelib.clients.store import ClientStore, FleetFull, Touch
 from chalicelib.errors import Refused, near
 from chalicelib.instants import Clock
 from chalicelib.log import log
+from chalicelib.storage import keys
 from chalicelib.storage.dynamo import ConditionFailed
+from chalicelib.storage.rows import Unreadable
 from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
@@ -181,12 +183,13 @@ class Directory:
     def page(self, query: admin.ClientPage) -> admin.ClientList:
         """A page of the clients that the query wants, of a bounded number that were looked at."""
         found: list[admin.ClientReply] = []
-        examined, last = 0, query.after
-        for client in self._store.browse(query.after, EXAMINED):
-            examined, last = examined + 1, client.client_id
-            reply = self._reply(client)
-            if _wanted(reply, query):
-                found.append(reply)
+        for examined, row in enumerate(self._store.browse(query.after, EXAMINED), 1):
+            if isinstance(row, Unreadable):
+                row.tell()
+                last = keys.CLIENT.name_in(row.sk)
+            else:
+                last = row.client_id
+                found += [reply for reply in [self._reply(row)] if _wanted(reply, query)]
             if len(found) == PAGE or examined == EXAMINED:
                 return admin.ClientList(clients=found, after=last)
         return admin.ClientList(clients=found, after=None)

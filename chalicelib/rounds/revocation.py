@@ -34,7 +34,7 @@ class Revocation:
 
     def _reject(self, model: str, client_id: str) -> bool:
         """Reject the client's receipt in the model's open round; True when it changed meanwhile and is to be read again."""
-        rnd = self._rounds.latest(model)
+        rnd = self._rounds.current(model)
         if rnd is None or rnd.phase is not Phase.COLLECTING:
             return False
         receipt = self._rounds.receipt(rnd.id, client_id)
