@@ -225,7 +225,7 @@ class Services:
     @cached_property
     def round_desk(self) -> RoundDesk:
         """Rounds."""
-        return RoundDesk(self.catalogue, self.rounds, self.clock)
+        return RoundDesk(self.catalogue, self.registry, self.rounds, self.clock)
 
     @cached_property
     def round_files(self) -> RoundFiles:

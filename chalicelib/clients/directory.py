@@ -11,8 +11,9 @@ from chalicelib.clients.store import ClientStore, FleetFull, Touch
 from chalicelib.errors import Refused, near
 from chalicelib.instants import Clock
 from chalicelib.log import log
+from chalicelib.storage import keys
 from chalicelib.storage.dynamo import Check, ConditionFailed
-from chalicelib.storage.rows import from_item
+from chalicelib.storage.rows import Unreadable, readable_one
 from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
@@ -53,7 +54,7 @@ class Allowance:
         """
         if lost.condition is not self.check.condition:
             return False
-        if not credentials.holds(from_item(Client, lost.found) if lost.found else None, self.caller):
+        if not credentials.holds(readable_one(Client, lost.found), self.caller):
             raise unauthenticated()
         return True
 
@@ -221,12 +222,13 @@ class Directory:
     def page(self, query: admin.ClientPage) -> admin.ClientList:
         """A page of the clients that the query wants, of a bounded number that were looked at."""
         found: list[admin.ClientReply] = []
-        examined, last = 0, query.after
-        for client in self._store.browse(query.after, EXAMINED):
-            examined, last = examined + 1, client.client_id
-            reply = self._reply(client)
-            if _wanted(reply, query):
-                found.append(reply)
+        for examined, row in enumerate(self._store.browse(query.after, EXAMINED), 1):
+            if isinstance(row, Unreadable):
+                row.tell()
+                last = keys.CLIENT.name_in(row.sk)
+            else:
+                last = row.client_id
+                found += [reply for reply in [self._reply(row)] if _wanted(reply, query)]
             if len(found) == PAGE or examined == EXAMINED:
                 return admin.ClientList(clients=found, after=last)
         return admin.ClientList(clients=found, after=None)

@@ -15,7 +15,7 @@ from chalicelib.clients.token import EnrolmentToken
 from chalicelib.instants import text
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Check, Condition, ConditionFailed, Put, Table, Update
-from chalicelib.storage.rows import Item, from_item, to_item
+from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, to_item
 
 Touch = Literal["seen", "foreign-model", "refused"]
 
@@ -37,17 +37,19 @@ class ClientStore:
         item = self._table.get(keys.client_key(client_id))
         return from_item(Client, item) if item else None
 
-    def browse(self, after: str | None = None, limit: int | None = None) -> Iterator[Client]:
-        """Clients, shard by shard, those that follow the client `after`; up to `limit` a shard."""
+    def browse(self, after: str | None = None, limit: int | None = None) -> Iterator[Client | Unreadable]:
+        """Clients, shard by shard, those that follow the client `after`; up to `limit` a shard. Also those that cannot be
+        read.
+        """
         first = int(keys.shard(after)) if after else 0
         for number in range(first, keys.SHARDS):
             last_seen = keys.client_key(after)["sk"] if after and number == first else None
             items = self._table.query(_shard(number), keys.CLIENT.prefix, after=last_seen, limit=limit)
-            yield from (from_item(Client, item) for item in items)
+            yield from each(Client, items)
 
     def shard(self, number: int) -> Iterator[Item]:
         """What a tally counts of each client of a shard. May miss the last second."""
-        attributes = ("state", "device_type", "last_seen_at", "model", "rounds", "samples")
+        attributes = ("sk", "state", "device_type", "last_seen_at", "model", "rounds", "samples")
         return self._table.query(_shard(number), keys.CLIENT.prefix, attributes=attributes, consistent=False)
 
     def ids_like(self, client_id: str, limit: int) -> Iterator[str]:
@@ -156,11 +158,11 @@ class ClientStore:
         item = {name: value for name, value in to_item(token).items() if name != "claims"}  # DynamoDB has no empty set
         self._table.put(Put(self._table, keys.TOKEN.key(token=token.token_id), item, NEW))
 
-    def tokens(self, after: str | None, limit: int) -> list[EnrolmentToken]:
-        """Enrolment tokens, up to `limit` of those that follow the token `after`."""
+    def tokens(self, after: str | None, limit: int) -> list[EnrolmentToken | Unreadable]:
+        """Enrolment tokens, up to `limit` of those that follow the token `after`; also those that cannot be read."""
         last_seen = keys.TOKEN.key(token=after)["sk"] if after else None
         items = self._table.query(keys.TOKEN.partition(), keys.TOKEN.prefix, after=last_seen, limit=limit)
-        return [from_item(EnrolmentToken, item) for item in items]
+        return list(each(EnrolmentToken, items))
 
     def claim(self, token: Credential, client_id: str, device_type: str, now: datetime) -> EnrolmentToken:
         """Use the token once for this client id, and return it. The claims are a set, so a repeat uses nothing more and uses
@@ -197,7 +199,7 @@ class ClientStore:
     def tallies(self) -> list[Tally]:
         """The tallies of all shards that were ever counted: one request."""
         items = self._table.query(keys.FLEET.partition(), keys.TALLY.prefix)
-        return [from_item(Tally, item) for item in items]
+        return list(readable(Tally, items))
 
     def put_tally(self, tally: Tally) -> bool:
         """Store a shard's tally, if no newer one is there; False when one is."""

@@ -28,15 +28,30 @@ class Tally:
     active_by_model: dict[str, int] = field(default_factory=dict)
     rounds: int = 0
     samples: int = 0
+    unreadable: int = 0
+    """Rows that could not be counted."""
+
+
+_STATES = tuple(ClientState)
+
+
+def is_whole(row: Mapping[str, Any]) -> bool:
+    """Whether a row has what is counted of a client."""
+    numbers = all(isinstance(row.get(name), int) for name in ("rounds", "samples"))
+    texts = all(isinstance(row.get(name, ""), str) for name in ("device_type", "last_seen_at", "model"))
+    return numbers and texts and row.get("state") in _STATES and "device_type" in row and "last_seen_at" in row
 
 
 def count(shard: int, rows: Iterable[Mapping[str, Any]], now: datetime, heartbeat_timeout_seconds: float) -> Tally:
     """The tally of a shard at `now`, from the rows of its clients (those attributes that are counted)."""
     oldest_beat = text(now - timedelta(seconds=heartbeat_timeout_seconds))
-    clients = active = revoked = rounds = samples = 0
+    clients = active = revoked = rounds = samples = unreadable = 0
     types: Counter[str] = Counter()
     models: Counter[str] = Counter()
     for row in rows:
+        if not is_whole(row):
+            unreadable += 1
+            continue
         rounds += row["rounds"]
         samples += row["samples"]
         if row["state"] != ClientState.ACTIVE:
@@ -48,7 +63,8 @@ def count(shard: int, rows: Iterable[Mapping[str, Any]], now: datetime, heartbea
             active += 1
             if "model" in row:
                 models[row["model"]] += 1
-    return Tally(shard, now, clients, active, revoked, _commonest(types), _commonest(models), rounds, samples)
+    by_type, by_model = _commonest(types), _commonest(models)
+    return Tally(shard, now, clients, active, revoked, by_type, by_model, rounds, samples, unreadable)
 
 
 def total(tallies: Iterable[Tally]) -> Tally | None:
@@ -66,6 +82,7 @@ def total(tallies: Iterable[Tally]) -> Tally | None:
         active_by_model=_commonest(_sum(tally.active_by_model for tally in everyone)),
         rounds=sum(tally.rounds for tally in everyone),
         samples=sum(tally.samples for tally in everyone),
+        unreadable=sum(tally.unreadable for tally in everyone),
     )
 
 

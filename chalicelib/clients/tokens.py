@@ -9,6 +9,8 @@ from chalicelib.clients.store import ClientStore
 from chalicelib.clients.token import EnrolmentToken
 from chalicelib.errors import Refused, near
 from chalicelib.instants import Clock
+from chalicelib.storage import keys
+from chalicelib.storage.rows import Unreadable
 from muster.wire import admin
 from muster.wire.problems import Problem
 
@@ -44,9 +46,16 @@ class Tokens:
 
     def page(self, query: admin.After) -> admin.TokenList:
         """A page of the tokens that are kept."""
-        found = self._store.tokens(query.after, PAGE)
-        after = found[-1].token_id if len(found) == PAGE else None
-        return admin.TokenList(tokens=[self._reply(token) for token in found], after=after)
+        found: list[admin.TokenReply] = []
+        after, rows = None, self._store.tokens(query.after, PAGE)
+        for row in rows:
+            if isinstance(row, Unreadable):
+                row.tell()
+                after = keys.TOKEN.name_in(row.sk)
+            else:
+                found.append(self._reply(row))
+                after = row.token_id
+        return admin.TokenList(tokens=found, after=after if len(rows) == PAGE else None)
 
     def revoke(self, token_id: str) -> admin.TokenReply:
         """Let a token admit nobody any more; a repeat is the same. Who enrolled with it stays.
@@ -56,7 +65,7 @@ class Tokens:
         """
         token = self._store.revoke_token(token_id, self._clock())
         if token is None:
-            known = (token.token_id for token in self._store.tokens(None, PAGE))
+            known = (row.token_id for row in self._store.tokens(None, PAGE) if isinstance(row, EnrolmentToken))
             raise Refused(
                 Problem.UNKNOWN_TOKEN,
                 f"no enrolment token {token_id[:32]!r}",

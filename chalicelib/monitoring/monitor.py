@@ -34,7 +34,7 @@ class Monitor:
                 error.add_note(f"while {what}")
                 failures.append(error)
 
-        models = [model.name for model in self._registry.models()]
+        models = self._registry.names()
         attempt("taking the census", self._record_fleet, models)
         for model in models:
             attempt(f"recording the rounds of {model}", self._recording.record_rounds, model)

@@ -16,7 +16,10 @@ LONGEST_NAME = 40
 """Characters of a metric's name (`muster.wire.messages.MetricName`)."""
 
 UNITS = {"round_seconds": "Seconds", "uploaded_bytes": "Bytes"}
-COUNTS = ("accepted_updates", "rejected_updates", "late_updates", "abandoned", "examples", "clients", "active_clients")
+COUNTS = (
+    "accepted_updates", "rejected_updates", "late_updates", "abandoned", "examples", "clients", "active_clients",
+    "unreadable_rows",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,15 @@ def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
     )
 
 
-def of_fleet(model: str, fleet: Tally, at: datetime, served: int | None, keep: timedelta) -> Record:
-    """The record of a model's clients: those that were active and said they run it, and the whole fleet."""
-    metrics: dict[str, float] = {"active_clients": fleet.active_by_model.get(model, 0), "clients": fleet.clients}
+def of_fleet(model: str, fleet: Tally, at: datetime, served: int | None, unreadable: int, keep: timedelta) -> Record:
+    """The record of a model's clients: those that were active and said they run it, and the whole fleet; and how many rows
+    of the model, and of clients, cannot be read.
+    """
+    metrics: dict[str, float] = {
+        "active_clients": fleet.active_by_model.get(model, 0),
+        "clients": fleet.clients,
+        "unreadable_rows": unreadable + fleet.unreadable,
+    }
     return Record(model, at, metrics, _ttl(at, keep), served)
 
 

@@ -16,8 +16,11 @@ from chalicelib.instants import Clock
 from chalicelib.monitoring.record import Record, of_fleet, of_round, period, unit
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.store import RegistryStore
+from chalicelib.registry.version import Version
+from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.metrics import Datum, Metrics
+from chalicelib.storage.rows import Unreadable
 
 AT_ONCE = 100
 """Rounds that are recorded, and records that are sent, in one run."""
@@ -46,27 +49,28 @@ class Recording:
 
     def record_rounds(self, model: str) -> None:
         """Record the rounds that have ended since the last one that is recorded, oldest first, so that no gap can stay."""
-        latest, last = self._rounds.latest(model), self._store.last_of_rounds(model)
+        latest = next(iter(self._rounds.history(model, None, 1)), None)
         if latest is None:
             return
-        recorded = last.round if last and last.round else 0
+        recorded = self._store.last_round_recorded(model) or 0
         oldest = self._clock() - self._keep
         for number in range(max(recorded, latest.number - AT_ONCE) + 1, latest.number + 1):
-            rnd = latest if number == latest.number else self._rounds.get(model, number)
+            rnd = latest if number == latest.number else self._rounds.entry(model, number)
+            if isinstance(rnd, Unreadable):
+                rnd.tell()
+                continue  # nothing is known of it, also not later
             if rnd is None or rnd.summary is None or rnd.finished_at is None:
                 return
             if rnd.finished_at >= oldest:
-                version = self._registry.version(model, rnd.candidate.version) if rnd.candidate else None
-                self._store.record(of_round(rnd, version, self._keep))
+                self._store.record(of_round(rnd, self._version(rnd), self._keep))
 
     def record_fleet(self, model: str, fleet: Tally) -> None:
         """Record a model's clients, once in each period of the census."""
         at = period(self._clock(), self._census_seconds)
         last = self._store.last_of_fleet(model)
-        if last is None or last.at < at:
-            deployment = self._registry.deployment(model)
-            served = deployment.stable.version if deployment else None
-            self._store.record(of_fleet(model, fleet, at, served, self._keep))
+        if last is None or last < at:
+            unreadable = self._rounds.unreadable(model) + self._registry.unreadable(model)
+            self._store.record(of_fleet(model, fleet, at, self._served(model), unreadable, self._keep))
 
     def deliver(self) -> None:
         """Send what is outgoing to CloudWatch, in one call, and then forget that it was outgoing."""
@@ -74,6 +78,23 @@ class Recording:
         self._metrics.put(datum for _, record in waiting for datum in _data(record))
         for key, _ in waiting:
             self._store.delivered(key)
+
+    def _version(self, rnd: Round) -> Version | None:
+        """The version that a round made, or None when it made none, or one whose row cannot be read."""
+        try:
+            return self._registry.version(rnd.model, rnd.candidate.version) if rnd.candidate else None
+        except Unreadable as unknown:
+            unknown.tell()
+            return None
+
+    def _served(self, model: str) -> int | None:
+        """The version that a model's clients are served, or None when that cannot be read."""
+        try:
+            deployment = self._registry.deployment(model)
+        except Unreadable as unknown:
+            unknown.tell()
+            return None
+        return deployment.stable.version if deployment else None
 
 
 def _data(record: Record) -> list[Datum]:

@@ -13,8 +13,9 @@ from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.desk import RoundDesk
 from chalicelib.rounds.receipt import summarise
-from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.round import Phase, Round, round_id
 from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.rows import Unreadable
 from muster.wire import admin
 
 PAGE = 50
@@ -51,22 +52,22 @@ class Status:
             Refused: `unknown-model`.
         """
         model = self._catalogue.model(name)
-        deployment, newest = self._registry.deployment(name), self._registry.newest(name)
+        deployment, newest = self._registry.deployment(name), self._registry.newest_number(name)
         if deployment is None or newest is None:
             raise AssertionError(f"model {name} exists without a version")
-        rnd = self._rounds.latest(name)
+        last = next(iter(self._rounds.history(name, None, 1)), None)
         return admin.ModelStatus(
             model=name,
             config=model.config,
             training=admin.TrainingReply(
                 state=model.training.value,
-                rounds_completed=rnd.completed if rnd else 0,
+                rounds_completed=_completed(last),
                 rounds_wanted=model.rounds_wanted,
             ),
             deployed_version=deployment.stable.version,
             deployment_revision=deployment.revision,
-            newest_version=newest.number,
-            round=self._reply(rnd) if rnd else None,
+            newest_version=newest,
+            round=self._reply(name, last) if last else None,
             clients=self._census.statistics(),
             alerts=self._alerts.open(name),
             metrics=summarise_records(self._monitoring.recent(name, self._clock() - LATELY)),
@@ -81,7 +82,7 @@ class Status:
         self._catalogue.model(name)
         page = self._rounds.history(name, query.before, PAGE)
         more = page[-1].number if page and page[-1].number > 1 else None
-        return admin.RoundList(rounds=[self._reply(rnd) for rnd in page], before=more)
+        return admin.RoundList(rounds=[self._reply(name, row) for row in page], before=more)
 
     def round(self, name: str, number: int) -> admin.RoundReply:
         """One round.
@@ -89,9 +90,14 @@ class Status:
         Raises:
             Refused: `unknown-model`, `unknown-round`.
         """
-        return self._reply(self._desk.find(name, number))
+        try:
+            return self._reply(name, self._desk.find(name, number))
+        except Unreadable as unknown:
+            return self._reply(name, unknown)
 
-    def _reply(self, rnd: Round) -> admin.RoundReply:
+    def _reply(self, name: str, rnd: Round | Unreadable) -> admin.RoundReply:
+        if isinstance(rnd, Unreadable):
+            return _unknown(name, rnd)
         summary = rnd.summary or summarise(self._rounds.receipts(rnd.id))
         judged = rnd.phase in (Phase.EVALUATING, Phase.COMPLETED)
         return admin.RoundReply(
@@ -116,3 +122,38 @@ class Status:
             deployed=rnd.was_deployed,
             reason=rnd.reason,
         )
+
+
+def _unknown(model: str, row: Unreadable) -> admin.RoundReply:
+    """A round of which nothing is known but its number: `abandon` takes it away."""
+    row.tell()
+    return admin.RoundReply(
+        round=round_id(model, row.number),
+        number=row.number,
+        phase="unreadable",
+        base_version=None,
+        opened_at=None,
+        report_by=None,
+        closed_at=None,
+        finished_at=None,
+        assigned=0,
+        reported=0,
+        accepted=0,
+        rejected={},
+        late=0,
+        uploaded_bytes=0,
+        examples=0,
+        evaluations=0,
+        version=None,
+        gain=None,
+        deployed=False,
+        reason=f"its row cannot be read; to take it away: muster round abandon {model} {row.number} --because …",
+    )
+
+
+def _completed(last: Round | Unreadable | None) -> int:
+    """How many rounds of a model have completed, by its last one; of one that cannot be read, by what is left of it."""
+    if isinstance(last, Unreadable):
+        before = last.item.get("completed_before")
+        return before if isinstance(before, int) else 0
+    return last.completed if last else 0

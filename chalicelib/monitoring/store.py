@@ -11,7 +11,7 @@ from chalicelib.monitoring.threshold import Threshold
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.keys import Key
-from chalicelib.storage.rows import Item, from_item, to_item
+from chalicelib.storage.rows import Item, from_item, readable, readable_one, to_item
 
 RECENT = 120
 """Records of each kind that are read at most: two hours of rounds a minute long."""
@@ -35,15 +35,15 @@ class MonitoringStore:
             return False
         return True
 
-    def last_of_rounds(self, model: str) -> Record | None:
-        """The record of the last round that has one, or None."""
+    def last_round_recorded(self, model: str) -> int | None:
+        """The number of the last round that has a record, or None."""
         item = self._table.last(keys.ROUND_RECORD.partition(model=model), keys.ROUND_RECORD.prefix)
-        return from_item(Record, item) if item else None
+        return int(keys.ROUND_RECORD.name_in(item["sk"])) if item else None
 
-    def last_of_fleet(self, model: str) -> Record | None:
-        """The last record of the model's clients, or None."""
+    def last_of_fleet(self, model: str) -> datetime | None:
+        """The time of the last record of the model's clients, or None."""
         item = self._table.last(keys.FLEET_RECORD.partition(model=model), keys.FLEET_RECORD.prefix)
-        return from_item(Record, item) if item else None
+        return datetime.fromisoformat(keys.FLEET_RECORD.name_in(item["sk"])) if item else None
 
     def recent(self, model: str, since: datetime) -> list[Record]:
         """The model's records since then, of rounds and of the fleet, in no particular order."""
@@ -53,12 +53,13 @@ class MonitoringStore:
             for kind in (keys.ROUND_RECORD, keys.FLEET_RECORD)
             for item in self._table.query(partition, kind.prefix, newest_first=True, limit=RECENT)
         ]
-        return [record for record in (from_item(Record, item) for item in items) if record.at >= since]
+        return [record for record in readable(Record, items) if record.at >= since]
 
     def outgoing(self, limit: int) -> list[tuple[Key, Record]]:
         """Records that CloudWatch does not have yet, and the keys under which they wait."""
         items = self._table.query(keys.OUTGOING.partition(), keys.OUTGOING.prefix, limit=limit)
-        return [({"pk": item["pk"], "sk": item["sk"]}, from_item(Record, item)) for item in items]
+        read = ((item, readable_one(Record, item)) for item in items)
+        return [({"pk": item["pk"], "sk": item["sk"]}, record) for item, record in read if record]
 
     def delivered(self, key: Key) -> None:
         """CloudWatch has it; a repeat is no matter."""
@@ -69,7 +70,7 @@ class MonitoringStore:
     def thresholds(self, model: str) -> list[Threshold]:
         """The thresholds that operators have set."""
         items = self._table.query(keys.THRESHOLD.partition(model=model), keys.THRESHOLD.prefix)
-        return [from_item(Threshold, item) for item in items]
+        return list(readable(Threshold, items))
 
     def set_threshold(self, threshold: Threshold) -> None:
         """Store a threshold in the place of the one before; a repeat is the same."""
@@ -88,7 +89,7 @@ class MonitoringStore:
         """A metric's last alerts, newest first."""
         prefix = f"{keys.ALERT.prefix}{metric}#"
         items = self._table.query(keys.ALERT.partition(model=model), prefix, newest_first=True, limit=limit)
-        return [from_item(Alert, item) for item in items]
+        return list(readable(Alert, items))
 
     def open(self, alert: Alert) -> bool:
         """Store a new alert; False when somebody else opened one of that number."""

@@ -16,6 +16,7 @@ from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.deployment import Deployment, NothingBeneath, VersionState, deploy, is_repeat, roll_back
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.versions import Versions
+from chalicelib.storage.rows import Unreadable
 from muster.wire import admin
 from muster.wire.problems import Problem
 
@@ -38,9 +39,16 @@ class Deployments:
             Refused: `unknown-model`.
         """
         self._catalogue.model(model)
-        page = list(self._store.deployments(model, query.before, limit=PAGE))
-        more = page[-1].revision if page and page[-1].revision > 1 else None
-        return admin.DeploymentList(deployments=[_reply(deployment) for deployment in page], before=more)
+        found: list[admin.DeploymentReply] = []
+        last = 0
+        for row in self._store.page_of_deployments(model, query.before, PAGE):
+            if isinstance(row, Unreadable):
+                row.tell()
+                last = row.number
+            else:
+                found.append(_reply(row))
+                last = row.revision
+        return admin.DeploymentList(deployments=found, before=last if last > 1 else None)
 
     def deploy(self, model: str, request: admin.Deploy, by: str | None) -> admin.DeploymentReply:
         """Serve a version from now on; one that is served already stays so.

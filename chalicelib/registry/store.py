@@ -1,4 +1,7 @@
-"""Rows of models, versions and deployments."""
+"""Rows of models, versions and deployments.
+
+A row that cannot be read is passed over in a list, and named in the log; who asks for it alone is told (`Unreadable`).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from chalicelib.registry.sweep import Names, Sweep
 from chalicelib.registry.version import Judged, Registration, Version
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
-from chalicelib.storage.rows import Item, from_item, to_item
+from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, to_item, unreadable
+
+EXAMINED = 50
+"""Versions, and deployments, of a model that are looked at for such as cannot be read."""
 
 
 class Swept(Exception):
@@ -35,7 +41,20 @@ class RegistryStore:
 
     def models(self) -> Iterator[Model]:
         """All models, by name."""
-        return (from_item(Model, item) for item in self._table.query(keys.MODEL.partition(), keys.MODEL.prefix))
+        return readable(Model, self._table.query(keys.MODEL.partition(), keys.MODEL.prefix))
+
+    def names(self) -> list[str]:
+        """The names of all models, also of one whose row cannot be read."""
+        return [keys.MODEL.name_in(item["sk"]) for item in self._table.query(keys.MODEL.partition(), keys.MODEL.prefix)]
+
+    def unreadable(self, model: str) -> int:
+        """How many rows of a model cannot be read: its own, and of its last versions and deployments."""
+        own = self._table.get(keys.MODEL.key(model=model))
+        found = unreadable(Model, [own] if own else [])
+        for kind, row in ((keys.VERSION, Version), (keys.DEPLOYMENT, Deployment)):
+            items = self._table.query(kind.partition(model=model), kind.prefix, newest_first=True, limit=EXAMINED)
+            found += unreadable(row, items)
+        return found
 
     def create(self, model: Model, version: Version, deployment: Deployment, seen: Sweep, now: datetime) -> Model | None:
         """Store a model, its version 0 and its first deployment, all or none.
@@ -83,15 +102,31 @@ class RegistryStore:
         self, model: str, before: int | None = None, *, after: int = -1, limit: int | None = None
     ) -> Iterator[Version]:
         """A model's versions, newest first, those below `before` and above `after`."""
+        return readable(Version, self._versions(model, before, after, limit))
+
+    def page_of_versions(self, model: str, before: int | None, limit: int) -> Iterator[Version | Unreadable]:
+        """A model's versions, newest first, those below `before`, up to `limit`; also those that cannot be read."""
+        return each(Version, self._versions(model, before, -1, limit))
+
+    def _versions(self, model: str, before: int | None, after: int, limit: int | None) -> Iterator[Item]:
         below = None if before is None else keys.VERSION.key(model=model, version=before - 1)["sk"]
         above = keys.VERSION.key(model=model, version=after + 1)["sk"]
         partition = keys.VERSION.partition(model=model)
-        items = self._table.query(partition, keys.VERSION.prefix, newest_first=True, above=above, below=below, limit=limit)
-        return (from_item(Version, item) for item in items)
+        return self._table.query(partition, keys.VERSION.prefix, newest_first=True, above=above, below=below, limit=limit)
 
     def newest(self, model: str) -> Version | None:
-        """A model's newest version, or None when there is no such model."""
-        return next(self.versions(model, limit=1), None)
+        """A model's newest version, or None when there is no such model.
+
+        Raises:
+            Unreadable: there is one, and it cannot be read.
+        """
+        item = next(self._versions(model, None, -1, 1), None)
+        return from_item(Version, item) if item else None
+
+    def newest_number(self, model: str) -> int | None:
+        """The number of a model's newest version, from its key: the next one has the next, whatever is in its row."""
+        item = next(self._versions(model, None, -1, 1), None)
+        return int(keys.VERSION.name_in(item["sk"])) if item else None
 
     def put_version(self, version: Version) -> Put:
         """The write that adds a version, for a transaction."""
@@ -159,8 +194,12 @@ class RegistryStore:
             )
         return Update(self._table, keys.SWEEP.key(), condition)
 
-    def names(self, model: str, after: int = -1) -> Iterator[Names]:
-        """What a model's versions above `after` name, newest first."""
+    def named(self, model: str, after: int = -1) -> Iterator[Names]:
+        """What a model's versions above `after` name, newest first.
+
+        Raises:
+            Unreadable: a version cannot be read, so what it names is not known.
+        """
         above = keys.VERSION.key(model=model, version=after + 1)["sk"]
         attributes = ("number", "created_at", "checkpoint", "document_sha256", "optimizer")
         partition, prefix = keys.VERSION.partition(model=model), keys.VERSION.prefix
@@ -201,11 +240,17 @@ class RegistryStore:
         self, model: str, before: int | None = None, *, after: int = 0, limit: int | None = None
     ) -> Iterator[Deployment]:
         """The model's deployment log, newest first, those below `before` and above `after`."""
+        return readable(Deployment, self._deployments(model, before, after, limit))
+
+    def page_of_deployments(self, model: str, before: int | None, limit: int) -> Iterator[Deployment | Unreadable]:
+        """The model's deployment log, newest first, those below `before`, up to `limit`; also those that cannot be read."""
+        return each(Deployment, self._deployments(model, before, 0, limit))
+
+    def _deployments(self, model: str, before: int | None, after: int, limit: int | None) -> Iterator[Item]:
         below = None if before is None else keys.DEPLOYMENT.key(model=model, revision=before - 1)["sk"]
         above = keys.DEPLOYMENT.key(model=model, revision=after + 1)["sk"]
         partition = keys.DEPLOYMENT.partition(model=model)
-        items = self._table.query(partition, keys.DEPLOYMENT.prefix, newest_first=True, above=above, below=below, limit=limit)
-        return (from_item(Deployment, item) for item in items)
+        return self._table.query(partition, keys.DEPLOYMENT.prefix, newest_first=True, above=above, below=below, limit=limit)
 
     def deploy(self, deployment: Deployment) -> Deployment:
         """Write a revision if nobody has, and return the revision of that number: this one, or the one that was there."""

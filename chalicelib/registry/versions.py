@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
+from typing import TypeVar
 
 from chalicelib.errors import Refused, near
 from chalicelib.instants import Clock, text
@@ -18,7 +19,7 @@ from chalicelib.registry.urls import downloadable
 from chalicelib.registry.version import Version
 from chalicelib.storage import keys
 from chalicelib.storage.presign import Presigner
-from chalicelib.storage.rows import storable
+from chalicelib.storage.rows import Unreadable, storable
 from muster.wire import admin
 from muster.wire.problems import Problem
 from muster.wire.refs import canonical_json, digest
@@ -32,6 +33,8 @@ TRIES = 8
 
 CHAMPION, CHALLENGER, NEWEST = "champion", "challenger", "newest"
 _NUMBER = re.compile(r"[0-9]{1,8}")
+
+Row = TypeVar("Row")
 
 InTraining = Callable[[str], int | None]
 """The version of a model whose round has not decided yet, or None. Rounds know; the registry only asks."""
@@ -67,13 +70,16 @@ class Versions:
         self._catalogue.model(model)
         found: list[admin.VersionReply] = []
         examined = 0
-        for chunk in _chunks(self._store.versions(model, query.before, limit=EXAMINED), PAGE):
-            for reply in self._replies(model, chunk):
+        for chunk in _chunks(self._store.page_of_versions(model, query.before, EXAMINED), PAGE):
+            replies = self._replies(model, [row for row in chunk if isinstance(row, Version)])
+            for row in chunk:
                 examined += 1
-                if query.state in (None, reply.state):
+                if isinstance(row, Unreadable):
+                    row.tell()
+                elif query.state in (None, (reply := next(replies)).state):
                     found.append(reply)
-                if reply.version > 0 and (len(found) == PAGE or examined == EXAMINED):
-                    return admin.VersionList(versions=found, before=reply.version)
+                if row.number > 0 and (len(found) == PAGE or examined == EXAMINED):
+                    return admin.VersionList(versions=found, before=row.number)
         return admin.VersionList(versions=found, before=None)
 
     def show(self, model: str, ref: str) -> admin.VersionReply:
@@ -124,8 +130,8 @@ class Versions:
             known = self._store.registered(name, sha256)
             if known is not None:
                 return self._same(name, known, request)
-            present, newest, seen = self._present(name), self._store.newest(name), self._store.sweep()
-            number = newest.number + 1 if newest else 0
+            present, newest, seen = self._present(name), self._store.newest_number(name), self._store.sweep()
+            number = 0 if newest is None else newest + 1
             ref = self._checkpoints.inspected(
                 request.checkpoint, number, model.config.encoding, self._schemas.of(present.stable)
             )
@@ -219,8 +225,7 @@ class Versions:
         return present
 
     def _unknown(self, model: str, ref: str) -> Refused:
-        newest = self._store.newest(model)
-        last = newest.number if newest else 0
+        last = self._store.newest_number(model) or 0
         if ref in (CHALLENGER, *VersionState):
             expected = f"no version of {model} is {ref} now; 0 to {last} exist"
         elif _NUMBER.fullmatch(ref.removeprefix(f"{model}.v")):
@@ -231,6 +236,6 @@ class Versions:
         return Refused(Problem.UNKNOWN_VERSION, f"model {model!r} has no version {ref[:64]!r}", expected=expected, got=ref[:64])
 
 
-def _chunks(versions: Iterator[Version], size: int) -> Iterator[list[Version]]:
-    while chunk := list(islice(versions, size)):
+def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while chunk := list(islice(rows, size)):
         yield chunk

@@ -17,6 +17,7 @@ from chalicelib.rounds.round import Phase, Round, open_next
 from chalicelib.rounds.settling import Settling
 from chalicelib.rounds.store import RoundStore
 from chalicelib.rounds.sweeping import Sweeper
+from chalicelib.storage.rows import Unreadable
 
 STEPS = 8
 """Steps that one look may take. A whole round and the opening of the next are five; more would be a loop."""
@@ -52,17 +53,22 @@ class Coordinator:
     def tick(self) -> None:
         """Look at every model, then sweep the bucket if it is time. One that fails does not keep the others waiting; all
         failures are raised at the end.
+
+        A row that cannot be read is no failure: trying again would not mend it. An operator takes a round away (`abandon`).
         """
         failures: list[Exception] = []
-        models = list(self._registry.models())
-        for model in models:
+        for model in self._registry.models():
             try:
                 self._look(model)
+            except Unreadable as unknown:
+                unknown.tell()  # the monitor counts it, and an alert opens
             except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
                 error.add_note(f"while looking at model {model.name}")
                 failures.append(error)
         try:
-            self._sweeper.sweep_if_due([model.name for model in models])
+            self._sweeper.sweep_if_due()
+        except Unreadable as unknown:
+            unknown.tell()  # what it names is not known, so nothing is deleted
         except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
             error.add_note("while sweeping the bucket")
             failures.append(error)
@@ -71,9 +77,12 @@ class Coordinator:
 
     def look(self, name: str) -> None:
         """Do what is due for one model; a name that is no model's is a message from before it was gone, and no matter."""
-        model = self._registry.model(name)
-        if model is not None:
-            self._look(model)
+        try:
+            model = self._registry.model(name)
+            if model is not None:
+                self._look(model)
+        except Unreadable as unknown:
+            unknown.tell()
 
     def _look(self, model: Model) -> None:
         rnd = self._rounds.latest(model.name)

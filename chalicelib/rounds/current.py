@@ -50,7 +50,7 @@ class Current:
     """The current round and deployment of each model, and the model itself."""
 
     def __init__(self, rounds: RoundStore, registry: RegistryStore, clock: Clock, seconds: float) -> None:
-        self.round: Memory[Round | None] = Memory(rounds.latest, clock, seconds)
+        self.round: Memory[Round | None] = Memory(rounds.current, clock, seconds)
         self._models: Memory[Model | None] = Memory(registry.model, clock, seconds)
         self._deployments: Memory[Deployment | None] = Memory(registry.deployment, clock, seconds)
 

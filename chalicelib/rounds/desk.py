@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from chalicelib.errors import Refused
 from chalicelib.instants import Clock
+from chalicelib.log import log
 from chalicelib.registry.catalogue import Catalogue
-from chalicelib.rounds.round import Phase, Round, round_id
+from chalicelib.registry.model import Model
+from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.round import Phase, Round, Summary, completed_rounds, round_id
 from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.rows import Unreadable, readable_one
 from muster.wire import admin
 from muster.wire.problems import Problem
+from muster.wire.refs import CheckpointRef
+
+Kept = TypeVar("Kept")
 
 TRIES = 8
 """How often a round is read again when it moved on in between. It has three moves in all."""
 
 
+EARLIER = 50
+"""Rounds among which the last one that can be read is looked for."""
+
+
 class RoundDesk:
     """Rounds, as operators handle them."""
 
-    def __init__(self, catalogue: Catalogue, rounds: RoundStore, clock: Clock) -> None:
+    def __init__(self, catalogue: Catalogue, registry: RegistryStore, rounds: RoundStore, clock: Clock) -> None:
         self._catalogue = catalogue
+        self._registry = registry
         self._rounds = rounds
         self._clock = clock
 
     def abandon(self, model: str, number: int, request: admin.AbandonRound) -> Round:
-        """End an open round, and return it; one that was abandoned already is returned as it is.
+        """End an open round, or one that cannot be read, and return it; one that was abandoned already is returned as it is.
 
         What is deployed stays deployed; a version that the round has published stays staged. Its receipts get their last word
-        from the next look at the model.
+        from the next look at the model. In the place of a row that cannot be read comes one of an abandoned round, from which
+        the next one can open: it starts from what is deployed.
 
         Raises:
             Refused: `unknown-model`, `unknown-round`, `round-ended` (it completed).
         """
         for _ in range(TRIES):
-            rnd = self.find(model, number)
+            try:
+                rnd = self.find(model, number)
+            except Unreadable as unknown:
+                instead = self._in_place_of(unknown, self._catalogue.model(model), request.because)
+                if self._rounds.replace_unreadable(unknown, instead):
+                    log.warning("unreadable round taken away", round=instead.id, because=request.because)
+                    return instead
+                continue
             if rnd.phase is Phase.ABANDONED:
                 return rnd
             if rnd.is_terminal:
@@ -55,11 +77,14 @@ class RoundDesk:
 
         Raises:
             Refused: `unknown-model`, `unknown-round`.
+            Unreadable: there is one, and it cannot be read.
         """
         self._catalogue.model(model)
-        rnd = self._rounds.get(model, number)
+        rnd = self._rounds.entry(model, number)
+        if isinstance(rnd, Unreadable):
+            raise rnd
         if rnd is None:
-            last = self._rounds.latest(model)
+            last = next(iter(self._rounds.history(model, None, 1)), None)
             raise Refused(
                 Problem.UNKNOWN_ROUND,
                 f"no round {round_id(model, number)}",
@@ -67,3 +92,44 @@ class RoundDesk:
                 got=number,
             )
         return rnd
+
+    def _in_place_of(self, unknown: Unreadable, model: Model, because: str) -> Round:
+        """An abandoned round that takes the place of one that cannot be read.
+
+        Of its row is kept what can be read, as far as it matters to what comes after: how many rounds have completed, the
+        version that it made, and, of one that was wound up, what it came to.
+        """
+        deployment = self._registry.deployment(model.name)
+        if deployment is None:
+            raise AssertionError(f"model {model.name} was never deployed")
+        was, now = unknown.item, self._clock()
+        fence, completed = was.get("fence"), was.get("completed_before")
+        earlier = (row for row in self._rounds.history(model.name, unknown.number, EARLIER) if isinstance(row, Round))
+        is_last = next(iter(self._rounds.history(model.name, None, 1))).number == unknown.number
+        return Round(
+            model=model.name,
+            number=unknown.number,
+            phase=Phase.ABANDONED,
+            fence=fence + 1 if isinstance(fence, int) else 1,
+            config=model.config,
+            base=deployment.stable,
+            deployed=deployment.stable,
+            deployment_revision=deployment.revision,
+            opened_at=now,
+            report_by=now,
+            completed_before=(
+                completed + (was.get("phase") == Phase.COMPLETED)
+                if isinstance(completed, int)
+                else completed_rounds(next(earlier, None))
+            ),
+            closed_at=now,
+            candidate=_kept(CheckpointRef, was.get("candidate")),
+            reason=because,
+            finished_at=now,
+            summary=_kept(Summary, was.get("summary")) or (None if is_last else Summary()),
+        )
+
+
+def _kept(kind: type[Kept], value: object) -> Kept | None:
+    """A part of a row, or None where there is none that can be read."""
+    return readable_one(kind, value) if isinstance(value, dict) else None

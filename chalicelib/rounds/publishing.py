@@ -61,11 +61,11 @@ class Publishing:
         step = manifest.state.step + 1 if manifest.state else 1
         files = tuple(StateFile(letter, spool.sha256, spool.nbytes) for letter, spool in sorted(spools.items()))
         kept = OptimizerState(manifest.optimizer.name, step, files) if files else None
-        deployment, newest = self._registry.deployment(rnd.model), self._registry.newest(rnd.model)
+        deployment, newest = self._registry.deployment(rnd.model), self._registry.newest_number(rnd.model)
         if deployment is None or newest is None:
             raise AssertionError(f"model {rnd.model} has a round but no version")
         header = len(build_header(planned.model))
-        ref = checkpoint_ref(newest.number + 1, model.sha256, model.nbytes, header, planned.model)
+        ref = checkpoint_ref(newest + 1, model.sha256, model.nbytes, header, planned.model)
         ref = replace(ref, norm=norm.rounded, deltas=self._deltas.make(rnd.id, ref, (rnd.base, deployment.stable)))
         version, document = self._describe(rnd, manifest, ref, kept, deployment)
         self._blobs.put_once(keys.DOCUMENT.key(sha256=version.document_sha256), document)

@@ -45,7 +45,7 @@ class Revocation:
 
     def _is_out(self, model: str, client_id: str) -> bool:
         """Take the client out of the model's open round; False when that changed meanwhile and is to be read again."""
-        rnd = self._rounds.latest(model)
+        rnd = self._rounds.current(model)
         if rnd is None or rnd.is_terminal:
             return True
         if rnd.phase is Phase.COLLECTING and not self._rejected(rnd, client_id):
@@ -67,4 +67,5 @@ class Revocation:
         now = self._clock()
         gone = Evaluation(rnd.id, client_id, now, now, int((now + KEEP).timestamp()), withdrawn=True)
         judge = self._rounds.appoint(gone)
-        return judge.withdrawn or self._rounds.withdraw_judge(rnd, judge)
+        # one whose row cannot be read counts for nothing in any case
+        return judge is None or judge.withdrawn or self._rounds.withdraw_judge(rnd, judge)

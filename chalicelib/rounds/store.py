@@ -1,4 +1,9 @@
-"""Rows of rounds, receipts and evaluations. Every method is one write with one condition, and says what a repeat does."""
+"""Rows of rounds, receipts and evaluations. Every method is one write with one condition, and says what a repeat does.
+
+A row that cannot be read is named in the log. A receipt, or a judge's place, of that kind counts as nothing: it is neither
+accepted nor waited for. A round of that kind gives nobody work, and the next one does not open, until an operator has taken it
+away; who must know it apart from none asks for the `entry`, the `history` or the `latest`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,10 @@ from chalicelib.clients.directory import Allowance
 from chalicelib.instants import text
 from chalicelib.rounds.evaluation import Evaluation, Measurement
 from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, Verdict
-from chalicelib.rounds.round import Desk, Phase, Round, Summary, check_move
+from chalicelib.rounds.round import Desk, Phase, Round, Summary, check_move, round_id
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
-from chalicelib.storage.rows import Item, from_item, to_item
+from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, readable_one, to_item, unreadable
 
 
 class NotDone(Exception):
@@ -41,6 +46,9 @@ class Place:
 MOST_GRANTS = 8
 """Declarations that a client may make in a round: each may leave an object in the bucket."""
 
+EXAMINED = 50
+"""Rounds of a model that are looked at for such as cannot be read."""
+
 
 class RoundStore:
     """The `rounds` table."""
@@ -51,26 +59,66 @@ class RoundStore:
     # ---- rounds
 
     def get(self, model: str, number: int) -> Round | None:
-        """A round, or None."""
+        """A round, or None when there is none, or none that can be read."""
+        return readable_one(Round, self._table.get(keys.ROUND.key(model=model, number=number)))
+
+    def entry(self, model: str, number: int) -> Round | Unreadable | None:
+        """A round, what says that it cannot be read, or None."""
         item = self._table.get(keys.ROUND.key(model=model, number=number))
-        return from_item(Round, item) if item else None
+        return next(each(Round, [item] if item else []), None)
 
     def latest(self, model: str) -> Round | None:
-        """The model's current or last round, or None when it never had one."""
+        """The model's current or last round, or None when it never had one.
+
+        Raises:
+            Unreadable: there is one, and it cannot be read.
+        """
         item = self._table.last(keys.ROUND.partition(model=model), keys.ROUND.prefix)
         return from_item(Round, item) if item else None
 
+    def current(self, model: str) -> Round | None:
+        """The model's current or last round, for those who ask for work: None when it never had one, or one that cannot be
+        read, for then there is no work until an operator has taken it away.
+        """
+        try:
+            return self.latest(model)
+        except Unreadable as unknown:
+            unknown.tell()
+            return None
+
     def undecided(self, model: str) -> int | None:
         """The version that the model's round has published and not decided about, or None."""
-        rnd = self.latest(model)
+        rnd = self.current(model)
         return rnd.candidate.version if rnd and rnd.phase is Phase.EVALUATING and rnd.candidate else None
 
-    def history(self, model: str, before: int | None, limit: int) -> list[Round]:
-        """Rounds of a model, newest first, those below `before` if it is given."""
+    def history(self, model: str, before: int | None, limit: int) -> list[Round | Unreadable]:
+        """Rounds of a model, newest first, those below `before` if it is given; also those that cannot be read."""
         below = None if before is None else keys.ROUND.key(model=model, number=before - 1)["sk"]
         partition = keys.ROUND.partition(model=model)
         items = self._table.query(partition, keys.ROUND.prefix, newest_first=True, below=below, limit=limit)
-        return [from_item(Round, item) for item in items]
+        return list(each(Round, items))
+
+    def unreadable(self, model: str) -> int:
+        """How many rows of a model cannot be read: of its last rounds, and of the places in the last one."""
+        items = list(self._table.query(keys.ROUND.partition(model=model), keys.ROUND.prefix, newest_first=True, limit=EXAMINED))
+        found = unreadable(Round, items)
+        if items:
+            name = round_id(model, int(keys.ROUND.name_in(items[0]["sk"])))
+            for kind, row in ((keys.RECEIPT, Receipt), (keys.EVALUATION, Evaluation)):
+                found += unreadable(row, self._table.query(kind.partition(round=name), kind.prefix, consistent=False))
+        return found
+
+    def replace_unreadable(self, unknown: Unreadable, rnd: Round) -> bool:
+        """Put a round in the place of one that cannot be read, if nobody wrote to that since; False when somebody did."""
+        op_id = unknown.item.get("op_id")
+        as_read = Condition("#op_id = :was", "nobody wrote to the row since", {":was": op_id})
+        there = Condition("attribute_exists(#pk) AND attribute_not_exists(#op_id)", "the row is there, and nobody's")
+        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        try:
+            self._table.put(Put(self._table, key, to_item(rnd), as_read if isinstance(op_id, str) else there))
+        except ConditionFailed:
+            return False
+        return True
 
     def open(self, rnd: Round) -> Round:
         """Store a new round, and return the round of that number: this one, or the one that another tick opened first."""
@@ -145,7 +193,7 @@ class RoundStore:
         try:
             item = self._table.update_and_read(Update(self._table, key, condition, set=change, add={desk: 1}))
         except ConditionFailed as lost:
-            return None, from_item(Round, lost.found) if lost.found else None
+            return None, readable_one(Round, lost.found)
         return Place(desk, int(item[desk]), mark), rnd
 
     def give_back(self, rnd: Round, place: Place) -> bool:
@@ -179,35 +227,36 @@ class RoundStore:
         return self._changed(Update(self._table, key, condition, set={desk: given}))
 
     def note_inspected(self, model: str, number: int, count: int) -> Round | None:
-        """Add to the hint of settled receipts, and return the round, or None when there is no such round."""
+        """Add to the hint of settled receipts, and return the round, or None when there is none, or none that can be read."""
         condition = Condition("attribute_exists(#pk)", "the round exists")
         key = keys.ROUND.key(model=model, number=number)
         try:
             item = self._table.update_and_read(Update(self._table, key, condition, add={"inspected": count}))
         except ConditionFailed:
             return None
-        return from_item(Round, item)
+        return readable_one(Round, item)
 
     # ---- receipts
 
     def receipt(self, round_id: str, client_id: str) -> Receipt | None:
         """A client's receipt, or None: it has no place in that round."""
-        item = self._table.get(keys.RECEIPT.key(round=round_id, client=client_id))
-        return from_item(Receipt, item) if item else None
+        return readable_one(Receipt, self._table.get(keys.RECEIPT.key(round=round_id, client=client_id)))
 
     def receipts(self, round_id: str) -> Iterator[Receipt]:
         """All receipts of a round, by client."""
         items = self._table.query(keys.RECEIPT.partition(round=round_id), keys.RECEIPT.prefix)
-        return (from_item(Receipt, item) for item in items)
+        return readable(Receipt, items)
 
-    def assign(self, receipt: Receipt) -> Receipt:
-        """Give a client its place, and return its receipt: this one, or the one that it already had."""
+    def assign(self, receipt: Receipt) -> Receipt | None:
+        """Give a client its place, and return its receipt: this one, or the one that it already had; None when that cannot be
+        read.
+        """
         key = keys.RECEIPT.key(round=receipt.round, client=receipt.client_id)
         try:
             self._table.put(Put(self._table, key, to_item(receipt), NEW))
         except ConditionFailed as lost:
             if lost.found:
-                return from_item(Receipt, lost.found)
+                return readable_one(Receipt, lost.found)
             raise
         return receipt
 
@@ -235,7 +284,7 @@ class RoundStore:
             try:
                 return self._in_the_name_of(by, Update(self._table, key, condition, set=change))
             except NotDone as other:
-                found = from_item(Receipt, other.found) if other.found else None
+                found = readable_one(Receipt, other.found)
                 if found is None or found.declared is None or not found.takes(declared, now):
                     raise
                 if found.declared == declared:
@@ -301,22 +350,23 @@ class RoundStore:
 
     def evaluation(self, round_id: str, client_id: str) -> Evaluation | None:
         """A judge's place, or None."""
-        item = self._table.get(keys.EVALUATION.key(round=round_id, client=client_id))
-        return from_item(Evaluation, item) if item else None
+        return readable_one(Evaluation, self._table.get(keys.EVALUATION.key(round=round_id, client=client_id)))
 
     def evaluations(self, round_id: str) -> list[Evaluation]:
         """All judges of a round's candidate, by client."""
         items = self._table.query(keys.EVALUATION.partition(round=round_id), keys.EVALUATION.prefix)
-        return [from_item(Evaluation, item) for item in items]
+        return list(readable(Evaluation, items))
 
-    def appoint(self, evaluation: Evaluation) -> Evaluation:
-        """Give a client its place among the judges, and return it: this one, or the one that it already had."""
+    def appoint(self, evaluation: Evaluation) -> Evaluation | None:
+        """Give a client its place among the judges, and return it: this one, or the one that it already had; None when that
+        cannot be read.
+        """
         key = keys.EVALUATION.key(round=evaluation.round, client=evaluation.client_id)
         try:
             self._table.put(Put(self._table, key, to_item(evaluation), NEW))
         except ConditionFailed as lost:
             if lost.found:
-                return from_item(Evaluation, lost.found)
+                return readable_one(Evaluation, lost.found)
             raise
         return evaluation
 

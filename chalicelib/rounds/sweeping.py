@@ -41,18 +41,22 @@ class Sweeper:
         self._clock = clock
         self._last: Sweep | None = None
 
-    def sweep_if_due(self, models: Sequence[str]) -> None:
+    def sweep_if_due(self) -> None:
         """Sweep, if the last sweep began long enough ago and nobody else begins one now.
 
         An empty stack is not swept, nor one that is being restored: there, rows may still come that name what is there.
+
+        Raises:
+            Unreadable: a row cannot be read that may name objects; nothing more is deleted then.
         """
         now = self._clock()
-        if not models or (self._last and self._last.begun_at and now - self._last.begun_at < EVERY):
+        if self._last and self._last.begun_at and now - self._last.begun_at < EVERY:
             return  # a warm function need not ask
         last = self._registry.sweep()
-        if is_due(last, now) and self._registry.is_being_restored():
-            return
         if last.begun_at is None or is_due(last, now):
+            models = self._registry.names()  # also of those whose own row cannot be read
+            if not models or (last.begun_at and self._registry.is_being_restored()):
+                return
             begun = self._registry.begin_sweep(last, now)
             if begun and last.begun_at is not None:
                 self._sweep(begun, models)
@@ -80,7 +84,7 @@ class Sweeper:
         """The keys of all objects that a model's versions name, also of those that let go now: they are the next sweep's."""
         now, named, old = self._clock(), set[str](), list[Names]()
         in_use = self._in_use(model)
-        for version in self._registry.names(model):
+        for version in self._registry.named(model):
             newest[model] = max(version.number, newest.get(model, -1))
             named.update(version.lasting, version.passing)
             if lets_go(version, in_use, now) and len(old) < MOST_LET_GO:
@@ -110,8 +114,8 @@ class Sweeper:
         if not self._registry.hold(mine, until):
             return False
         born = set[str]()
-        for model in self._registry.models():
-            for version in self._registry.names(model.name, newest.get(model.name, -1)):
+        for model in self._registry.names():
+            for version in self._registry.named(model, newest.get(model, -1)):
                 born.update(version.lasting, version.passing)
         gone = [key for key in orphans if key not in born]
         self._blobs.delete(gone)

@@ -21,7 +21,7 @@ from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.presign import Presigner
 from chalicelib.storage.queues import Queue
-from chalicelib.storage.rows import from_item, storable
+from chalicelib.storage.rows import readable_one, storable
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
 
@@ -129,7 +129,7 @@ class UpdateDesk:
 
     def _found(self, round_id: str, other: NotDone) -> Receipt:
         """The receipt that a write found and could not change so."""
-        return self._known(round_id, from_item(Receipt, other.found) if other.found else None)
+        return self._known(round_id, readable_one(Receipt, other.found))
 
     def _known(self, round_id: str, receipt: Receipt | None) -> Receipt:
         if receipt is not None:
@@ -169,7 +169,7 @@ class UpdateDesk:
         now, parsed = self._clock(), parse_round_id(receipt.round)
         rnd = self._rounds.get(*parsed) if parsed else None
         if rnd is None:
-            raise AssertionError(f"receipt {receipt.round}/{receipt.client_id} is of no round")
+            return receipt  # a round that cannot be read: its receipts wait until an operator has taken it away
         if rnd.phase is not Phase.COLLECTING:
             state, verdict = last_word(rnd, receipt, now)
         elif receipt.state is ReceiptState.ASSIGNED and now >= receipt.report_by:

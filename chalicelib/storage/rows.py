@@ -3,16 +3,21 @@
 A number goes into a row only if it can come out again: `to_stored` refuses the others. What lies in a row already, whoever
 wrote it, can always be read: `from_stored` takes any number that DynamoDB holds. boto3's own deserializer does not: it raises
 `decimal.Rounded` at the 39th digit, and 4e38 comes back with 39 of them.
+
+A row may yet be one that this release cannot read: another release wrote it, or somebody changed it by hand. It is
+`Unreadable`, and one such row stops nothing else: who reads many rows names it in the log and passes over it (`readable`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
+
+from chalicelib.log import log
 
 Row = TypeVar("Row")
 Item = dict[str, Any]
@@ -35,6 +40,25 @@ class NotStorable(Exception):
     """A number would be written that could not be read back: a bug, found before it can do harm."""
 
 
+class Unreadable(Exception):
+    """A row is not what this release writes. `item` is what is there (without types)."""
+
+    def __init__(self, kind: str, item: Item, why: str) -> None:
+        self.kind = kind
+        self.item = item
+        self.pk, self.sk = str(item.get("pk")), str(item.get("sk"))
+        super().__init__(f"row {self.pk} / {self.sk} cannot be read as a {kind}: {why}")
+
+    @property
+    def number(self) -> int:
+        """What its key ends in, of a row that is numbered."""
+        return int(self.sk.rpartition("#")[2])
+
+    def tell(self) -> None:
+        """Name it in the log: it is passed over."""
+        log.warning("row passed over", kind=self.kind, pk=self.pk, sk=self.sk, why=str(self))
+
+
 def to_item(row: object) -> Item:
     """A dataclass as an item's attributes, without those that are None."""
     dumped: Item = _adapter(type(row)).dump_python(row, mode="json", exclude_none=True)
@@ -45,10 +69,43 @@ def from_item(kind: type[Row], item: Item) -> Row:
     """An item's attributes as a dataclass; keys and bookkeeping attributes are passed over.
 
     Raises:
-        pydantic.ValidationError: the stored row is not what this release writes.
+        Unreadable: the stored row is not what this release writes.
     """
     adapter: TypeAdapter[Row] = _adapter(kind)
-    return adapter.validate_python(item)
+    try:
+        return adapter.validate_python(item)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the row"
+        raise Unreadable(kind.__name__, item, f"{where}: {first['msg']}") from error
+
+
+def each(kind: type[Row], items: Iterable[Item]) -> Iterator[Row | Unreadable]:
+    """Every row, or what says that it cannot be read."""
+    for item in items:
+        try:
+            yield from_item(kind, item)
+        except Unreadable as unreadable:
+            yield unreadable
+
+
+def readable(kind: type[Row], items: Iterable[Item]) -> Iterator[Row]:
+    """The rows that can be read; the others are named in the log."""
+    for row in each(kind, items):
+        if isinstance(row, Unreadable):
+            row.tell()
+        else:
+            yield row
+
+
+def readable_one(kind: type[Row], item: Item | None) -> Row | None:
+    """A row, or None when there is none, or none that can be read; that is named in the log."""
+    return next(readable(kind, [item] if item else []), None)
+
+
+def unreadable(kind: type[Row], items: Iterable[Item]) -> int:
+    """How many of some rows cannot be read."""
+    return sum(isinstance(row, Unreadable) for row in each(kind, items))
 
 
 def storable(values: Mapping[str, float]) -> dict[str, float]:

@@ -109,7 +109,7 @@ class _Desk:
             rejected=rnd.rejected,
             late=rnd.late,
             uploaded_bytes=rnd.uploaded_bytes,
-            seconds=((rnd.finished_at or rnd.opened_at) - rnd.opened_at).total_seconds(),
+            seconds=(rnd.finished_at - rnd.opened_at).total_seconds() if rnd.finished_at and rnd.opened_at else 0.0,
             version=rnd.version,
             accuracy=version.accuracy if version else None,
             gain=rnd.gain,

@@ -315,10 +315,12 @@ class RoundReply(Reply):
 
     round: str
     number: int
-    phase: Literal["collecting", "aggregating", "evaluating", "completed", "abandoned"]
-    base_version: int
-    opened_at: datetime
-    report_by: datetime
+    phase: Literal["collecting", "aggregating", "evaluating", "completed", "abandoned", "unreadable"] = Field(
+        description="unreadable: its row is of another release, or damaged; only its number is known; `abandon` takes it away"
+    )
+    base_version: int | None = Field(description="null of an unreadable round, as are the next two")
+    opened_at: datetime | None
+    report_by: datetime | None
     closed_at: datetime | None
     finished_at: datetime | None
     assigned: int

@@ -95,7 +95,7 @@ def test_a_monitor_that_was_down_records_all_that_ended_meanwhile(world: World) 
     assert cloudwatch(world, "accepted_updates") == [2, 2, 2]
 
 
-CALLS = 62
+CALLS = 72
 """More than a monitor makes in the test below, which says so; those between are the census's, shard after shard."""
 
 
@@ -103,7 +103,7 @@ def test_a_round_that_is_still_open_is_not_recorded_yet(world: World) -> None:
     world.model()
     world.tick()
     world.monitor()
-    assert world.operator.status("toy").metrics.keys() == {"clients", "active_clients"}
+    assert world.operator.status("toy").metrics.keys() == {"clients", "active_clients", "unreadable_rows"}
 
 
 def test_what_cloudwatch_refused_is_sent_again(world: World) -> None:
@@ -279,6 +279,7 @@ def test_the_defaults_are_those_of_the_tutorial(world: World, inbox: Callable[[]
     found = {t.metric: (t.minimum, t.maximum, t.is_default, t.in_breach) for t in world.operator.thresholds("toy")}
     assert found == {
         "accuracy": (0.5, None, True, True), "active_clients": (5, None, True, True), "loss": (None, 5.0, True, True),
+        "unreadable_rows": (None, 0.0, True, False),
     }  # fmt: skip
 
 
@@ -289,7 +290,7 @@ def test_a_metric_that_is_watched_no_more_clears_its_alert(world: World) -> None
     world.operator.set_threshold("toy", "active_clients")
     world.monitor()
     assert alerts(world, "active_clients") == [(1, "cleared")]
-    assert [t.metric for t in world.operator.thresholds("toy")] == ["accuracy", "loss"]
+    assert [t.metric for t in world.operator.thresholds("toy")] == ["accuracy", "loss", "unreadable_rows"]
 
 
 def test_of_two_monitors_at_once_one_opens_and_publishes(world: World, inbox: Callable[[], list[dict[str, Any]]]) -> None:

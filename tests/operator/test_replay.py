@@ -215,9 +215,9 @@ def test_another_norm_for_the_next_round_is_told(world: World, muster: Terminal,
 def test_a_server_that_published_something_else_is_found_out(
     world: World, muster: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def twice_as_far(manifest: Manifest, base: Any, state: Any, gradient: Any) -> Any:
+    def twice_as_far(manifest: Manifest, base: Any, state: Any, gradient: Any, norm: Any) -> Any:
         doubled = ((part, {name: 2 * array for name, array in result.items()}) for part, result in gradient)
-        return assemble(manifest, base, state, doubled)
+        return assemble(manifest, base, state, doubled, norm)
 
     monkeypatch.setattr("chalicelib.rounds.publishing.assemble", twice_as_far)
     run_round(world, keep_updates=True)
