@@ -69,18 +69,21 @@ class PathName:
 
     pattern: str
     unknown: tuple[Problem, ...]
+    noun: str
     what: str
 
 
 PATH_NAMES: dict[str, PathName] = {
-    "model": PathName(r"[a-z][a-z0-9-]{0,47}", (Problem.UNKNOWN_MODEL, Problem.UNKNOWN_ROUND), "the name of a model"),
-    "round_id": PathName(r"[a-z][a-z0-9-]{0,47}\.[1-9][0-9]{0,7}", (Problem.UNKNOWN_ROUND,), "the id of a round"),
-    "round_number": PathName(r"[1-9][0-9]{0,7}", (Problem.UNKNOWN_ROUND,), "the number of a round"),
-    "version": PathName(r"0|[1-9][0-9]{0,7}", (Problem.UNKNOWN_VERSION,), "the number of a version"),
-    "version_ref": PathName(r"[a-z0-9][a-z0-9.-]{0,63}", (Problem.UNKNOWN_VERSION,), "what names a version"),
-    "client_id": PathName(r"[A-Za-z0-9][A-Za-z0-9_-]{2,63}", (Problem.UNKNOWN_CLIENT,), "the id of a client"),
-    "token_id": PathName(r"[A-Za-z0-9]{8,32}", (Problem.UNKNOWN_TOKEN,), "the id of an enrolment token"),
-    "metric": PathName(r"[a-z][a-z0-9_]{0,39}", (Problem.UNKNOWN_METRIC, Problem.NO_OPEN_ALERT), "the name of a metric"),
+    "model": PathName(r"[a-z][a-z0-9-]{0,47}", (Problem.UNKNOWN_MODEL, Problem.UNKNOWN_ROUND), "model", "the name of a model"),
+    "round_id": PathName(r"[a-z][a-z0-9-]{0,47}\.[1-9][0-9]{0,7}", (Problem.UNKNOWN_ROUND,), "round", "the id of a round"),
+    "round_number": PathName(r"[1-9][0-9]{0,7}", (Problem.UNKNOWN_ROUND,), "round", "the number of a round"),
+    "version": PathName(r"0|[1-9][0-9]{0,7}", (Problem.UNKNOWN_VERSION,), "version", "the number of a version"),
+    "version_ref": PathName(r"[a-z0-9][a-z0-9.-]{0,63}", (Problem.UNKNOWN_VERSION,), "version", "what names a version"),
+    "client_id": PathName(r"[A-Za-z0-9][A-Za-z0-9_-]{2,63}", (Problem.UNKNOWN_CLIENT,), "client", "the id of a client"),
+    "token_id": PathName(r"[A-Za-z0-9]{8,32}", (Problem.UNKNOWN_TOKEN,), "enrolment token", "the id of an enrolment token"),
+    "metric": PathName(
+        r"[a-z][a-z0-9_]{0,39}", (Problem.UNKNOWN_METRIC, Problem.NO_OPEN_ALERT), "metric", "the name of a metric"
+    ),
 }
 """Every part of a path that is a name. A name of another form is in no key (those of DynamoDB are bounded), has no alias with
 leading zeros, and reads the same encoded and not encoded.
@@ -161,9 +164,9 @@ def _check_path(app: Chalice, speech: Speech, names: Mapping[str, str]) -> None:
     request = _request(app)
     _check_form(request, re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(request.path)))
     for name, text in names.items():
-        if not re.fullmatch(PATH_NAMES[name].pattern, text):
-            what = PATH_NAMES[name].what
-            raise Refused(speech.unknown(name), f"{text[:64]!r} is not {what}", expected=what, got=text[:64])
+        known = PATH_NAMES[name]
+        if not re.fullmatch(known.pattern, text):
+            raise Refused(speech.unknown(name), f"no {known.noun} {text[:64]!r}", expected=known.what, got=text[:64])
     _check_form(request, re.escape(re.sub(r"\{(\w+)\}", lambda part: names[part[1]], request.path)))
 
 

@@ -32,9 +32,9 @@ def asked(fleet: Fleet, quota: str) -> float:
 def test_what_is_asked_by_hand() -> None:
     fleet = Fleet(9000, heartbeat_seconds=900, pace_seconds=60, goal=100, over_selection=1.2, window_seconds=30)
     assert asked(fleet, "API Gateway") == 10 + 150 + 3 * 4
-    assert asked(fleet, "DynamoDB: write units/s of a shard") == 10 / SHARDS
+    assert asked(fleet, "DynamoDB: write units/s of a shard") == (10 + 4 * 4) / SHARDS
     assert asked(fleet, "DynamoDB: read units/s of a shard") == (150 + 4) / SHARDS
-    assert asked(fleet, "DynamoDB: write units/s of a round's partition") == 4 * 4
+    assert asked(fleet, "DynamoDB: write units/s of a round's partition") == 6 * 4
     assert asked(fleet, "S3: PUT/s") == 4
 
 
@@ -51,7 +51,7 @@ def test_a_round_takes_as_many_clients_a_second_as_its_partition_takes_writes() 
     window = shortest_window(places)
     there = Fleet(places, goal=10_000, window_seconds=window)
     assert asked(there, "DynamoDB: write units/s of a round's partition") == pytest.approx(1000)
-    assert asked(there, "DynamoDB: write units/s of a round's own row") == pytest.approx(1000)
+    assert asked(there, "DynamoDB: write units/s of a round's own row") == pytest.approx(1000 * 4 / 6)
 
 
 def test_the_rows_are_as_long_as_was_reckoned_and_are_written_as_often(world: World) -> None:
@@ -82,6 +82,9 @@ def test_the_rows_are_as_long_as_was_reckoned_and_are_written_as_often(world: Wo
     assert lengths == pytest.approx([scale.ROUND_BYTES, scale.RECEIPT_BYTES, scale.CLIENT_BYTES], rel=0.2)
     assert lengths[1] <= 1024, "a write of a receipt is one unit"
     assert lengths[0] <= 1024 * scale.ROUND_UNITS
-    # Check-in: the round, the receipt. Grant and report: the receipt. Inspection: the receipt, the client, the round.
-    assert [name for name in written if name in ("PutItem", "UpdateItem")] == ["UpdateItem", "PutItem", *["UpdateItem"] * 5]
-    assert scale.RECEIPT_WRITES + scale.ROUND_WRITES + 1 == 7
+    # Check-in: the round, the receipt. Grant and report: the receipt, and the client is checked. Inspection: the receipt, the
+    # client, the round.
+    writes = [name for name in written if name in ("PutItem", "UpdateItem", "TransactWriteItems")]
+    assert writes == ["UpdateItem", "PutItem", *["TransactWriteItems"] * 2, *["UpdateItem"] * 3]
+    assert scale.RECEIPT_UNITS == 2 + 2 * writes.count("TransactWriteItems")
+    assert scale.ROUND_WRITES + 2 + writes.count("TransactWriteItems") + 1 == len(writes)
