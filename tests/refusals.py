@@ -514,13 +514,27 @@ SHOWN = (
         ),
     ),
     Shown(
-        "too few or too many updates for the rule; a model that would not be finite",
-        "the round is abandoned, `too-few-updates`, `too-many-updates`, `model-unfit`",
+        "too few or too many updates for the rule; a model that would not be finite; an aggregation that takes too long",
+        "the round is abandoned, `too-few-updates`, `too-many-updates`, `model-unfit`, `aggregation-timed-out`",
         (
             "tests/rounds/test_edges.py::test_too_few_updates_for_a_rule_abandon_the_round_by_name",
             "tests/rounds/test_edges.py::test_too_many_updates_for_a_rule_abandon_the_round_by_name",
             "tests/rounds/test_rounds.py::test_a_model_that_would_not_be_finite_is_never_published",
+            "tests/rounds/test_leftovers.py::test_a_round_that_aggregates_for_too_long_is_abandoned_by_name_and_leaves_nothing",
         ),
+    ),
+    Shown(
+        "a ninth declaration in a round",
+        "refused, 409 `too-many-grants`; the last one still counts",
+        (
+            "tests/rounds/test_leftovers.py::test_a_client_may_declare_only_so_many_different_updates_and_the_same_one_again_"
+            "counts_nothing",
+        ),
+    ),
+    Shown(
+        "a check-in whose round closes before it is answered",
+        "a place that comes to nothing: the receipt says `late` to whoever asks",
+        ("tests/rounds/test_places.py::test_a_receipt_that_is_born_after_its_round_has_settled_is_late_to_whoever_asks",),
     ),
     Shown(
         "`have` that is not true, digests that no version has",

@@ -28,8 +28,8 @@ are all traced."""
 UPDATE_DAYS = 2
 """How long S3 keeps, and bills, an update: deleted when its round has ended, its old version expires a day later."""
 
-SUM_DAYS = 8
-"""The same of a partial sum: it expires after a week, its old version a day later."""
+SUM_DAYS = 2
+"""The same of a partial sum."""
 
 KMS_CACHE_SECONDS = 300
 """How long DynamoDB keeps a table's key for a caller before it asks KMS again ("DynamoDB encryption at rest usage notes")."""

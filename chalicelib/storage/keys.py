@@ -177,7 +177,8 @@ CHECKPOINT = ObjectKind(
 )  # fmt: skip
 DOCUMENT = ObjectKind(
     "version document", "versions/{sha256}.json",
-    "A version's lineage, config and metrics as canonical JSON, addressed by its content. Kept and deleted as checkpoints are.",
+    "A version's lineage, config and metrics as canonical JSON, addressed by its content. Kept while a version names it, and "
+    "deleted by the sweep, as checkpoints are.",
 )  # fmt: skip
 UPDATE = ObjectKind(
     "update", "updates/{spread}/{round}/{client}/{sha256}.safetensors",
@@ -208,8 +209,8 @@ STATE = ObjectKind(
 )  # fmt: skip
 DELTA = ObjectKind(
     "delta", "deltas/{base_sha256}/{target_sha256}",
-    "A checkpoint in fewer bytes, for who has another one. Written once, before the version whose checkpoint names it; let go by "
-    "its row, and deleted by the sweep, as states are. One that is gone costs its readers the whole checkpoint, and nothing else.",
+    "A checkpoint in fewer bytes, for who has another one. Written once, before the version whose checkpoint names it; let go "
+    "by its row and deleted by the sweep, as states are. One that is gone costs its readers the whole checkpoint, no more.",
 )  # fmt: skip
 
 OBJECTS = (CHECKPOINT, DELTA, STATE, DOCUMENT, UPDATE, MANIFEST, PART, STAGED)
