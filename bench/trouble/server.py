@@ -1,4 +1,4 @@
-"""The API and the store as devices see them: what they answer follows from the time and from who asks. Every request is noted."""
+"""The API and the store as devices see them: answers follow from the time and from who asks, and every request is noted."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Clock:
     now: float = 0.0
 
     def __call__(self) -> float:
+        """Seconds since the beginning."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
@@ -66,7 +67,7 @@ class Server:
     _dice: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self._dice = random.Random(self.seed)
+        self._dice = random.Random(self.seed)  # noqa: S311 (dice)
 
     def http(self) -> httpx.Client:
         """A client whose requests arrive here."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import random
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from bench.trouble.server import API, HEARTBEAT_SECONDS, Asked, Clock, Fleet, Server, Trouble
@@ -51,7 +54,7 @@ def live(loops: Mapping[float, Loop], clock: Clock, until: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What a fleet sent; `back` is, by device, the seconds from the outage's end to the first answer to what it does otherwise."""
+    """What a fleet sent."""
 
     devices: int
     before: float
@@ -59,7 +62,9 @@ class Course:
     after: tuple[float, ...]
     """Requests a device and interval (15 minutes): before, during, and in each interval after the outage."""
     back: tuple[float, ...]
-    """Sorted. A device that did not come back is not in it."""
+    """By device, the seconds from the outage's end to the first answer to what it does otherwise, sorted. A device that did not
+    come back is not in it.
+    """
     busiest: tuple[float, float, float]
     """Requests in the busiest second before, during and after, averaged over 10 seconds."""
 
@@ -74,12 +79,13 @@ def observe(devices: int, fleet: Fleet, trouble: Trouble, folder: Path, seed: in
     clock = Clock()
     start = 2 * HEARTBEAT_SECONDS + BEFORE
     server = Server(clock, fleet, trouble, start, start + OUTAGE, seed)
-    dice = random.Random(f"{seed}/starts")
+    dice = random.Random(f"{seed}/starts")  # noqa: S311 (dice)
     trainer: Trainer = Adds()
     loops = {}
     for number in range(devices):
         name = f"device-{number:04d}"
-        made = device(server, clock, name, folder, random.Random(f"{seed}/{name}").random)
+        own = random.Random(f"{seed}/{name}")  # noqa: S311 (dice)
+        made = device(server, clock, name, folder, own.random)
         loops[dice.uniform(0, HEARTBEAT_SECONDS)] = Loop(made, trainer)
     live(loops, clock, start + OUTAGE + AFTER)
     end = start + OUTAGE
@@ -88,7 +94,7 @@ def observe(devices: int, fleet: Fleet, trouble: Trouble, folder: Path, seed: in
         devices,
         _rate(server.asked, devices, start - BEFORE, start),
         _rate(server.asked, devices, start, end),
-        tuple(_rate(server.asked, devices, a, b) for a, b in zip(edges, edges[1:], strict=False)),
+        tuple(_rate(server.asked, devices, a, b) for a, b in pairwise(edges)),
         _back(server.asked, fleet, end),
         (
             _busiest(server.asked, start - BEFORE, start),
@@ -96,6 +102,13 @@ def observe(devices: int, fleet: Fleet, trouble: Trouble, folder: Path, seed: in
             _busiest(server.asked, end, edges[-1]),
         ),
     )
+
+
+def observe_quietly(devices: int, fleet: Fleet, trouble: Trouble, seed: int) -> Course:
+    """The same in a process of its own: without the log of some ten thousand troubles, and in a folder that goes."""
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as folder:
+        return observe(devices, fleet, trouble, Path(folder), seed)
 
 
 def _rate(asked: list[Asked], devices: int, since: float, until: float) -> float:

@@ -18,9 +18,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import httpx
 from pydantic import TypeAdapter
@@ -29,13 +28,14 @@ from muster import __version__
 from muster.device.checkpoints import Checkpoints
 from muster.device.errors import DeviceError, Expired, Overloaded, Refused, Untrusted
 from muster.device.files import remove_leftovers
-from muster.device.identity import FILE, Identity, fresh_proof
+from muster.device.identity import FILE, Identity
+from muster.device.keys import Keys
 from muster.device.loop import Loop
 from muster.device.pace import HEARTBEAT_SECONDS, Random, bounded, stretched
 from muster.device.results import measured, trained
 from muster.device.trainer import Trainer
 from muster.device.transport import Reply, Transport
-from muster.device.update import Feedback, changes, delta
+from muster.device.update import Feedback, Ready, changes, delta
 from muster.wire import messages as wire
 from muster.wire.arrays import Array, decode
 from muster.wire.encodings import ENCODINGS
@@ -46,23 +46,8 @@ log = logging.getLogger(__name__)
 
 _ASSIGNMENT: TypeAdapter[wire.Assignment] = TypeAdapter(wire.Assignment)
 
-Sent = TypeVar("Sent")
-
 Ability = Literal["train", "evaluate"]
 """The kinds of work that a device may be given."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """An update that was trained and is not delivered yet. It waits in memory: to train it again would cost more."""
-
-    place: tuple[str, str]
-    """The round, and the digest of its base."""
-    update: bytes
-    examples: int
-    metrics: Mapping[str, float]
-    left: Mapping[str, Array] | None
-    """What rounding has left out of it."""
 
 
 class Device:
@@ -82,7 +67,7 @@ class Device:
         """`clock` counts seconds from any beginning, and never goes back; `random` draws from 0 to 1."""
         self._transport = transport
         self._transport.patient = False
-        self._identity = identity
+        self.keys = Keys(identity, folder, transport)
         self._model = model
         self._folder = folder
         self._can = list(can)
@@ -92,13 +77,11 @@ class Device:
         self._heartbeat_seconds = HEARTBEAT_SECONDS
         self.rests = False
         """Whether the model does not train, as the server said last: then heartbeats are enough, and say when it does."""
-        self.is_saved = True
-        """Whether the disk has the identity as it is."""
         self._running: int | None = None
         self._reported: str | None = None
         self._judged: str | None = None
         self._served: tuple[str, wire.ModelReply] | None = None
-        self._ready: _Ready | None = None
+        self._ready: Ready | None = None
         self._checkpoints = Checkpoints(folder / f"{model}.checkpoints")
         self._feedback = Feedback(folder / _feedback(model))
 
@@ -108,9 +91,8 @@ class Device:
         return self._identity.client_id
 
     @property
-    def is_rotating(self) -> bool:
-        """Whether a rotation of the key has begun of which it is not known whether it has ended."""
-        return self._identity.next_proof is not None
+    def _identity(self) -> Identity:
+        return self.keys.identity
 
     @property
     def seconds_to_heartbeat(self) -> float:
@@ -157,8 +139,7 @@ class Device:
             )
         if identity.key is not None:
             device = cls(transport, identity, model, folder, can=can)
-            if device.is_rotating:
-                device._go_on_rotating()
+            device._go_on_rotating()
             return device
         identity.save(folder)
         enrolment = wire.Enrolment(
@@ -172,7 +153,7 @@ class Device:
         enrolled = transport.call("POST", "/v1/clients", wire.Enrolled, enrolment)
         device = cls(transport, identity, model, folder, can=can)
         device._heartbeat_seconds = bounded(enrolled.heartbeat_seconds)
-        device._learn(identity.model_copy(update={"key": enrolled.key}))
+        device.keys.learn(enrolled.key)
         return device
 
     @staticmethod
@@ -243,17 +224,11 @@ class Device:
             Unreachable: the server did not answer.
             OSError: the disk has no room for what a rotation must remember; it has not begun.
         """
-        proof = self._identity.next_proof
-        if proof is None:
-            proof = fresh_proof()
-            identity = self._identity.model_copy(update={"next_proof": proof})
-            identity.save(self._folder)  # before anything is sent: whoever repeats the proof is the same device
-            self._identity = identity
-        path, rotation = "/v1/clients/me/key", wire.KeyRotation(proof=proof)
-        reply = self._transport.call("POST", path, wire.Enrolled, rotation, self._authorization)
-        self._learn(self._identity.model_copy(update={"key": reply.key, "next_proof": None}))
+        self.keys.rotate()
 
     def _go_on_rotating(self) -> None:
+        if not self.keys.is_rotating:
+            return
         try:
             self.rotate_key()
         except DeviceError as error:
@@ -263,23 +238,6 @@ class Device:
         """Tell the server this SDK's version and what the device can do now, in the place of what it was told before."""
         profile = wire.ProfileUpdate(sdk_version=__version__, capabilities=dict(capabilities))
         return self._call("PUT", "/v1/clients/me", wire.Profile, profile)
-
-    def save(self) -> None:
-        """Write the identity.
-
-        Raises:
-            OSError: the disk does not take it; it is as it was.
-        """
-        self._identity.save(self._folder)
-        self.is_saved = True
-
-    def _learn(self, identity: Identity) -> None:
-        """Go by another key from now on, also when the disk does not take it: what it has leads to the same key again."""
-        self._identity, self.is_saved = identity, False
-        try:
-            self.save()
-        except OSError as error:
-            log.error("%s: its key is in memory only, %s does not take it: %s", self.client_id, self._folder, error)  # noqa: TRY400
 
     # ---- one request each
 
@@ -344,14 +302,14 @@ class Device:
             self._feedback.keep(ready.left)
         return receipt
 
-    def _trained(self, assignment: wire.TrainAssignment, trainer: Trainer) -> _Ready:
+    def _trained(self, assignment: wire.TrainAssignment, trainer: Trainer) -> Ready:
         base = self._arrays(assignment.base)
         result = trained(trainer, base, assignment.hyperparameters)
         if assignment.encoding == "int8":
             update, left = self._feedback.encoded(changes(base, result), base)
         else:
             update, left = delta(base, result, assignment.encoding), None
-        return _Ready((assignment.round, assignment.base.sha256), update, result.examples, result.metrics, left)
+        return Ready((assignment.round, assignment.base.sha256), update, result.examples, result.metrics, left)
 
     def submit(self, round_id: str, update: bytes, examples: int, metrics: Mapping[str, float]) -> wire.ReceiptReply:
         """Upload an update (a tensor file) and report it. A grant that expires on the way is asked for once more."""
@@ -405,30 +363,13 @@ class Device:
         have = ",".join(self._checkpoints.held)
         path = f"/v1/models/{self._model}" + (f"?have={have}" if have else "")
         known = self._served
-        self._served = self._with_key(lambda key: self._transport.call_again(path, wire.ModelReply, known, key))
+        self._served = self.keys.send(lambda key: self._transport.call_again(path, wire.ModelReply, known, key))
         checkpoint = self._served[1].checkpoint
         self._running = checkpoint.version
         return checkpoint.version, self._arrays(checkpoint)
 
-    @property
-    def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._identity.key}"}
-
     def _call(self, method: str, path: str, reply: type[Reply] | TypeAdapter[Reply], body: wire.Request | None = None) -> Reply:
-        return self._with_key(lambda key: self._transport.call(method, path, reply, body, key))
-
-    def _with_key(self, send: Callable[[dict[str, str]], Sent]) -> Sent:
-        """Send a request with the key. Where it is refused while a rotation is under way, the rotation is ended first: once
-        the server has done it, the old key is good for that alone.
-        """
-        try:
-            return send(self._authorization)
-        except Refused as refused:
-            if not (refused.unauthenticated and self.is_rotating):
-                raise
-        log.info("%s: its key is refused while it is being rotated; the rotation goes on", self.client_id)
-        self.rotate_key()
-        return send(self._authorization)
+        return self.keys.send(lambda key: self._transport.call(method, path, reply, body, key))
 
     def _arrays(self, checkpoint: wire.Checkpoint) -> dict[str, Array]:
         """A version's arrays; downloaded once, then kept for a while."""

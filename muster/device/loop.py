@@ -116,7 +116,7 @@ class Loop:
             self._doubts, self._only_heartbeats = 0, False
         if self._only_heartbeats or device.rests or now < self._ask_at:
             return
-        if device.is_rotating and now >= self._rotate_at:
+        if device.keys.is_rotating and now >= self._rotate_at:
             self._rotate_at = now + ROTATION_SECONDS
             device.rotate_key()
         assignment = device.check_in()
@@ -156,11 +156,11 @@ class Loop:
     # ---- trouble
 
     def _refused(self, refused: Refused) -> None:
+        self._count_try(TRIES if refused.is_final else 1)
         if refused.unauthenticated:
             self._doubt(refused)
-            return
-        self._count_try(TRIES if refused.is_final else 1)
-        self._back_off(Kind.REFUSED, refused)
+        else:
+            self._back_off(Kind.REFUSED, refused)
 
     def _doubt(self, refused: Refused) -> None:
         """A key that is refused may be good all the same: a server, or its store, may be wrong for a while."""
@@ -215,11 +215,11 @@ class Loop:
 
     def _save(self, now: float) -> None:
         """Write an identity that the disk did not take when it was learnt."""
-        if self._device.is_saved or now < self._save_at:
+        if self._device.keys.is_saved or now < self._save_at:
             return
         back_off = self._back_offs[Kind.DISK]
         try:
-            self._device.save()
+            self._device.keys.save()
             back_off.succeeded()
         except OSError as error:
             back_off.failed()
@@ -238,6 +238,6 @@ class Loop:
         due = now + device.seconds_to_heartbeat
         if not (self._only_heartbeats or device.rests):
             due = min(due, self._ask_at)
-        if not device.is_saved:
+        if not device.keys.is_saved:
             due = min(due, self._save_at)
         return max(0.0, max(due, self._silent_until) - now)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,19 @@ from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, match, update_schema
 from muster.wire.values import decode_update, encode_update
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An update that was trained and is not delivered yet. It waits in memory: to train it again would cost more."""
+
+    place: tuple[str, str]
+    """The round, and the digest of its base."""
+    update: bytes
+    examples: int
+    metrics: Mapping[str, float]
+    left: Mapping[str, Array] | None
+    """What rounding has left out of it, where it was rounded."""
 
 
 def delta(base: Mapping[str, Array], result: TrainingResult, encoding: Encoding = "plain") -> bytes:

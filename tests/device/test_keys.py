@@ -86,17 +86,17 @@ def test_a_rotation_that_broke_off_ends_by_itself(
     line.loses, line.dies = loses, dies
     rotate(device)
     line.loses = None
-    assert device.is_rotating
+    assert device.keys.is_rotating
     if restart:
         device = enrol(line, tmp_path, "no token")
-        assert not device.is_rotating
+        assert not device.keys.is_rotating
     if through == "check-in":
         assert device.check_in().kind == "wait"
     elif through == "model":
         assert device.model()[0] == 0
     elif through == "loop":
         Loop(device, Drift(0.1)).turn()
-        assert not device.is_rotating, "the loop ends it, whether or not the old key is still good"
+        assert not device.keys.is_rotating, "the loop ends it, whether or not the old key is still good"
     else:
         device.rotate_key()
     if loses == "answer" or restart or through in ("loop", "rotation"):
@@ -131,10 +131,10 @@ def test_a_device_starts_without_its_server_though_a_rotation_is_under_way(world
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("muster.device.transport.DEVICE_ATTEMPTS", 1)
         again = enrol(line, tmp_path, "no token")
-    assert again.is_rotating
+    assert again.keys.is_rotating
     line.loses = None
     assert again.check_in().kind == "wait"
-    assert not again.is_rotating
+    assert not again.keys.is_rotating
 
 
 def test_no_rotation_begins_that_a_full_disk_could_not_remember(world: World, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_no_rotation_begins_that_a_full_disk_could_not_remember(world: World, tm
     del line.asked[:]
     with full_disk(), pytest.raises(OSError, match="No space"):
         device.rotate_key()
-    assert (line.asked, device.is_rotating) == ([], False)
+    assert (line.asked, device.keys.is_rotating) == ([], False)
     assert device.check_in().kind == "wait"
 
 
@@ -177,7 +177,7 @@ def test_a_key_that_the_disk_does_not_take_is_used_and_written_when_it_does(
     stored = Identity.load(tmp_path)
     assert stored
     assert (stored.key, stored.next_proof) == (new, None)
-    assert device.is_saved
+    assert device.keys.is_saved
 
 
 @pytest.mark.parametrize("loses", ["request", "answer"])
@@ -213,7 +213,7 @@ def test_an_enrolment_that_the_disk_forgets_takes_part_and_goes_on_with_the_same
         patch.setattr(Identity, "save", fills)
         device = enrol(line, tmp_path, token)
     assert device.check_in().kind == "wait"
-    assert not device.is_saved
+    assert not device.keys.is_saved
     full.__exit__(None, None, None)
     again = enrol(line, tmp_path, token)
     assert world.key_of(again) == world.key_of(device)
