@@ -43,9 +43,11 @@ def script(world: World, *, can_restart: bool) -> Iterator[Step]:
     """The steps, each made when it is reached: by then the device has said what it can do."""
     yield _first(world)
     yield Step("rest", "wait", {}, "no-training", REST_SECONDS)
-    yield Step("wait for an unknown reason", "wait", {}, UNKNOWN_REASON, WAIT_SECONDS)
+    garbage = [fault.garbage("garbage")]
+    yield Step("wait for an unknown reason", "wait", {"check-in": garbage}, UNKNOWN_REASON, WAIT_SECONDS)
     yield Step("train, and everything fails once", "train", _everything(), base=2)
     yield Step("train, and the round closes", "train", {"grant": [fault.closed("round-closed")]}, base=2)
+    yield Step("train, and is refused", "train", {"grant": [fault.unheard_of("unknown-refusal")]}, base=2)
     encodings: list[Encoding] = [encoding for encoding in world.encodings if encoding != "plain"]
     encodings += ["plain"] * (2 - len(encodings))
     world.store.offers_deltas = True
@@ -88,7 +90,7 @@ def _everything() -> Faults:
         "checkpoint": checkpoint,
         "grant": [fault.lost("grant-again", "check-in", same=False)],
         "put": put,
-        "report": [fault.lost("report-again", "check-in")],
+        "report": [fault.vanished("upload-missing"), fault.lost("report-again", "check-in")],
     }
 
 
