@@ -44,7 +44,7 @@ CHECKS = (
     Check("garbage", 1, "asks again after a reply that is no JSON"),
     Check("server-errors", 1, "asks again after a 500"),
     Check("retry-after-503", 1, "waits as long as a 503 says, then sends the same again"),
-    Check("retry-after-429", 1, "waits as long as a 429 says, then sends the same again"),
+    Check("retry-after-429", 1, "waits as long as a 429 says, then sends a heartbeat again"),
     Check("calm", 1, "never sends more than 40 requests in a second"),
     Check("stops-without-key", 1, "sends next to nothing once its key is refused"),
     Check("enrolment", 2, "enrols with the token, and its id and proof have the shape that they must have"),

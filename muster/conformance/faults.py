@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from muster.conformance.expecting import Expectation, again, instead, same_again
+from muster.conformance.expecting import Expectation, again, instead
 from muster.conformance.http import Answer, Spoil
 from muster.conformance.requests import Request, problem
 from muster.wire.problems import MEDIA_TYPE, Problem
@@ -40,15 +40,15 @@ class Fault:
 
 def lost(check: str, *also: str, same: bool = True) -> Fault:
     """It was done, and the reply is lost. Who does not say the `same` again may also go on with one of some routes."""
-    then = same_again if same else again
-    return Fault(lambda answer: replace(answer, spoil=Spoil.SILENT), lambda request: then(check, request, *also))
+    silent = Spoil.SILENT
+    return Fault(lambda answer: replace(answer, spoil=silent), lambda request: again(check, request, *also, same=same))
 
 
-def busy(check: str, status: int, seconds: int) -> Fault:
-    """The API wants to be left alone for some seconds."""
+def busy(check: str, status: int, seconds: int, *, same: bool) -> Fault:
+    """The API wants to be left alone for some seconds; then the `same` is sent again, or something like it."""
     headers = {"Retry-After": str(seconds), "Content-Type": "application/json"}
     busy_now = Answer(status, b'{"message":"Too many requests"}', headers)
-    return Fault(lambda _: busy_now, lambda request: same_again(check, request, seconds=seconds), happens=False)
+    return Fault(lambda _: busy_now, lambda request: again(check, request, same=same, seconds=seconds), happens=False)
 
 
 def failing(check: str) -> Fault:

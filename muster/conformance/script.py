@@ -65,8 +65,8 @@ def script(world: World, *, can_restart: bool) -> Iterator[Step]:
 
 def _first(world: World) -> Step:
     faults = {
-        "enrol": [fault.busy("retry-after-503", 503, 1), fault.lost("enrol-again")],
-        "heartbeat": [fault.busy("retry-after-429", 429, 1)],
+        "enrol": [fault.busy("retry-after-503", 503, 1, same=True), fault.lost("enrol-again")],
+        "heartbeat": [fault.busy("retry-after-429", 429, 1, same=False)],
         "check-in": [fault.moved("no-redirects", lambda: world.elsewhere), fault.failing("server-errors")],
     }
     return Step("enrol", "wait", faults, "between-rounds", WAIT_SECONDS)
