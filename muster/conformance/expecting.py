@@ -53,8 +53,12 @@ class Expectations:
         self._open = []
 
 
-def same_again(check: str, first: Request, *also: str, seconds: float = 0.0) -> Expectation:
-    """The same request again, and not before so many seconds have passed; or one to some other routes."""
+def again(check: str, first: Request, *also: str, same: bool = False, seconds: float = 0.0) -> Expectation:
+    """A request to the same path, or to one of some other routes; with the `same` body, and not before so many seconds."""
+    path = (first.route, first.names)
+
+    def right(request: Request) -> bool:
+        return (request.route, request.names) == path or request.route in also
 
     def wrong(request: Request) -> str | None:
         if request.route != first.route:
@@ -62,17 +66,9 @@ def same_again(check: str, first: Request, *also: str, seconds: float = 0.0) -> 
         waited = request.seen.at - first.seen.at
         if waited < seconds:
             return f"asked to wait {seconds:g} s, it waited {waited:.2f} s"
-        if request.said != first.said:
-            return f"another {_name(first)} came in the place of the first"
-        return None
+        return f"another {_name(first)} came in the place of the first" if same and request.said != first.said else None
 
-    return Expectation(check, lambda request: request.route in (first.route, *also), wrong)
-
-
-def again(check: str, first: Request, *also: str) -> Expectation:
-    """A request to the same path, whatever it says, or to one of some other routes."""
-    path = (first.route, first.names)
-    return Expectation(check, lambda request: (request.route, request.names) == path or request.route in also, lambda _: None)
+    return Expectation(check, right, wrong)
 
 
 def instead(check: str, route: str, *never: str) -> Expectation:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from muster.conformance.expecting import Expectation, again, instead, same_again
+from muster.conformance.expecting import Expectation, again, instead
 from muster.conformance.http import Answer, Spoil
 from muster.conformance.requests import Request, problem
-from muster.wire.problems import Problem
+from muster.wire.problems import MEDIA_TYPE, Problem
 
 USES = ("grant", "metrics")
 """What a device does with a checkpoint that it trusts."""
@@ -29,6 +30,8 @@ class Fault:
     """Whether the device is killed then, and started again."""
     expires: bool = False
     """Whether the URL is good no more."""
+    loses_upload: bool = False
+    """Whether the store loses what was uploaded."""
     ends_step: bool = False
     """Whether the step is done with it."""
     endless: str = ""
@@ -37,15 +40,15 @@ class Fault:
 
 def lost(check: str, *also: str, same: bool = True) -> Fault:
     """It was done, and the reply is lost. Who does not say the `same` again may also go on with one of some routes."""
-    then = same_again if same else again
-    return Fault(lambda answer: replace(answer, spoil=Spoil.SILENT), lambda request: then(check, request, *also))
+    silent = Spoil.SILENT
+    return Fault(lambda answer: replace(answer, spoil=silent), lambda request: again(check, request, *also, same=same))
 
 
-def busy(check: str, status: int, seconds: int) -> Fault:
-    """The API wants to be left alone for some seconds."""
+def busy(check: str, status: int, seconds: int, *, same: bool) -> Fault:
+    """The API wants to be left alone for some seconds; then the `same` is sent again, or something like it."""
     headers = {"Retry-After": str(seconds), "Content-Type": "application/json"}
     busy_now = Answer(status, b'{"message":"Too many requests"}', headers)
-    return Fault(lambda _: busy_now, lambda request: same_again(check, request, seconds=seconds), happens=False)
+    return Fault(lambda _: busy_now, lambda request: again(check, request, same=same, seconds=seconds), happens=False)
 
 
 def failing(check: str) -> Fault:
@@ -68,6 +71,34 @@ def closed(check: str) -> Fault:
     answer = problem(Problem.ROUND_CLOSED, "the round takes no more updates; check in again for the next one")
     then = instead(check, "check-in", "grant", "report", "put")
     return Fault(lambda _: answer, lambda _: then, happens=False, ends_step=True)
+
+
+def unheard_of(check: str) -> Fault:
+    """A refusal with a name of a later release."""
+    document = {"type": "urn:muster:problem:of-a-later-release", "title": "No", "status": 409, "detail": "not this time"}
+    answer = Answer(409, json.dumps(document).encode(), {"Content-Type": MEDIA_TYPE})
+    then = instead(check, "check-in", "grant", "report", "put")
+    return Fault(lambda _: answer, lambda _: then, happens=False, ends_step=True)
+
+
+def garbage(check: str) -> Fault:
+    """A page of somebody who stands between."""
+    answer = Answer(200, b"<html>We will be back soon.</html>", {"Content-Type": "text/html"})
+    return Fault(lambda _: answer, lambda request: again(check, request), happens=False)
+
+
+def vanished(check: str) -> Fault:
+    """The upload is not there any more when it is reported."""
+    answer = problem(Problem.UPLOAD_MISSING, "nothing with that digest was uploaded")
+
+    def then(first: Request) -> Expectation:
+        def wrong(request: Request) -> str | None:
+            claims = request.route == "check-in" and request.said and request.said.reported == first.names[0]
+            return "it says that it has reported what was refused" if claims else None
+
+        return Expectation(check, lambda request: request.route in ("grant", "put", "check-in"), wrong)
+
+    return Fault(lambda _: answer, then, happens=False, loses_upload=True)
 
 
 def killed(check: str, may_go_on: Callable[[Request], str | None]) -> Fault:

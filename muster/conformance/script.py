@@ -1,6 +1,6 @@
 """The script: what a device is led through, step by step, and what goes wrong on the way.
 
-enrol ▸ wait ▸ rest ▸ train: everything fails once ▸ train: the round closes ▸ train in each encoding ▸ judge ▸ no key
+enrol ▸ wait ▸ rest ▸ train, in each kind of trouble ▸ train, in each encoding ▸ judge ▸ no key
 """
 
 from __future__ import annotations
@@ -39,57 +39,60 @@ class Step:
     """Which candidate."""
 
 
+_TROUBLE: Mapping[str, Faults] = {
+    "downloads are spoilt": {"checkpoint": [fault.cut("download-cut"), fault.changed("download-changed")]},
+    "downloads are strange": {"checkpoint": [fault.endless("download-long"), fault.packed("download-packed")]},
+    "URLs expire": {
+        "checkpoint": [fault.expired("download-expired", "check-in")],
+        "put": [fault.expired("put-expired", "grant")],
+    },
+    "replies are lost": {
+        "grant": [fault.lost("grant-again", "check-in", same=False)],
+        "put": [fault.lost("put-again", "report", same=False)],
+        "report": [fault.lost("report-again", "check-in")],
+    },
+    "the store is in trouble": {
+        "put": [fault.slow("put-busy"), fault.conflict("put-conflict")],
+        "report": [fault.vanished("upload-missing")],
+    },
+    "the round closes": {"grant": [fault.closed("round-closed")]},
+    "it is refused": {"grant": [fault.unheard_of("unknown-refusal")]},
+}
+"""One round each: never more than a device must bear before it may give a place up."""
+
+
 def script(world: World, *, can_restart: bool) -> Iterator[Step]:
     """The steps, each made when it is reached: by then the device has said what it can do."""
     yield _first(world)
     yield Step("rest", "wait", {}, "no-training", REST_SECONDS)
-    yield Step("wait for an unknown reason", "wait", {}, UNKNOWN_REASON, WAIT_SECONDS)
-    yield Step("train, and everything fails once", "train", _everything(), base=2)
-    yield Step("train, and the round closes", "train", {"grant": [fault.closed("round-closed")]}, base=2)
+    garbage = [fault.garbage("garbage")]
+    yield Step("wait for an unknown reason", "wait", {"check-in": garbage}, UNKNOWN_REASON, WAIT_SECONDS)
+    base = 1
+    for base, (name, faults) in enumerate(_TROUBLE.items(), 2):
+        yield Step(f"train: {name}", "train", faults, base=base)
     encodings: list[Encoding] = [encoding for encoding in world.encodings if encoding != "plain"]
     encodings += ["plain"] * (2 - len(encodings))
     world.store.offers_deltas = True
-    for number, encoding in enumerate(encodings, 3):
-        faults: dict[str, list[Fault]] = {}
-        if number == 3:
+    for number, encoding in enumerate(encodings):
+        base += 1
+        faults = {}
+        if number == 0:
             faults["delta"] = [fault.changed("delta-damaged", "checkpoint")]
             faults["grant"] = [fault.killed("restart", partial(_wrong_after_restart, world))] if can_restart else []
-        yield Step(f"train in {encoding}", "train", faults, base=number, encoding=encoding)
+        yield Step(f"train in {encoding}", "train", faults, base=base, encoding=encoding)
     lost = [fault.lost("metrics-again", same=False)]
-    yield Step("judge", "evaluate", {"metrics": lost}, base=len(encodings) + 2, judging="the next")
-    yield Step("judge a wild candidate", "evaluate", base=len(encodings) + 2, judging="a wild one")
+    yield Step("judge", "evaluate", {"metrics": lost}, base=base, judging="the next")
+    yield Step("judge a wild candidate", "evaluate", base=base, judging="a wild one")
     yield Step("the key is refused", "gone")
 
 
 def _first(world: World) -> Step:
     faults = {
-        "enrol": [fault.busy("retry-after-503", 503, 1), fault.lost("enrol-again")],
-        "heartbeat": [fault.busy("retry-after-429", 429, 1)],
+        "enrol": [fault.busy("retry-after-503", 503, 1, same=True), fault.lost("enrol-again")],
+        "heartbeat": [fault.busy("retry-after-429", 429, 1, same=False)],
         "check-in": [fault.moved("no-redirects", lambda: world.elsewhere), fault.failing("server-errors")],
     }
     return Step("enrol", "wait", faults, "between-rounds", WAIT_SECONDS)
-
-
-def _everything() -> Faults:
-    checkpoint = [
-        fault.cut("download-cut"),
-        fault.changed("download-changed"),
-        fault.endless("download-long"),
-        fault.packed("download-packed"),
-        fault.expired("download-expired", "check-in"),
-    ]
-    put = [
-        fault.expired("put-expired", "grant"),
-        fault.slow("put-busy"),
-        fault.conflict("put-conflict"),
-        fault.lost("put-again", "report", same=False),
-    ]
-    return {
-        "checkpoint": checkpoint,
-        "grant": [fault.lost("grant-again", "check-in", same=False)],
-        "put": put,
-        "report": [fault.lost("report-again", "check-in")],
-    }
 
 
 def _wrong_after_restart(world: World, request: Request) -> str | None:

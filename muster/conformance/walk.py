@@ -123,6 +123,8 @@ class Walk:
             self._expectations.add(expectation)
         if spoilt.expires:
             self._world.store.expire(request.seen.target)
+        if spoilt.loses_upload and self._world.round:
+            self._world.round.stored = None
         if spoilt.kills:
             self.restart_wanted = True
             self._pace.forget()

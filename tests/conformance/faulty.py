@@ -135,6 +135,26 @@ class WantsNoMore(Prompt):
         return reply
 
 
+class BelievesItHasReported(Prompt):
+    def _call(self, method: str, path: str, body: JSON | None = None) -> JSON:
+        try:
+            return super()._call(method, path, body)
+        except Refused as refused:
+            if refused.word == "upload-missing":
+                return {}
+            raise
+
+
+class DiesOfGarbage(Prompt):
+    def _call(self, method: str, path: str, body: JSON | None = None) -> JSON:
+        try:
+            return super()._call(method, path, body)
+        except Unreachable as unreachable:
+            if unreachable.status == 200:
+                sys.exit("no JSON")
+            raise
+
+
 class JudgesTheCandidate(Prompt):
     def judge(self, work: JSON) -> None:
         super().judge({**work, "deployed": work["candidate"]})
@@ -216,6 +236,8 @@ FAULTS: dict[str, tuple[Any, str | None]] = {
     "sends-text": (SendsText, "bodies"),
     "knows-one-host": (KnowsOneHost, "base-url"),
     "wants-no-more": (WantsNoMore, "unknown-members"),
+    "believes-it-has-reported": (BelievesItHasReported, "upload-missing"),
+    "dies-of-garbage": (DiesOfGarbage, "garbage"),
     "judges-the-candidate": (JudgesTheCandidate, "judges-both"),
     "never-gives-up": (NeverGivesUp, "stops-without-key"),
     "by-name-only": (by_name_only, "update-plain"),

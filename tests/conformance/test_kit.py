@@ -104,3 +104,18 @@ def test_every_check_is_made_somewhere_and_names_a_section_of_the_page() -> None
     assert len({one.name for one in CHECKS}) == len(CHECKS)
     code = "".join(path.read_text() for path in Path(conformance.__file__).parent.glob("*.py"))
     assert [one.name for one in CHECKS if code.count(f'"{one.name}"') < 2 and not one.name.startswith("update-")] == []
+
+
+def test_without_run_the_command_says_what_the_device_must_be_told() -> None:
+    done = CliRunner().invoke(app, ["conformance", "--patience-seconds", "1", "--client-id", "board-7"])
+    assert done.exit_code == 5
+    for said in ("http://127.0.0.1:", "/api", "token", "board-7", "toy", "no request came for 1 s"):
+        assert said in done.output
+
+
+def test_a_base_that_is_no_tensor_file_and_a_command_that_is_not_there_are_named(tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"no tensors")
+    done = CliRunner().invoke(app, ["conformance", "--base", str(tmp_path / "model")])
+    assert (done.exit_code, "The file is not a tensor file" in done.output) == (2, True)
+    done = CliRunner().invoke(app, ["conformance", "--run", str(tmp_path / "no-device")])
+    assert (done.exit_code, "no-device" in done.output.replace("\n", "")) == (2, True)
