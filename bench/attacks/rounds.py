@@ -59,7 +59,7 @@ def next_version(number: int, model: bytes, config: RoundConfig, accepted: Seque
     least, most = length_range(update_schema(header.specs))
     base = CheckpointRef(number - 1, digest(model), len(model), header.data_start, least, most)
     clip_norm = first_norm(config.clipping, None)
-    manifest = freeze(f"digits.{number}", base, config, None, clip_norm, [(one.entry, one.exponents) for one in accepted])
+    manifest = freeze(f"digits.{number}", base, config, None, clip_norm, [one.entry for one in accepted])
     return aggregated(manifest, model, {one.entry.key: one.upload.update for one in accepted})
 
 

@@ -28,6 +28,8 @@ class Version:
     manifest_sha256: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     """What the training clients reported, weighted, or what the operator measured."""
+    lost_bits: int = 0
+    """Bits by which its round's arithmetic was too coarse for the median update (`muster.aggregation.plan.Plan`)."""
     evaluation: dict[str, float] | None = None
     """What the judges measured, weighted; written once, when the round is decided."""
     note: str | None = None

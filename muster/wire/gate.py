@@ -19,6 +19,7 @@ import numpy as np
 
 from muster.wire.arrays import DTYPES, Array
 from muster.wire.encodings import BLOCK, SCALE, Encoding, blocks, encoded_schema
+from muster.wire.spread import Spread
 from muster.wire.tensors import (
     ITEM_BYTES,
     LENGTH_BYTES,
@@ -57,12 +58,13 @@ class Measured:
 
     `norm` is the L2 norm over all float tensors, in float64. `exponents` has one binary exponent for each float tensor, in the
     schema's order: every |x| in it is below 2**exponent (`ZERO_EXPONENT` when all are zero). `header_bytes` is the length of
-    prefix and header: the data begins there.
+    prefix and header: the data begins there. `levels` says of each float tensor how fine a grid must be for it (`spread`).
     """
 
     norm: float
     exponents: tuple[int, ...]
     header_bytes: int
+    levels: tuple[int, ...] = ()
 
 
 def inspect(file: Readable, nbytes: int, schema: Schema, sha256: str, encoding: Encoding = "plain") -> Measured:
@@ -80,12 +82,16 @@ def inspect(file: Readable, nbytes: int, schema: Schema, sha256: str, encoding: 
         raise Unfit("wrong-length", f"{header.total_bytes} bytes", f"{nbytes} bytes")
     floats = {spec.name for spec in schema if spec.is_float}
     scales: dict[str, Array] = {SCALE + name: np.empty(0, np.float32) for name in floats} if encoding == "int8" else {}
-    exponents, squares = dict[str, int](), 0.0
+    exponents, squares, spreads = (
+        dict[str, int](),
+        0.0,
+        {spec.name: Spread(spec.elements if encoding != "int8" else blocks(spec.elements)) for spec in schema if spec.is_float},
+    )
     for spec in header.specs:
         if spec.name in scales:
             scales[spec.name] = _scales(spec, reading)
         elif spec.name in floats:
-            exponents[spec.name], square = _scan(spec, scales.get(SCALE + spec.name), reading)
+            exponents[spec.name], square = _scan(spec, scales.get(SCALE + spec.name), reading, spreads[spec.name])
             squares += square
         else:
             reading.skip(spec)
@@ -93,7 +99,8 @@ def inspect(file: Readable, nbytes: int, schema: Schema, sha256: str, encoding: 
     if not norm <= NORM_LIMIT:
         raise Unfit("norm-overflow", f"an L2 norm of at most {NORM_LIMIT:g}", f"{norm:g}")
     reading.finish(sha256)
-    return Measured(norm, tuple(exponents[spec.name] for spec in schema if spec.is_float), header.data_start)
+    levels = tuple(spread.level for spread in spreads.values())
+    return Measured(norm, tuple(exponents[spec.name] for spec in schema if spec.is_float), header.data_start, levels)
 
 
 def exponent_of(largest: float) -> int:
@@ -172,8 +179,9 @@ def _scales(spec: TensorSpec, reading: _Reading) -> Array:
     return found
 
 
-def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading) -> tuple[int, float]:
-    """Exponent, and sum of squares (float64), of a tensor's values.
+def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading, spread: Spread) -> tuple[int, float]:
+    """Exponent, and sum of squares (float64), of a tensor's values. They are counted in `spread`; of an `int8` tensor its scales
+    are, because it is they that are rounded to a grid.
 
     Raises:
         Unfit: `not-finite`, with the tensor and the position of the first bad element.
@@ -190,6 +198,7 @@ def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading) -> tuple[in
             at = int(np.flatnonzero(~np.isfinite(block))[0])
             raise Unfit("not-finite", "finite numbers", f"{block[at]} in {spec.name[:80]!r} at element {start + at}")
         square += squares
+        spread.add(block if scales is None else scales[first : first + blocks(raw.size)].astype(np.float64))
         largest = max(largest, float(block.max()), -float(block.min()))
     if scales is not None:
         # A number and its scale, rounded to a grid, stay below this too (`aggregation.rules.mean`).
