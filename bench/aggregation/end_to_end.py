@@ -30,6 +30,7 @@ from muster.aggregation.replay import gradient
 from muster.wire import gate
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode, schema_of
+from muster.wire.magnitudes import packed
 
 SHAPE = "100x1M"
 CONNECTIONS = 4
@@ -58,11 +59,13 @@ def manifest(blobs: Blobs) -> Manifest:
     accepted = []
     for number, examples in enumerate(data.weights(updates)):
         stat = blobs.client.get_object(Bucket="bucket", Key=f"update-{number}", Range="bytes=0-0")
-        entry = Entry(
-            f"client-{number:05d}", f"update-{number}", stat["ETag"], "", len(file), examples, found.norm, found.header_bytes
-        )
+        accepted.append(
+            Entry(
+                f"client-{number:05d}", f"update-{number}", stat["ETag"], "", len(file), examples, found.norm,
+                found.header_bytes, magnitudes=packed(found.exponents, found.levels),
+            )
+        )  # fmt: skip
         stat["Body"].read()
-        accepted.append((entry, found.exponents))
     base = encode(data.update(updates, parameters))
     ref = replace(REF, sha256=hashlib.sha256(base).hexdigest(), nbytes=len(base))
     return freeze("bench.1", ref, RoundConfig(goal=updates, quorum=1, aggregator=MEAN), None, None, accepted)

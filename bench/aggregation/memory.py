@@ -16,6 +16,7 @@ from muster.aggregation.manifest import Entry, freeze
 from muster.aggregation.replay import gradient
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode, schema_of
+from muster.wire.magnitudes import packed
 from muster.wire.tensors import Schema, build_header
 
 
@@ -39,8 +40,9 @@ def main() -> None:
     with tempfile.TemporaryFile() as file:
         schema = _write(file, parameters)
         size, header = file.tell(), len(build_header(schema))
+        magnitudes = packed((0,) * len(schema), (-16,) * len(schema))
         entries = [
-            (Entry(f"client-{n:06d}", "", "", "", size, 1 + n % 999, 1.0, header), (0,) * len(schema)) for n in range(updates)
+            Entry(f"client-{n:06d}", "", "", "", size, 1 + n % 999, 1.0, header, magnitudes=magnitudes) for n in range(updates)
         ]
         manifest = freeze("bench.1", REF, RoundConfig(goal=100_000, quorum=1), None, None, entries)
         before = _now()

@@ -18,6 +18,7 @@ from muster.wire import gate
 from muster.wire.admin import RoundConfig, Rule
 from muster.wire.arrays import Array, schema_of
 from muster.wire.encodings import Encoding
+from muster.wire.magnitudes import packed
 from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import Schema
 from muster.wire.values import encode_update
@@ -60,8 +61,9 @@ class Round:
                 norm=found.norm,
                 header_bytes=found.header_bytes,
                 encoding=self.encoding,
+                magnitudes=packed(found.exponents, found.levels),
             )
-            accepted.append((entry, found.exponents))
+            accepted.append(entry)
         config = RoundConfig(goal=len(self.files), quorum=1, over_selection=1.0, aggregator=rule)
         return freeze("bench.1", REF, config, None, None, accepted)
 

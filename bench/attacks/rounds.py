@@ -73,7 +73,7 @@ def frozen(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Ac
     least, most = length_range(update_schema(header.specs))
     base = CheckpointRef(number - 1, digest(model), len(model), header.data_start, least, most)
     clip_norm = first_norm(config.clipping, None)
-    manifest = freeze(f"bench.{number}", base, config, None, clip_norm, [(one.entry, one.exponents) for one in accepted])
+    manifest = freeze(f"bench.{number}", base, config, None, clip_norm, [one.entry for one in accepted])
     if len(manifest.entries) < config.quorum:
         raise TooFewUpdates("a round", config.quorum, len(manifest.entries))
     return manifest

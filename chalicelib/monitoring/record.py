@@ -56,6 +56,7 @@ def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
     if rnd.gain is not None:
         metrics["gain"] = rnd.gain
     if version is not None:
+        metrics["lost_bits"] = version.lost_bits
         metrics |= {f"train_{name.removeprefix('train_')}"[:LONGEST_NAME]: v for name, v in version.metrics.items()}
         metrics |= version.evaluation or {}
     return Record(

@@ -33,6 +33,7 @@ def defaults(model: str) -> list[Threshold]:
         Threshold(model, "accuracy", minimum=0.5),
         Threshold(model, "active_clients", minimum=5),
         Threshold(model, "loss", maximum=5.0),
+        Threshold(model, "lost_bits", maximum=0.0),
         Threshold(model, "unreadable_rows", maximum=0.0),
     ]
 

@@ -43,7 +43,9 @@ class Version:
     parent: int | None = None
     manifest_sha256: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    """What the training clients reported, each counting once, or what the operator measured."""
+    """What the training clients reported, or what the operator measured."""
+    lost_bits: int = 0
+    """Bits by which its round's arithmetic was too coarse for the median update (`muster.aggregation.plan.Plan`)."""
     evaluation: dict[str, float] | None = None
     """What the judges measured of it, each counting once; written once, when the round is decided. Other versions had other
     judges: what compares two versions is `judged`."""

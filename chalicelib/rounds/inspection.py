@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
 
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
@@ -22,6 +21,7 @@ from chalicelib.storage.blobs import Blobs, ObjectMissing
 from chalicelib.storage.queues import Queue
 from muster.wire import gate
 from muster.wire.admin import Off
+from muster.wire.magnitudes import packed
 from muster.wire.tensors import Unfit, update_schema
 
 
@@ -60,7 +60,10 @@ class Inspector:
             verdict = Verdict(unfit.reason, unfit.expected, unfit.got)
             log.info("update rejected", round=round_id, client=client_id, reason=unfit.reason)
             return self._rounds.settle(receipt, ReceiptState.REJECTED, verdict=verdict)
-        accepted = self._rounds.settle(receipt, ReceiptState.ACCEPTED, **asdict(measured))
+        magnitudes = packed(measured.exponents, measured.levels)
+        accepted = self._rounds.settle(
+            receipt, ReceiptState.ACCEPTED, norm=measured.norm, magnitudes=magnitudes, header_bytes=measured.header_bytes
+        )
         if accepted:
             self._credit(receipt)
         return accepted

@@ -21,9 +21,8 @@ from chalicelib.rounds.training_metrics import training_metrics
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.spool import Spool
-from muster.aggregation.assembly import MODEL, Norm, assemble
+from muster.aggregation.assembly import MODEL, Norm, StateUnfit, assemble
 from muster.aggregation.clipping import next_norm
-from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Part, Result
 from muster.wire.refs import CheckpointRef, OptimizerState, StateFile, canonical_json, digest
 from muster.wire.tensors import Unfit, build_header
@@ -67,7 +66,7 @@ class Publishing:
         header = len(build_header(planned.model))
         ref = checkpoint_ref(newest + 1, model.sha256, model.nbytes, header, planned.model)
         ref = replace(ref, norm=norm.rounded, deltas=self._deltas.make(rnd.id, ref, (rnd.base, deployment.stable)))
-        version, document = self._describe(rnd, manifest, ref, kept, deployment)
+        version, document = self._describe(rnd, planned, ref, kept, deployment)
         self._blobs.put_once(keys.DOCUMENT.key(sha256=version.document_sha256), document)
         return self._rounds.move(
             rnd,
@@ -95,13 +94,15 @@ class Publishing:
                     spools[name] = stack.enter_context(Spool(self._blobs, keys.STAGED.prefix(round=rnd.id)))
                 spools[name].write(piece)
         except Unfit as unfit:
-            raise CannotAggregate(f"model-unfit: {unfit}") from unfit
+            word = "state-unfit" if isinstance(unfit, StateUnfit) else "model-unfit"
+            raise CannotAggregate(f"{word}: {unfit}") from unfit
         return spools
 
     def _describe(
-        self, rnd: Round, manifest: Manifest, ref: CheckpointRef, state: OptimizerState | None, deployment: Deployment
+        self, rnd: Round, planned: Planned, ref: CheckpointRef, state: OptimizerState | None, deployment: Deployment
     ) -> tuple[Version, bytes]:
         """The version's row and its document. `created` is when the round closed, so that a retry says the same."""
+        manifest = planned.manifest
         created_at = rnd.closed_at or rnd.report_by
         clip_norm = next_norm(rnd.config.clipping, manifest)
         metrics = training_metrics(manifest, self._rounds.receipts(rnd.id))
@@ -119,6 +120,7 @@ class Publishing:
                 "clip_norm": clip_norm,
                 "config": rnd.config.model_dump(mode="json"),
                 "metrics": metrics,
+                "lost_bits": planned.plan.lost_bits,
             }
         )
         version = Version(
@@ -134,6 +136,7 @@ class Publishing:
             parent=deployment.stable.version,
             manifest_sha256=rnd.manifest_sha256,
             metrics=metrics,
+            lost_bits=planned.plan.lost_bits,
             optimizer=state,
             clip_norm=clip_norm,
         )

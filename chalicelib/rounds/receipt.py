@@ -16,15 +16,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
-
-from pydantic import BeforeValidator, PlainSerializer
 
 from chalicelib.instants import Instant, text
 from chalicelib.rounds.round import Phase, Round, Summary
 from muster.aggregation.manifest import Entry
 from muster.aggregation.outliers import exceeds
 from muster.wire.encodings import Encoding
+from muster.wire.magnitudes import UNKNOWN
 
 
 class ReceiptState(StrEnum):
@@ -40,18 +38,6 @@ class ReceiptState(StrEnum):
     def is_open(self) -> bool:
         """Whether its round has yet to say what becomes of it."""
         return self in (ReceiptState.ASSIGNED, ReceiptState.REPORTED)
-
-
-def _packed(values: tuple[int, ...]) -> str:
-    return ",".join(str(value) for value in values)
-
-
-def _unpacked(value: object) -> object:
-    return tuple(int(item) for item in value.split(",") if item) if isinstance(value, str) else value
-
-
-PackedIntegers = Annotated[tuple[int, ...], PlainSerializer(_packed), BeforeValidator(_unpacked)]
-"""Integers that a row stores as one text, because a list of numbers costs a DynamoDB item several times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +92,7 @@ class Receipt:
     reported_at: Instant | None = None
     verdict: Verdict | None = None
     norm: float | None = None
-    exponents: PackedIntegers | None = None
+    magnitudes: str = UNKNOWN
     header_bytes: int | None = None
     """What inspection measured (see `muster.wire.gate`) when it accepted the update; kept, whatever becomes of the update."""
 
@@ -115,19 +101,18 @@ class Receipt:
         in_time = self.state is ReceiptState.ASSIGNED and now < self.report_by
         return in_time and self.min_bytes <= declared.nbytes <= self.max_bytes
 
-    def entry(self) -> tuple[Entry, tuple[int, ...]]:
-        """An accepted receipt as an entry of the manifest, with the exponents that inspection measured."""
+    def entry(self) -> Entry:
+        """An accepted receipt as an entry of the manifest."""
         if (
             self.state is not ReceiptState.ACCEPTED
             or not self.declared
             or not self.etag
-            or self.exponents is None
             or self.norm is None
             or self.header_bytes is None
         ):
             raise AssertionError(f"receipt {self.round}/{self.client_id} is {self.state}, not accepted and measured")
         declared = self.declared
-        entry = Entry(
+        return Entry(
             client_id=self.client_id,
             key=declared.key,
             etag=self.etag,
@@ -137,8 +122,8 @@ class Receipt:
             norm=self.norm,
             header_bytes=self.header_bytes,
             encoding=self.encoding,
+            magnitudes=self.magnitudes,
         )
-        return entry, self.exponents
 
     def under(self, bound: float | None) -> Receipt:
         """The receipt as it is, or will be, when its round has closed with this bound on norms: an outlier is rejected."""

@@ -16,7 +16,7 @@ from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Part, Result
 from muster.aggregation.ranges import Slice, ranges, slices
 from muster.aggregation.registry import Optimizer, find_optimizer
-from muster.aggregation.server import advance, has_state
+from muster.aggregation.server import LARGEST, advance
 from muster.wire.arrays import DTYPES, Array
 from muster.wire.gate import Readable, rounded_norm
 from muster.wire.refs import Damaged
@@ -74,7 +74,8 @@ def assemble(
 
     Raises:
         Damaged: the base, or a state, is not the file that the manifest names. It is noticed at the end.
-        Unfit: `not-finite`, where a number of the new model is not.
+        Unfit: `not-finite` or `too-large`: a number of the new model is not finite, or beyond `LARGEST`.
+        StateUnfit: `not-finite`: a number of the optimizer's new state is not, in float32.
     """
     optimizer = find_optimizer(manifest.optimizer)
     old = _File(base, manifest.base.sha256)
@@ -97,7 +98,7 @@ def assemble(
 
 def state_schema(schema: Schema) -> Schema:
     """What a file of an optimizer's state holds, in its order, which is the update's."""
-    return tuple(TensorSpec(spec.name, "F32", spec.shape) for spec in schema if spec.is_float and has_state(spec.name))
+    return tuple(TensorSpec(spec.name, "F32", spec.shape) for spec in schema if spec.is_parameter)
 
 
 def _moved(
@@ -111,10 +112,11 @@ def _moved(
             at = piece.low - firsts[piece.tensor]
             base = np.frombuffer(old.take(len(piece) * ITEM_BYTES[spec.dtype]), DTYPES[spec.dtype])
             before = None
-            if states and spec.is_float and has_state(spec.name):
+            if states and spec.is_parameter:
                 before = {letter: np.frombuffer(file.take(4 * len(piece)), np.dtype("<f4")) for letter, file in states.items()}
-            after, kept = advance(spec.name, base, result[spec.name][at : at + len(piece)], optimizer, before)
-            _check(spec, piece, after)
+            moved = result[spec.name][at : at + len(piece)]
+            after, kept = advance(base, moved, optimizer, before, spec.is_buffer)
+            _check(spec, piece, after, kept)
             if spec.is_float:
                 norm.add(after)
             yield MODEL, after.tobytes()
@@ -130,10 +132,24 @@ def _steps(schema: Schema, part: Part) -> Iterator[tuple[int, int]]:
             yield low, high
 
 
-def _check(spec: TensorSpec, piece: Slice, values: Array) -> None:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        at = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise Unfit("not-finite", "finite numbers", f"{values[at]} in {spec.name[:80]!r} at element {piece.low + at}")
+class StateUnfit(Unfit):
+    """An optimizer's state that cannot be published, and why."""
+
+
+def _check(spec: TensorSpec, piece: Slice, values: Array, state: Mapping[str, Array]) -> None:
+    def got(array: Array, bad: Array) -> str:
+        at = int(np.flatnonzero(bad)[0])
+        return f"{array[at]} in {spec.name[:80]!r} at element {piece.low + at}"
+
+    for letter, kept in state.items():
+        if not np.isfinite(kept).all():
+            raise StateUnfit("not-finite", f"finite float32 numbers as {letter}", got(kept, ~np.isfinite(kept)))
+    if values.dtype.kind != "f":
+        return
+    if not np.isfinite(values).all():
+        raise Unfit("not-finite", "finite numbers", got(values, ~np.isfinite(values)))
+    if values.size and not -LARGEST <= float(values.min()) <= float(values.max()) <= LARGEST:
+        raise Unfit("too-large", f"magnitudes of at most {LARGEST:g}", got(values, np.abs(values.astype(np.float64)) > LARGEST))
 
 
 @dataclass

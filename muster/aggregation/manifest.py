@@ -18,10 +18,11 @@ from muster.aggregation.claims import claim_cap
 from muster.aggregation.outliers import exceeds, norm_bound
 from muster.wire.admin import Off, OutlierRule, RoundConfig, Rule
 from muster.wire.encodings import Encoding
+from muster.wire.magnitudes import UNKNOWN
 from muster.wire.refs import CheckpointRef, OptimizerState, canonical_json
 
 MANIFEST_LIMIT_BYTES = 256 * 1024 * 1024
-"""No manifest is longer: about 500,000 entries."""
+"""No manifest is longer: about 250,000 entries of the longest kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,13 @@ class Entry:
     header_bytes: int
     """Where its data begins."""
     encoding: Encoding = "plain"
+    magnitudes: str = UNKNOWN
+    """How large and how fine its float tensors are, measured at inspection (`muster.wire.magnitudes`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a round aggregates. `exponents` holds, per float tensor of the schema, the largest over all entries."""
+    """What a round aggregates."""
 
     round: str
     base: CheckpointRef
@@ -56,7 +59,6 @@ class Manifest:
     clip_norm: float | None
     """The L2 norm to which larger updates are scaled down; None: none is."""
     entries: tuple[Entry, ...]
-    exponents: tuple[int, ...]
     outliers: OutlierRule = "none"
     norm_bound: float | None = None
     """The largest norm that is no outlier by that rule among entries and quarantined together; None: any norm is fine."""
@@ -106,15 +108,15 @@ def freeze(
     config: RoundConfig,
     state: OptimizerState | None,
     clip_norm: float | None,
-    accepted: Iterable[tuple[Entry, tuple[int, ...]]],
+    accepted: Iterable[Entry],
 ) -> Manifest:
-    """The manifest of the accepted updates, each with its exponents, given in any order; at least one.
+    """The manifest of the accepted updates, given in any order; at least one.
 
     Outliers among them, by the configuration's rule, are quarantined: nothing that is computed depends on them.
     """
-    ordered = sorted(accepted, key=lambda pair: pair[0].client_id)
-    bound = norm_bound(config.outliers, [entry.norm for entry, _ in ordered])
-    counted = [pair for pair in ordered if not exceeds(pair[0].norm, bound)]
+    ordered = sorted(accepted, key=lambda entry: entry.client_id)
+    bound = norm_bound(config.outliers, [entry.norm for entry in ordered])
+    counted = tuple(entry for entry in ordered if not exceeds(entry.norm, bound))
     return Manifest(
         round=round_id,
         base=base,
@@ -124,11 +126,10 @@ def freeze(
         optimizer=config.optimizer,
         state=state,
         clip_norm=clip_norm,
-        entries=tuple(entry for entry, _ in counted),
-        exponents=tuple(max(column) for column in zip(*(exponents for _, exponents in counted), strict=True)),
+        entries=counted,
         outliers=config.outliers,
         norm_bound=bound,
-        quarantined=tuple(entry for entry, _ in ordered if exceeds(entry.norm, bound)),
+        quarantined=tuple(entry for entry in ordered if exceeds(entry.norm, bound)),
         max_claim_ratio=config.max_claim_ratio,
-        claim_cap=claim_cap(config.max_claim_ratio, [min(entry.examples, config.max_examples) for entry, _ in counted]),
+        claim_cap=claim_cap(config.max_claim_ratio, [min(entry.examples, config.max_examples) for entry in counted]),
     )

@@ -83,6 +83,8 @@ class Plan:
     """All stages. The results of the last one, one after another, are the pseudo-gradient."""
 
     stages: tuple[Stage, ...]
+    lost_bits: int = 0
+    """Bits by which the arithmetic is too coarse for the median update, as the manifest says; 0 where it is fine enough."""
 
     @property
     def name(self) -> str:

@@ -16,9 +16,10 @@ ROOM_BYTES = 48 << 20
 """What updates may hold in memory while they are copied into their rows."""
 
 
-def dtype_of(schema: Schema) -> np.dtype[np.float64] | np.dtype[np.float32]:
-    """Wide enough for every float tensor of the schema, exactly."""
+def dtype_of(manifest: Manifest, schema: Schema) -> np.dtype[np.float64] | np.dtype[np.float32]:
+    """Wide enough for every float tensor of the schema, exactly; and for what clipping makes of it, rounded to a float64."""
     wide = any(DTYPES[spec.dtype].itemsize > 4 for spec in schema if spec.is_float)
+    wide = wide or any(manifest.factor(entry) != 1.0 for entry in manifest.entries)
     return np.dtype(np.float64) if wide else np.dtype(np.float32)
 
 
@@ -40,7 +41,7 @@ class Stack:
         for piece in everything:
             places.append(columns if schema[piece.tensor].is_float else None)
             columns += len(piece) if schema[piece.tensor].is_float else 0
-        rows = np.empty((len(manifest.entries), columns), dtype_of(schema))
+        rows = np.empty((len(manifest.entries), columns), dtype_of(manifest, schema))
         counters = {
             schema[piece.tensor].name: np.empty((len(manifest.entries), len(piece)), np.int64)
             for piece, at in zip(everything, places, strict=True)
@@ -57,7 +58,7 @@ class Stack:
                     row = rows[number, at : at + len(piece)]
                     values.into(row)
                     if factor != 1.0:
-                        np.copyto(row, row.astype(np.float64) * factor, casting="same_kind")
+                        row *= factor
                 number += 1
         pieces = (
             Slice(piece.tensor, piece.low, piece.high, at)

@@ -127,5 +127,6 @@ def load(module: nn.Module, arrays: Mapping[str, Array]) -> None:
 
 
 def checkpoint(module: nn.Module) -> bytes:
-    """A module as a tensor file: what an operator creates a model from."""
-    return encode(weights(module))
+    """A module as a tensor file that says which of its tensors are buffers: what an operator creates a model from."""
+    arrays = weights(module)
+    return encode(arrays, {name for name, _ in module.named_buffers()} & arrays.keys())

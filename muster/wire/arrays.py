@@ -7,7 +7,8 @@ header and the padding may never depend on the release of a package. Files are p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,10 @@ def schema_of(tensors: Mapping[str, Array]) -> Schema:
     return canonical(specs)
 
 
-def encode(tensors: Mapping[str, Array]) -> bytes:
-    """The one file that holds these arrays (any shapes; the dtypes of a model)."""
-    return write(schema_of(tensors), tensors)
+def encode(tensors: Mapping[str, Array], buffers: Collection[str] = ()) -> bytes:
+    """The one file that holds these arrays (any shapes; the dtypes of a model), and says which of them are buffers."""
+    schema = schema_of(tensors)
+    return write(tuple(replace(spec, is_buffer=spec.name in buffers) for spec in schema), tensors)
 
 
 def write(schema: Schema, tensors: Mapping[str, Array]) -> bytes:

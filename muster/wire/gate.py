@@ -19,6 +19,7 @@ import numpy as np
 
 from muster.wire.arrays import DTYPES, Array
 from muster.wire.encodings import BLOCK, SCALE, Encoding, blocks, encoded_schema
+from muster.wire.spread import Spread
 from muster.wire.tensors import (
     ITEM_BYTES,
     LENGTH_BYTES,
@@ -63,13 +64,14 @@ class Measured:
 
     `norm` is the L2 norm over all float tensors, in float64. `exponents` has one binary exponent for each float tensor, in the
     schema's order: every |x| in it is below 2**exponent (`ZERO_EXPONENT` when all are zero). The scale of an `int8` block whose
-    numbers are all zero counts for neither: it may be anything that is finite. `header_bytes` is the length of prefix and
-    header: the data begins there.
+    numbers are all zero counts for nothing: it may be anything that is finite. `header_bytes` is the length of prefix and
+    header: the data begins there. `levels` says of each float tensor how fine a grid must be for it (`spread`).
     """
 
     norm: float
     exponents: tuple[int, ...]
     header_bytes: int
+    levels: tuple[int, ...] = ()
 
 
 def norm_limit(configured: float | None, base: float | None) -> float:
@@ -115,12 +117,16 @@ def inspect(
         raise Unfit("wrong-length", f"{header.total_bytes} bytes", f"{nbytes} bytes")
     floats = {spec.name for spec in schema if spec.is_float}
     scales: dict[str, Array] = {SCALE + name: np.empty(0, np.float32) for name in floats} if encoding == "int8" else {}
-    exponents, squares = dict[str, int](), 0.0
+    exponents, squares, spreads = (
+        dict[str, int](),
+        0.0,
+        {spec.name: Spread(spec.elements if encoding != "int8" else blocks(spec.elements)) for spec in schema if spec.is_float},
+    )
     for spec in header.specs:
         if spec.name in scales:
             scales[spec.name] = _scales(spec, reading)
         elif spec.name in floats:
-            exponents[spec.name], square = _scan(spec, scales.get(SCALE + spec.name), reading)
+            exponents[spec.name], square = _scan(spec, scales.get(SCALE + spec.name), reading, spreads[spec.name])
             squares += square
         else:
             _count(spec, reading, max_count)
@@ -128,7 +134,8 @@ def inspect(
     if not norm <= max_norm:
         raise Unfit("norm-overflow", f"an L2 norm of at most {max_norm:.{NORM_DIGITS}g}", f"{norm:.{NORM_DIGITS}g}")
     reading.finish(sha256)
-    return Measured(norm, tuple(exponents[spec.name] for spec in schema if spec.is_float), header.data_start)
+    levels = tuple(spread.level for spread in spreads.values())
+    return Measured(norm, tuple(exponents[spec.name] for spec in schema if spec.is_float), header.data_start, levels)
 
 
 def exponent_of(largest: float) -> int:
@@ -211,8 +218,9 @@ def _count(spec: TensorSpec, reading: _Reading, most: int | None) -> None:
             raise Unfit("counter-overflow", f"integers from {-most} to {most}", got)
 
 
-def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading) -> tuple[int, float]:
-    """Exponent, and sum of squares (float64), of a tensor's values.
+def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading, spread: Spread) -> tuple[int, float]:
+    """Exponent, and sum of squares (float64), of a tensor's values. They are counted in `spread`; of an `int8` tensor the
+    scales of blocks that are not all zero are, because it is they that are rounded to a grid.
 
     Raises:
         Unfit: `not-finite`, with the tensor and the position of the first bad element.
@@ -231,9 +239,11 @@ def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading) -> tuple[in
             raise Unfit("not-finite", "finite numbers", f"{block[at]} in {spec.name[:80]!r} at element {start + at}")
         square += squares
         if some is None:
+            spread.add(block)
             largest = max(largest, float(block.max()), -float(block.min()))
         else:
-            used = np.logical_or.reduceat(raw != 0, np.arange(0, raw.size, BLOCK))
+            used = some[np.logical_or.reduceat(raw != 0, np.arange(0, raw.size, BLOCK))].astype(np.float64)
+            spread.add(used)
             # A number and its scale, rounded to a grid, stay below this too (`aggregation.rules.mean`).
-            largest = max(largest, (LARGEST + 1) * float(some[used].max(initial=0.0)))
+            largest = max(largest, (LARGEST + 1) * float(used.max(initial=0.0)))
     return exponent_of(largest), square

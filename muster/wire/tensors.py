@@ -7,6 +7,9 @@ tensors' bytes, little-endian, row-major, without gaps.
 safetensors is safe to *parse*: it runs no code. It is not safe to *accept*: a header may be 100 MB long, name a million
 empty tensors, or repeat a key. So a header is read under a bound that the caller takes from the model's own schema, and
 what it says must tile the data exactly.
+
+Of `__metadata__` one entry means something here: `muster.buffers`, a JSON list of the names of those tensors that are buffers
+(BatchNorm's running statistics and the like) and no parameters. It belongs to a model's checkpoint; an update needs none.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ import json
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 LENGTH_BYTES = 8
@@ -29,6 +33,9 @@ FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 INTEGERS = frozenset({"I64", "I32", "I16", "I8", "U8"})
 MODEL_DTYPES = frozenset(ITEM_BYTES) - {"BF16"}
 """What a model's own tensors may be; bfloat16 is an encoding of updates (`encodings`)."""
+
+BUFFERS = "muster.buffers"
+"""The key of the metadata that names the buffers, as a JSON list."""
 
 _RANKS = {dtype: rank for rank, dtype in enumerate(ITEM_BYTES)}
 
@@ -53,6 +60,8 @@ class TensorSpec:
     name: str
     dtype: str
     shape: tuple[int, ...]
+    is_buffer: bool = field(default=False, compare=False)
+    """Whether its model's checkpoint says that it is no parameter. What an update holds is compared without it."""
 
     @property
     def elements(self) -> int:
@@ -68,6 +77,11 @@ class TensorSpec:
     def is_float(self) -> bool:
         """Whether updates of this tensor are averaged."""
         return self.dtype in FLOATS
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether a server optimizer moves this tensor, and may keep state of it."""
+        return self.is_float and not self.is_buffer
 
     @property
     def is_integer(self) -> bool:
@@ -158,14 +172,16 @@ def parse_header(head: bytes | bytearray | memoryview, limit: int) -> Header:
         raise Unfit("bad-header", "a JSON object in UTF-8", "something else") from error
     if not isinstance(parsed, dict):
         raise Unfit("bad-header", "a JSON object", "another value")
-    _check_metadata(parsed.pop("__metadata__", {}))
+    buffers = _buffers(parsed.pop("__metadata__", {}))
+    if buffers - parsed.keys():
+        raise Unfit("bad-header", f"tensors of the file as {BUFFERS}", _names(buffers - parsed.keys(), "no tensors"))
     placed = sorted((_placed(name, entry) for name, entry in parsed.items()), key=lambda item: (item[1], item[2]))
     cursor = 0
     for spec, begin, end in placed:
         if begin != cursor or end - begin != spec.nbytes:
             raise Unfit("bad-header", f"{spec} at bytes {cursor}-{cursor + spec.nbytes}", f"bytes {begin}-{end}")
         cursor = end
-    return Header(tuple(spec for spec, _, _ in placed), data_start)
+    return Header(tuple(replace(spec, is_buffer=spec.name in buffers) for spec, _, _ in placed), data_start)
 
 
 def match(found: Schema, expected: Schema) -> None:
@@ -194,6 +210,8 @@ def build_header(schema: Schema) -> bytes:
     safetensors library writes too.
     """
     entries: dict[str, dict[str, Any]] = {}
+    if buffers := [spec.name for spec in schema if spec.is_buffer]:
+        entries["__metadata__"] = {BUFFERS: json.dumps(buffers, separators=(",", ":"))}
     cursor = 0
     for spec in schema:
         end = cursor + spec.nbytes
@@ -211,9 +229,17 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_metadata(metadata: Any) -> None:
+def _buffers(metadata: Any) -> frozenset[str]:
+    """The names of buffers that a header's metadata holds."""
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise Unfit("bad-header", "__metadata__ of strings", "another type")
+    try:
+        names = json.loads(metadata.get(BUFFERS, "[]"))
+    except (ValueError, RecursionError) as error:
+        raise Unfit("bad-header", f"a JSON list as {BUFFERS}", type(error).__name__) from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Unfit("bad-header", f"a list of names as {BUFFERS}", "something else")
+    return frozenset(names)
 
 
 def _placed(name: str, entry: Any) -> tuple[TensorSpec, int, int]:
@@ -234,6 +260,6 @@ def _counts(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 48 for item in value)
 
 
-def _names(names: set[str], label: str) -> str:
+def _names(names: AbstractSet[str], label: str) -> str:
     shown = ", ".join(sorted(ascii(name[:80]) for name in names)[:5])
     return f"{label}: {shown or 'none'}" + (" …" if len(names) > 5 else "")

@@ -20,6 +20,8 @@ from tests.aggregation.making import Made, Tensors, frozen, rule
 
 RULES = {
     "mean": rule("mean"),
+    "mean of a giant": rule("mean"),
+    "mean of wide updates": rule("mean"),
     "median": rule("median"),
     "trimmed-mean": rule("trimmed-mean", trim=2),
     "multi-krum": rule("multi-krum", byzantine=2),
@@ -38,7 +40,7 @@ class ShuffledDesk(Desk):
 
 
 def made(name: str, size: int = 40_000) -> Made:
-    """A round of a rule, its updates in all encodings, some of them clipped."""
+    """A round of a rule, its updates in all encodings, some of them clipped; with a float64 tensor."""
     rng = np.random.default_rng(11)
     updates: list[Tensors] = [
         {"w": rng.standard_normal((size // 8, 8)).astype("f4"), "h": rng.standard_normal(3000).astype("f2"),
@@ -47,7 +49,14 @@ def made(name: str, size: int = 40_000) -> Made:
     ]  # fmt: skip
     for number, update in enumerate(updates):
         update["w"][: size // 80] = (0.0, -0.0)[number % 2]  # zeros of both signs, as of weights that were pruned
-    return frozen(updates, RULES[name], 215.0, encodings=ENCODINGS, optimizer=rule("adam"))
+        if name == "mean of wide updates":
+            update["w"] *= np.exp(4 * rng.standard_normal(update["w"].shape)).astype("f4")
+    clip: float | None = 215.0
+    if name == "mean of a giant":
+        updates[3]["w"][-1, -1], clip = 1e30, None  # clipped, it would be one no more
+    encodings = [encoding for encoding in ENCODINGS if encoding != "float16" or name != "mean of wide updates"]
+    optimizer = rule("sgd") if clip is None else rule("adam")  # whose state would not be finite
+    return frozen(updates, RULES[name], clip, encodings=encodings, optimizer=optimizer)
 
 
 def fingerprint(made: Made, limits: Limits = NO_LIMITS) -> str:
@@ -69,4 +78,4 @@ def fingerprint(made: Made, limits: Limits = NO_LIMITS) -> str:
 
 if __name__ == "__main__":
     for name in RULES:
-        print(name, fingerprint(made(name)))
+        print(f"{name}\t{fingerprint(made(name))}")

@@ -19,6 +19,7 @@ from muster.wire import gate
 from muster.wire.admin import RoundConfig, Rule
 from muster.wire.arrays import Array, schema_of
 from muster.wire.encodings import Encoding
+from muster.wire.magnitudes import packed
 from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import Schema
 from muster.wire.values import encode_update
@@ -30,8 +31,8 @@ Tensors = dict[str, Any]
 LIMITS = {
     1: NO_LIMITS,
     2: Limits(1 << 40, 1 << 40, 8),
-    7: Limits(16 * 7000, 1 << 40, 1 << 40),
-    64: Limits(16 * 12_000, 1 << 40, 1),
+    7: Limits(36 * 7000, 1 << 40, 1 << 40),
+    64: Limits(36 * 12_000, 1 << 40, 1),
     "most": Limits(1, 1, 1),
 }
 """Limits, and into how many parts they cut the mean of `fingerprint`'s rounds."""
@@ -93,8 +94,9 @@ def frozen(
             norm=measured.norm,
             header_bytes=measured.header_bytes,
             encoding=encoding,
+            magnitudes=packed(measured.exponents, measured.levels),
         )
-        accepted.append((entry, measured.exponents))
+        accepted.append(entry)
     guards = {"outliers": "none", "max_claim_ratio": "none"}  # a rule sees every update, unless a test says otherwise
     rules = guards | {"goal": 100_000, "quorum": 1, "aggregator": aggregator or rule("mean"), **config}
     return Made(freeze("m.1", REF, RoundConfig(**rules), None, clip, accepted), files, schema)

@@ -43,10 +43,10 @@ def krum_scores(updates: Sequence[Vector], byzantine: int) -> list[float]:
     return scores
 
 
-def multi_krum(updates: Sequence[Vector], byzantine: int, keep: int) -> Vector:
-    """Blanchard et al. 2017, §5; Krum is `keep` = 1."""
+def multi_krum(updates: Sequence[Vector], byzantine: int, keep: int, ties: Sequence[int]) -> Vector:
+    """Blanchard et al. 2017, §5; Krum is `keep` = 1. Of equal scores those count that come first in `ties`."""
     scores = krum_scores(updates, byzantine)
-    chosen = sorted(range(len(updates)), key=lambda i: (scores[i], i))[:keep]
+    chosen = sorted(ties, key=lambda i: scores[i])[:keep]
     return mean([updates[i] for i in chosen], [1] * keep)
 
 

@@ -87,7 +87,7 @@ def test_the_cap_can_be_computed_again_from_the_manifests_bytes(claims: list[int
         replace(first.entries[0], client_id=f"client-{number:02d}", examples=claim) for number, claim in enumerate(claims)
     ]
     config = RoundConfig(goal=100, quorum=1, max_claim_ratio=ratio, max_examples=1000)
-    frozen_again = freeze("m.1", REF, config, None, None, [(entry, first.exponents) for entry in entries])
+    frozen_again = freeze("m.1", REF, config, None, None, entries)
     manifest = Manifest.from_bytes(frozen_again.to_bytes())
     counted = [min(entry.examples, manifest.max_examples) for entry in manifest.entries]
     assert manifest.claim_cap == claim_cap(manifest.max_claim_ratio, counted)

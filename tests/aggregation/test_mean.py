@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muster.aggregation.exact import SumOutOfRange
+from muster.aggregation.grids import Averaged, grids
 from muster.aggregation.manifest import Manifest
 from muster.aggregation.ranges import elements
 from muster.aggregation.registry import find_optimizer
-from muster.aggregation.rules.mean import Sums, grids
 from muster.aggregation.server import advance
+from muster.aggregation.sums import Peaks, Sums
 from muster.wire.arrays import Array
 from tests.aggregation.making import Made, bits, frozen, rule
 
@@ -24,11 +24,20 @@ PLAIN = find_optimizer(rule("sgd"))
 def summed(made: Made, order: list[int]) -> Sums:
     """The sums over some updates, one by one, in an order."""
     manifest = made.manifest
-    sums = Sums(made.schema, 0, elements(made.schema), grids(manifest, made.schema, manifest.total_weight))
+    averaged = averaged_of(made)
+    chosen = grids(averaged, made.schema)
+    peaks = Peaks(made.schema, 0, elements(made.schema), chosen, averaged)
+    for number in range(len(manifest.entries)):
+        peaks.add(made.group([number]), averaged[number : number + 1])
+    sums = Sums(made.schema, 0, elements(made.schema), chosen, len(manifest.entries), peaks.exponents())
     for number in order:
-        entry = manifest.entries[number]
-        sums.add(made.group([number]), [manifest.weight(entry)], [manifest.factor(entry)])
+        sums.add(made.group([number]), averaged[number : number + 1])
     return sums
+
+
+def averaged_of(made: Made) -> Averaged:
+    """What the mean of a round averages."""
+    return Averaged.of(made.manifest, made.manifest.entries, [made.manifest.weight(entry) for entry in made.manifest.entries])
 
 
 @settings(max_examples=60)
@@ -61,7 +70,7 @@ def test_merge_of_the_parts_is_the_whole_to_the_last_bit(count: int, seed: int, 
 
 def moved(base: Array, made: Made, name: str = "w") -> Array:
     """A tensor of the base after a plain step."""
-    return advance(name, base, made.aggregate()[name].reshape(base.shape), PLAIN, None)[0]
+    return advance(base, made.aggregate()[name].reshape(base.shape), PLAIN, None)[0]
 
 
 def test_a_mean_by_hand() -> None:
@@ -84,7 +93,7 @@ def test_no_change_at_all_is_an_aggregate_too() -> None:
 @pytest.mark.parametrize(("base", "delta", "expected"), [(250, 10, 255), (-100, -100, -128), (5, 3, 8)])
 def test_counters_are_held_at_the_ends_of_their_dtype(base: int, delta: int, expected: int) -> None:
     dtype = np.uint8 if base > 127 else np.int8
-    assert advance("n", np.array([base], dtype), np.array([delta]), PLAIN, None)[0].tolist() == [expected]
+    assert advance(np.array([base], dtype), np.array([delta]), PLAIN, None)[0].tolist() == [expected]
 
 
 def test_float16_is_summed_in_float64_and_does_not_overflow_on_the_way() -> None:
@@ -98,27 +107,18 @@ def test_a_manifest_is_one_byte_sequence_and_reads_back() -> None:
 
 
 @settings(max_examples=20)
-@given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from([1, 2]), st.sampled_from([1 << 13, 1 << 17, 1 << 22]))
-def test_neither_groups_nor_threads_nor_the_size_of_blocks_change_a_bit(
-    count: int, seed: int, threads: int, scratch: int
-) -> None:
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from([1, 2]), st.sampled_from([1 << 10, 1 << 13, 1 << 15]))
+def test_neither_groups_nor_threads_nor_the_size_of_blocks_change_a_bit(count: int, seed: int, threads: int, row: int) -> None:
     random = np.random.default_rng(seed)
     updates = [{"w": (random.standard_normal(20_000) * 10.0 ** random.integers(-6, 6)).astype("f4")} for _ in range(count)]
     made = frozen(updates, examples=[int(n) for n in random.integers(1, 5000, count)], encodings=["plain", "int8", "bfloat16"])
     one_by_one = summed(made, list(range(count)))
-    manifest = made.manifest
-    together = Sums(made.schema, 0, 20_000, grids(manifest, made.schema, manifest.total_weight))
+    chosen, averaged = grids(averaged_of(made), made.schema), averaged_of(made)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("muster.aggregation.rules.mean.SCRATCH_BYTES", scratch)
+        patch.setattr("muster.aggregation.sums.ROW", row)
         patch.setattr("muster.aggregation.threads.THREADS", threads)
-        weights = [manifest.weight(entry) for entry in manifest.entries]
-        together.add(made.group(range(count)), weights, [1.0] * count)
+        peaks = Peaks(made.schema, 0, 20_000, chosen, averaged)
+        peaks.add(made.group(range(count)), averaged)
+        together = Sums(made.schema, 0, 20_000, chosen, count, peaks.exponents())
+        together.add(made.group(range(count)), averaged)
     assert bits(together.tensors) == bits(one_by_one.tensors)
-
-
-def test_int8_updates_of_too_great_a_weight_together_are_refused_by_name() -> None:
-    updates = [{"w": np.ones(1, "f4")}] * 2
-    heavy = frozen(updates, examples=[10**9] * 2, encodings=["int8"], max_examples=10**9)
-    assert heavy.aggregate()["w"] == pytest.approx(1.0, abs=1e-5)
-    with pytest.raises(SumOutOfRange, match="total weight below"):
-        grids(heavy.manifest, heavy.schema, 2**45)

@@ -12,7 +12,7 @@ from muster import TorchTrainer
 from muster.device.torch import checkpoint, load, weights
 from muster.device.update import delta
 from muster.wire.arrays import decode
-from muster.wire.tensors import HEADER_LIMIT_BYTES
+from muster.wire.tensors import HEADER_LIMIT_BYTES, parse_header
 
 
 def data(seed: int = 0) -> TensorDataset:
@@ -85,5 +85,7 @@ def test_a_checkpoint_is_the_whole_state_and_another_modules_is_refused() -> Non
     made = module()
     arrays = decode(checkpoint(made), HEADER_LIMIT_BYTES)
     assert arrays.keys() == made.state_dict().keys()
+    specs = parse_header(checkpoint(made), HEADER_LIMIT_BYTES).specs
+    assert {spec.name for spec in specs if spec.is_buffer} == {name for name, _ in made.named_buffers()} != set()
     with pytest.raises(RuntimeError):
         load(nn.Linear(4, 2), arrays)

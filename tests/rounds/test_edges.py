@@ -16,6 +16,7 @@ from chalicelib.storage.rows import to_item, to_stored
 from muster import Device
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
+from muster.wire.magnitudes import packed
 from muster.wire.refs import CheckpointRef, DeltaRef
 from muster.wire.tensors import HEADER_LIMIT_BYTES, TensorSpec, build_header
 from tests.fleet import SESSION, World
@@ -128,7 +129,7 @@ def test_the_largest_receipt_stays_within_what_a_row_may_hold(world: World) -> N
         declared=Declared("k" * 300, "0" * 64, 10**12, 10**9), etag="e" * 64,
         metrics={"m" * 38 + f"{n:02d}": -1.2345678901234567e-300 for n in range(16)}, reported_at=now,
         verdict=Verdict("wrong-tensors", "x" * 2000, "y" * 2000), norm=1.2345678901234567e99,
-        exponents=(-2000,) * most_tensors(), header_bytes=HEADER_LIMIT_BYTES,
+        magnitudes=packed((5,) * most_tensors(), (-9,) * most_tensors()), header_bytes=HEADER_LIMIT_BYTES,
     )  # fmt: skip
     assert stored(world, receipt) < ITEM_BYTES / 2
 

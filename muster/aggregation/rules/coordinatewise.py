@@ -4,6 +4,9 @@ Statistical Rates", ICML 2018, Definitions 1 and 2). Unweighted: a claim of many
 All updates of a coordinate are needed at once, so the work is cut by parameters. A block of columns is copied, transposed, and
 sorted along the clients: several times faster than selecting in place, because the sort then runs over adjacent numbers.
 
+The trimmed mean takes its grid, coordinate by coordinate, from what it keeps: from the first and the last of the sorted values
+that are left. At most `trim` liars can, whatever they send, move neither of the two beyond what some honest client sent.
+
 Counters are taken at their lower median, because the largest could be anybody's.
 """
 
@@ -17,7 +20,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from muster.aggregation.exact import grid_bits, round_to_grid
+from muster.aggregation.exact import anchors, quotient, round_to_grid, split
+from muster.aggregation.grids import limbs_of
 from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, columns
 from muster.aggregation.registry import F64, TooFewUpdates, aggregator
@@ -41,8 +45,8 @@ class Coordinatewise(ABC):
         """How many updates it needs."""
 
     @abstractmethod
-    def combine(self, ordered: Array, exponent: int) -> F64:
-        """Columns (axis 0) of ordered values (axis 1, lowest first), all below 2**exponent, to one number each."""
+    def combine(self, ordered: Array, dtype: str) -> F64:
+        """Columns (axis 0) of ordered values (axis 1, lowest first), of a tensor of this dtype, to one number each."""
 
     def check(self, updates: int) -> None:
         """Refuse too few, by name, instead of quietly being another rule."""
@@ -52,8 +56,7 @@ class Coordinatewise(ABC):
     def plan(self, manifest: Manifest, schema: Schema, limits: Limits) -> Plan:
         """By parameters, in one stage."""
         element_bytes = max(ITEM_BYTES[spec.dtype] for spec in schema)
-        parts = columns(schema, len(manifest.entries), element_bytes, limits, dtype_of(schema).itemsize)
-        exponents = dict(zip((n for n, spec in enumerate(schema) if spec.is_float), manifest.exponents, strict=True))
+        parts = columns(schema, len(manifest.entries), element_bytes, limits, dtype_of(manifest, schema).itemsize)
 
         def run(part: Part, inputs: Inputs) -> Result:
             stack = Stack.of(part, manifest, schema, inputs)
@@ -66,8 +69,8 @@ class Coordinatewise(ABC):
                         stop = min(start + COLUMNS, high)
                         ordered = np.ascontiguousarray(stack.rows[:, piece.at + start : piece.at + stop].T)
                         ordered.sort(axis=1)
-                        values = self.combine(ordered, exponents[piece.tensor])
-                        found[schema[piece.tensor].name][start:stop] = values
+                        spec = schema[piece.tensor]
+                        found[spec.name][start:stop] = self.combine(ordered, spec.dtype)
 
             work = shares([len(piece) for piece in stack.pieces])
             side_by_side([partial(combine, share) for share in work])
@@ -87,7 +90,7 @@ class Median(Coordinatewise):
         """One."""
         return 1
 
-    def combine(self, ordered: Array, exponent: int) -> F64:
+    def combine(self, ordered: Array, dtype: str) -> F64:
         """Definition 1."""
         clients = ordered.shape[1]
         low, high = ordered[:, (clients - 1) // 2].astype(np.float64), ordered[:, clients // 2].astype(np.float64)
@@ -109,9 +112,16 @@ class TrimmedMean(Coordinatewise):
         """One more than it trims."""
         return 2 * self.trim + 1
 
-    def combine(self, ordered: Array, exponent: int) -> F64:
-        """Definition 2; the sum is exact, so it does not depend on how numpy orders it."""
+    def combine(self, ordered: Array, dtype: str) -> F64:
+        """Definition 2; the sums are exact, so it does not matter how numpy orders them."""
         kept = ordered[:, self.trim : ordered.shape[1] - self.trim].astype(np.float64)
-        round_to_grid(kept, grid_bits(exponent, kept.shape[1]))
-        mean: F64 = kept.sum(axis=1) / kept.shape[1]
-        return mean
+        count = kept.shape[1]
+        exponents = np.frexp(np.maximum(np.abs(kept[:, 0]), np.abs(kept[:, -1])))[1]
+        c = anchors(exponents.astype(np.int16), count)[:, None]
+        if limbs_of(dtype, count) == 1:
+            round_to_grid(kept, c)
+            mean: F64 = kept.sum(axis=1) / count
+            return mean
+        rounded = np.empty_like(kept)
+        split(kept, c, count, rounded)
+        return quotient(rounded.sum(axis=1), kept.sum(axis=1), count)

@@ -4,9 +4,17 @@
     score(i) = sum of the n - f - 2 smallest |u_i - u_j|², j ≠ i
 
 Distances come from a Gram matrix, one matrix product instead of n² differences. The products are exact: every value is first
-rounded to an integer of so few bits that even four times the sum over all elements stays below 2**53. So distances are whole
-numbers, any split into ranges and any BLAS gives the same ones, and ties are true ties: of those the client with the lowest
-id wins. The rounding keeps B bits below the largest value of all updates: 15 for a million parameters, 12 for 25 million.
+rounded to an integer of so few bits that four times the square of the longest update stays below 2**53. So distances are whole
+numbers, any split into ranges and any BLAS gives the same ones, and ties are true ties: of those the update with the lowest
+SHA-256 wins, which no client can choose without choosing another update.
+
+**Whose length makes the grid.** B is the (f + 1)-th largest norm: of at most f liars none can make it larger than that of the
+longest honest update. At least n - f updates are no longer than B, so no further than 2 B from one another, and their scores
+are at most 4 n B². Whoever is chosen has no higher score; two or more of its neighbours are among those, so by the triangle
+inequality it is no longer than (1 + √(2 n)) B, and no further than (2 + √(2 n)) B from any of them. An update longer than
+(3 + 2 √(2 n)) B is further from it: it is **far**, neither among the chosen nor among their neighbours, and left out of the
+matrix; its distances count as infinite. That changes no choice. All others are rounded to steps that are taken from B alone. A
+million parameters, in a hundred updates of one length, keep 10 bits below their root mean square.
 
 All float tensors count, buffers too. With unlike data and a small `keep` Krum drops honest minorities. The matrix has n²
 numbers, so n is bounded.
@@ -15,7 +23,7 @@ numbers, so n is bounded.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -23,18 +31,25 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from muster.aggregation.grids import Averaged, Grids, coarsest, grids
 from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, columns
 from muster.aggregation.registry import F64, TooFewUpdates, TooManyUpdates, aggregator
-from muster.aggregation.rules.mean import SCRATCH_BYTES, Averaged, averaging
+from muster.aggregation.rules.mean import Averaging
 from muster.aggregation.stack import Stack, dtype_of
+from muster.aggregation.sums import SCRATCH_BYTES
 from muster.aggregation.threads import Share, shares, side_by_side
 from muster.wire.arrays import Array
-from muster.wire.gate import ZERO_EXPONENT
 from muster.wire.tensors import ITEM_BYTES, Schema
 
 MOST_UPDATES = 2_000
 """Of so many the matrix takes 32 MB."""
+
+MARGIN = 1.0 + 2.0**-20
+"""By which norms are taken for longer than they were measured: they were summed up in float64, in no certain order."""
+
+LEAST_BITS = 1
+"""Bits below the root mean square of the median update that its distances need, to be its own."""
 
 GRAM, CHOSEN = "gram", "chosen"
 Tolerated = Annotated[int, Field(ge=0, le=50_000, description="updates that may be hostile (f)")]
@@ -68,22 +83,29 @@ class _Nearest:
         """A Gram matrix for each range of elements; the choice, from their sum; the mean of the chosen."""
         count = len(manifest.entries)
         element_bytes = max(ITEM_BYTES[spec.dtype] for spec in schema)
-        grams = columns(schema, count, element_bytes, limits, dtype_of(schema).itemsize)
+        grams = columns(schema, count, element_bytes, limits, dtype_of(manifest, schema).itemsize)
         choice = Part(1, 0, 0, len(grams), 0, 0)
+        floats = sum(spec.elements for spec in schema if spec.is_float)
+        rounding = Rounding.of([manifest.factor(entry) * entry.norm for entry in manifest.entries], self.byzantine, floats)
+        ties = sorted(range(count), key=lambda number: (manifest.entries[number].sha256, number))
+        kept = self.kept(count)
 
         def gram(part: Part, inputs: Inputs) -> Result:
-            return {GRAM: gram_of(Stack.of(part, manifest, schema, inputs).rows, scale_of(manifest, schema))}
+            return {GRAM: gram_of(Stack.of(part, manifest, schema, inputs).rows, rounding)}
 
         def choose(part: Part, inputs: Inputs) -> Result:
             total = summed((result[GRAM] for result in inputs.results(grams)), count)
-            return {CHOSEN: np.array(nearest(total, self.byzantine, self.kept(count)), np.int64)}
+            return {CHOSEN: np.array(nearest(total, self.byzantine, kept, ties, rounding.far), np.int64)}
 
-        def chosen(inputs: Inputs) -> Averaged:
+        def chosen(inputs: Inputs) -> tuple[Averaged, Grids]:
             numbers = next(iter(inputs.results([choice])))[CHOSEN].tolist()
-            return Averaged(tuple(manifest.entries[number] for number in numbers), (1,) * len(numbers))
+            averaged = Averaged.of(manifest, [manifest.entries[number] for number in numbers], [1] * len(numbers))
+            return averaged, grids(averaged, schema)
 
-        means = averaging(manifest, schema, limits, 2, self.kept(count), chosen)
-        return Plan((Stage(grams, gram), Stage((choice,), choose), *means))
+        may = coarsest(Averaged.of(manifest, manifest.entries, [1] * count), schema, kept)
+        means = Averaging(schema, limits, 2, kept, may, chosen).stages()
+        lost = max([rounding.lost_bits, *(grid.lost for grid in may if grid)])
+        return Plan((Stage(grams, gram), Stage((choice,), choose), *means), lost)
 
 
 @aggregator("krum")
@@ -107,35 +129,65 @@ class MultiKrum(_Nearest):
         return self.keep if self.keep is not None else updates - self.byzantine - 2
 
 
-def nearest(gram: F64, byzantine: int, keep: int) -> list[int]:
-    """The numbers of the `keep` updates with the lowest scores, in their own order, from their Gram matrix."""
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """How values become integers: times `scale`, a power of two. `far` are the updates of which none is looked at."""
+
+    scale: float
+    far: tuple[bool, ...]
+    lost_bits: int
+    """Bits that the median update lacks for distances that mean anything."""
+
+    @classmethod
+    def of(cls, norms: Sequence[float], byzantine: int, elements: int) -> Rounding:
+        """The rounding of updates of these L2 norms, of which so many may be hostile, of so many elements each."""
+        bound = sorted(norms, reverse=True)[byzantine]
+        reach = bound * (3.0 + 2.0 * math.sqrt(2 * len(norms))) * MARGIN
+        far = tuple(norm > reach for norm in norms)
+        if not bound:
+            return cls(0.0, far, 0)
+        # |round(v)| <= |v| + √elements / 2, and it has to be at most 2**25: then each distance is at most 4 * 2**50.
+        bits = math.floor(math.log2((2.0**25 - math.sqrt(elements) / 2) / (reach * MARGIN)))
+        typical = sorted(norm for norm in norms if norm)[(sum(norm > 0 for norm in norms) - 1) // 2]
+        kept = math.floor(math.log2(typical / math.sqrt(elements))) + bits
+        return cls(math.ldexp(1.0, bits), far, max(0, LEAST_BITS - kept))
+
+
+def nearest(gram: F64, byzantine: int, keep: int, ties: Sequence[int], far: Sequence[bool]) -> list[int]:
+    """The numbers of the `keep` updates with the lowest scores, in their own order, from their Gram matrix.
+
+    Of equal scores those count that come first in `ties`. What is far has infinite distances.
+    """
     squares = np.diag(gram)
     distances = squares[:, None] + squares[None, :] - 2.0 * gram
+    distances[np.array(far)] = math.inf
+    distances[:, np.array(far)] = math.inf
     neighbours = gram.shape[0] - byzantine - 2
-    scores = []
-    for number, row in enumerate(distances):
-        others = np.sort(np.delete(row, number))
-        scores.append(math.fsum(others[:neighbours]))
-    return sorted(sorted(range(len(scores)), key=lambda number: (scores[number], number))[:keep])
+    scores = [math.fsum(np.sort(np.delete(row, number))[:neighbours]) for number, row in enumerate(distances)]
+    return sorted(sorted(ties, key=lambda number: scores[number])[:keep])
 
 
-def gram_of(rows: Array, scale: float) -> F64:
+def gram_of(rows: Array, rounding: Rounding) -> F64:
     """The Gram matrix of some rows, in units of the rounding: exact, so threads may share its columns out."""
+    near = [number for number, far in enumerate(rounding.far) if not far]
 
     def product(share: Share) -> F64:
-        gram = np.zeros((len(rows), len(rows)))
-        width = max(1, SCRATCH_BYTES // (8 * len(rows)))
-        scratch = np.empty(len(rows) * width)
+        gram = np.zeros((len(near), len(near)))
+        width = max(1, SCRATCH_BYTES // (8 * len(near)))
+        scratch = np.empty(len(near) * width)
         for _, low, high in share:
             for start in range(low, high, width):
                 stop = min(start + width, high)
-                block = scratch[: len(rows) * (stop - start)].reshape(len(rows), -1)
-                np.multiply(rows[:, start:stop], scale, out=block, dtype=np.float64)
+                block = scratch[: len(near) * (stop - start)].reshape(len(near), -1)
+                for row, number in zip(block, near, strict=True):
+                    np.multiply(rows[number, start:stop], rounding.scale, out=row, dtype=np.float64)
                 np.rint(block, out=block)
                 gram += block @ block.T
         return gram
 
-    return summed(side_by_side([partial(product, share) for share in shares([rows.shape[1]])]), len(rows))
+    total = np.zeros((len(rows), len(rows)))
+    total[np.ix_(near, near)] = summed(side_by_side([partial(product, share) for share in shares([rows.shape[1]])]), len(near))
+    return total
 
 
 def summed(grams: Iterable[Array], updates: int) -> F64:
@@ -144,11 +196,3 @@ def summed(grams: Iterable[Array], updates: int) -> F64:
     for gram in grams:
         total += gram
     return total
-
-
-def scale_of(manifest: Manifest, schema: Schema) -> float:
-    """By how much values are multiplied before they are rounded to integers."""
-    floats = sum(spec.elements for spec in schema if spec.is_float)
-    bits = (53 - (8 * floats).bit_length()) // 2
-    largest = max(manifest.exponents, default=ZERO_EXPONENT)
-    return math.ldexp(1.0, bits - largest) if largest > ZERO_EXPONENT else 0.0
