@@ -140,5 +140,5 @@ class Publishing:
 
 
 def _training_metrics(counted: Sequence[Receipt]) -> dict[str, float]:
-    """What the counted clients reported of their training: the median, so that no one decides it."""
+    """What the counted clients reported of their training: the midmean, so that no one decides it."""
     return typical([Measurement(r.declared.examples, r.metrics) for r in counted if r.declared and r.metrics])
