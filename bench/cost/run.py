@@ -21,6 +21,9 @@ from tests.fleet import World
 JUDGES = 15
 """What a model has unless it says otherwise (`RoundConfig.evaluators`)."""
 
+HYPERPARAMETERS = {"epochs": 5, "batch_size": 16, "learning_rate": 0.03, "momentum": 0.9}
+"""Of the model: with some, as most models have, a round's row is longer than 1 KiB (`bench.cost.scale.ROUND_UNITS`)."""
+
 COLLECTING_SECONDS = 200
 """In which the updates come, one after the other."""
 
@@ -72,7 +75,9 @@ def _played(world: World, clients: int, parameters: int) -> Run:
         "layer.bias": np.zeros(10, np.float32),
     }
     judges = min(JUDGES, clients)
-    world.model(tensors=tensors, goal=clients, quorum=clients, over_selection=1.0, evaluators=judges)
+    world.model(
+        tensors=tensors, goal=clients, quorum=clients, over_selection=1.0, evaluators=judges, hyperparameters=HYPERPARAMETERS
+    )
     token = world.token(clients)
     devices = [world.device(token, f"device-{number:05d}") for number in range(clients)]
     world.tick()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from chalicelib.rounds.evaluation import ONE_IN, Evaluation, decide, median, sign_test
+from chalicelib.rounds.evaluation import ONE_IN, Evaluation, decide, midmean, sign_test
 from muster.wire.admin import RoundConfig
 
 DEFAULTS = RoundConfig(goal=100, quorum=50)
@@ -29,30 +29,30 @@ def mean(judges: Sequence[Evaluation]) -> bool:
     return sum(e.difference for e in judges) / len(judges) > DEFAULTS.min_gain
 
 
-def median_alone(judges: Sequence[Evaluation]) -> bool:
-    """The default's median without its sign test."""
-    return median(e.difference for e in judges) > DEFAULTS.min_gain
+def midmean_alone(judges: Sequence[Evaluation]) -> bool:
+    """The default's midmean without its sign test."""
+    return midmean(e.difference for e in judges) > DEFAULTS.min_gain
 
 
 def plain_sign(judges: Sequence[Evaluation]) -> bool:
     """The default with a sign test that thinks nobody is bought, at the usual level of 0.05."""
     differences = [e.difference for e in judges]
     p = sign_test(sum(d > 0 for d in differences), sum(d < 0 for d in differences), 0)
-    return median_alone(judges) and p <= 0.05
+    return midmean_alone(judges) and p <= 0.05
 
 
 def signed_rank(judges: Sequence[Evaluation]) -> bool:
     """The default with a signed-rank test in the place of the sign test, at the usual level of 0.05."""
-    return median_alone(judges) and pratt([e.difference for e in judges]) <= 0.05
+    return midmean_alone(judges) and pratt([e.difference for e in judges]) <= 0.05
 
 
 RULES: dict[str, Rule] = {
     "weighted by claims, capped at 10,000": weighted_mean,
     "mean": mean,
-    "median alone": median_alone,
-    "median and signed-rank test, 0.05": signed_rank,
-    "median and sign test, nobody bought, 0.05": plain_sign,
-    f"**median and sign test, one in {ONE_IN} bought, {DEFAULTS.evaluation_level} (default)**": default,
+    "midmean alone": midmean_alone,
+    "midmean and signed-rank test, 0.05": signed_rank,
+    "midmean and sign test, nobody bought, 0.05": plain_sign,
+    f"**midmean and sign test, one in {ONE_IN} bought, {DEFAULTS.evaluation_level} (default)**": default,
 }
 
 

@@ -18,7 +18,7 @@ class Judged:
     worse: int
     """How many of them found it so; the others saw no difference."""
     gain: float
-    """The median of their differences in accuracy."""
+    """The midmean of their differences in accuracy: the mean of the middle half."""
     p: float
     """The sign test's: how probable so many voices were, were it not better, and one in five bought."""
     examples: int

@@ -4,7 +4,7 @@ A judge measures the candidate and the deployed version on the same local data, 
 between the two numbers is the model, not the client. One judge has one voice. What it says can be a lie, and how many examples
 it says it has can be one too, so:
 
-* the gain is the median of the judges' differences: how loud one is does not matter;
+* the gain is the midmean of the judges' differences, the mean of their middle half: how loud one is does not matter;
 * a sign test asks whether so many would have found the candidate better, were it not. Only the direction of a difference
   counts there, and as many of those in favour as may be bought are taken out first.
 
@@ -15,6 +15,7 @@ nothing would ever be deployed. Hence the sign test.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -89,18 +90,21 @@ class Decision:
 
     @property
     def gain(self) -> float | None:
-        """The gain in accuracy over the deployed version, the median of the judges' differences."""
+        """The gain in accuracy over the deployed version, the midmean of the judges' differences."""
         return self.judged.gain if self.judged else None
 
 
-def median(values: Iterable[float]) -> float:
-    """The middle value, or the mean of the two in the middle.
+def midmean(values: Iterable[float]) -> float:
+    """The mean without the lowest and the highest quarter, each rounded up, but never without all: of three the middle one.
 
-    As long as fewer than half of the values are lies, it lies between the lowest and the highest of the others.
+    As long as no more than a quarter of at least three values are lies, it lies between the lowest and the highest of the
+    others (Tukey, Exploratory Data Analysis, 1977). The median would lie there for more liars, but is 0 whenever half of the
+    judges see no difference, as judges with few examples mostly do.
     """
     ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    trim = min(-(-len(ordered) // 4), (len(ordered) - 1) // 2)
+    kept = ordered[trim : len(ordered) - trim]
+    return math.fsum(kept) / len(kept)
 
 
 def sign_test(better: int, worse: int, bought: int) -> float:
@@ -121,13 +125,13 @@ def sign_test(better: int, worse: int, bought: int) -> float:
 
 
 def typical(measurements: Sequence[Measurement]) -> dict[str, float]:
-    """The median of each metric that more than half of some clients measured, over those that did.
+    """The midmean of each metric that more than half of some clients measured, over those that did.
 
     Each counts once. The accuracy of a version of which nothing finite could be measured is 0.
     """
     named = Counter(name for measured in measurements for name in _shown(measured))
     return {
-        name: median(shown[name] for measured in measurements if name in (shown := _shown(measured)))
+        name: midmean(shown[name] for measured in measurements if name in (shown := _shown(measured)))
         for name, count in sorted(named.items())
         if 2 * count > len(measurements)
     }
@@ -153,7 +157,7 @@ def decide(evaluations: Sequence[Evaluation], config: RoundConfig, revision_move
         judges=len(counted),
         better=better,
         worse=worse,
-        gain=median(differences),
+        gain=midmean(differences),
         p=sign_test(better, worse, len(counted) // ONE_IN),
         examples=sorted(e.measured["candidate"].examples for e in counted)[len(counted) // 2],
     )

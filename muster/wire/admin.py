@@ -401,7 +401,7 @@ class JudgedReply(Reply):
     judges: int
     better: int = Field(description="judges that found it better than its parent")
     worse: int = Field(description="judges that found it worse; the others saw no difference")
-    gain: float = Field(description="the median of the differences in accuracy")
+    gain: float = Field(description="the midmean of the differences in accuracy: the mean of their middle half")
     p: float = Field(description="how probable so many voices were, were it not better, and one judge in five bought")
     examples: int = Field(description="the median of the examples that the judges say they measured on")
 
@@ -422,7 +422,7 @@ class VersionReply(Reply):
     document_url: str = Field(description="presigned GET of the version's document; do not log it")
     config: RoundConfig
     metrics: dict[str, float]
-    evaluation: dict[str, float] | None = Field(description="medians over its judges, who were its own: see `judged`")
+    evaluation: dict[str, float] | None = Field(description="midmeans over its judges, who were its own: see `judged`")
     judged: JudgedReply | None = None
     note: str | None
     checkpoint: Checkpoint
