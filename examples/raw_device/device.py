@@ -25,6 +25,9 @@ JSON = dict[str, Any]
 KEPT = 2
 """Checkpoints on the disk: a judge needs two."""
 
+HOPELESS = ("unauthenticated", "enrolment-refused", "client-exists")
+"""Refusals that no waiting mends."""
+
 
 class Untrusted(Exception):
     """What was downloaded is not what was announced."""
@@ -57,13 +60,12 @@ class Device:
         Raises:
             Refused: the token or the key is not valid: only a person can help.
         """
-        self.enrol()
         while True:
             try:
                 seconds = self.step()
                 self._trouble = 0
             except Refused as refused:
-                if refused.word == "unauthenticated":
+                if refused.word in HOPELESS:
                     raise
                 seconds = self._after(refused)
             except (Unreachable, Untrusted, ValueError, LookupError, OSError) as error:
@@ -72,6 +74,7 @@ class Device:
 
     def step(self) -> float:
         """Do one thing, and return for how many seconds there is nothing to do."""
+        self.enrol()
         self.heartbeat_if_due()
         if self._rests:  # no round is open: the next heartbeat says whether that has changed
             return max(0.0, self._heartbeat_at - time.monotonic())

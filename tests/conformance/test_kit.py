@@ -8,15 +8,22 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from muster import conformance
+from muster.conformance import kit
 from muster.conformance.checks import CHECKS, Outcome
+from muster.conformance.http import Answer
 from muster.conformance.kit import NoPlace, Report, Settings, check
+from muster.conformance.requests import Request
+from muster.conformance.world import World
 from muster.operator.cli.app import app
 from muster.wire.arrays import encode
+from tests import contract
 from tests.conformance.faulty import FAULTS
 from tests.fleet import BASE
 
@@ -49,7 +56,26 @@ def test_a_device_with_a_fault_fails_the_check_that_is_about_it(runs: dict[str, 
     assert expected is None or expected in failed(report), (report.ended, failed(report), report.output)
 
 
-def test_the_raw_device_passes_every_check_that_it_meets(tmp_path: Path) -> None:
+class Recorded(World):
+    """The kit's honest server, whose answers are kept."""
+
+    kept: ClassVar[list[tuple[Request, Answer]]] = []
+
+    def answer(self, request: Request) -> Answer:
+        return self._keep(request, super().answer(request))
+
+    def place(self, request: Request) -> Answer:
+        return self._keep(request, super().place(request))
+
+    def _keep(self, request: Request, answer: Answer) -> Answer:
+        self.kept.append((request, answer))
+        return answer
+
+
+def test_the_raw_device_passes_every_check_and_the_kit_speaks_as_the_server_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "World", Recorded)
     file = tmp_path / "report.json"
     command = f"{PYTHON} -m examples.raw_device {TOLD}"
     done = CliRunner().invoke(app, ["conformance", "--run", command, "--json", str(file), "--patience-seconds", "60"])
@@ -60,6 +86,13 @@ def test_the_raw_device_passes_every_check_that_it_meets(tmp_path: Path) -> None
     assert outcomes.keys() == {one.name for one in CHECKS}
     assert {name for name, outcome in outcomes.items() if outcome != "pass"} == {"rotation", "not-modified"}
     assert "conforms: " in done.output
+    spoken = [(request, answer) for request, answer in Recorded.kept if not request.seen.target.startswith("/store/")]
+    for request, answer in spoken:
+        path = request.seen.target.partition("?")[0].removeprefix("/api")
+        response = httpx.Response(answer.status, headers=dict(answer.headers), content=answer.body)
+        contract.check(request.seen.method, path, response)
+    routes = {"enrol", "heartbeat", "check-in", "grant", "report", "receipt", "metrics"}
+    assert {request.route for request, _ in spoken} == routes
 
 
 def test_the_sdk_passes_with_a_model_of_its_own() -> None:
