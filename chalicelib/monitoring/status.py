@@ -90,10 +90,7 @@ class Status:
         Raises:
             Refused: `unknown-model`, `unknown-round`.
         """
-        try:
-            return self._reply(name, self._desk.find(name, number))
-        except Unreadable as unknown:
-            return self._reply(name, unknown)
+        return self._reply(name, self._desk.find(name, number))
 
     def _reply(self, name: str, rnd: Round | Unreadable) -> admin.RoundReply:
         if isinstance(rnd, Unreadable):

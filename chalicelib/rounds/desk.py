@@ -47,11 +47,10 @@ class RoundDesk:
             Refused: `unknown-model`, `unknown-round`, `round-ended` (it completed).
         """
         for _ in range(TRIES):
-            try:
-                rnd = self.find(model, number)
-            except Unreadable as unknown:
-                instead = self._in_place_of(unknown, self._catalogue.model(model), request.because)
-                if self._rounds.replace_unreadable(unknown, instead):
+            rnd = self.find(model, number)
+            if isinstance(rnd, Unreadable):
+                instead = self._in_place_of(rnd, self._catalogue.model(model), request.because)
+                if self._rounds.replace_unreadable(rnd, instead):
                     log.warning("unreadable round taken away", round=instead.id, because=request.because)
                     return instead
                 continue
@@ -72,17 +71,14 @@ class RoundDesk:
                 return ended
         raise RuntimeError(f"round {model}.{number} moved on {TRIES} times while it was to be abandoned")
 
-    def find(self, model: str, number: int) -> Round:
-        """A round.
+    def find(self, model: str, number: int) -> Round | Unreadable:
+        """A round, or what says that it cannot be read.
 
         Raises:
             Refused: `unknown-model`, `unknown-round`.
-            Unreadable: there is one, and it cannot be read.
         """
         self._catalogue.model(model)
         rnd = self._rounds.entry(model, number)
-        if isinstance(rnd, Unreadable):
-            raise rnd
         if rnd is None:
             last = next(iter(self._rounds.history(model, None, 1)), None)
             raise Refused(

@@ -16,6 +16,7 @@ from chalicelib.rounds.round import Round
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.presign import Presigner
+from chalicelib.storage.rows import Unreadable
 from muster.aggregation.manifest import Entry, Manifest
 from muster.wire import admin
 from muster.wire.problems import Problem
@@ -50,6 +51,13 @@ class RoundFiles:
             Refused: `unknown-model`, `unknown-round`, `nothing-published`, `updates-deleted`.
         """
         rnd = self._desk.find(model, number)
+        if isinstance(rnd, Unreadable):
+            raise Refused(
+                Problem.NOTHING_PUBLISHED,
+                f"round {number} of {model} cannot be read, so nobody knows what it published",
+                expected="a round that has published its version",
+                got="a round whose row cannot be read",
+            )
         if rnd.candidate is None:
             raise Refused(
                 Problem.NOTHING_PUBLISHED,

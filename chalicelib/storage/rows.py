@@ -30,10 +30,7 @@ LARGEST = 1e37
 takes. What comes from outside is bounded far below, at 1e30."""
 
 DIGITS = 38
-"""Digits that a number of DynamoDB has at most (AWS: "Supported data types")."""
-
-WHOLE = 2**63
-"""Whole numbers from -2**63 to below 2**63 are read as int, others as float. No message admits a larger int."""
+"""Digits that a number of DynamoDB has at most (AWS: "Supported data types"). Whole numbers of no more are read as int."""
 
 
 class NotStorable(Exception):
@@ -116,8 +113,8 @@ def storable(values: Mapping[str, float]) -> dict[str, float]:
 def to_stored(value: Any) -> Any:
     """Floats as the decimals that boto3 insists on; other values as they are.
 
-    A float that is too small is stored as zero. One that is whole, and below `WHOLE`, is written as that whole number, any
-    other as the shortest decimal that reads back as the same float: at most 17 digits and an exponent.
+    A float is written as the shortest decimal that reads back as the same float, at most 17 digits and an exponent; one that
+    is too small, as zero.
 
     Raises:
         NotStorable: a float that is not finite or beyond `LARGEST`, or an int of more than `DIGITS` digits.
@@ -139,12 +136,12 @@ def _decimal(value: float) -> Decimal:
         raise NotStorable(f"expected a finite float of at most {LARGEST:g}, got {value}")
     if magnitude < SMALLEST:
         return Decimal(0)
-    return Decimal(int(value)) if value.is_integer() and magnitude < WHOLE else Decimal(repr(value)).normalize()
+    return Decimal(repr(value)).normalize()
 
 
 def from_stored(attribute: Mapping[str, Any]) -> Any:
-    """A DynamoDB attribute, such as `{"N": "1"}`, as a plain value. Numbers are int where they are whole and below `WHOLE`,
-    else float, however many digits they have.
+    """A DynamoDB attribute, such as `{"N": "1"}`, as a plain value. A number is an int where it is whole and has at most
+    `DIGITS` digits, else a float, however many it has.
     """
     ((kind, value),) = attribute.items()
     match kind:
@@ -166,7 +163,7 @@ def from_stored(attribute: Mapping[str, Any]) -> Any:
 
 def _number(digits: str) -> int | float:
     value = Decimal(digits)  # exact, whatever its length: only arithmetic rounds
-    return int(value) if -WHOLE <= value < WHOLE and value == value.to_integral_value() else float(value)
+    return int(value) if abs(value) < 10**DIGITS and value == value.to_integral_value() else float(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ def test_the_largest_receipt_stays_within_what_a_row_may_hold(world: World) -> N
         report_by=now + timedelta(days=1), min_bytes=10**12, max_bytes=10**12, ttl=10**10, encoding="bfloat16",
         declared=Declared("k" * 300, "0" * 64, 10**12, 10**9), etag="e" * 64,
         metrics={"m" * 38 + f"{n:02d}": -1.2345678901234567e-300 for n in range(16)}, reported_at=now,
-        verdict=Verdict("wrong-tensors", "x" * 2000, "y" * 2000), norm=1.2345678901234567e99,
+        verdict=Verdict("wrong-tensors", "x" * 2000, "y" * 2000), norm=1.2345678901234567e-99,
         magnitudes=packed((5,) * most_tensors(), (-9,) * most_tensors()), header_bytes=HEADER_LIMIT_BYTES,
     )  # fmt: skip
     assert stored(world, receipt) < ITEM_BYTES / 2

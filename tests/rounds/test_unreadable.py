@@ -11,6 +11,7 @@ from chalicelib.monitoring.threshold import defaults
 from chalicelib.rounds.round import Phase
 from chalicelib.storage import keys
 from muster.device import Device
+from muster.device.errors import Refused
 from tests.fleet import SESSION, World
 
 Damage = Callable[[dict[str, Any]], None]
@@ -150,6 +151,8 @@ def test_a_round_that_cannot_be_read_stops_no_list_no_status_and_no_tick(
     assert world.operator.round("toy", 1) == listed
     assert world.operator.status("toy").round == listed
     assert [v.version for v in world.operator.versions("toy")] == [0]
+    with pytest.raises(Refused, match="cannot be read"):
+        world.operator.round_files("toy", 1)
     assert world.operator.stop("toy").training.state == "stopped"
     world.monitor()
 

@@ -74,12 +74,13 @@ def test_what_a_device_says_of_itself_is_read_as_it_was_said(world: World) -> No
         except ValidationError:
             return
         client = Client("device-1", "h", ClientState.ACTIVE, "d", "1", NOW, NOW, dict(request.capabilities))
-        expected = {name: as_it_reads(value) for name, value in request.capabilities.items()}
         found = read_back(world, client).capabilities
-        assert found == expected
-        assert {name: type(value) is bool for name, value in found.items()} == {
-            name: type(value) is bool for name, value in expected.items()
-        }
+        assert found.keys() == request.capabilities.keys()
+        for name, value in request.capabilities.items():
+            # A float that is whole comes back as an int: the one that its shortest decimal writes.
+            same = float(found[name]) if isinstance(value, float) else found[name]
+            assert same == as_it_reads(value)
+            assert isinstance(found[name], bool) is isinstance(value, bool)
 
     law()
 
