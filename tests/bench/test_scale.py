@@ -86,5 +86,5 @@ def test_the_rows_are_as_long_as_was_reckoned_and_are_written_as_often(world: Wo
     # client, the round.
     writes = [name for name in written if name in ("PutItem", "UpdateItem", "TransactWriteItems")]
     assert writes == ["UpdateItem", "PutItem", *["TransactWriteItems"] * 2, *["UpdateItem"] * 3]
-    assert scale.RECEIPT_UNITS == 2 + 2 * writes.count("TransactWriteItems")
+    assert 2 + 2 * writes.count("TransactWriteItems") == scale.RECEIPT_UNITS
     assert scale.ROUND_WRITES + 2 + writes.count("TransactWriteItems") + 1 == len(writes)
