@@ -166,7 +166,8 @@ def _check_path(app: Chalice, speech: Speech, names: Mapping[str, str]) -> None:
     for name, text in names.items():
         known = PATH_NAMES[name]
         if not re.fullmatch(known.pattern, text):
-            raise Refused(speech.unknown(name), f"no {known.noun} {text[:64]!r}", expected=known.what, got=text[:64])
+            shown = text[:64].encode("ascii", "backslashreplace").decode()
+            raise Refused(speech.unknown(name), f"no {known.noun} '{shown}'", expected=known.what, got=shown)
     _check_form(request, re.escape(re.sub(r"\{(\w+)\}", lambda part: names[part[1]], request.path)))
 
 

@@ -208,7 +208,7 @@ def test_the_same_report_sent_again_is_answered_with_the_reason(world: World) ->
     assert stored
     assert stored.declared
     world.tick()
-    report = {"sha256": stored.declared.sha256}
+    report = {"sha256": stored.declared.sha256, "metrics": stored.metrics}
     answer = world.request("POST", "/v1/rounds/toy.1/report", key=world.key_of(devices[4]), body=report)
     assert (answer.status_code, answer.json()["state"], answer.json()["reason"]) == (202, *OUTLIER)
 

@@ -169,7 +169,7 @@ def test_an_inspection_message_delivered_twice_and_a_report_sent_twice_count_onc
     receipt = world.services.rounds.receipt("toy.1", device.client_id)
     assert receipt
     assert receipt.declared
-    report = {"sha256": receipt.declared.sha256}
+    report = {"sha256": receipt.declared.sha256, "metrics": receipt.metrics}
     for _ in range(2):
         answer = world.request("POST", "/v1/rounds/toy.1/report", key=world.key_of(device), body=report)
         assert (answer.status_code, answer.json()["state"]) == (202, "reported")
