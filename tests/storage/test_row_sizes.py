@@ -20,6 +20,7 @@ from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Threshold
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.sweep import Sweep
 from chalicelib.registry.version import Judged, Registration, Version
 from chalicelib.rounds.evaluation import Evaluation, Measurement
 from chalicelib.storage import keys
@@ -100,8 +101,9 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
     left = tuple(range(10**7, 10**7 + 100))  # as many as one rollback may go back
     yield keys.DEPLOYMENT, Deployment(MODEL, 10**8, REF, NOW, LABEL, 10**8, left=left, by="a" * 2048, round=10**8)
     yield keys.REGISTRATION, Registration(10**8)
+    yield keys.SWEEP, Sweep(NOW, keys.DELTA.key(base_sha256=HASH, target_sha256=HASH), NOW)
     measured = {role: Measurement(10**9, METRICS, "measured") for role in ("candidate", "deployed")}
-    yield keys.EVALUATION, Evaluation(WHERE["round"], ID, HASH, NOW, NOW, 10**10, measured)
+    yield keys.EVALUATION, Evaluation(WHERE["round"], ID, NOW, NOW, 10**10, measured)
     # What judges and trainers measured, 16 each, what is always recorded, and a number for each reason there could be.
     record = Record(MODEL, NOW, {f"{n:03d}".rjust(40, "m"): -1.2345678901234567e-30 for n in range(100)}, 10**10, 10**8, 10**8)
     yield from ((kind, record) for kind in (keys.ROUND_RECORD, keys.FLEET_RECORD, keys.OUTGOING))
