@@ -95,10 +95,10 @@ class Decision:
         return self.judged.gain if self.judged else None
 
 
-def midmean(values: Iterable[float], one_in: int | None = ONE_IN) -> float:
+def midmean(values: Iterable[float], one_in: int = ONE_IN) -> float:
     """The mean of the middle half: without the lowest and the highest quarter, each rounded up, but never without all.
 
-    That is for one liar in five. For another number a quarter more than may lie are left out on either side; with None nobody
+    That is for one liar in five. For another number a quarter more than may lie are left out on either side; with 0 nobody
     lies, and it is the plain mean. As long as no more than those are lies, of at least three values, the result lies between
     the lowest and the highest of the others (Tukey, Exploratory Data Analysis, 1977). The median would lie there for more
     liars, but is 0 whenever half of the judges see no difference, as judges with few examples mostly do.
@@ -126,8 +126,8 @@ def sign_test(better: int, worse: int, bought: int) -> float:
     return tail / (1 << honest)
 
 
-def may_lie(judges: int, one_in: int | None) -> int:
-    """How many of some judges may be bought."""
+def may_lie(judges: int, one_in: int) -> int:
+    """How many of some judges may be bought, one in so many; 0 for none."""
     return judges // one_in if one_in else 0
 
 

@@ -52,7 +52,7 @@ def round_config(honest: int, hostile: int, pace: Pace) -> RoundConfig:
         evaluators=judges,
         evaluation_quorum=max(1, judges // 2),
         evaluation_level=0.3 if judges > 1 else 0.5,
-        evaluation_liars=None,  # with a few scans each, hardly a fifth of the judges see what was gained: they are trusted here
+        evaluation_liars=0,  # with a few scans each, hardly a fifth of the judges see what was gained: they are trusted here
         evaluate_seconds=pace.evaluate,
         min_gain=0.005,
         hyperparameters=dict(HYPERPARAMETERS),

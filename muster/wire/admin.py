@@ -190,8 +190,8 @@ class RoundConfig(Request):
         0.2,
         description="how probable it may be at most that judges find a candidate better that is not (docs/judging.md)",
     )
-    evaluation_liars: Annotated[int, Field(ge=3, le=1_000)] | None = Field(
-        5, description="one judge in so many may lie without deciding anything; null for judges that are trusted"
+    evaluation_liars: Literal[0] | Annotated[int, Field(ge=3, le=1_000)] = Field(
+        5, description="one judge in so many may lie without deciding anything; 0 for judges that are trusted"
     )
     evaluate_seconds: Annotated[float, Field(gt=0, le=43_200)] = 300.0
     min_gain: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.01, description="accuracy gain above which it is deployed")

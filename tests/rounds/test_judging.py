@@ -178,14 +178,14 @@ def test_judges_that_are_trusted_need_not_be_a_majority_of_those_who_see_no_diff
     """Four of twenty see the gain and nobody sees a loss: they could all be bought, where one in five can be."""
     said = differing(*[0.1] * 4, *[0.0] * 16)
     assert (decide(said, CONFIG, False).deploy, decide(said, CONFIG, False).gain) == (False, 0.0)
-    trusted = decide(said, config(evaluation_liars=None), False)
+    trusted = decide(said, config(evaluation_liars=0), False)
     assert (trusted.deploy, trusted.gain) == (True, pytest.approx(0.02))
     assert trusted.judged
     assert trusted.judged.p == 1 / 16
 
 
-@pytest.mark.parametrize(("one_in", "kept"), [(None, 20), (3, 2), (5, 10), (10, 14)])
-def test_a_quarter_more_than_may_lie_are_left_out_on_either_side(one_in: int | None, kept: int) -> None:
+@pytest.mark.parametrize(("one_in", "kept"), [(0, 20), (3, 2), (5, 10), (10, 14)])
+def test_a_quarter_more_than_may_lie_are_left_out_on_either_side(one_in: int, kept: int) -> None:
     """Of 20: 0, 9 (and not all), 5, 3."""
     outside = (20 - kept) // 2
     assert midmean([-1.0] * outside + [0.25] * kept + [1.0] * outside, one_in) == pytest.approx(0.25)
