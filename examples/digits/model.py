@@ -51,8 +51,10 @@ def round_config(honest: int, hostile: int, pace: Pace) -> RoundConfig:
         grace_seconds=pace.grace,
         evaluators=judges,
         evaluation_quorum=max(1, judges // 2),
-        evaluation_level=0.3 if judges > 1 else 0.5,
-        evaluation_liars=0,  # with a few scans each, hardly a fifth of the judges see what was gained: they are trusted here
+        # With a few scans each, hardly a fifth of the judges see what was gained. Here they are trusted, and it is enough when
+        # more of them find a version better than worse.
+        evaluation_level=0.5,
+        evaluation_liars=0,
         evaluate_seconds=pace.evaluate,
         min_gain=0.005,
         hyperparameters=dict(HYPERPARAMETERS),
