@@ -20,7 +20,7 @@ class Judged:
     gain: float
     """The midmean of their differences in accuracy: the mean of the middle half."""
     p: float
-    """The sign test's: how probable so many voices were, were it not better, and one in five bought."""
+    """The sign test's: how probable so many voices were, were it not better, and as many bought as may lie."""
     examples: int
     """The median of the examples that they say they measured on."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 from chalicelib.errors import Refused
-from chalicelib.rounds.evaluation import ONE_IN, sign_test
+from chalicelib.rounds.evaluation import may_lie, sign_test
 from muster.aggregation.registry import TooFewUpdates, TooManyUpdates, UnknownRule, find_aggregator, find_optimizer, names
 from muster.wire.admin import RoundConfig
 from muster.wire.problems import Problem
@@ -44,7 +44,7 @@ def check_rules(config: RoundConfig) -> None:
             Problem.INVALID_BODY, f"config.quorum: {few}", expected=f"at least {few.needs}", got=config.quorum
         ) from few
     judges = config.evaluators
-    unanimous = sign_test(judges, 0, judges // ONE_IN)
+    unanimous = sign_test(judges, 0, may_lie(judges, config.evaluation_liars))
     if judges and unanimous > config.evaluation_level:
         raise Refused(
             Problem.INVALID_BODY,

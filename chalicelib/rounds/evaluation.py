@@ -28,7 +28,7 @@ from chalicelib.rounds.round import Round
 from muster.wire.admin import RoundConfig
 
 ONE_IN = 5
-"""One judge in so many may lie without deciding anything."""
+"""One client in so many may lie, unless a model's configuration says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +94,16 @@ class Decision:
         return self.judged.gain if self.judged else None
 
 
-def midmean(values: Iterable[float]) -> float:
-    """The mean without the lowest and the highest quarter, each rounded up, but never without all: of three the middle one.
+def midmean(values: Iterable[float], one_in: int = ONE_IN) -> float:
+    """The mean of the middle half: without the lowest and the highest quarter, each rounded up, but never without all.
 
-    As long as no more than a quarter of at least three values are lies, it lies between the lowest and the highest of the
-    others (Tukey, Exploratory Data Analysis, 1977). The median would lie there for more liars, but is 0 whenever half of the
-    judges see no difference, as judges with few examples mostly do.
+    That is for one liar in five. For another number a quarter more than may lie are left out on either side; with 0 nobody
+    lies, and it is the plain mean. As long as no more than those are lies, of at least three values, the result lies between
+    the lowest and the highest of the others (Tukey, Exploratory Data Analysis, 1977). The median would lie there for more
+    liars, but is 0 whenever half of the judges see no difference, as judges with few examples mostly do.
     """
     ordered = sorted(values)
-    trim = min(-(-len(ordered) // 4), (len(ordered) - 1) // 2)
+    trim = min(-(-5 * len(ordered) // (4 * one_in)), (len(ordered) - 1) // 2) if one_in else 0
     kept = ordered[trim : len(ordered) - trim]
     return math.fsum(kept) / len(kept)
 
@@ -122,6 +123,11 @@ def sign_test(better: int, worse: int, bought: int) -> float:
         term = term * chosen // (honest - chosen + 1)
         tail += term
     return tail / (1 << honest)
+
+
+def may_lie(judges: int, one_in: int) -> int:
+    """How many of some judges may be bought, one in so many; 0 for none."""
+    return judges // one_in if one_in else 0
 
 
 def typical(measurements: Sequence[Measurement]) -> dict[str, float]:
@@ -157,8 +163,8 @@ def decide(evaluations: Sequence[Evaluation], config: RoundConfig, revision_move
         judges=len(counted),
         better=better,
         worse=worse,
-        gain=midmean(differences),
-        p=sign_test(better, worse, len(counted) // ONE_IN),
+        gain=midmean(differences, config.evaluation_liars),
+        p=sign_test(better, worse, may_lie(len(counted), config.evaluation_liars)),
         examples=sorted(e.measured["candidate"].examples for e in counted)[len(counted) // 2],
     )
     deploy, reason = _verdict(judged, config, revision_moved)

@@ -209,8 +209,10 @@ class RoundConfig(Request):
     )
     evaluation_level: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
         0.2,
-        description="how probable it may be at most that judges find a candidate better that is not, although one in five of "
-        "them lies for it (docs/judging.md)",
+        description="how probable it may be at most that judges find a candidate better that is not (docs/judging.md)",
+    )
+    evaluation_liars: Literal[0] | Annotated[int, Field(ge=3, le=1_000)] = Field(
+        5, description="one judge in so many may lie without deciding anything; 0 for judges that are trusted"
     )
     evaluate_seconds: Annotated[float, Field(gt=0, le=43_200)] = 300.0
     min_gain: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.01, description="accuracy gain above which it is deployed")
@@ -402,7 +404,7 @@ class JudgedReply(Reply):
     better: int = Field(description="judges that found it better than its parent")
     worse: int = Field(description="judges that found it worse; the others saw no difference")
     gain: float = Field(description="the midmean of the differences in accuracy: the mean of their middle half")
-    p: float = Field(description="how probable so many voices were, were it not better, and one judge in five bought")
+    p: float = Field(description="how probable so many voices were, were it not better, and as many bought as may lie")
     examples: int = Field(description="the median of the examples that the judges say they measured on")
 
 

@@ -74,6 +74,11 @@ def test_one_judge_with_a_billion_examples_decides_nothing(world: World, devices
     assert (rnd.phase, rnd.deployed, rnd.gain) == ("completed", False, pytest.approx(-0.1))
 
 
+def test_judges_that_are_trusted_are_so_for_the_server_too(world: World) -> None:
+    world.model(evaluation_liars=0)
+    assert world.operator.status("toy").config.evaluation_liars == 0
+
+
 def test_a_judge_that_measures_nothing_finite_votes_against(world: World, devices: list[Device]) -> None:
     publish(world, devices)
     for device in devices[:4]:

@@ -174,6 +174,24 @@ def test_whatever_a_quarter_say_the_gain_is_among_what_the_others_found(honest: 
     assert min(honest) - 1e-12 <= midmean(honest + lies) <= max(honest) + 1e-12
 
 
+def test_judges_that_are_trusted_need_not_be_a_majority_of_those_who_see_no_difference() -> None:
+    """Four of twenty see the gain and nobody sees a loss: they could all be bought, where one in five can be."""
+    said = differing(*[0.1] * 4, *[0.0] * 16)
+    assert (decide(said, CONFIG, False).deploy, decide(said, CONFIG, False).gain) == (False, 0.0)
+    trusted = decide(said, config(evaluation_liars=0), False)
+    assert (trusted.deploy, trusted.gain) == (True, pytest.approx(0.02))
+    assert trusted.judged
+    assert trusted.judged.p == 1 / 16
+
+
+@pytest.mark.parametrize(("one_in", "kept"), [(0, 20), (3, 2), (5, 10), (10, 14)])
+def test_a_quarter_more_than_may_lie_are_left_out_on_either_side(one_in: int, kept: int) -> None:
+    """Of 20: 0, 9 (and not all), 5, 3."""
+    outside = (20 - kept) // 2
+    assert midmean([-1.0] * outside + [0.25] * kept + [1.0] * outside, one_in) == pytest.approx(0.25)
+    assert midmean([-1.0] * (outside + 1) + [0.25] * (kept - 1) + [1.0] * outside, one_in) < 0.25
+
+
 def test_a_gain_that_half_of_the_judges_cannot_see_is_a_gain() -> None:
     """As of judges with ten examples each, when most of them find that both versions are right about all."""
     decision = decide(differing(*[0.1] * 7, *[0.0] * 8), CONFIG, False)
