@@ -26,6 +26,12 @@ WORDS: dict[Fleet, str] = {
     "trains": "trains every 10 minutes",
     "rests": "its model rests: heartbeats only",
 }
+HEAD = (
+    "requests a device and 15 minutes; busiest: requests a second, before, during and after; back: minutes after the outage, "
+    "of half the devices and of all\n"
+    f"{'fleet':<34}{'30 minutes of':<28}{'before':>8}{'during':>8}{'share':>8}{'after':>18}{'busiest':>20}{'back':>12}"
+)
+
 MOST_SHARE = 0.1
 """Of the usual requests, in an overload, of a fleet that does more than heartbeats."""
 
@@ -39,11 +45,14 @@ def main() -> int:
     cases: list[tuple[Fleet, Trouble]] = [(fleet, trouble) for fleet in WORDS for trouble in get_args(Trouble)]
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         runs = {case: pool.submit(observe_quietly, given.devices, *case, given.seed) for case in cases}
-        courses = {case: run.result() for case, run in runs.items()}
+        print(HEAD, "-" * len(HEAD.splitlines()[-1]), sep="\n", flush=True)
+        courses = {}
+        for case, run in runs.items():
+            courses[case] = run.result()
+            print(_line(*case, courses[case]), flush=True)
     FILE.parent.mkdir(parents=True, exist_ok=True)
     told = [{"fleet": fleet, "trouble": trouble, **asdict(course)} for (fleet, trouble), course in courses.items()]
     FILE.write_text(json.dumps(told, indent=2) + "\n")
-    _table(courses)
     return 0 if all(_holds(fleet, trouble, course) for (fleet, trouble), course in courses.items()) else 1
 
 
@@ -53,20 +62,16 @@ def _holds(fleet: Fleet, trouble: Trouble, course: Course) -> bool:
     return few and len(course.back) == course.devices and course.back[-1] <= 2 * HEARTBEAT_SECONDS
 
 
-def _table(courses: dict[tuple[Fleet, Trouble], Course]) -> None:
-    print("requests a device and 15 minutes; busiest: requests a second; back: minutes after the outage, of half and of all")
-    head = f"{'fleet':<34}{'30 minutes of':<28}{'before':>8}{'during':>8}{'share':>8}{'after':>22}{'busiest':>20}{'back':>14}"
-    print(head + "\n" + "-" * len(head))
-    for (fleet, trouble), course in courses.items():
-        after = " ".join(f"{rate:.1f}" for rate in course.after)
-        busiest = " ".join(f"{rate:.0f}" for rate in course.busiest)
-        back = f"{course.back[len(course.back) // 2] / 60:.0f} · {course.back[-1] / 60:.0f}" if course.back else "never"
-        if len(course.back) < course.devices:
-            back += f" ({course.devices - len(course.back)} not)"
-        print(
-            f"{WORDS[fleet]:<34}{trouble:<28}{course.before:>8.2f}{course.during:>8.2f}{course.share:>8.1%}"
-            f"{after:>22}{busiest:>20}{back:>14}"
-        )
+def _line(fleet: Fleet, trouble: Trouble, course: Course) -> str:
+    after = " ".join(f"{rate:.1f}" for rate in course.after)
+    busiest = " ".join(f"{rate:.1f}" for rate in course.busiest)
+    back = f"{course.back[len(course.back) // 2] / 60:.0f} · {course.back[-1] / 60:.0f}" if course.back else "never"
+    if len(course.back) < course.devices:
+        back += f" ({course.devices - len(course.back)} not)"
+    return (
+        f"{WORDS[fleet]:<34}{trouble:<28}{course.before:>8.2f}{course.during:>8.2f}{course.share:>8.1%}"
+        f"{after:>18}{busiest:>20}{back:>12}"
+    )
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from muster.device.trainer import Hyperparameters, Trainer
 from muster.device.transport import Transport
 from muster.wire.arrays import Array
 
-BEFORE, OUTAGE, AFTER = 1800.0, 1800.0, 3600.0
-"""Seconds that are looked at."""
+WARM_UP, BEFORE, OUTAGE, AFTER = 1200.0, 1800.0, 1800.0, 2700.0
+"""Seconds: until all are under way, and then of what is looked at."""
 
 
 class Adds:
@@ -77,7 +77,7 @@ class Course:
 def observe(devices: int, fleet: Fleet, trouble: Trouble, folder: Path, seed: int = 0) -> Course:
     """Let a fleet live through an outage of 30 minutes."""
     clock = Clock()
-    start = 2 * HEARTBEAT_SECONDS + BEFORE
+    start = WARM_UP + BEFORE
     server = Server(clock, fleet, trouble, start, start + OUTAGE, seed)
     dice = random.Random(f"{seed}/starts")  # noqa: S311 (dice)
     trainer: Trainer = Adds()

@@ -221,8 +221,8 @@ def test_an_enrolment_that_the_disk_forgets_takes_part_and_goes_on_with_the_same
 Step = st.sampled_from(["rotate", "check in", "restart", "lose the request", "lose the answer", "fill the disk", "mend"])
 
 
-@settings(max_examples=10)
-@given(st.lists(Step, max_size=12))
+@settings(max_examples=8)
+@given(st.lists(Step, max_size=8))
 def test_after_any_faults_in_any_order_the_device_has_a_key_that_is_good(steps: list[str]) -> None:
     world = World()
     try:
