@@ -5,7 +5,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud strict bench-aggregation bench-attacks bench-cost flower-vectors package e2e deploy destroy clean
+.PHONY: help demo test check docs cloud strict bench-aggregation bench-attacks bench-cost bench-trouble flower-vectors package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench-attacks: $(READY) ## Train under attack, with each defence, and print a ta
 
 bench-cost: $(READY) ## Count every call of some rounds, and print what they cost in AWS
 	$(BIN)/python -m bench.cost
+
+bench-trouble: $(READY) ## Let a thousand devices live through outages, in virtual time, and print what they send
+	$(BIN)/python -m bench.trouble
 
 flower-vectors: $(READY) ## Compute anew, with Flower, the vectors that the tests compare with
 	"$$($(BIN)/python -c 'from bench.aggregation.__main__ import environment; print(environment("flwr"))')" \

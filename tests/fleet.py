@@ -45,7 +45,7 @@ from tests.observer import Call, Observer
 
 serializer.quicken()
 
-API = "http://api.test"
+API = "https://api.test"
 BASE: dict[str, Array] = {
     "layer.weight": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
     "layer.bias": np.zeros(3, np.float32),

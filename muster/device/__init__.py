@@ -3,16 +3,27 @@
     device = Device.enrol(url, token, "thermostat-7", model="comfort", state_dir="/var/lib/muster")
     device.run(trainer)
 
-* `device`     `Device`: enrol, heartbeat, check in, train, upload, report; and the loop that does it all
+* `device`     `Device`: enrol, heartbeat, check in, train, upload, report; one request or one piece of work each
+* `loop`       the loop that does it all, and what it does in trouble
+* `pace`       how long it waits
 * `trainer`    what a trainer is: any object with `train` and `evaluate` over numpy arrays
+* `results`    what a trainer returned, held against what the protocol takes
+* `update`     what training changed, as the file that is uploaded
 * `torch`      `TorchTrainer` for any `nn.Module` (extra `[torch]`)
 * `transport`  HTTP with bounded, checked, retried requests
-* `identity`   the device's key on disk, written before it is needed
+* `addresses`  where a key may travel in the clear: nowhere but on this machine
+* `keys`       the device's key: sent, rotated, never lost
+* `identity`, `checkpoints`, `files`  who the device is and its last checkpoints, on disk before they are needed
 * `errors`     what can go wrong, as exceptions
+
+docs/device.md says what happens in each kind of trouble.
 """
 
 from muster.device.device import Ability, Device
-from muster.device.errors import DeviceError, Refused, Unreachable, Untrusted
+from muster.device.errors import DeviceError, Insecure, Overloaded, Refused, TrainerFailed, Unreachable, Untrusted
 from muster.device.trainer import Evaluation, Trainer, TrainingResult
 
-__all__ = ["Ability", "Device", "DeviceError", "Evaluation", "Refused", "Trainer", "TrainingResult", "Unreachable", "Untrusted"]
+__all__ = [
+    "Ability", "Device", "DeviceError", "Evaluation", "Insecure", "Overloaded", "Refused", "Trainer", "TrainerFailed",
+    "TrainingResult", "Unreachable", "Untrusted",
+]  # fmt: skip

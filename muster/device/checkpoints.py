@@ -16,7 +16,7 @@ from collections import OrderedDict
 from contextlib import closing
 from pathlib import Path
 
-from muster.device.errors import Unreachable, Untrusted
+from muster.device.errors import Overloaded, Unreachable, Untrusted
 from muster.device.files import replace_file
 from muster.device.transport import Transport
 from muster.wire.deltas import BadDelta, Ends, apply_delta
@@ -71,7 +71,7 @@ class Checkpoints:
 
         Raises:
             Untrusted: the bytes are not what was announced; nothing of them was kept.
-            Unreachable: no usable answer, after every retry.
+            Unreachable: no usable answer, after every retry. From a store that is overloaded nothing more is asked.
         """
         found = self.find(checkpoint.sha256)
         if found is not None:
@@ -89,6 +89,8 @@ class Checkpoints:
             return None
         try:
             return self._applied(checkpoint, delta, io.BytesIO(transport.fetch(delta.url, delta.bytes)))
+        except Overloaded:
+            raise  # the whole file would be asked of the same store
         except (BadDelta, Unreachable, Untrusted, OSError) as error:
             log.warning("version %d is downloaded whole, its delta is of no use: %s", checkpoint.version, error)
             self.find(delta.base_sha256)  # if it is the base that is damaged, it goes

@@ -6,7 +6,8 @@
                  └──▶ judge: candidate and deployed version on local data ──▶ metrics
 
 All it must remember is its identity. After a restart it checks in again, and the server gives it the same place. What it keeps
-besides, checkpoints that it has downloaded, only saves it from downloading them again.
+besides, checkpoints that it has downloaded, only saves it from downloading them again. What fails here is raised; what then
+happens is for the loop to say (`muster.device.loop`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,11 +26,16 @@ from pydantic import TypeAdapter
 
 from muster import __version__
 from muster.device.checkpoints import Checkpoints
-from muster.device.errors import DeviceError, Expired, Refused, Untrusted
-from muster.device.identity import Identity, fresh_proof
+from muster.device.errors import DeviceError, Expired, Overloaded, Refused, Untrusted
+from muster.device.files import remove_leftovers
+from muster.device.identity import FILE, Identity
+from muster.device.keys import Keys
+from muster.device.loop import Loop
+from muster.device.pace import HEARTBEAT_SECONDS, Random, bounded, stretched
+from muster.device.results import measured, trained
 from muster.device.trainer import Trainer
 from muster.device.transport import Reply, Transport
-from muster.device.update import Feedback, changes, delta
+from muster.device.update import Feedback, Ready, changes, delta
 from muster.wire import messages as wire
 from muster.wire.arrays import Array, decode
 from muster.wire.encodings import ENCODINGS
@@ -43,9 +49,6 @@ _ASSIGNMENT: TypeAdapter[wire.Assignment] = TypeAdapter(wire.Assignment)
 Ability = Literal["train", "evaluate"]
 """The kinds of work that a device may be given."""
 
-JITTER = 0.25
-"""Every wait is stretched by up to this fraction, so that a fleet does not come back all at once."""
-
 
 class Device:
     """One device and one model. Not for several threads at once."""
@@ -58,25 +61,43 @@ class Device:
         folder: Path,
         *,
         can: Sequence[Ability] = ("train", "evaluate"),
+        clock: Callable[[], float] = time.monotonic,
+        random: Random = random.random,
     ) -> None:
+        """`clock` counts seconds from any beginning, and never goes back; `random` draws from 0 to 1."""
         self._transport = transport
-        self._identity = identity
+        self._transport.patient = False
+        self.keys = Keys(identity, folder, transport)
         self._model = model
         self._folder = folder
         self._can = list(can)
-        self._next_heartbeat = 0.0
-        self._rests = False
+        self.clock = clock
+        self.random = random
+        self._next_heartbeat = clock()
+        self._heartbeat_seconds = HEARTBEAT_SECONDS
+        self.rests = False
         """Whether the model does not train, as the server said last: then heartbeats are enough, and say when it does."""
         self._running: int | None = None
         self._reported: str | None = None
         self._judged: str | None = None
         self._served: tuple[str, wire.ModelReply] | None = None
+        self._ready: Ready | None = None
         self._checkpoints = Checkpoints(folder / f"{model}.checkpoints")
+        self._feedback = Feedback(folder / _feedback(model))
 
     @property
     def client_id(self) -> str:
         """The id under which it is enrolled."""
         return self._identity.client_id
+
+    @property
+    def _identity(self) -> Identity:
+        return self.keys.identity
+
+    @property
+    def seconds_to_heartbeat(self) -> float:
+        """How long it is until the next heartbeat is due."""
+        return max(0.0, self._next_heartbeat - self.clock())
 
     @classmethod
     def enrol(
@@ -91,42 +112,48 @@ class Device:
         capabilities: Mapping[str, bool | int | float | str] | None = None,
         can: Sequence[Ability] = ("train", "evaluate"),
         http: httpx.Client | None = None,
+        insecure_http: bool = False,
     ) -> Device:
         """A device with a key: the stored one, or, the first time, one that the enrolment token obtains.
 
         `can` is the work that the device offers to do. `state_dir` keeps the identity, and the last checkpoints,
-        between starts. A lost reply, or a
-        crash, costs nothing: the same enrolment has the same answer.
+        between starts. A lost reply, or a crash, costs nothing: the same enrolment has the same answer. A key that the disk
+        does not take is used all the same, and written as soon as it does.
 
         Raises:
-            Refused: `enrolment-refused` or `client-exists`.
-            Unreachable: the server did not answer.
+            Refused: `enrolment-refused`, `client-exists` or `fleet-full`.
+            Unreachable: the server did not answer. Call again: it goes on where it was.
+            OSError: the disk has no room for the identity; nothing was sent.
+            Insecure: `url` is `http://` to another machine than this one. `insecure_http` allows that, and the like for the
+                URLs of tensor files: keys and updates then travel in the clear.
             ValueError: `state_dir` holds the identity of another device or of another server.
         """
+        transport = Transport(url, http=http, insecure_http=insecure_http)
         folder = Path(state_dir)
+        remove_leftovers(folder, FILE, _feedback(model))
         identity = Identity.load(folder) or Identity.fresh(url, client_id)
         if (identity.url, identity.client_id) != (url, client_id):
             raise ValueError(
                 f"{folder} belongs to {identity.client_id} at {identity.url}, not to {client_id} at {url} (Device.move says "
                 "that the server has moved)"
             )
-        transport = Transport(url, http=http)
-        if identity.key is None:
-            identity.save(folder)
-            enrolment = wire.Enrolment(
-                token=token,
-                client_id=client_id,
-                proof=identity.proof,
-                device_type=device_type,
-                sdk_version=__version__,
-                capabilities=dict(capabilities or {}),
-            )
-            enrolled = transport.call("POST", "/v1/clients", wire.Enrolled, enrolment)
-            identity = identity.model_copy(update={"key": enrolled.key})
-            identity.save(folder)
+        if identity.key is not None:
+            device = cls(transport, identity, model, folder, can=can)
+            device._go_on_rotating()
+            return device
+        identity.save(folder)
+        enrolment = wire.Enrolment(
+            token=token,
+            client_id=client_id,
+            proof=identity.proof,
+            device_type=device_type,
+            sdk_version=__version__,
+            capabilities=dict(capabilities or {}),
+        )
+        enrolled = transport.call("POST", "/v1/clients", wire.Enrolled, enrolment)
         device = cls(transport, identity, model, folder, can=can)
-        if identity.next_proof is not None:
-            device.rotate_key()
+        device._heartbeat_seconds = bounded(enrolled.heartbeat_seconds)
+        device.keys.learn(enrolled.key)
         return device
 
     @staticmethod
@@ -150,79 +177,92 @@ class Device:
     # ---- the loop
 
     def run(self, trainer: Trainer, stop: threading.Event | None = None) -> None:
-        """Take part until `stop` is set (for ever without one). What fails is logged and tried again later.
+        """Take part until `stop` is set (for ever without one). Whatever fails, whatever a trainer returns or throws, is logged
+        and tried again later, less and less often (docs/device.md). Waits end when `stop` is set.
 
         Raises:
-            Refused: `unauthenticated`: the key is no longer valid, and nothing but a new enrolment would help.
+            Refused: `unauthenticated`: the key was refused again and again, over hours, and nothing but a new enrolment helps.
         """
         stop = stop or threading.Event()
-        while not stop.is_set():
-            try:
-                seconds = self.step(trainer)
-            except Refused as refused:
-                if refused.problem is Problem.UNAUTHENTICATED:
-                    raise
-                log.warning("%s: %s", self.client_id, refused)
-                seconds = 1.0
-            except DeviceError as error:
-                log.warning("%s: %s", self.client_id, error)
-                seconds = 5.0
-            if seconds:
-                stop.wait(_stretched(seconds))
+        self._transport.stop = stop
+        try:
+            loop = Loop(self, trainer)
+            while not stop.is_set():
+                stop.wait(loop.turn())
+        finally:
+            self._transport.stop = threading.Event()
 
     def step(self, trainer: Trainer) -> float:
         """Do one thing: a heartbeat if it is due, then what the server has to do; and return the seconds to wait.
 
-        While the model rests, heartbeats are all.
+        While the model rests, heartbeats are all. What fails is raised: `run` is what goes on.
         """
         self.heartbeat_if_due()
-        if self._rests:
-            return max(0.0, self._next_heartbeat - time.monotonic())
+        if self.rests:
+            return self.seconds_to_heartbeat
         assignment = self.check_in()
+        if isinstance(assignment, wire.Wait):
+            return bounded(assignment.retry_after_seconds)
+        self.work(assignment, trainer)
+        return 0.0
+
+    def work(self, assignment: wire.TrainAssignment | wire.EvaluateAssignment, trainer: Trainer) -> None:
+        """Do what a place in a round asks for."""
         if isinstance(assignment, wire.TrainAssignment):
             self.take_part(assignment, trainer)
-            return 0.0
-        if isinstance(assignment, wire.EvaluateAssignment):
+        else:
             self.judge(assignment, trainer)
-            return 0.0
-        return assignment.retry_after_seconds
 
     # ---- its own
 
     def rotate_key(self) -> None:
         """Put a fresh key in the place of the present one. A lost reply, or a crash, costs nothing: the rotation goes on at
-        the next try, or at the next start.
+        the next call, when the old key is refused, in the loop, or at the next start.
 
         Raises:
             Refused: `unauthenticated`: the present key is not valid.
             Unreachable: the server did not answer.
+            OSError: the disk has no room for what a rotation must remember; it has not begun.
         """
-        proof = self._identity.next_proof or fresh_proof()
-        self._keep(self._identity.model_copy(update={"next_proof": proof}))
-        reply = self._call("POST", "/v1/clients/me/key", wire.Enrolled, wire.KeyRotation(proof=proof))
-        self._keep(self._identity.model_copy(update={"key": reply.key, "next_proof": None}))
+        self.keys.rotate()
+
+    def _go_on_rotating(self) -> None:
+        if not self.keys.is_rotating:
+            return
+        try:
+            self.rotate_key()
+        except DeviceError as error:
+            log.warning("%s: the rotation of its key goes on later: %s", self.client_id, error)
 
     def describe(self, capabilities: Mapping[str, bool | int | float | str]) -> wire.Profile:
         """Tell the server this SDK's version and what the device can do now, in the place of what it was told before."""
         profile = wire.ProfileUpdate(sdk_version=__version__, capabilities=dict(capabilities))
         return self._call("PUT", "/v1/clients/me", wire.Profile, profile)
 
-    def _keep(self, identity: Identity) -> None:
-        identity.save(self._folder)
-        self._identity = identity
-
     # ---- one request each
 
     def heartbeat_if_due(self) -> wire.HeartbeatReply | None:
-        """Say that the device lives, as often as the server asked for."""
-        now = time.monotonic()
+        """Say that the device lives, as often as the server asked for, whether or not the last time was answered. A server
+        that is overloaded is left alone for one to two of these intervals.
+        """
+        now = self.clock()
         if now < self._next_heartbeat:
             return None
+        self._next_heartbeat = now + stretched(self._heartbeat_seconds, self.random)
         beat = wire.Heartbeat(model=self._model, version=self._running)
-        reply = self._call("POST", "/v1/heartbeat", wire.HeartbeatReply, beat)
-        self._next_heartbeat = now + _stretched(reply.next_heartbeat_seconds)
-        self._rests = self._rests and not reply.work
+        try:
+            reply = self._call("POST", "/v1/heartbeat", wire.HeartbeatReply, beat)
+        except Overloaded:
+            self._next_heartbeat = now + self._heartbeat_seconds * (1.0 + self.random())
+            raise
+        self._heartbeat_seconds = bounded(reply.next_heartbeat_seconds)
+        self._next_heartbeat = now + stretched(self._heartbeat_seconds, self.random)
+        self.rests = self.rests and not reply.work
         return reply
+
+    def beat_after(self, seconds: float) -> None:
+        """Let the next heartbeat be due then."""
+        self._next_heartbeat = self.clock() + seconds
 
     def check_in(self) -> wire.Assignment:
         """Ask for work."""
@@ -234,25 +274,42 @@ class Device:
             have=self._checkpoints.held,
         )
         assignment = self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, request)
-        self._rests = isinstance(assignment, wire.Wait) and assignment.reason == "no-training"
+        self.rests = isinstance(assignment, wire.Wait) and assignment.reason == "no-training"
         return assignment
 
     def take_part(self, assignment: wire.TrainAssignment, trainer: Trainer) -> wire.ReceiptReply:
-        """Train from the round's base, and upload and report the difference.
+        """Train from the round's base, and upload and report the difference. An update that was trained for this place and
+        could not be delivered is delivered; it is not trained again.
 
         Raises:
             Untrusted: the base is not what was announced, or the trained model is unfit (another schema, or not finite).
+            TrainerFailed: the trainer threw, or returned what cannot be sent.
             Refused: the round takes no update from this device any more.
+            Unreachable: the server or the store did not answer; the update is kept.
         """
-        base = self._arrays(assignment.base)
-        result = trainer.train(base, assignment.hyperparameters)
-        if assignment.encoding != "int8":
-            return self.submit(assignment.round, delta(base, result, assignment.encoding), result.examples, result.metrics)
-        feedback = Feedback(self._folder / f"{self._model}.feedback.safetensors")
-        update, left = feedback.encoded(changes(base, result), base)
-        receipt = self.submit(assignment.round, update, result.examples, result.metrics)
-        feedback.keep(left)
+        ready = self._ready
+        if ready is None or ready.place != (assignment.round, assignment.base.sha256):
+            self._ready = None
+            ready = self._ready = self._trained(assignment, trainer)
+        try:
+            receipt = self.submit(assignment.round, ready.update, ready.examples, ready.metrics)
+        except Refused as refused:
+            if refused.is_final:
+                self._ready = None
+            raise
+        self._ready = None
+        if ready.left is not None:
+            self._feedback.keep(ready.left)
         return receipt
+
+    def _trained(self, assignment: wire.TrainAssignment, trainer: Trainer) -> Ready:
+        base = self._arrays(assignment.base)
+        result = trained(trainer, base, assignment.hyperparameters)
+        if assignment.encoding == "int8":
+            update, left = self._feedback.encoded(changes(base, result), base)
+        else:
+            update, left = delta(base, result, assignment.encoding), None
+        return Ready((assignment.round, assignment.base.sha256), update, result.examples, result.metrics, left)
 
     def submit(self, round_id: str, update: bytes, examples: int, metrics: Mapping[str, float]) -> wire.ReceiptReply:
         """Upload an update (a tensor file) and report it. A grant that expires on the way is asked for once more."""
@@ -280,11 +337,16 @@ class Device:
 
         Both are downloaded before either is measured: that may take longer than a URL lives. A measurement that an earlier,
         interrupted attempt has reported stands: a trainer need not measure the same twice.
+
+        Raises:
+            Untrusted: a version is not what was announced.
+            TrainerFailed: the trainer threw, or measured no accuracy from 0 to 1 on at least one example.
+            Refused: the round takes no measurement from this device any more.
+            Unreachable: the server or the store did not answer.
         """
         versions = [(checkpoint, self._arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)]
         for checkpoint, arrays in versions:
-            measured = trainer.evaluate(arrays)
-            report = wire.EvaluationReport(round=assignment.round, examples=measured.examples, metrics=dict(measured.metrics))
+            report = measured(trainer, arrays, assignment.round)
             path = f"/v1/models/{self._model}/versions/{checkpoint.version}/metrics"
             try:
                 self._call("POST", path, wire.EvaluationReply, report)
@@ -300,17 +362,14 @@ class Device:
             self._served = None  # where to read it is asked for again, whether or not it is another one
         have = ",".join(self._checkpoints.held)
         path = f"/v1/models/{self._model}" + (f"?have={have}" if have else "")
-        self._served = self._transport.call_again(path, wire.ModelReply, self._served, self._authorization)
+        known = self._served
+        self._served = self.keys.send(lambda key: self._transport.call_again(path, wire.ModelReply, known, key))
         checkpoint = self._served[1].checkpoint
         self._running = checkpoint.version
         return checkpoint.version, self._arrays(checkpoint)
 
-    @property
-    def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._identity.key}"}
-
     def _call(self, method: str, path: str, reply: type[Reply] | TypeAdapter[Reply], body: wire.Request | None = None) -> Reply:
-        return self._transport.call(method, path, reply, body, self._authorization)
+        return self.keys.send(lambda key: self._transport.call(method, path, reply, body, key))
 
     def _arrays(self, checkpoint: wire.Checkpoint) -> dict[str, Array]:
         """A version's arrays; downloaded once, then kept for a while."""
@@ -321,5 +380,5 @@ class Device:
             raise Untrusted(f"version {checkpoint.version}: {unfit}") from unfit
 
 
-def _stretched(seconds: float) -> float:
-    return seconds * (1.0 + JITTER * random.random())  # noqa: S311 (spreading load, not secrets)
+def _feedback(model: str) -> str:
+    return f"{model}.feedback.safetensors"

@@ -3,9 +3,12 @@
 DeviceError
 ├── Refused       the server said no, with a name (`problem`); sending the same again gets the same answer
 ├── Unreachable   the network or the server failed, also after every retry
+│   ├── Overloaded  it answered 429 or 503: it asks for fewer requests, and perhaps says when to come again
 │   ├── Expired   the store does not take a presigned URL (any more)
 │   └── Missing   the store has no such object
-└── Untrusted     what came is not what was announced: another length or digest; nothing of it was used
+├── Insecure      a URL would carry a key in the clear to another machine; nothing was sent
+├── Untrusted     what came is not what was announced: another length or digest; nothing of it was used
+└── TrainerFailed  the trainer threw, or returned what cannot be sent; nothing was sent
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ class DeviceError(Exception):
 class Refused(DeviceError):
     """The server refused; `document` says what it expected and what it got.
 
-    `problem` is None when the name is one that this release of the SDK does not know.
+    `problem` is None when the name is one that this release of the SDK does not know; then `document.status` tells its class.
     """
 
     def __init__(self, document: ProblemDocument) -> None:
@@ -32,9 +35,32 @@ class Refused(DeviceError):
         except ValueError:
             self.problem = None
 
+    @property
+    def unauthenticated(self) -> bool:
+        """Whether it is the key that was refused, by whatever name."""
+        return self.problem is Problem.UNAUTHENTICATED or (self.problem is None and self.document.status == 401)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the work that was refused is over: neither the key was refused, nor something that another check-in, or
+        another upload of the same, mends. A refusal that this release does not know is final.
+        """
+        return self.problem not in _MENDED and not self.unauthenticated
+
+
+_MENDED = (Problem.NOT_ASSIGNED, Problem.UPLOAD_MISSING, Problem.UPLOAD_MISMATCH)
+
 
 class Unreachable(DeviceError):
     """No usable answer, after every retry."""
+
+
+class Overloaded(Unreachable):
+    """429 or 503. `retry_after_seconds` is what the answer's `Retry-After` says, None when it says nothing."""
+
+    def __init__(self, text: str, retry_after_seconds: float | None) -> None:
+        super().__init__(text)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Expired(Unreachable):
@@ -47,3 +73,11 @@ class Missing(Unreachable):
 
 class Untrusted(DeviceError):
     """Bytes that are not what they were announced to be."""
+
+
+class Insecure(DeviceError):
+    """A URL of `http://` to another machine, which nobody asked for by name (`insecure_http`), or of no known scheme."""
+
+
+class TrainerFailed(DeviceError):
+    """The trainer threw (its own error is the cause), or what it returned is not what the protocol takes."""

@@ -1,26 +1,40 @@
 """HTTP as a device needs it: every answer bounded and checked, every failure retried for a while.
 
 Retried are failures of the network and of the server (5xx, 429), and a PUT that met another one under the same key (S3's 409),
-with capped, jittered, exponential back-off; every request of the protocol may be sent twice. A refusal (a problem document) is
-an answer and is not retried. Nothing is ever decompressed: a few bytes could become more than the device has. Neither bodies
-nor URLs are logged: a presigned URL is a key.
+with capped, jittered, exponential back-off that is no shorter than a `Retry-After`; every request of the protocol may be sent
+twice. A refusal (a problem document) is an answer and is not retried. Nothing is ever decompressed: a few bytes could become
+more than the device has. Neither bodies nor URLs are logged: a presigned URL is a key.
+
+A person waits for an answer; a device has time. The transport of a device (`patient=False`) does not try again what met 429 or
+503, and after a request that failed for good it tries each next one once, until one is answered: when to come again is then for
+its loop to say (`muster.device.loop`), and retries never multiply the load of a server in trouble.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import IO, TypeVar
 
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_any,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
-from muster.device.errors import Expired, Missing, Refused, Unreachable, Untrusted
+from muster.device.addresses import check_address
+from muster.device.errors import Expired, Missing, Overloaded, Refused, Unreachable, Untrusted
 from muster.wire.messages import Checkpoint, ProblemDocument, UploadGrant
-from muster.wire.problems import MEDIA_TYPE, Problem
+from muster.wire.problems import MEDIA_TYPE
 
 Reply = TypeVar("Reply")
 
@@ -28,13 +42,19 @@ REPLY_LIMIT_BYTES = 1 << 20
 """No reply of the API is longer (1 MiB)."""
 
 ATTEMPTS = 6
+"""Of one request, while somebody waits for its answer."""
+DEVICE_ATTEMPTS = 3
 FIRST_WAIT_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 20.0
 TIMEOUT_SECONDS = 30.0
 
 
 class Transport:
-    """One server, as one caller sees it. May be shared by nobody: one a device."""
+    """One server, as one caller sees it. May be shared by nobody: one a device.
+
+    Raises:
+        Insecure: the URL is `http://` to another machine, and `insecure_http` was not given.
+    """
 
     def __init__(
         self,
@@ -42,12 +62,22 @@ class Transport:
         *,
         http: httpx.Client | None = None,
         auth: httpx.Auth | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
+        patient: bool = True,
+        insecure_http: bool = False,
     ) -> None:
+        check_address(url, insecure_http)
         self._url = url.rstrip("/")
         self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
         self._auth = auth
-        self._sleep = sleep
+        self._sleep = sleep or self._pause
+        self.patient = patient
+        """Whether somebody waits for the answers: then 429 and 503 are tried again here too."""
+        self._insecure_http = insecure_http
+        self._answered = True
+        """Whether the last request got an answer in the end."""
+        self.stop = threading.Event()
+        """Once it is set nothing is tried again, and no wait goes on."""
 
     def close(self) -> None:
         """Give the connections back."""
@@ -161,18 +191,30 @@ class Transport:
         accept: tuple[int, ...] = (),
         into: _Sink | None = None,
     ) -> _Answer:
+        check_address(url, self._insecure_http)
         headers = {"Accept-Encoding": "identity", **headers}
+        attempts = ATTEMPTS if self.patient else DEVICE_ATTEMPTS if self._answered else 1
         retrying = Retrying(
-            retry=retry_if_exception_type(_Passing),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
+            retry=retry_if_exception(self._is_tried_again),
+            stop=stop_any(stop_after_attempt(attempts), stop_when_event_set(self.stop)),
+            wait=_wait_seconds,
             sleep=self._sleep,
             reraise=True,
         )
         try:
             return retrying(self._once, method, url, headers, content, limit, auth, accept, into)
         except _Passing as failure:
-            raise Unreachable(f"{method} to {httpx.URL(url).host}: {failure}") from failure
+            self._answered = False
+            text = f"{method} to {httpx.URL(url).host}: {failure}"
+            if failure.overloaded:
+                raise Overloaded(text, failure.retry_after_seconds) from failure
+            raise Unreachable(text) from failure
+
+    def _pause(self, seconds: float) -> None:
+        self.stop.wait(seconds)
+
+    def _is_tried_again(self, failure: BaseException) -> bool:
+        return isinstance(failure, _Passing) and (self.patient or not failure.overloaded)
 
     def _once(
         self,
@@ -195,11 +237,13 @@ class Transport:
         except httpx.TransportError as error:
             raise _Passing(type(error).__name__) from error
         if response.is_success or response.status_code in accept:
+            self._answered = True
             return _Answer(response.status_code, response.headers, data)
         if _may_pass(response):
-            raise _Passing(f"HTTP {response.status_code}")
+            raise _Passing.of(response)
+        self._answered = True
         if _is_refusal(response):
-            raise Refused(_document(data))
+            raise Refused(_document(data, response.status_code))
         kind = _KINDS.get(response.status_code, Unreachable)
         raise kind(f"{method} to {response.url.host}: HTTP {response.status_code}")
 
@@ -215,6 +259,17 @@ class _Answer:
 
 class _Passing(Exception):
     """A failure that may pass."""
+
+    overloaded = False
+    """Whether it asks for fewer requests."""
+    retry_after_seconds: float | None = None
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> _Passing:
+        failure = cls(f"HTTP {response.status_code}")
+        failure.overloaded = response.status_code in (429, 503)
+        failure.retry_after_seconds = _retry_after(response)
+        return failure
 
 
 class _Sink:
@@ -256,7 +311,31 @@ def _may_pass(response: httpx.Response) -> bool:
     "How to prevent object overwrites with conditional writes").
     """
     status = response.status_code
-    return status >= 500 or status == 429 or (status == 409 and not _is_refusal(response))
+    return status >= 500 or status in (408, 425, 429) or (status == 409 and not _is_refusal(response))
+
+
+_BACK_OFF = wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS)
+
+
+def _wait_seconds(state: RetryCallState) -> float:
+    failure = state.outcome.exception() if state.outcome else None
+    asked = failure.retry_after_seconds if isinstance(failure, _Passing) else None
+    return max(_BACK_OFF(state), min(asked or 0.0, LONGEST_WAIT_SECONDS))
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """The seconds that a `Retry-After` asks for (RFC 9110, section 10.2.3), or None when it asks for none that can be read.
+
+    A date is measured by the answer's own `Date`: this machine's clock may be wrong.
+    """
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    try:
+        wanted, said = (parsedate_to_datetime(word) for word in (text, response.headers.get("date", "")))
+        return max(0.0, (wanted - said).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 def _is_refusal(response: httpx.Response) -> bool:
@@ -268,7 +347,7 @@ def _check_plain(response: httpx.Response) -> None:
     encoding = response.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
         if _may_pass(response):
-            raise _Passing(f"HTTP {response.status_code}")
+            raise _Passing.of(response)
         raise Untrusted(f"expected a body as it is, got one with the content encoding {encoding[:40]!r}")
 
 
@@ -290,14 +369,11 @@ def _parsed(answer: _Answer, reply: type[Reply] | TypeAdapter[Reply], to: str) -
         raise Unreachable(f"{to}: the answer is not what the protocol says") from error
 
 
-def _document(data: bytearray) -> ProblemDocument:
+def _document(data: bytearray, status: int) -> ProblemDocument:
+    """The document; its status is that of the answer, whatever it says itself."""
     try:
-        return ProblemDocument.model_validate_json(bytes(data))
+        return ProblemDocument.model_validate_json(bytes(data)).model_copy(update={"status": status})
     except ValidationError:
-        problem = Problem.INTERNAL_ERROR
         return ProblemDocument(
-            type="about:blank",
-            title="A refusal that cannot be read",
-            status=problem.kind.status,
-            detail="not a problem document",
+            type="about:blank", title="A refusal that cannot be read", status=status, detail="not a problem document"
         )

@@ -9,15 +9,14 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from muster.device.errors import Expired
+from muster.device.addresses import check_address
+from muster.device.errors import Expired, Insecure
 from muster.device.transport import Transport
 from muster.operator.signing import SigV4
 from muster.wire import admin
 from muster.wire import messages as wire
 
 Page = TypeVar("Page", admin.RoundList, admin.VersionList, admin.DeploymentList, admin.ClientList, admin.TokenList)
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class NoAddress(Exception):
@@ -43,11 +42,12 @@ class Operator:
             NoAddress: the URL is neither https nor of this machine.
             NotSigned: there are no credentials, or no region.
         """
-        parts = urlsplit(url)
-        if parts.scheme == "http" and parts.hostname in LOOPBACK:
+        try:
+            check_address(url)
+        except Insecure as insecure:
+            raise NoAddress(f"{url!r} is neither https nor on this machine") from insecure
+        if urlsplit(url).scheme == "http":
             return cls(url)
-        if parts.scheme != "https":
-            raise NoAddress(f"{url!r} is neither https nor on this machine")
         return cls(url, auth=SigV4.of(url, profile, region))
 
     def close(self) -> None:

@@ -244,12 +244,15 @@ class EvaluationReport(Request):
     """What one client measured of one version on its own data, for the round that asked."""
 
     round: RoundId
-    examples: Examples
-    metrics: Annotated[dict[MetricName, Finite], Field(min_length=1, max_length=16)]
+    examples: Examples = Field(description="how many local examples it was measured on; shown, and no claim to weight")
+    metrics: Metrics = Field({}, description="with the verdict `measured`, `accuracy` is one of them")
+    verdict: Literal["measured", "worse"] = Field(
+        "measured", description="`worse`: what was measured is not finite, so the version is worse than any that can be"
+    )
 
     @model_validator(mode="after")
     def _accuracy_is_a_fraction(self) -> EvaluationReport:
-        accuracy = self.metrics.get("accuracy")
+        accuracy = self.metrics.get("accuracy", 0.0 if self.verdict == "worse" else None)
         if accuracy is None or not 0.0 <= accuracy <= 1.0:
             raise ValueError(f"metrics.accuracy must be between 0 and 1, got {accuracy}")
         return self

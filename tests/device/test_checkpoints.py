@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from muster import Device
-from muster.device import Unreachable, Untrusted
+from muster.device import Overloaded, Unreachable, Untrusted
 from muster.device import checkpoints as module
 from muster.device.checkpoints import KEPT_CHECKPOINTS, Checkpoints
 from muster.device.files import replace_file
@@ -34,11 +34,14 @@ class Store:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {f"/{sha256}": file for sha256, file in zip(DIGESTS, FILES, strict=True)}
         self.read: list[str] = []
+        self.overloaded: int | None = None
         http = httpx.Client(transport=httpx.MockTransport(self._answer))
-        self.transport = Transport("http://api.test", http=http, sleep=lambda _: None)
+        self.transport = Transport("https://api.test", http=http, sleep=lambda _: None)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.read.append(request.url.path)
+        if self.overloaded:
+            return httpx.Response(self.overloaded)
         content = self.objects.get(request.url.path)
         return httpx.Response(404) if content is None else httpx.Response(200, content=content)
 
@@ -49,9 +52,9 @@ class Store:
             ends = Ends(DIGESTS[base], DIGESTS[number], len(FILES[number]))
             content = b"".join(encode_delta(io.BytesIO(FILES[base]), io.BytesIO(FILES[number]), ends))
             self.objects.setdefault("/delta", content)
-            fields = {"base_sha256": DIGESTS[base], "bytes": len(content), "url": "http://s3.test/delta"}
+            fields = {"base_sha256": DIGESTS[base], "bytes": len(content), "url": "https://s3.test/delta"}
             delta = Delta.model_validate(fields | changed)
-        url = f"http://s3.test/{DIGESTS[number]}"
+        url = f"https://s3.test/{DIGESTS[number]}"
         return Checkpoint(version=number, sha256=DIGESTS[number], bytes=len(FILES[number]), url=url, delta=delta)
 
 
@@ -200,6 +203,19 @@ def test_a_delta_that_is_of_no_use_costs_the_whole_download_and_a_line_in_the_lo
     assert "http://" not in caplog.text
     assert store.read[-1] == f"/{DIGESTS[1]}"
     assert kept.held == ([DIGESTS[1]] if wrong.endswith("d base") or wrong == "missing base" else [DIGESTS[0], DIGESTS[1]])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_overloaded_store_is_not_asked_for_the_whole_file_instead(tmp_path: Path, store: Store, status: int) -> None:
+    kept = get(tmp_path, store, 0)
+    checkpoint = store.checkpoint(1, base=0)
+    store.transport.patient = False
+    store.overloaded = status
+    with pytest.raises(Overloaded):
+        kept.get(checkpoint, store.transport)
+    assert store.read == [f"/{DIGESTS[0]}", "/delta"]
+    store.overloaded = None
+    assert kept.get(checkpoint, store.transport) == FILES[1]
 
 
 def test_a_delta_that_is_no_help_is_not_even_read(tmp_path: Path, store: Store, caplog: pytest.LogCaptureFixture) -> None:

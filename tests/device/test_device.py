@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -13,11 +12,10 @@ import numpy as np
 import pytest
 
 from muster import Device, TrainingResult
-from muster.device import Evaluation, Refused, Unreachable, Untrusted
+from muster.device import Evaluation, Unreachable, Untrusted
 from muster.device.identity import Identity
 from muster.device.update import delta
 from muster.wire.arrays import decode, encode
-from muster.wire.problems import Problem
 from muster.wire.tensors import HEADER_LIMIT_BYTES
 from tests.fleet import API, BASE, Drift, World
 
@@ -56,7 +54,7 @@ def test_the_identity_is_readable_by_its_owner_only_and_of_one_server_and_client
     Identity.fresh(API, "thermostat-7").save(tmp_path)
     assert stat.S_IMODE((tmp_path / "identity.json").stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["identity.json"]
-    for url, client in ((API, "another"), ("http://elsewhere.test", "thermostat-7")):
+    for url, client in ((API, "another"), ("https://elsewhere.test", "thermostat-7")):
         with pytest.raises(ValueError, match="belongs to thermostat-7"):
             Device.enrol(url, world.token(), client, model="toy", state_dir=tmp_path, http=world.http())
 
@@ -64,7 +62,7 @@ def test_the_identity_is_readable_by_its_owner_only_and_of_one_server_and_client
 def test_a_device_whose_server_has_moved_keeps_its_key(world: World, tmp_path: Path) -> None:
     world.model()
     Device.enrol(API, world.token(), "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
-    Device.move(tmp_path, "http://elsewhere.test")
+    Device.move(tmp_path, "https://elsewhere.test")
     with pytest.raises(ValueError, match=r"Device\.move"):
         Device.enrol(API, "no token", "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
     Device.move(tmp_path, API)
@@ -97,7 +95,8 @@ def test_while_its_model_rests_a_device_sends_heartbeats_and_does_not_ask(
     world.model(rounds=0)
     (device,) = world.devices(1)
     now = 1000.0
-    monkeypatch.setattr("muster.device.device.time", SimpleNamespace(monotonic=lambda: now))
+    device.clock = lambda: now
+    device.beat_after(0.0)
     asked: list[str] = []
     original = Device._call
 
@@ -125,10 +124,10 @@ def test_while_its_model_rests_a_device_sends_heartbeats_and_does_not_ask(
     assert asked[5:] == [question]
 
 
-def test_the_loop_ends_when_the_key_is_gone_and_goes_on_when_a_round_closed_under_it(world: World) -> None:
+def test_the_loop_goes_on_when_a_round_closed_under_it(world: World) -> None:
     world.model(goal=1, quorum=1)
     world.tick()
-    device, _ = world.devices(2)
+    (device,) = world.devices(1)
     stop = threading.Event()
     closing = Drift(0.1)
 
@@ -140,10 +139,6 @@ def test_the_loop_ends_when_the_key_is_gone_and_goes_on_when_a_round_closed_unde
     closing.spoil = close_the_round
     device.run(closing, stop)
     assert device.receipt("toy.1").state == "late"
-    world.operator.revoke(device.client_id)
-    with pytest.raises(Refused) as refusal:
-        device.run(Drift(0.1))
-    assert refusal.value.problem is Problem.UNAUTHENTICATED
 
 
 def test_an_update_is_what_training_changed() -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
-from muster.device.errors import Expired, Missing, Refused, Unreachable, Untrusted
-from muster.device.transport import ATTEMPTS, LONGEST_WAIT_SECONDS, REPLY_LIMIT_BYTES, Transport
+from muster.device.errors import Expired, Missing, Overloaded, Refused, Unreachable, Untrusted
+from muster.device.transport import ATTEMPTS, DEVICE_ATTEMPTS, LONGEST_WAIT_SECONDS, REPLY_LIMIT_BYTES, Transport
 from muster.wire.messages import Checkpoint, Health, UploadGrant
 from muster.wire.problems import MEDIA_TYPE, Problem
 
 DATA = b"tensors" * 100
-CHECKPOINT = Checkpoint(version=3, sha256=hashlib.sha256(DATA).hexdigest(), bytes=len(DATA), url="http://s3.test/key?secret")
-GRANT = UploadGrant(url="http://s3.test/key?secret", headers={"If-None-Match": "*"}, expires_at="2026-01-01T00:00:00Z")
+CHECKPOINT = Checkpoint(version=3, sha256=hashlib.sha256(DATA).hexdigest(), bytes=len(DATA), url="https://s3.test/key?secret")
+GRANT = UploadGrant(url="https://s3.test/key?secret", headers={"If-None-Match": "*"}, expires_at="2026-01-01T00:00:00Z")
 HEALTHY = httpx.Response(200, json={"status": "ok", "release": "1"})
 
 
@@ -32,7 +33,7 @@ def transport(*answers: httpx.Response | Exception, waits: list[float] | None = 
         return found
 
     sleep: Callable[[float], None] = (waits if waits is not None else []).append
-    return Transport("http://api.test", http=httpx.Client(transport=httpx.MockTransport(answer)), sleep=sleep), seen
+    return Transport("https://api.test", http=httpx.Client(transport=httpx.MockTransport(answer)), sleep=sleep), seen
 
 
 PASSING = [httpx.Response(500), httpx.Response(503), httpx.Response(429), httpx.ConnectError("no"), httpx.ReadTimeout("slow")]
@@ -215,3 +216,90 @@ def test_a_servers_failure_may_pass_also_when_it_comes_compressed() -> None:
     made, seen = transport(httpx.Response(503, content=iter([b"?"]), headers={"Content-Encoding": "br"}), HEALTHY)
     assert made.call("GET", "/v1/health", Health).status == "ok"
     assert len(seen) == 2
+
+
+def impatient(*answers: httpx.Response | Exception, waits: list[float] | None = None) -> tuple[Transport, list[httpx.Request]]:
+    """As `transport`, of a device."""
+    made, seen = transport(*answers, waits=waits)
+    made.patient = False
+    return made, seen
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_device_does_not_try_again_what_met_an_overload_and_a_person_does(status: int) -> None:
+    made, seen = impatient(httpx.Response(status, headers={"Retry-After": "7"}))
+    with pytest.raises(Overloaded, match=f"HTTP {status}") as told:
+        made.call("GET", "/v1/health", Health)
+    assert (told.value.retry_after_seconds, len(seen)) == (7.0, 1)
+    waits: list[float] = []
+    made, seen = transport(httpx.Response(status, headers={"Retry-After": "7"}), HEALTHY, waits=waits)
+    made.call("GET", "/v1/health", Health)
+    assert (waits, len(seen)) == ([7.0], 2)
+
+
+def test_a_long_retry_after_makes_no_person_wait_longer_than_the_longest_wait() -> None:
+    waits: list[float] = []
+    made, _ = transport(httpx.Response(503, headers={"Retry-After": "86400"}), HEALTHY, waits=waits)
+    made.call("GET", "/v1/health", Health)
+    assert waits == [LONGEST_WAIT_SECONDS]
+
+
+DATE = "Thu, 01 Jan 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("said", "date", "seconds"),
+    [
+        ("120", None, 120.0), ("0", None, 0.0), (" 5 ", None, 5.0), ("9" * 400, None, 999_999_999_999.0), ("", None, None),
+        ("-1", None, None), ("1.5", None, None), ("soon", DATE, None), ("\u0665", None, None),
+        ("Thu, 01 Jan 2026 12:02:00 GMT", DATE, 120.0), ("Thu, 01 Jan 2026 11:00:00 GMT", DATE, 0.0),
+        ("Thu, 01 Jan 2026 12:02:00 GMT", None, None), ("Thu, 01 Jan 2026 12:02:00 GMT", "now", None),
+        ("Thu, 01 Jan 2026 12:02:00 -0000", DATE, None),
+    ],
+)  # fmt: skip
+def test_a_retry_after_is_a_number_of_seconds_or_a_date_by_the_servers_own_clock(
+    said: str, date: str | None, seconds: float | None
+) -> None:
+    headers = [(b"Retry-After", said.encode()), *([(b"Date", date.encode())] if date else [])]
+    made, _ = impatient(httpx.Response(503, headers=headers))
+    with pytest.raises(Overloaded) as told:
+        made.call("GET", "/v1/health", Health)
+    assert told.value.retry_after_seconds == seconds
+
+
+def test_after_a_failure_for_good_a_device_tries_once_until_it_is_answered() -> None:
+    down = [httpx.ConnectError("no")] * DEVICE_ATTEMPTS
+    answers = [*down, httpx.Response(500), httpx.ConnectError("no"), httpx.Response(404), *down]
+    made, seen = impatient(*answers)
+    counts = []
+    for _ in range(5):
+        before = len(seen)
+        with pytest.raises(Unreachable):
+            made.call("GET", "/v1/health", Health)
+        counts.append(len(seen) - before)
+    assert counts == [DEVICE_ATTEMPTS, 1, 1, 1, DEVICE_ATTEMPTS], "a 404 is an answer"
+
+
+def test_nothing_is_tried_again_and_no_wait_goes_on_once_it_is_to_stop() -> None:
+    stop = threading.Event()
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        stop.set()
+        return httpx.Response(500)
+
+    made = Transport("https://api.test", http=httpx.Client(transport=httpx.MockTransport(answer)))
+    made.stop = stop
+    with pytest.raises(Unreachable):
+        made.call("GET", "/v1/health", Health)
+    made._pause(3600.0)
+
+
+@pytest.mark.parametrize("status", [401, 403, 418])
+def test_a_refusal_is_classed_by_the_status_of_its_answer_whatever_its_document_says(status: int) -> None:
+    document = {"type": "urn:muster:problem:of-tomorrow", "title": "t", "status": 200, "detail": "d"}
+    for content in ({"json": document}, {"content": b"<html>"}):
+        made, _ = transport(httpx.Response(status, headers={"content-type": MEDIA_TYPE}, **content))  # type: ignore[arg-type]
+        with pytest.raises(Refused) as refusal:
+            made.call("GET", "/v1/health", Health)
+        assert (refusal.value.problem, refusal.value.document.status) == (None, status)
+        assert refusal.value.unauthenticated == (status == 401)

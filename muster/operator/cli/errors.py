@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from muster.device.errors import DeviceError, Missing, Refused, Unreachable, Untrusted
+from muster.device.errors import DeviceError, Insecure, Missing, Refused, Unreachable, Untrusted
 from muster.operator.backup.errors import (
     BackupError,
     DoesNotHold,
@@ -101,6 +101,8 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
             return "The server does not let you in", why, "aws sts get-caller-identity", UNREACHABLE
         case Unreachable():
             return "The server does not answer", str(error), "check --url (or MUSTER_URL) and the network", UNREACHABLE
+        case Insecure():
+            return "A file would be read in the clear; nothing was sent", str(error), help_, UNTRUSTED
         case Untrusted():
             return "What came is not what was announced; nothing was kept", str(error), "the same command again", UNTRUSTED
         case Unfit():

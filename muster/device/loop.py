@@ -1,0 +1,243 @@
+"""The loop of a device, and what it does in trouble. Nothing but a key that is refused for hours ends it.
+
+    heartbeat, if it is due ──▶ check in ──▶ train or judge ──▶ check in again
+          │                        │               │
+          └────────── failed ──────┴───────────────┘──▶ logged; then a wait that is longer each time
+
+| trouble | the first wait | what ends it |
+|---|---|---|
+| the network: no answer, 5xx | 5 s | an answer without work, or work that is done |
+| overload (429, 503) of work at hand | 60 s | the same |
+| a refusal | 5 s | the same |
+| training: the trainer, its result, the base | 30 s | an update that is delivered |
+| judging: the trainer, its result, the versions | 30 s | a candidate that is judged |
+| the disk: an identity that it does not take | 60 s | a disk that takes it |
+| anything else: an error of this SDK | 30 s | an answer without work, or work that is done |
+
+Each wait is drawn between the first one and a bound that doubles, up to 15 minutes. Three cases have a clock of their own:
+
+* **Overload** (429, 503) of a check-in or a heartbeat: only heartbeats go out, at their interval or up to twice that, until one
+  is answered. A `Retry-After` is obeyed, up to an hour, before anything else is sent.
+* **A refused key** (401): asked again after a minute, ten minutes, an hour and six hours; then it is believed.
+* **A place in a round** whose work has failed three times, or was refused, is left alone until there is another one. Failures
+  of the network and overload do not count: an update that is trained waits in memory.
+
+Heartbeats go on at their own interval in all other trouble. `turn` takes no time but what its requests and the trainer take,
+and the clock and the dice are the device's: a simulation can drive it.
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from muster.device.errors import DeviceError, Overloaded, Refused, TrainerFailed, Unreachable
+from muster.device.pace import BackOff, bounded, stretched
+from muster.wire import messages as wire
+
+if TYPE_CHECKING:
+    from muster.device.device import Device
+    from muster.device.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+"""How often a device does the work of one place, whether it fails or is asked for once more."""
+
+LEFT_ALONE_SECONDS = 60.0
+"""The shortest wait while a place is left alone: another round may begin."""
+
+DOUBTS_SECONDS = (60.0, 600.0, 3600.0, 21_600.0)
+"""Waits before a refused key is tried again: five tries within 7.2 to 9 hours."""
+
+LONGEST_RETRY_AFTER_SECONDS = 3600.0
+
+ROTATION_SECONDS = 900.0
+"""How often a rotation of the key that did not end is tried again, unless the old key is refused."""
+
+
+class Kind(Enum):
+    """A kind of trouble; its value is the first wait in seconds and its name in the log."""
+
+    NETWORK = (5.0, "the network")
+    OVERLOADED = (60.0, "overload")
+    REFUSED = (5.0, "a refusal")
+    TRAINING = (30.0, "training")
+    JUDGING = (30.0, "judging")
+    DISK = (60.0, "the disk")
+    OTHER = (30.0, "an error")
+
+
+GENERAL = (Kind.NETWORK, Kind.OVERLOADED, Kind.REFUSED, Kind.OTHER)
+"""Ended by an answer without work, as by work that is done."""
+
+
+class Loop:
+    """Drives one device and its trainer, turn by turn."""
+
+    def __init__(self, device: Device, trainer: Trainer) -> None:
+        self._device = device
+        self._trainer = trainer
+        self._back_offs = {kind: BackOff(kind.value[0]) for kind in Kind}
+        self._ask_at = self._silent_until = self._rotate_at = self._save_at = device.clock()
+        self._only_heartbeats = False
+        """Whether the server is overloaded, as far as is known."""
+        self._doubts = 0
+        """How often in a row the key was refused."""
+        self._at_work: Kind | None = None
+        self._tries = {Kind.TRAINING: ("", 0), Kind.JUDGING: ("", 0)}
+        """The last place to train and to judge, and how often its work was done."""
+
+    def turn(self) -> float:
+        """Do what is due, and return the seconds until something is due again.
+
+        Raises:
+            Refused: the key was refused for hours.
+        """
+        if self._device.clock() >= self._silent_until:
+            self._at_work = None
+            try:
+                self._do_what_is_due()
+            except Refused as refused:
+                self._refused(refused)
+            except Overloaded as overloaded:
+                self._overloaded(overloaded)
+            except Exception as error:  # noqa: BLE001 (it is logged, and nothing may end the loop)
+                self._failed(error)
+        return self._seconds_left()
+
+    def _do_what_is_due(self) -> None:
+        device = self._device
+        now = device.clock()
+        self._save(now)
+        if not device.seconds_to_heartbeat:
+            device.heartbeat_if_due()
+            self._doubts, self._only_heartbeats = 0, False
+        if self._only_heartbeats or device.rests or now < self._ask_at:
+            return
+        if device.keys.is_rotating and now >= self._rotate_at:
+            self._rotate_at = now + ROTATION_SECONDS
+            device.rotate_key()
+        assignment = device.check_in()
+        self._doubts = 0
+        if not isinstance(assignment, wire.Wait):
+            self._work(assignment)
+            return
+        self._succeeded(*GENERAL)
+        # A device whose model rests is told by a heartbeat that there is work; then it may ask at once.
+        seconds = 0.0 if device.rests else stretched(bounded(assignment.retry_after_seconds), device.random)
+        self._ask_at = device.clock() + seconds
+
+    def _work(self, assignment: wire.TrainAssignment | wire.EvaluateAssignment) -> None:
+        """Do the work of a place, unless it was tried often enough."""
+        device = self._device
+        if isinstance(assignment, wire.TrainAssignment):
+            kind, place = Kind.TRAINING, f"{assignment.round} from {assignment.base.sha256}"
+        else:
+            kind, place = Kind.JUDGING, f"{assignment.round} of {assignment.candidate.sha256}"
+        if self._tries[kind][0] != place:
+            self._tries[kind] = (place, 0)
+        if self._tries[kind][1] >= TRIES:
+            seconds = max(LEFT_ALONE_SECONDS, self._back_offs[kind].seconds(device.random))
+            self._ask_at = device.clock() + stretched(seconds, device.random)
+            return
+        self._at_work = kind
+        device.work(assignment, self._trainer)
+        self._count_try()
+        self._succeeded(kind, *GENERAL)
+        self._ask_at = device.clock()
+
+    def _count_try(self, tries: int = 1) -> None:
+        if self._at_work:
+            place, before = self._tries[self._at_work]
+            self._tries[self._at_work] = (place, before + tries)
+
+    # ---- trouble
+
+    def _refused(self, refused: Refused) -> None:
+        self._count_try(TRIES if refused.is_final else 1)
+        if refused.unauthenticated:
+            self._doubt(refused)
+        else:
+            self._back_off(Kind.REFUSED, refused)
+
+    def _doubt(self, refused: Refused) -> None:
+        """A key that is refused may be good all the same: a server, or its store, may be wrong for a while."""
+        device = self._device
+        if self._doubts == len(DOUBTS_SECONDS):
+            log.error(
+                "%s: gives up: its key was refused %d times in more than %.0f hours, so it is wrong or revoked. What helps: "
+                "enrol this device again, with a fresh token, another client id and an empty state_dir (%s)",
+                device.client_id, self._doubts + 1, sum(DOUBTS_SECONDS) / 3600, refused,
+            )  # fmt: skip
+            raise refused
+        seconds = stretched(DOUBTS_SECONDS[self._doubts], device.random)
+        self._doubts += 1
+        self._silent_until = device.clock() + seconds
+        device.beat_after(seconds)
+        log.warning(
+            "%s: its key was refused (time %d of %d before it gives up); it is tried again in %.0f s: %s",
+            device.client_id, self._doubts, len(DOUBTS_SECONDS) + 1, seconds, refused,
+        )  # fmt: skip
+
+    def _overloaded(self, overloaded: Overloaded) -> None:
+        device = self._device
+        if overloaded.retry_after_seconds is not None:
+            seconds = min(overloaded.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
+            self._silent_until = device.clock() + stretched(seconds, device.random)
+        self._only_heartbeats = self._at_work is None
+        self._back_off(Kind.OVERLOADED, overloaded)
+
+    def _failed(self, error: Exception) -> None:
+        """Anything but a refusal or an overload: of the network, of the work, of the disk, or an error of this SDK."""
+        if isinstance(error, Unreachable):
+            self._back_off(Kind.NETWORK, error)
+        elif self._at_work:
+            self._count_try()
+            self._back_off(self._at_work, error)
+        else:
+            self._back_off(Kind.DISK if isinstance(error, OSError) else Kind.OTHER, error)
+
+    def _back_off(self, kind: Kind, error: Exception) -> None:
+        device, back_off = self._device, self._back_offs[kind]
+        back_off.failed()
+        self._ask_at = device.clock() + back_off.seconds(device.random)
+        place = ""
+        if self._at_work:
+            name, tries = self._tries[self._at_work]
+            place = f" in round {name.split()[0]}, {'which is left alone' if tries >= TRIES else f'{tries} of {TRIES} tries'}"
+        known = isinstance(error, (DeviceError, OSError)) and not isinstance(error, TrainerFailed)
+        log.warning(
+            "%s: trouble with %s%s; goes on in %.0f s: %s",
+            device.client_id, kind.value[1], place, self._seconds_left(), error, exc_info=None if known else error,
+        )  # fmt: skip
+
+    def _save(self, now: float) -> None:
+        """Write an identity that the disk did not take when it was learnt."""
+        if self._device.keys.is_saved or now < self._save_at:
+            return
+        back_off = self._back_offs[Kind.DISK]
+        try:
+            self._device.keys.save()
+            back_off.succeeded()
+        except OSError as error:
+            back_off.failed()
+            self._save_at = now + back_off.seconds(self._device.random)
+            log.warning("%s: the disk still does not take its key: %s", self._device.client_id, error)
+
+    # ---- time
+
+    def _succeeded(self, *kinds: Kind) -> None:
+        for kind in kinds:
+            self._back_offs[kind].succeeded()
+
+    def _seconds_left(self) -> float:
+        device = self._device
+        now = device.clock()
+        due = now + device.seconds_to_heartbeat
+        if not (self._only_heartbeats or device.rests):
+            due = min(due, self._ask_at)
+        if not device.keys.is_saved:
+            due = min(due, self._save_at)
+        return max(0.0, max(due, self._silent_until) - now)
