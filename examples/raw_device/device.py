@@ -19,14 +19,20 @@ from typing import Any
 from examples.raw_device import deltas
 from examples.raw_device.learning import EXAMPLES, HELD_OUT, Learner
 from examples.raw_device.tensors import ENCODINGS, Tensor, decoded, encoded, read_file, write_file
-from examples.raw_device.web import Refused, Unreachable, Web
+from examples.raw_device.web import Overloaded, Refused, Unreachable, Web
 
 JSON = dict[str, Any]
 KEPT = 2
 """Checkpoints on the disk: a judge needs two."""
 
-HOPELESS = ("unauthenticated", "enrolment-refused", "client-exists")
+HOPELESS = ("enrolment-refused", "client-exists")
 """Refusals that no waiting mends."""
+
+DOUBTS_SECONDS = (60.0, 600.0, 3600.0, 21_600.0)
+"""Waits before a refused key is tried again: a server may be wrong for a moment, and a device for good."""
+
+LONGEST_SECONDS = 900.0
+"""No wait after trouble is longer."""
 
 
 class Untrusted(Exception):
@@ -36,10 +42,20 @@ class Untrusted(Exception):
 class Device:
     """One device and one model."""
 
-    def __init__(self, url: str, token: str, client_id: str, model: str, folder: Path, web: Web | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        client_id: str,
+        model: str,
+        folder: Path,
+        web: Web | None = None,
+        trouble_seconds: float = 5.0,
+    ) -> None:
         self._url = url.rstrip("/")  # paths are appended to it, whatever path it has itself
         self._token, self._client_id, self._model, self._folder = token, client_id, model, folder
         self._web = web or Web()
+        self._trouble_seconds = trouble_seconds
         self._learner = Learner(client_id)
         self._identity: JSON = self._read("identity.json")
         self._rounds: JSON = {}
@@ -50,7 +66,10 @@ class Device:
         """What the last int8 update left out: it goes into the next one."""
         self._heartbeat_at = 0.0
         self._rests = False
-        self._trouble = 0
+        self._is_quiet = False
+        """Whether the server wants fewer requests: then heartbeats are all, until one is answered."""
+        self._interval = 60.0
+        self._trouble = self._doubts = 0
 
     # ---- the loop
 
@@ -58,16 +77,18 @@ class Device:
         """Take part for as long as the key is good.
 
         Raises:
-            Refused: the token or the key is not valid: only a person can help.
+            Refused: the token, or for hours the key, is not valid: only a person can help.
         """
         while True:
             try:
                 seconds = self.step()
-                self._trouble = 0
+                self._trouble = self._doubts = 0
+            except Overloaded as overloaded:
+                seconds = self._leave_alone(overloaded)
             except Refused as refused:
-                if refused.word in HOPELESS:
+                if refused.word in HOPELESS or (refused.word == "unauthenticated" and self._doubts == len(DOUBTS_SECONDS)):
                     raise
-                seconds = self._after(refused)
+                seconds = self._doubt() if refused.word == "unauthenticated" else self._after(refused)
             except (Unreachable, Untrusted, ValueError, LookupError, OSError) as error:
                 seconds = self._after(error)
             self._web.pause(_stretched(seconds))
@@ -76,7 +97,7 @@ class Device:
         """Do one thing, and return for how many seconds there is nothing to do."""
         self.enrol()
         self.heartbeat_if_due()
-        if self._rests:  # no round is open: the next heartbeat says whether that has changed
+        if self._rests or self._is_quiet:  # heartbeats are all; the next one says whether that has changed
             return max(0.0, self._heartbeat_at - time.monotonic())
         work = self.check_in()
         if work["kind"] == "train":
@@ -90,10 +111,23 @@ class Device:
         return 0.0
 
     def _after(self, error: Exception) -> float:
-        """How long to wait after trouble: twice as long each time, up to five minutes."""
+        """How long to wait after trouble: drawn below a bound that doubles each time."""
         self._trouble += 1
         print(f"{self._client_id}: {error}", flush=True)
-        return min(300.0, 0.25 * 2.0**self._trouble)
+        return random.uniform(self._trouble_seconds, min(LONGEST_SECONDS, self._trouble_seconds * 2.0**self._trouble))
+
+    def _leave_alone(self, overloaded: Overloaded) -> float:
+        """The server wants fewer requests: nothing for as long as it says, and then heartbeats, further apart."""
+        print(f"{self._client_id}: {overloaded}", flush=True)
+        self._is_quiet = True
+        self._heartbeat_at = time.monotonic() + max(overloaded.seconds, self._interval * random.uniform(1.0, 2.0))
+        return overloaded.seconds
+
+    def _doubt(self) -> float:
+        """A key that was refused is not given up at once."""
+        self._doubts += 1
+        print(f"{self._client_id}: the key was refused, time {self._doubts}", flush=True)
+        return DOUBTS_SECONDS[self._doubts - 1]
 
     # ---- enrolment and heartbeat
 
@@ -112,6 +146,8 @@ class Device:
         }
         enrolled = self._call("POST", "/v1/clients", body)
         self._keep("identity.json", {**self._identity, "key": enrolled["key"]})
+        self._interval = float(enrolled["heartbeat_seconds"])
+        self._is_quiet, self._heartbeat_at = False, 0.0
 
     def proof(self) -> str:
         """32 random bytes, base64url without padding."""
@@ -122,8 +158,10 @@ class Device:
         if time.monotonic() < self._heartbeat_at:
             return
         said = self._call("POST", "/v1/heartbeat", {"model": self._model})
-        self._heartbeat_at = time.monotonic() + _stretched(said["next_heartbeat_seconds"])
+        self._interval = float(said["next_heartbeat_seconds"])
+        self._heartbeat_at = time.monotonic() + _stretched(self._interval)
         self._rests = self._rests and not said["work"]
+        self._is_quiet = False
 
     # ---- work
 

@@ -1,4 +1,4 @@
-"""HTTP for a device: one request at a time, every answer bounded, every failure tried again for a while.
+"""HTTP for a device: one request at a time, every answer bounded, a failure tried again twice, and an overload not at all.
 
 `http.client` suits the protocol as it is: it follows no redirect, adds no `Content-Type`, and asks for no compression.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-ATTEMPTS = 6
+ATTEMPTS = 3
 TIMEOUT_SECONDS = 30.0
 REPLY_LIMIT_BYTES = 1 << 20
 PROBLEM = "urn:muster:problem:"
@@ -34,6 +34,14 @@ class Unreachable(Exception):
     def __init__(self, what: str, status: int = 0) -> None:
         super().__init__(what)
         self.status = status
+
+
+class Overloaded(Unreachable):
+    """429 or 503: leave the server alone for at least `seconds`, and longer if you can."""
+
+    def __init__(self, status: int, seconds: float) -> None:
+        super().__init__(f"HTTP {status}", status)
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -61,11 +69,11 @@ class Web:
 
         Raises:
             Refused: a problem document.
-            Unreachable: neither, after every attempt.
+            Overloaded: 429 or 503.
+            Unreachable: none of these, after every attempt.
         """
         last = Unreachable("no attempt was made")
         for attempt in range(ATTEMPTS):
-            least = 0.0
             try:
                 answer = self.once(method, url, headers, body, limit)
             except (OSError, http.client.HTTPException) as error:
@@ -73,12 +81,13 @@ class Web:
             else:
                 if 200 <= answer.status < 300 or answer.status in also:
                     return answer
+                if answer.status in (429, 503):
+                    raise Overloaded(answer.status, _retry_after(answer))
                 last = Unreachable(f"{method}: HTTP {answer.status}", answer.status)
                 if not _may_pass(answer):
                     raise _refusal(answer) or last
-                least = _retry_after(answer)
             if attempt + 1 < ATTEMPTS:
-                self.pause(least + random.uniform(0, min(20.0, 0.25 * 2**attempt)))
+                self.pause(random.uniform(0, min(20.0, 0.25 * 2**attempt)))
         raise last
 
     def once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Answer:
@@ -106,7 +115,7 @@ class Web:
 
 def _may_pass(answer: Answer) -> bool:
     """Whether the same request may succeed a little later. A 409 of the store is no problem document: a PUT met another."""
-    return answer.status == 429 or answer.status >= 500 or (answer.status == 409 and not _is_problem(answer))
+    return answer.status >= 500 or answer.status in (408, 425) or (answer.status == 409 and not _is_problem(answer))
 
 
 def _is_problem(answer: Answer) -> bool:

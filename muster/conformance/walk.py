@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import replace
 
 from muster.conformance.checks import Board
-from muster.conformance.expecting import Expectation, Expectations
+from muster.conformance.expecting import EARLY, Expectation, Expectations
 from muster.conformance.faults import USES, Fault
 from muster.conformance.http import ENDLESS_BYTES, Answer, Seen
 from muster.conformance.requests import Request, problem
@@ -219,11 +219,11 @@ class _Pace:
 
     def after_wait(self, now: float, seconds: float, check: str) -> None:
         """The device was told to wait, which this check is about."""
-        self._no_check_in_before = (now + seconds, check)
+        self._no_check_in_before = (now + EARLY * seconds, check)
 
     def after_heartbeat(self, now: float) -> None:
         """A heartbeat was answered: the next one has its time, and a device that rests may ask."""
-        self._no_heartbeat_before = now + HEARTBEAT_SECONDS
+        self._no_heartbeat_before = now + EARLY * HEARTBEAT_SECONDS
         if self._no_check_in_before and self._no_check_in_before[1] == "rests":
             self._no_check_in_before = (now, "rests")
 

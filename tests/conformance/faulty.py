@@ -17,15 +17,6 @@ from examples.raw_device.device import JSON, Device
 from examples.raw_device.tensors import Tensor
 from examples.raw_device.web import Answer, Refused, Unreachable, Web
 
-
-class Prompt(Device):
-    """The raw device, which does not wait long after trouble: so a walk takes less time."""
-
-    def _after(self, error: Exception) -> float:
-        super()._after(error)
-        return 0.1
-
-
 # ---- of requests
 
 
@@ -78,30 +69,30 @@ class ChangesUrls(Web):
 # ---- of the device
 
 
-class IgnoresTheDigest(Prompt):
+class IgnoresTheDigest(Device):
     def is_as_announced(self, data: bytes, wanted: JSON) -> bool:
         return len(data) == wanted["bytes"]
 
 
-class IgnoresWaits(Prompt):
+class IgnoresWaits(Device):
     def step(self) -> float:
         super().step()
         return 0.0
 
 
-class NeverRests(Prompt):
+class NeverRests(Device):
     def step(self) -> float:
         seconds = super().step()
         self._rests = False
         return seconds
 
 
-class ForgetsItsKey(Prompt):
+class ForgetsItsKey(Device):
     def _keep(self, name: str, value: JSON) -> None:
         self._identity = value
 
 
-class InsistsOnItsWork(Prompt):
+class InsistsOnItsWork(Device):
     def submit(self, round_id: str, file: bytes, metrics: Mapping[str, float]) -> None:
         for _ in range(3):
             try:
@@ -111,23 +102,23 @@ class InsistsOnItsWork(Prompt):
         return None
 
 
-class SendsTwice(Prompt):
+class SendsTwice(Device):
     def submit(self, round_id: str, file: bytes, metrics: Mapping[str, float]) -> None:
         super().submit(round_id, file, metrics)
         super().submit(round_id, file, metrics)
 
 
-class SendsText(Prompt):
+class SendsText(Device):
     def _call(self, method: str, path: str, body: JSON | None = None) -> JSON:
         return super()._call(method, path, {**body, "examples": "24"} if body and "examples" in body else body)
 
 
-class KnowsOneHost(Prompt):
-    def __init__(self, url: str, *rest: Any) -> None:
-        super().__init__(url.rpartition("/")[0], *rest)
+class KnowsOneHost(Device):
+    def __init__(self, url: str, *rest: Any, **more: Any) -> None:
+        super().__init__(url.rpartition("/")[0], *rest, **more)
 
 
-class WantsNoMore(Prompt):
+class WantsNoMore(Device):
     def _call(self, method: str, path: str, body: JSON | None = None) -> JSON:
         reply = super()._call(method, path, body)
         if "of_a_later_release" in reply:
@@ -135,7 +126,7 @@ class WantsNoMore(Prompt):
         return reply
 
 
-class BelievesItHasReported(Prompt):
+class BelievesItHasReported(Device):
     def _call(self, method: str, path: str, body: JSON | None = None) -> JSON:
         try:
             return super()._call(method, path, body)
@@ -145,7 +136,7 @@ class BelievesItHasReported(Prompt):
             raise
 
 
-class DiesOfGarbage(Prompt):
+class DiesOfGarbage(Device):
     def _call(self, method: str, path: str, body: JSON | None = None) -> JSON:
         try:
             return super()._call(method, path, body)
@@ -155,21 +146,17 @@ class DiesOfGarbage(Prompt):
             raise
 
 
-class JudgesTheCandidate(Prompt):
+class JudgesTheCandidate(Device):
     def judge(self, work: JSON) -> None:
         super().judge({**work, "deployed": work["candidate"]})
 
 
-class NeverGivesUp(Prompt):
-    def run(self) -> None:
-        while True:
-            try:
-                super().run()
-            except Refused:
-                continue
+class NeverGivesUp(Device):
+    def _doubt(self) -> float:
+        return 0.0
 
 
-class SendsWeights(Prompt):
+class SendsWeights(Device):
     """Cannot be found: the numbers of a model are as good as those of a change."""
 
     def update(self, base: Mapping[str, Tensor], trained: Mapping[str, Tensor], encoding: str) -> Any:
@@ -253,7 +240,7 @@ FAULTS: dict[str, tuple[Any, str | None]] = {
 
 def main(fault: str, url: str, token: str, client_id: str, model: str, folder: str) -> None:
     what, _ = FAULTS[fault]
-    made: type[Device] = Prompt
+    made: type[Device] = Device
     with_web: Web = Web()
     if not isinstance(what, type):
         what()
@@ -261,7 +248,7 @@ def main(fault: str, url: str, token: str, client_id: str, model: str, folder: s
         with_web = what()
     else:
         made = what
-    made(url, token, client_id, model, Path(folder), with_web).run()
+    made(url, token, client_id, model, Path(folder), with_web, trouble_seconds=0.1).run()
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def test_the_raw_device_passes_every_check_and_the_kit_speaks_as_the_server_does
 ) -> None:
     monkeypatch.setattr(kit, "World", Recorded)
     file = tmp_path / "report.json"
-    command = f"{PYTHON} -m examples.raw_device {TOLD}"
+    command = f"{PYTHON} -m examples.raw_device {TOLD} 0.1"
     done = CliRunner().invoke(app, ["conformance", "--run", command, "--json", str(file), "--patience-seconds", "60"])
     assert done.exit_code == 0, done.output
     found = json.loads(file.read_text())
