@@ -18,8 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from chalicelib.clients.credentials import Credential, parse_bearer
 from chalicelib.errors import Refused
-from chalicelib.explaining import explained
 from chalicelib.log import log
+from muster.wire.explaining import explained
 from muster.wire.messages import BODY_LIMIT_BYTES, Query
 from muster.wire.messages import Request as Message
 from muster.wire.problems import MEDIA_TYPE, Problem

@@ -46,4 +46,4 @@ def _judge(name: str, examples: int, candidate: float, deployed: float) -> Evalu
         "candidate": Measurement(examples, {"accuracy": candidate}),
         "deployed": Measurement(examples, {"accuracy": deployed}),
     }
-    return Evaluation("m.1", name, "", NOW, NOW, 0, measured)
+    return Evaluation("m.1", name, NOW, NOW, 0, measured)

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Limits, Plan
 from muster.wire.admin import Rule
+from muster.wire.explaining import explained
 from muster.wire.tensors import Schema
 
 F64 = npt.NDArray[np.float64]
@@ -156,9 +157,9 @@ def _find(table: Mapping[str, type[Any]], what: str, rule: Rule) -> Any:
     try:
         return TypeAdapter(table[rule.name]).validate_python(dict(rule.parameters))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "parameters"
-        raise UnknownRule(f"{what}.parameters.{field}: {first['msg']}, got {first['input']!r}") from error
+        first = error.errors(include_url=False)[0]
+        where, how = explained(first, dict(rule.parameters))
+        raise UnknownRule(f"{what}.parameters.{where or rule.name}: {how}, got {first['input']!r}") from error
 
 
 @cache

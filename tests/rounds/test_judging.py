@@ -25,7 +25,7 @@ CONFIG = RoundConfig(goal=10, quorum=4)
 
 
 def a_judge(number: int, candidate: Measurement, deployed: Measurement) -> Evaluation:
-    return Evaluation("toy.1", f"judge-{number:02}", "hash", T0, T0, 0, {"candidate": candidate, "deployed": deployed})
+    return Evaluation("toy.1", f"judge-{number:02}", T0, T0, 0, {"candidate": candidate, "deployed": deployed})
 
 
 def judges(*accuracies: tuple[float, float], examples: int = 10) -> list[Evaluation]:

@@ -106,7 +106,7 @@ def test_what_a_device_declares_reports_and_measures_is_read_as_it_came(world: W
         except ValidationError:
             return
         measurement = Measurement(judged.examples, storable(judged.metrics))
-        judge = Evaluation("toy.1", "device-1", "h", NOW, NOW, 0, {"candidate": measurement})
+        judge = Evaluation("toy.1", "device-1", NOW, NOW, 0, {"candidate": measurement})
         assert read_back(world, judge) == judge
 
     law()
