@@ -82,11 +82,8 @@ def inspect(file: Readable, nbytes: int, schema: Schema, sha256: str, encoding: 
         raise Unfit("wrong-length", f"{header.total_bytes} bytes", f"{nbytes} bytes")
     floats = {spec.name for spec in schema if spec.is_float}
     scales: dict[str, Array] = {SCALE + name: np.empty(0, np.float32) for name in floats} if encoding == "int8" else {}
-    exponents, squares, spreads = (
-        dict[str, int](),
-        0.0,
-        {spec.name: Spread(spec.elements if encoding != "int8" else blocks(spec.elements)) for spec in schema if spec.is_float},
-    )
+    exponents, squares = dict[str, int](), 0.0
+    spreads = {spec.name: Spread(blocks(spec.elements) if scales else spec.elements) for spec in schema if spec.is_float}
     for spec in header.specs:
         if spec.name in scales:
             scales[spec.name] = _scales(spec, reading)
@@ -180,8 +177,8 @@ def _scales(spec: TensorSpec, reading: _Reading) -> Array:
 
 
 def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading, spread: Spread) -> tuple[int, float]:
-    """Exponent, and sum of squares (float64), of a tensor's values. They are counted in `spread`; of an `int8` tensor its scales
-    are, because it is they that are rounded to a grid.
+    """Exponent, and sum of squares (float64), of a tensor's values. They are counted in `spread`; of an `int8` tensor its
+    scales are, because it is they that are rounded to a grid.
 
     Raises:
         Unfit: `not-finite`, with the tensor and the position of the first bad element.
