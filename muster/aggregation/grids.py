@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -111,12 +111,14 @@ def grids(averaged: Averaged, schema: Schema) -> Grids:
 
 
 def coarsest(averaged: Averaged, schema: Schema, count: int) -> Grids:
-    """The grids that the mean of `count` of these updates may need, whichever they are, of equal weights.
+    """The grids that the mean of `count` of these updates may need, whichever they are, of equal weights: what is made of any
+    choice takes no more memory.
 
     Raises:
         SumOutOfRange: a tensor's sum could not be exact.
     """
-    return _grids(averaged, schema, count, lambda levels: int(levels.min()))
+    found = _grids(averaged, schema, count, lambda levels: int(levels.min()))
+    return [replace(grid, limbs=2) if grid is not None and grid.bits is None else grid for grid in found]
 
 
 def _grids(averaged: Averaged, schema: Schema, count: int, typical: Callable[[Numbers], int]) -> Grids:
