@@ -5,7 +5,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud strict bench-aggregation bench-attacks bench-judging bench-cost bench-trouble flower-vectors package e2e deploy destroy clean
+.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-trouble flower-vectors package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: $(READY) ## Lint, types, import contracts, and whether the made documents
 
 bench-aggregation: $(READY) ## Measure the aggregation beside Flower and NVFLARE
 	$(BIN)/python -m bench.aggregation
+
+bench-precision: $(READY) ## Measure how often a mean is what exact arithmetic would make of it
+	$(BIN)/python -m bench.precision
 
 bench-attacks: $(READY) ## Train under attack, with each defence, and print a table
 	$(BIN)/python -m bench.attacks

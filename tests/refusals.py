@@ -524,6 +524,11 @@ SHOWN = (
         ),
     ),
     Shown(
+        "an update that is finite, and whose square an adaptive optimizer's float32 state cannot hold",
+        "the round is abandoned, `state-unfit`",
+        ("tests/aggregation/test_published.py::test_a_round_whose_state_would_not_be_finite_is_abandoned_by_name",),
+    ),
+    Shown(
         "a ninth declaration in a round",
         "refused, 409 `too-many-grants`; the last one still counts",
         (

@@ -61,10 +61,17 @@ def manifest(blobs: Blobs) -> Manifest:
         stat = blobs.client.get_object(Bucket="bucket", Key=f"update-{number}", Range="bytes=0-0")
         accepted.append(
             Entry(
-                f"client-{number:05d}", f"update-{number}", stat["ETag"], "", len(file), examples, found.norm,
-                found.header_bytes, magnitudes=packed(found.exponents, found.levels),
+                client_id=f"client-{number:05d}",
+                key=f"update-{number}",
+                etag=stat["ETag"],
+                sha256="",
+                nbytes=len(file),
+                examples=examples,
+                norm=found.norm,
+                header_bytes=found.header_bytes,
+                magnitudes=packed(found.exponents, found.levels),
             )
-        )  # fmt: skip
+        )
         stat["Body"].read()
     base = encode(data.update(updates, parameters))
     ref = replace(REF, sha256=hashlib.sha256(base).hexdigest(), nbytes=len(base))

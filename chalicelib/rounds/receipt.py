@@ -22,7 +22,6 @@ from chalicelib.rounds.round import Phase, Round, Summary
 from muster.aggregation.manifest import Entry
 from muster.aggregation.outliers import exceeds
 from muster.wire.encodings import Encoding
-from muster.wire.magnitudes import UNKNOWN
 
 
 class ReceiptState(StrEnum):
@@ -92,7 +91,7 @@ class Receipt:
     reported_at: Instant | None = None
     verdict: Verdict | None = None
     norm: float | None = None
-    magnitudes: str = UNKNOWN
+    magnitudes: str = ""
     header_bytes: int | None = None
     """What inspection measured (see `muster.wire.gate`) when it accepted the update; kept, whatever becomes of the update."""
 

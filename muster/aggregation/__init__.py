@@ -2,7 +2,9 @@
 
     manifest ──plan──▶ stages of parts ──each, once──▶ results ──the last are──▶ pseudo-gradient ──optimizer──▶ model, state
 
-* `exact`      sums that do not depend on their order;
+* `exact`      what makes sums that do not depend on their order;
+* `grids`      how fine they are: taken from what the manifest says of each update;
+* `sums`       such sums, and the largest exponents of updates;
 * `manifest`   the frozen list of what will be aggregated, by which rules, with which weights;
 * `ranges`     elements, numbered, and ranges of them;
 * `reading`    how they come out of update files;

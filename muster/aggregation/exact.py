@@ -13,8 +13,8 @@ With n addends and every |y| < 2**e, the bounds are
 The error of one addend is at most 2**-(k+1): a hundred addends keep 46 bits below the largest of them. Weights do not count:
 they are multiplied in before (`multiplied`).
 
-What the first grid leaves over can be rounded to a second one and summed beside it (**two limbs**): all but the last bit of it
-is below 2**-k, so the second grid is as many bits finer again. The two sums stand for one number; `quotient` divides it.
+What the first grid leaves over can be rounded to a second one and summed beside it (**two limbs**): it is at most half a step
+of the first grid, so the second one may be as many bits finer again. The two sums stand for one number; `quotient` divides it.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ def anchor(k: int) -> float:
     return math.ldexp(1.5, 52 - min(k, _FINEST))
 
 
-def anchors(exponents: npt.NDArray[np.int16], count: int) -> F64:
-    """C for each of many sums of so many addends, from the exponent of its own largest one."""
-    found: F64 = np.ldexp(1.5, exponents + np.int16(52 - addend_bits(count)))
+def anchors(exponents: npt.NDArray[np.int16], bits: int) -> F64:
+    """C for each of many sums, from the exponent of its own largest addend, for so many bits below it (`addend_bits`)."""
+    found: F64 = np.ldexp(1.5, exponents + np.int16(52 - bits))
     return found
 
 
-def finer(c: float | F64, count: int) -> float | F64:
-    """C of the second grid, from that of the first one, for so many addends."""
-    return c * math.ldexp(1.0, -addend_bits(count))
+def finer(c: float | F64, bits: int) -> float | F64:
+    """C of the second grid, from that of the first one: so many bits finer, at most `addend_bits`."""
+    return c * math.ldexp(1.0, -bits)
 
 
 def round_to_grid(values: F64, c: float | F64) -> None:
@@ -79,12 +79,12 @@ def round_to_grid(values: F64, c: float | F64) -> None:
     values -= c
 
 
-def split(values: F64, c: float | F64, count: int, rounded: F64) -> None:
+def split(values: F64, c: float | F64, bits: int, rounded: F64) -> None:
     """Values as multiples of the first grid, in `rounded`, and of the second one, in the place of the values."""
     np.add(values, c, out=rounded)
     rounded -= c
     values -= rounded
-    round_to_grid(values, finer(c, count))
+    round_to_grid(values, finer(c, bits))
 
 
 def left_over(x: F64, factor: float, rounded: F64, scratch: F64, out: F64) -> None:
@@ -95,6 +95,10 @@ def left_over(x: F64, factor: float, rounded: F64, scratch: F64, out: F64) -> No
     multiply-add is needed, which some CPUs have and others do not.
     """
     upper, lower = halves(factor)
+    if not factor or math.frexp(factor)[0] == 0.5:  # a power of two: the product is exact
+        np.multiply(x, factor, out=out)
+        out -= rounded
+        return
     np.bitwise_and(x.view(np.int64), _UPPER, out=scratch.view(np.int64))
     np.multiply(scratch, upper, out=out)
     out -= rounded

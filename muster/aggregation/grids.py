@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,9 @@ MANTISSA = {"F64": 53, "F32": 24, "F16": 11}
 SLACK = 2
 """Bits by which a grid may be coarser than the level asks: its rounding errors are mostly far below half a step, and those of
 many updates partly cancel each other."""
+
+NUMBER_BITS = 7
+"""Bits of the largest number of an int8 update."""
 
 COLUMN = 18
 """How far the level of a bell curve lies below its largest values: what one element of many updates is like, more or less."""
@@ -71,12 +74,19 @@ class Grid:
 
     bits: int | None
     """k, of a grid of 2**-k; None: each element has its own."""
+    room: int
+    """Bits that a grid has below the largest addend."""
     limbs: int = 1
     """1, or 2: what is left over goes on a second grid."""
     weighted: bool = False
     """Whether the weights are multiplied in after the rounding."""
     lost: int = 0
     """Bits by which the finest grid is nevertheless too coarse for the median update."""
+
+    @property
+    def finer(self) -> int:
+        """Bits by which the second grid is finer: fewer where what int8 scales leave over is multiplied by their numbers."""
+        return self.room if self.bits is None else self.room - NUMBER_BITS
 
 
 Grids = Sequence[Grid | None]
@@ -101,12 +111,14 @@ def grids(averaged: Averaged, schema: Schema) -> Grids:
 
 
 def coarsest(averaged: Averaged, schema: Schema, count: int) -> Grids:
-    """The grids that the mean of `count` of these updates may need, whichever they are, of equal weights.
+    """The grids that the mean of `count` of these updates may need, whichever they are, of equal weights: what is made of any
+    choice takes no more memory.
 
     Raises:
         SumOutOfRange: a tensor's sum could not be exact.
     """
-    return _grids(averaged, schema, count, lambda levels: int(levels.min()))
+    found = _grids(averaged, schema, count, lambda levels: int(levels.min()))
+    return [replace(grid, limbs=2) if grid is not None and grid.bits is None else grid for grid in found]
 
 
 def _grids(averaged: Averaged, schema: Schema, count: int, typical: Callable[[Numbers], int]) -> Grids:
@@ -153,14 +165,16 @@ def limbs_of(dtype: str, count: int) -> int:
 
 def _grid(dtype: str, exponent: int, level: int, total: int, weighted_exponent: int, weighted_level: int, count: int) -> Grid:
     """The first grid that is fine enough: of so many updates without their weights, or with them."""
-    mantissa, k = MANTISSA[dtype], grid_bits(weighted_exponent, count)
+    mantissa, after, before = MANTISSA[dtype], addend_bits(total), addend_bits(count)
+    k = grid_bits(weighted_exponent, count)
     if weighted_exponent == ZERO_EXPONENT:
-        return Grid(k)
+        return Grid(k, before)
     if dtype != "F64":
-        if level + addend_bits(total) - exponent >= mantissa - SLACK:
-            return Grid(grid_bits(exponent, total), weighted=True)
         for limbs in (1, 2):
-            if weighted_level + addend_bits(count) * limbs - weighted_exponent >= mantissa - SLACK:
-                return Grid(k, limbs)
+            less = NUMBER_BITS * (limbs - 1)
+            if level + after * limbs - less - exponent >= mantissa - SLACK:
+                return Grid(grid_bits(exponent, total), after, limbs, weighted=True)
+            if weighted_level + before * limbs - less - weighted_exponent >= mantissa - SLACK:
+                return Grid(k, before, limbs)
     limbs = limbs_of(dtype, count)
-    return Grid(None, limbs, lost=max(0, mantissa - SLACK - (limbs * addend_bits(count) - COLUMN)))
+    return Grid(None, before, limbs, lost=max(0, mantissa - SLACK - (limbs * before - COLUMN)))

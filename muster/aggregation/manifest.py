@@ -18,7 +18,6 @@ from muster.aggregation.claims import claim_cap
 from muster.aggregation.outliers import exceeds, norm_bound
 from muster.wire.admin import Off, OutlierRule, RoundConfig, Rule
 from muster.wire.encodings import Encoding
-from muster.wire.magnitudes import UNKNOWN
 from muster.wire.refs import CheckpointRef, OptimizerState, canonical_json
 
 MANIFEST_LIMIT_BYTES = 256 * 1024 * 1024
@@ -40,8 +39,8 @@ class Entry:
     header_bytes: int
     """Where its data begins."""
     encoding: Encoding = "plain"
-    magnitudes: str = UNKNOWN
-    """How large and how fine its float tensors are, measured at inspection (`muster.wire.magnitudes`)."""
+    magnitudes: str = ""
+    """How large and how fine its float tensors are (`muster.wire.magnitudes`); empty if nobody measured them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ ROOM_BYTES = 48 << 20
 
 
 def dtype_of(manifest: Manifest, schema: Schema) -> np.dtype[np.float64] | np.dtype[np.float32]:
-    """Wide enough for every float tensor of the schema, exactly; and for what clipping makes of it, rounded to a float64."""
-    wide = any(DTYPES[spec.dtype].itemsize > 4 for spec in schema if spec.is_float)
+    """Wide enough for every value of an update, exactly: of every float tensor of the schema, and of int8 numbers times their
+    scales; and for what clipping makes of it, rounded to a float64.
+    """
+    wide = manifest.is_quantised or any(DTYPES[spec.dtype].itemsize > 4 for spec in schema if spec.is_float)
     wide = wide or any(manifest.factor(entry) != 1.0 for entry in manifest.entries)
     return np.dtype(np.float64) if wide else np.dtype(np.float32)
 

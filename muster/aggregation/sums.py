@@ -11,7 +11,6 @@ scales that are rounded: a whole number times a multiple of the grid is one too.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +32,7 @@ from muster.wire.values import Values
 SCRATCH_BYTES = 4 << 20
 """What a thread works with: a copy of some elements as float64, so small that it stays in cache, made once."""
 
-ROW = 32 * BLOCK
+ROW = 64 * BLOCK
 """Elements of one update that are worked on at a time."""
 
 Work = Callable[[int, int, F64], None]
@@ -65,12 +64,11 @@ class Sums:
     `peaks` are the exponents of those tensors that have a grid for each element (`Peaks.exponents`).
     """
 
-    def __init__(self, schema: Schema, start: int, stop: int, grids: Grids, count: int, peaks: Result | None = None) -> None:
+    def __init__(self, schema: Schema, start: int, stop: int, grids: Grids, peaks: Result | None = None) -> None:
         lowest = np.iinfo(np.int64).min
         self._pieces = slices(schema, start, stop)
         self._wide = [schema[piece.tensor].dtype == "F64" for piece in self._pieces]
         self._grids = [grids[piece.tensor] for piece in self._pieces]
-        self._count = count
         self._shared = _Shared()
         self.tensors: dict[str, Array] = {}
         """By name: flat, or two rows where there are two limbs; of a tensor that lies only partly in the range, that part."""
@@ -85,7 +83,7 @@ class Sums:
             if grid.bits is not None:
                 self._anchors.append(anchor(grid.bits))
             else:  # without peaks nothing is added here, only merged
-                self._anchors.append(anchors(peaks[name], count) if peaks else 0.0)
+                self._anchors.append(anchors(peaks[name], grid.room) if peaks else 0.0)
 
     def add(self, group: Group, averaged: Averaged) -> None:
         """Count some updates, with their weights and clips; all float values are finite."""
@@ -99,7 +97,7 @@ class Sums:
                 continue
             limbs = [total] if grid.limbs == 1 else [total[0], total[1]]
             before, after = (averaged.clips, averaged.weights) if grid.weighted else (factors, [1] * len(factors))
-            rows = _Rows(limbs, several, before, after, self._anchors[number], self._count, self._wide[number])
+            rows = _Rows(limbs, several, before, after, self._anchors[number], grid.finer, self._wide[number])
             works.append((limbs[0].size, rows.add))
         self._shared.run(works)
 
@@ -134,7 +132,7 @@ class _Rows:
     factors: Sequence[float]
     weights: Sequence[int]
     anchor: float | F64
-    count: int
+    finer: int
     wide: bool
     """Whether products are kept beyond their 53 bits."""
 
@@ -173,13 +171,16 @@ class _Rows:
             else:
                 np.add(block, c, out=rounded)
                 rounded -= c
-                for row, near, number in zip(block, rounded, chosen, strict=True):
-                    if self.wide and math.frexp(self.factors[number])[0] != 0.5:  # the product was rounded
-                        self.values[number].into(spare[0], start)
-                        left_over(spare[0], self.factors[number], near, spare[1], row)
-                    else:
-                        row -= near
-                round_to_grid(block, finer(c, self.count))
+                if self.wide:
+                    for row, near, number in zip(block, rounded, chosen, strict=True):
+                        x = self.values[number].plain(start, stop)
+                        if x is None or x.dtype != np.float64:
+                            x = spare[0]
+                            self.values[number].into(x, start)
+                        left_over(x, self.factors[number], near, spare[1], row)
+                else:
+                    block -= rounded
+                round_to_grid(block, finer(c, self.finer))
                 self.limbs[0][start:stop] += weights @ rounded
             self.limbs[-1][start:stop] += weights @ block
 
@@ -194,7 +195,7 @@ class _Rows:
             round_to_grid(scales, self.anchor)
         else:
             limbs = [np.empty_like(scales), scales]
-            split(scales, self.anchor, self.count, limbs[0])
+            split(scales, self.anchor, self.finer, limbs[0])
         columns = [np.ascontiguousarray((limb * weights[:, None]).T) for limb in limbs]
         for start in range(low, high, width):
             stop = min(start + width, high)
@@ -271,8 +272,11 @@ class _Bits:
             row = memory[: stop - start]
             bits, largest = row.view(self._uint), self.largest[start:stop]
             for values, more in zip(several, shifts, strict=True):
-                values.into(row, start)
-                np.bitwise_and(bits, magnitude, out=bits)
+                raw = values.plain(start, stop)
+                if raw is None or raw.dtype != row.dtype:
+                    values.into(row, start)
+                    raw = row
+                np.bitwise_and(raw.view(self._uint), magnitude, out=bits)
                 bits += self._uint(more << self._mantissa)
                 np.maximum(largest, bits, out=largest)
 

@@ -117,11 +117,8 @@ def inspect(
         raise Unfit("wrong-length", f"{header.total_bytes} bytes", f"{nbytes} bytes")
     floats = {spec.name for spec in schema if spec.is_float}
     scales: dict[str, Array] = {SCALE + name: np.empty(0, np.float32) for name in floats} if encoding == "int8" else {}
-    exponents, squares, spreads = (
-        dict[str, int](),
-        0.0,
-        {spec.name: Spread(spec.elements if encoding != "int8" else blocks(spec.elements)) for spec in schema if spec.is_float},
-    )
+    exponents, squares = dict[str, int](), 0.0
+    spreads = {spec.name: Spread(blocks(spec.elements) if scales else spec.elements) for spec in schema if spec.is_float}
     for spec in header.specs:
         if spec.name in scales:
             scales[spec.name] = _scales(spec, reading)

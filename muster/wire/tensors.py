@@ -17,8 +17,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -260,6 +259,6 @@ def _counts(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 48 for item in value)
 
 
-def _names(names: AbstractSet[str], label: str) -> str:
+def _names(names: Set[str], label: str) -> str:
     shown = ", ".join(sorted(ascii(name[:80]) for name in names)[:5])
     return f"{label}: {shown or 'none'}" + (" …" if len(names) > 5 else "")

@@ -36,6 +36,10 @@ class Values:
     def __len__(self) -> int:
         return self.raw.size
 
+    def plain(self, start: int, stop: int) -> Array | None:
+        """The values of some elements as they lie in the file, if they are float32 or float64 there."""
+        return self.raw[start:stop] if self.scales is None and self.raw.dtype in (np.float32, np.float64) else None
+
     def into(self, out: Array, start: int = 0) -> None:
         """Write the values from `start` on, which begins a block, to a flat array, as many as it takes: float64, or float32
         where the model has nothing wider.
@@ -57,8 +61,9 @@ def _scaled_into(out: Array, raw: Array, scales: Array) -> None:
     for start, stop in ((0, whole), (whole, raw.size)):
         if start < stop:
             shape = (-1, min(BLOCK, stop - start))
-            some = scales[start // BLOCK : blocks(stop), None]
-            np.multiply(raw[start:stop].reshape(shape), some, out=out[start:stop].reshape(shape), dtype=out.dtype)
+            rows = out[start:stop].reshape(shape)
+            np.copyto(rows, raw[start:stop].reshape(shape))  # and then in place: twice as fast as one product of two dtypes
+            rows *= scales[start // BLOCK : blocks(stop), None]
 
 
 _kept = threading.local()

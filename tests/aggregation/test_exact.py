@@ -33,7 +33,7 @@ def sums(addends: list[float], count: int, exponent: int) -> tuple[float, float]
     c, totals = anchor(grid_bits(exponent, count)), np.zeros(2)
     for x in addends:
         low, high = np.array([x]), np.empty(1)
-        split(low, c, count, high)
+        split(low, c, addend_bits(count), high)
         totals += [high[0], low[0]]
     return float(totals[0]), float(totals[1])
 
@@ -95,7 +95,7 @@ def test_what_a_product_leaves_over_is_known_far_beyond_its_53_bits(x: float, fr
 @given(st.lists(values, min_size=1, max_size=20), st.integers(1, 100_000))
 def test_each_column_has_the_grid_that_it_would_have_alone(columns: list[float], count: int) -> None:
     exponents = [exponent_of(abs(x)) for x in columns]
-    for found, exponent in zip(anchors(np.array(exponents, np.int16), count), exponents, strict=True):
+    for found, exponent in zip(anchors(np.array(exponents, np.int16), addend_bits(count)), exponents, strict=True):
         alone = anchor(grid_bits(exponent, count))
         assert found == alone or found < math.ldexp(1.0, 52 - 1074), "finer than the smallest float64"
 

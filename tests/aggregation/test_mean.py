@@ -29,7 +29,7 @@ def summed(made: Made, order: list[int]) -> Sums:
     peaks = Peaks(made.schema, 0, elements(made.schema), chosen, averaged)
     for number in range(len(manifest.entries)):
         peaks.add(made.group([number]), averaged[number : number + 1])
-    sums = Sums(made.schema, 0, elements(made.schema), chosen, len(manifest.entries), peaks.exponents())
+    sums = Sums(made.schema, 0, elements(made.schema), chosen, peaks.exponents())
     for number in order:
         sums.add(made.group([number]), averaged[number : number + 1])
     return sums
@@ -119,6 +119,6 @@ def test_neither_groups_nor_threads_nor_the_size_of_blocks_change_a_bit(count: i
         patch.setattr("muster.aggregation.threads.THREADS", threads)
         peaks = Peaks(made.schema, 0, 20_000, chosen, averaged)
         peaks.add(made.group(range(count)), averaged)
-        together = Sums(made.schema, 0, 20_000, chosen, count, peaks.exponents())
+        together = Sums(made.schema, 0, 20_000, chosen, peaks.exponents())
         together.add(made.group(range(count)), averaged)
     assert bits(together.tensors) == bits(one_by_one.tensors)

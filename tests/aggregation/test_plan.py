@@ -66,7 +66,9 @@ def test_the_bytes_of_all_ranges_are_the_bytes_of_the_file(schema: Schema, encod
 
 
 LIMITS = Limits(1 << 30, 16 << 30, 4000)
-GRIDS = {"one limb": Grid(0, 1), "two limbs": Grid(0, 2), "its own": Grid(None, 1), "its own, two limbs": Grid(None, 2)}
+GRIDS = {
+    "one limb": Grid(0, 40), "two limbs": Grid(0, 40, 2), "its own": Grid(None, 40), "its own, two limbs": Grid(None, 40, 2),
+}  # fmt: skip
 HELD = {"one limb": 16, "two limbs": 24, "its own": 28, "its own, two limbs": 36}
 
 

@@ -55,10 +55,10 @@ def test_too_many_updates_for_a_rule_abandon_the_round_by_name(world: World, mon
 def test_a_sum_that_cannot_be_exact_abandons_the_round_by_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.model(goal=2, quorum=2, encoding="int8", max_examples=10**6)
     world.tick()
-    monkeypatch.setattr("muster.aggregation.rules.mean.QUANTISED_BITS", 40)
+    monkeypatch.setattr("muster.aggregation.exact._COARSEST", 60)
     rnd = ended(world, world.devices(2), examples=9000)
     assert rnd.phase is Phase.ABANDONED
-    assert rnd.reason == "sum-out-of-range: expected a total weight below 2**13 for int8 updates, got 18000"
+    assert rnd.reason == "sum-out-of-range: expected magnitudes below 2**-9, got up to 2**11"
 
 
 def test_one_client_and_an_update_of_zeros_are_a_round(world: World) -> None:

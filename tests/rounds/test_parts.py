@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from chalicelib.rounds.aggregating import Aggregating
 from chalicelib.rounds.round import Phase, Round
 from chalicelib.storage import keys
 from muster import Device
+from muster.aggregation.manifest import MANIFEST_LIMIT_BYTES, Manifest
+from muster.aggregation.replay import replay
+from muster.wire.admin import Rule
+from muster.wire.arrays import decode, encode
+from muster.wire.refs import digest
+from muster.wire.tensors import HEADER_LIMIT_BYTES
 from tests.fleet import World
 
 
@@ -170,3 +177,35 @@ def test_a_round_that_is_too_much_for_a_look_is_left_to_the_workers_even_in_one_
     assert work(world, publication)
     assert current(world).phase is Phase.EVALUATING
     assert not work(world, publication), "it is published"
+
+
+@pytest.mark.parametrize("rule", [Rule(name="mean"), Rule(name="multi-krum", parameters={"byzantine": 0, "keep": 2})])
+def test_grids_of_each_element_are_parts_of_their_own_and_the_version_is_what_one_process_makes(rule: Rule) -> None:
+    world = World(part_reads=1)
+    base = encode({"w": np.ones(3000), "v": np.ones(3000, "f4")})
+    world.model(goal=4, quorum=4, evaluators=0, tensors=decode(base, HEADER_LIMIT_BYTES), aggregator=rule)
+    world.tick()
+    files, rng = {}, np.random.default_rng(3)
+    for number, device in enumerate(world.devices(4)):
+        device.check_in()
+        update = {"w": rng.standard_normal(3000), "v": rng.standard_normal(3000).astype("f4")}
+        update["v"][7] = 1e20 if number == 2 else 0.0
+        files[device.client_id] = encode(update)
+        device.submit("toy.1", files[device.client_id], 10 + number, {})
+        world.services.inspector.inspect("toy.1", device.client_id)
+    stages = []
+    while current(world).phase in (Phase.COLLECTING, Phase.AGGREGATING) and len(stages) < 20:
+        world.services.coordinator.look("toy")
+        messages = [message for message in asked(world) if "part" in message]
+        for message in messages * 2:
+            work(world, message)
+        stages.append(len(messages))
+    rnd = current(world)
+    assert rnd.manifest_sha256
+    manifest = Manifest.from_bytes(
+        world.services.blobs.read(keys.MANIFEST.key(round="toy.1", sha256=rnd.manifest_sha256), MANIFEST_LIMIT_BYTES)
+    )
+    model = replay(manifest, base, {}, lambda entry: files[entry.client_id])["model"]
+    assert world.operator.version("toy", 1).checkpoint.sha256 == digest(model)
+    assert sum(stages) > 8, "peaks and sums, a part for each update, and what joins them"
+    world.close()

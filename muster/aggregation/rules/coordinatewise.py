@@ -20,7 +20,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from muster.aggregation.exact import anchors, quotient, round_to_grid, split
+from muster.aggregation.exact import addend_bits, anchors, quotient, round_to_grid, split
 from muster.aggregation.grids import limbs_of
 from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, columns
@@ -117,11 +117,12 @@ class TrimmedMean(Coordinatewise):
         kept = ordered[:, self.trim : ordered.shape[1] - self.trim].astype(np.float64)
         count = kept.shape[1]
         exponents = np.frexp(np.maximum(np.abs(kept[:, 0]), np.abs(kept[:, -1])))[1]
-        c = anchors(exponents.astype(np.int16), count)[:, None]
+        bits = addend_bits(count)
+        c = anchors(exponents.astype(np.int16), bits)[:, None]
         if limbs_of(dtype, count) == 1:
             round_to_grid(kept, c)
             mean: F64 = kept.sum(axis=1) / count
             return mean
         rounded = np.empty_like(kept)
-        split(kept, c, count, rounded)
+        split(kept, c, bits, rounded)
         return quotient(rounded.sum(axis=1), kept.sum(axis=1), count)

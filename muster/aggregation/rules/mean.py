@@ -112,12 +112,12 @@ class Averaging:
         def run(part: Part, inputs: Inputs) -> Result:
             averaged, chosen = self.pick(inputs)
             if level:
-                sums = Sums(self.schema, part.start, part.stop, chosen, len(averaged.entries))
+                sums = Sums(self.schema, part.start, part.stop, chosen)
                 sums.merge(inputs.results(levels[level - 1][part.first : part.last]))
             else:
                 peaks = own.get((part.start, part.stop))
                 known = next(iter(inputs.results([peaks]))) if peaks else None
-                sums = Sums(self.schema, part.start, part.stop, chosen, len(averaged.entries), known)
+                sums = Sums(self.schema, part.start, part.stop, chosen, known)
                 for group, some in _groups(averaged, part, inputs):
                     sums.add(group, some)
             return sums.over(averaged.total_weight) if level == len(levels) - 1 else sums.tensors
