@@ -130,7 +130,7 @@ def test_a_robust_round_with_an_optimizers_state_makes_version_and_state_again(
     assert (made["fetched"], made["kept"]) == (6, 0)
     status, said, _ = offline(f"round replay {folder} --json")
     found = json.loads(said)
-    published = {"checkpoint": newest.checkpoint.sha256, "clip norm": repr(newest.clip_norm), "claim cap": "200"}
+    published = {"checkpoint": newest.checkpoint.sha256, "clip norm": repr(newest.clip_norm), "claim cap": "40"}
     published |= {f"state {file.letter}": file.sha256 for file in newest.optimizer.files}
     assert len(published) == 5
     assert found["compared"] == {name: {"published": value, "recomputed": value} for name, value in published.items()}
