@@ -103,7 +103,7 @@ def synthetic(clients: int, seed: int) -> Task:
     generator = np.random.default_rng(seed)
     deviations = np.arange(1, 61) ** -0.6
     kept, held_out = [], []
-    for size in np.minimum(generator.lognormal(4.0, 2.0, clients) + 50, 20_000).astype(int):
+    for size in np.minimum(generator.lognormal(4.0, 2.0, clients) + 50, 2_000).astype(int):
         u, v = generator.normal(0, 0.5**0.5, 2)
         weights, bias = generator.normal(u, 1, (60, LABELS)), generator.normal(u, 1, LABELS)
         inputs = generator.normal(generator.normal(v, 1, 60), deviations, (size, 60))

@@ -15,8 +15,9 @@ GUARDS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "outliers, `deviations` 3.5": {**OFF, "outliers": Outliers(deviations=3.5)},
     "outliers, `deviations` 6 (default)": {**OFF, "outliers": Outliers()},
-    "`max_claim_ratio` 3": {**OFF, "max_claim_ratio": 3.0},
-    "`max_claim_ratio` 10 (default)": {**OFF, "max_claim_ratio": 10.0},
+    "outliers, `deviations` 10": {**OFF, "outliers": Outliers(deviations=10.0)},
+    "`max_claim_ratio` 2 (default)": {**OFF, "max_claim_ratio": 2.0},
+    "`max_claim_ratio` 10": {**OFF, "max_claim_ratio": 10.0},
     "`uniform`": {**OFF, "weighting": "uniform"},
 }
 

@@ -165,8 +165,8 @@ class Clipping(Request):
     rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(0.2, description="how fast it follows")
 
 
-FEWEST = 5
-"""Among fewer updates nobody is an outlier, unless a configuration says otherwise; a smaller goal leaves it as it is."""
+FEWEST = 3
+"""Among fewer updates nobody is an outlier: of two, who is to say which one is too long?"""
 
 
 class Outliers(Request):
@@ -175,7 +175,7 @@ class Outliers(Request):
     deviations: Annotated[float, Field(ge=1.0, le=1000.0)] = Field(
         6.0, description="how many scaled median absolute deviations above the median is too far (docs/aggregation.md)"
     )
-    least: Annotated[int, Field(ge=3, le=100_000)] = Field(
+    least: Annotated[int, Field(ge=FEWEST, le=100_000)] = Field(
         FEWEST, description="accepted updates below which nobody is an outlier"
     )
 
@@ -231,7 +231,7 @@ class RoundConfig(Request):
         "its base plus one",
     )
     max_claim_ratio: Annotated[float, Field(ge=1.0, le=1e6)] | Off = Field(
-        10.0, description="cap on one client's weight, as a multiple of the round's median claim, beside `max_examples`"
+        2.0, description="cap on one client's weight, as a multiple of the round's median claim, beside `max_examples`"
     )
     max_count: Annotated[int, Field(ge=1, lt=2**63)] | Off = Field(
         1_000_000, description="the most by which one update may move a counter (an element of an integer tensor)"

@@ -98,7 +98,7 @@ def test_the_cap_can_be_computed_again_from_the_manifests_bytes(claims: list[int
 
 
 def test_the_cap_is_on_by_default_and_turned_off_by_name() -> None:
-    assert RoundConfig(goal=3, quorum=1).max_claim_ratio == 10.0
+    assert RoundConfig(goal=3, quorum=1).max_claim_ratio == 2.0
     assert RoundConfig.model_validate({"goal": 3, "quorum": 1, "max_claim_ratio": "none"}).max_claim_ratio == "none"
 
 

@@ -130,9 +130,12 @@ def test_a_robust_round_with_an_optimizers_state_makes_version_and_state_again(
     assert (made["fetched"], made["kept"]) == (6, 0)
     status, said, _ = offline(f"round replay {folder} --json")
     found = json.loads(said)
-    published = {"checkpoint": newest.checkpoint.sha256, "clip norm": repr(newest.clip_norm), "claim cap": "200"}
+    closed = world.services.rounds.get("toy", 2)
+    assert closed
+    published = {"checkpoint": newest.checkpoint.sha256, "clip norm": repr(newest.clip_norm), "claim cap": "40"}
+    published |= {"norm bound": repr(closed.norm_bound)}
     published |= {f"state {file.letter}": file.sha256 for file in newest.optimizer.files}
-    assert len(published) == 5
+    assert len(published) == 6
     assert found["compared"] == {name: {"published": value, "recomputed": value} for name, value in published.items()}
     assert (status, found["equal"], found["document_sha256"]) == (0, True, newest.document_sha256)
 

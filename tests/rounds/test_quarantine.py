@@ -135,6 +135,45 @@ def test_without_the_rule_or_with_fewer_than_its_least_nobody_is_an_outlier(worl
     assert (shown.phase, shown.accepted, shown.rejected) == ("evaluating", 3, {})
 
 
+def test_the_rule_is_on_where_a_configuration_says_nothing(world: World) -> None:
+    world.model(goal=4, quorum=3, report_seconds=600)
+    world.tick()
+    devices = joined(world, 0.1, 0.2, 0.3, 50.0)
+    world.clock.advance(600)
+    world.tick()
+    shown = world.operator.round("toy", 1)
+    assert (shown.phase, shown.accepted, shown.rejected) == ("evaluating", 3, {"norm-outlier": 1})
+    assert told(devices[3]) == OUTLIER
+
+
+def test_a_model_that_turns_the_rule_off_by_name_takes_any_norm(world: World) -> None:
+    collected(world, 0.1, 0.2, 0.3, 50.0, outliers="none")
+    world.tick()
+    shown = world.operator.round("toy", 1)
+    assert (shown.phase, shown.accepted, shown.rejected) == ("evaluating", 4, {})
+    assert world.operator.status("toy").config.outliers == "none"
+
+
+def test_a_claim_of_a_billion_examples_weighs_no_more_than_the_cap_says() -> None:
+    published = []
+    for claim in (20, 10**9):
+        world = World()
+        try:
+            world.model(goal=3, quorum=3, max_examples=10**9, max_claim_ratio=2.0)
+            world.tick()
+            devices = world.devices(3)
+            for device, step, examples in zip(devices, (0.1, 0.2, 0.3), (10, 10, claim), strict=True):
+                world.update(device, step=step, examples=examples)
+            world.play(devices)
+            version = world.services.registry.newest("toy")
+            assert version
+            assert version.round == 1
+            published.append((version.checkpoint.sha256, version.metrics))
+        finally:
+            world.close()
+    assert published[0] == published[1]
+
+
 @pytest.mark.parametrize("before", ["settled", "not settled"])
 def test_an_outlier_hears_the_same_when_its_round_is_abandoned_after_it_closed(world: World, before: str) -> None:
     devices = collected(world, 0.1, 0.2, 0.3, 0.4, 50.0)
