@@ -9,6 +9,9 @@ from typing import Any
 from examples.digits.tour import Tour
 
 LEAST_ACCURACY = 0.93
+OUTLIER, MOST_QUARANTINED = "norm-outlier", 0.05
+"""An honest device with unusual data may be an outlier; more than this share of the updates should not."""
+
 LARGEST_GAP = 0.04
 """Between federated and central accuracy."""
 
@@ -121,8 +124,13 @@ class Outcome:
             ]
         failed += self.tour.unmet()
         theirs = sum((Counter(one.rejected) for one in self.hostile), Counter[str]())
-        if self.rejected != dict(theirs):
-            failed.append(f"expected only hostile devices to be rejected ({dict(theirs)}), the server counts {self.rejected}")
+        others = {reason: count for reason, count in self.rejected.items() if reason != OUTLIER}
+        if others != dict(theirs):
+            failed.append(f"expected only hostile devices to be rejected ({dict(theirs)}), the server counts {others}")
+        quarantined, counted = self.rejected.get(OUTLIER, 0), sum(rnd.accepted for rnd in self.rounds)
+        if quarantined > MOST_QUARANTINED * (quarantined + counted):
+            shares = f"{quarantined} of {quarantined + counted}"
+            failed.append(f"expected at most {MOST_QUARANTINED:.0%} of honest updates to be outliers, got {shares}")
         return failed
 
     def as_json(self) -> dict[str, Any]:
