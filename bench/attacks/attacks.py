@@ -40,8 +40,12 @@ LIE = 10**9
 TARGET = 0
 """What a model with a backdoor calls a picture with the trigger."""
 
-LONG_SCALE = 1e30
-"""For int8: a float32 that is far from what it may be at most, and far beyond any honest update."""
+GIANT = 2e29
+"""One such element in each of a few tensors is about as much as the gate ever takes (`NORM_LIMIT`)."""
+
+LONG_SCALE, FULL_SCALE = 1e30, 1e25
+"""For int8: scales far beyond any honest update, of zeros; and of the largest numbers, which together are about as long as the
+gate ever takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,7 @@ def giant(value: float) -> Law:
 def colluders(sight: Sight) -> Array:
     """The one with the lowest id drifts; the other has giant elements, beside which all differences between others vanish."""
     vectors = drift(sight)
-    vectors[1:, sight.firsts] = 1e30
+    vectors[1:, sight.firsts] = GIANT
     return vectors
 
 
@@ -211,9 +215,9 @@ ATTACKS = {
     "one liar": Attack(lambda sight: -5.0 * sight.learned, claim=LIE, most=1),
     "one liar, drift": Attack(drift, claim=LIE, most=1),
     "giant 1e10": Attack(giant(1e10)),
-    "giant 1e30": Attack(giant(1e30)),
+    "giant 2e29": Attack(giant(GIANT)),
     "int8 zeros": Attack(int8=(0, LONG_SCALE)),
-    "int8 saturated": Attack(int8=(127, LONG_SCALE)),
+    "int8 saturated": Attack(int8=(127, FULL_SCALE)),
     "a little": Attack(little),
     "inner product 0.5": Attack(inner_product(0.5)),
     "inner product 5": Attack(inner_product(5.0)),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from muster.wire.admin import Clipping, Outliers, RoundConfig, Rule
+from muster.wire.gate import NORM_LIMIT
 
 MOST_EXAMPLES = 10**9
 """The largest cap that a configuration may have: whatever a client claims is believed."""
 
-OFF: dict[str, Any] = {"outliers": "none", "max_claim_ratio": "none", "max_count": "none", "max_examples": MOST_EXAMPLES}
+OFF: dict[str, Any] = {
+    "outliers": "none", "max_claim_ratio": "none", "max_count": "none", "max_examples": MOST_EXAMPLES, "max_norm": NORM_LIMIT,
+}  # fmt: skip
 
 
 def defences(clients: int, hostile: int, clip_norm: float) -> dict[str, RoundConfig]:

@@ -13,6 +13,7 @@ from muster.aggregation.replay import replay
 from muster.wire import gate
 from muster.wire.admin import RoundConfig
 from muster.wire.encodings import Encoding
+from muster.wire.magnitudes import packed
 from muster.wire.refs import CheckpointRef, digest
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, length_range, parse_header, update_schema
 
@@ -35,18 +36,20 @@ class Accepted:
 
     upload: Upload
     entry: Entry
-    exponents: tuple[int, ...]
 
 
-def inspect(upload: Upload, schema: Schema, config: RoundConfig) -> Accepted:
-    """What the server's worker does with an upload.
+def inspect(upload: Upload, schema: Schema, config: RoundConfig, base_norm: float) -> Accepted:
+    """What the server's worker does with an upload, of a round whose base has this L2 norm.
 
     Raises:
         Unfit: it is rejected.
     """
     sha256, nbytes = digest(upload.update), len(upload.update)
     most = None if config.max_count == "none" else config.max_count
-    measured = gate.inspect(io.BytesIO(upload.update), nbytes, schema, sha256, upload.encoding, max_count=most)
+    longest = gate.norm_limit(config.max_norm, base_norm)
+    measured = gate.inspect(
+        io.BytesIO(upload.update), nbytes, schema, sha256, upload.encoding, max_norm=longest, max_count=most
+    )
     entry = Entry(
         client_id=upload.client_id,
         key=upload.client_id,
@@ -57,8 +60,9 @@ def inspect(upload: Upload, schema: Schema, config: RoundConfig) -> Accepted:
         norm=measured.norm,
         header_bytes=measured.header_bytes,
         encoding=upload.encoding,
+        magnitudes=packed(measured.exponents, measured.levels),
     )
-    return Accepted(upload, entry, measured.exponents)
+    return Accepted(upload, entry)
 
 
 def frozen(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Accepted]) -> Manifest:

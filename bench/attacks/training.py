@@ -17,6 +17,7 @@ from muster.aggregation.registry import WrongNumberOfUpdates
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import Array, decode, encode, schema_of, write
 from muster.wire.encodings import SCALE, encoded_schema
+from muster.wire.gate import rounded_norm
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, parse_header, update_schema
 
 
@@ -137,9 +138,10 @@ def _next(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Acc
 
 def _accepted(model: bytes, sent: Sequence[Upload], config: RoundConfig, course: Course) -> list[Accepted]:
     schema, accepted = update_schema(parse_header(model, HEADER_LIMIT_BYTES).specs), []
+    squares = sum(float(np.square(array, dtype=np.float64).sum()) for array in decode(model, HEADER_LIMIT_BYTES).values())
     for upload in sent:
         try:
-            accepted.append(inspect(upload, schema, config))
+            accepted.append(inspect(upload, schema, config, rounded_norm(squares)))
         except Unfit as unfit:
             course.rejected[unfit.reason] += 1
     return accepted

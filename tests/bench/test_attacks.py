@@ -10,6 +10,8 @@ import pytest
 
 from bench.attacks.attacks import (
     ATTACKS,
+    FULL_SCALE,
+    GIANT,
     HONEST,
     LIE,
     TARGET,
@@ -37,11 +39,12 @@ from muster.aggregation.outliers import norm_bound
 from muster.aggregation.registry import TooFewUpdates, find_aggregator
 from muster.wire.admin import Outliers, RoundConfig
 from muster.wire.arrays import Array, decode, encode, schema_of
+from muster.wire.gate import NORM_LIMIT
 from muster.wire.tensors import HEADER_LIMIT_BYTES, update_schema
 from muster.wire.values import decode_update
 
 CLIENTS, HOSTILE, SEED = 20, 4, 0
-CONFIG = RoundConfig(goal=CLIENTS, quorum=1)
+CONFIG = RoundConfig(goal=CLIENTS, quorum=1, max_norm=NORM_LIMIT)
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +131,10 @@ def test_a_drift_just_under_the_bound_is_not_noticed_and_a_little_more_is(liars:
 
 
 def test_a_giant_is_one_element_of_each_tensor() -> None:
-    sight, attack = seen(), ATTACKS["giant 1e30"]
+    sight, attack = seen(), ATTACKS["giant 2e29"]
     assert attack.law
     sent = attack.law(sight)
-    assert (sent[:, [0, 10]] == 1e30).all()
+    assert (sent[:, [0, 10]] == GIANT).all()
     assert (sent != sight.learned).sum() == 4 * 2
 
 
@@ -142,16 +145,16 @@ def test_of_the_krum_colluders_one_drifts_and_the_other_hides_all_differences(ta
     assert hostile == sorted(upload.client_id for upload in sent)[:2]
     poison, giant = rows(sent, base, hostile=True)
     assert np.abs(poison).max() < 10
-    assert giant.max() == np.float32(1e30)
+    assert giant.max() == np.float32(GIANT)
 
 
 def test_an_int8_file_of_zeros_decodes_to_zeros_and_a_saturated_one_to_the_largest(base: dict[str, Array]) -> None:
     schema = update_schema(schema_of(base))
-    for number, norm in ((0, 0.0), (127, 127 * 1e30 * sum(array.size for array in base.values()) ** 0.5)):
-        file = int8_file(base, number, 1e30)
+    for number, norm in ((0, 0.0), (127, 127 * FULL_SCALE * sum(array.size for array in base.values()) ** 0.5)):
+        file = int8_file(base, number, FULL_SCALE)
         decoded = decode_update(decode(file, HEADER_LIMIT_BYTES), base)
-        assert all((array == np.float32(number * np.float64(np.float32(1e30)))).all() for array in decoded.values())
-        found = inspect(Upload("a", file, 1, hostile=True, encoding="int8"), schema, CONFIG)
+        assert all((array == np.float32(number * np.float64(np.float32(FULL_SCALE)))).all() for array in decoded.values())
+        found = inspect(Upload("a", file, 1, hostile=True, encoding="int8"), schema, CONFIG, 1.0)
         assert found.entry.norm == pytest.approx(norm, rel=1e-6)
 
 
@@ -224,7 +227,7 @@ def test_what_is_sent_passes_the_gate_and_honest_clients_send_what_they_learned(
     assert len(hostile) == expected
     assert len(sent) == CLIENTS - (HOSTILE if attack == "they stay away" else 0)
     for upload in sent:
-        assert np.isfinite(inspect(upload, schema, CONFIG).entry.norm)
+        assert np.isfinite(inspect(upload, schema, CONFIG, 1.0).entry.norm)
     assert {upload.examples == LIE for upload in hostile} <= {ATTACKS[attack].claim is not None}
     assert max(upload.examples for upload in sent if not upload.hostile) < 1000
     if hostile:
@@ -250,7 +253,7 @@ def test_every_defence_can_be_carried_out_by_the_smallest_round_that_is_not_aban
     sent = uploads(task, base, "none")
     for name, config in defences(CLIENTS, HOSTILE, task.recipe.clip_norm).items():
         find_aggregator(config.aggregator).check(config.quorum)
-        accepted = [inspect(upload, schema, config) for upload in sent]
+        accepted = [inspect(upload, schema, config, 1.0) for upload in sent]
         manifest = frozen(1, model, config, accepted[: config.quorum])
         assert aggregated(manifest, model, {upload.client_id: upload.update for upload in sent}) != model, name
         with pytest.raises(TooFewUpdates):
