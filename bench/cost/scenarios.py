@@ -18,6 +18,7 @@ from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.plan import Limits, Plan
 from muster.aggregation.registry import find_aggregator
 from muster.wire.admin import Rule
+from muster.wire.magnitudes import packed
 from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import TensorSpec
 
@@ -91,9 +92,12 @@ def real_plan(clients: int, update_bytes: int) -> Plan:
     """How the aggregation would be cut, within the limits of the functions as deployed."""
     schema = (TensorSpec("layer.weight", "F32", (update_bytes // 4,)),)
     base = CheckpointRef(0, "0" * 64, update_bytes, 100, update_bytes, update_bytes)
-    entries = tuple(Entry(f"device-{n:06d}", "", "", "0" * 64, update_bytes, 1, 1.0, header_bytes=100) for n in range(clients))
+    entries = tuple(
+        Entry(f"device-{n:06d}", "", "", "0" * 64, update_bytes, 1, 1.0, header_bytes=100, magnitudes=packed([0], [-18]))
+        for n in range(clients)
+    )
     rule = Rule(name="mean")
-    manifest = Manifest("toy.1", base, "examples", 10_000, rule, Rule(name="sgd"), None, None, entries, (0,))
+    manifest = Manifest("toy.1", base, "examples", 10_000, rule, Rule(name="sgd"), None, None, entries)
     made = Settings.from_environment(_Anything())
     return find_aggregator(rule).plan(manifest, schema, Limits(made.part_memory_bytes, made.part_read_bytes, made.part_reads))
 

@@ -215,7 +215,7 @@ def test_the_norm_follows_the_quantile_of_the_updates_norms() -> None:
     ("find", "named", "told"),
     [
         (registry.find_aggregator, rule("medain"), "expected one of krum, mean, median"),
-        (registry.find_aggregator, rule("trimmed-mean"), "trim: Field required"),
+        (registry.find_aggregator, rule("trimmed-mean"), "trim: is required"),
         (registry.find_aggregator, rule("trimmed-mean", trim=0), "trim: "),
         (registry.find_aggregator, rule("mean", trim=1), "trim: mean has no such parameter"),
         (registry.find_optimizer, rule("adam", beta_1=1.0), "beta_1: "),

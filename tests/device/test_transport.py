@@ -225,7 +225,7 @@ def test_a_file_is_saved_as_it_is_stored_whatever_encoding_its_writer_claimed(en
         kept = httpx.Response(200, stream=httpx.ByteStream(stored), headers={"Content-Encoding": encoding})
         made, _ = transport(kept)
         file = io.BytesIO()
-        made.save("http://s3.test/key?secret", hashlib.sha256(stored).hexdigest(), len(stored), file)
+        made.save("https://s3.test/key?secret", hashlib.sha256(stored).hexdigest(), len(stored), file)
         assert file.getvalue() == stored
 
 
@@ -233,7 +233,7 @@ def test_a_file_that_would_grow_when_it_is_unpacked_is_read_no_further_than_its_
     made, _ = transport(httpx.Response(200, stream=httpx.ByteStream(DATA), headers={"Content-Encoding": "gzip"}))
     file = io.BytesIO()
     with pytest.raises(Untrusted, match="at most 10 bytes"):
-        made.save("http://s3.test/key?secret", CHECKPOINT.sha256, 10, file)
+        made.save("https://s3.test/key?secret", CHECKPOINT.sha256, 10, file)
     assert len(file.getvalue()) == 11
 
 

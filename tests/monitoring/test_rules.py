@@ -65,10 +65,10 @@ def test_what_an_operator_set_goes_before_the_defaults_also_nothing() -> None:
     found = effective("toy", set_)
     assert {name: (t.minimum, t.maximum) for name, t in found.items()} == {
         "accuracy": (0.5, None), "active_clients": (5, None), "loss": (None, None), "gain": (-0.1, None),
-        "unreadable_rows": (None, 0.0),
+        "lost_bits": (None, 0.0), "unreadable_rows": (None, 0.0),
     }  # fmt: skip
     assert not found["loss"].is_watched
-    assert len(defaults("toy")) == 4
+    assert len(defaults("toy")) == 5
 
 
 def test_the_record_of_a_round_tells_what_judges_and_what_trainers_measured_apart() -> None:

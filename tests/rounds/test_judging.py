@@ -138,7 +138,7 @@ def test_a_judge_may_say_that_a_version_is_worse_without_a_number() -> None:
     assert (said.metrics, said.verdict) == ({}, "worse")
     assert wire.EvaluationReport(round="toy.1", examples=3, metrics={"accuracy": 1.0}).verdict == "measured"
     for metrics, verdict in (({}, "measured"), ({"loss": 1.0}, "measured"), ({"accuracy": 1.1}, "worse")):
-        with pytest.raises(ValidationError, match=r"metrics\.accuracy must be between 0 and 1"):
+        with pytest.raises(ValidationError, match=r"metrics\.accuracy is required, and a fraction from 0 to 1"):
             wire.EvaluationReport.model_validate({"round": "toy.1", "examples": 3, "metrics": metrics, "verdict": verdict})
 
 

@@ -183,7 +183,15 @@ def test_a_round_that_is_too_much_for_a_look_is_left_to_the_workers_even_in_one_
 def test_grids_of_each_element_are_parts_of_their_own_and_the_version_is_what_one_process_makes(rule: Rule) -> None:
     world = World(part_reads=1)
     base = encode({"w": np.ones(3000), "v": np.ones(3000, "f4")})
-    world.model(goal=4, quorum=4, evaluators=0, tensors=decode(base, HEADER_LIMIT_BYTES), aggregator=rule)
+    world.model(
+        goal=4,
+        quorum=4,
+        evaluators=0,
+        tensors=decode(base, HEADER_LIMIT_BYTES),
+        aggregator=rule,
+        max_norm=1e30,
+        outliers="none",
+    )
     world.tick()
     files, rng = {}, np.random.default_rng(3)
     for number, device in enumerate(world.devices(4)):

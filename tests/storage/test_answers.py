@@ -278,7 +278,7 @@ def test_an_object_is_read_as_it_is_stored_whatever_it_says_of_its_encoding() ->
 
 
 LISTED = b"""<?xml version="1.0"?><ListBucketResult><KeyCount>1</KeyCount><IsTruncated>false</IsTruncated>
-<Contents><Key>a/1</Key></Contents></ListBucketResult>"""
+<Contents><Key>a/1</Key><LastModified>2026-01-01T12:00:00.000Z</LastModified></Contents></ListBucketResult>"""
 
 
 @pytest.mark.parametrize("broken", [answer(LISTED, breaks_at=100), answer(LISTED, breaks_at=0), answer(b"")])

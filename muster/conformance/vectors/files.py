@@ -212,6 +212,8 @@ def bad() -> Iterator[dict[str, Any]]:
 
     huge = {**update("wide"), "w": np.array([1e200, 0.0])}
     yield unfit("too-long", "norm-overflow", write(schema_of(huge), huge), "an L2 norm of 1e200", model="wide")
+    counted = {**update("small"), "steps": np.array(1_000_001, np.int64)}
+    yield unfit("far-counter", "counter-overflow", write(schema_of(counted), counted), "a counter that moves by 1,000,001")
     other = hashlib.sha256(b"another file").hexdigest()
     yield _file("other-digest", "small", "plain", fit, "wrong-digest", "a good file, declared with another's SHA-256", other)
 
