@@ -18,12 +18,12 @@ from muster.wire.magnitudes import UNKNOWN
 from tests.aggregation.making import Made, Tensors, frozen, rule
 from tests.fleet import World
 
-RNG = np.random.default_rng(8)
-
 
 def updates(count: int, sigma: float = 0.0, dtype: str = "f4", size: int = 3000) -> list[Tensors]:
-    spread = [np.exp(sigma * RNG.standard_normal(size)) for _ in range(count)]
-    return [{"w": (RNG.standard_normal(size) * one).astype(dtype)} for one in spread]
+    """The same ones whenever they are asked for."""
+    rng = np.random.default_rng(8)
+    spread = [np.exp(sigma * rng.standard_normal(size)) for _ in range(count)]
+    return [{"w": (rng.standard_normal(size) * one).astype(dtype)} for one in spread]
 
 
 def grid_of(made: Made, entries: Sequence[Any] | None = None) -> Grid:
@@ -124,7 +124,7 @@ def test_lost_bits_are_a_metric_of_the_round_and_an_alert_by_default(world: Worl
     world.tick()
     for number, device in enumerate(world.devices(3)):
         device.check_in()
-        values = RNG.standard_normal(50) * (1e15 if number == 1 else 1.0)
+        values = np.random.default_rng(number).standard_normal(50) * (1e15 if number == 1 else 1.0)
         device.submit("toy.1", encode({"w": values.astype("f4")}), 10, {})
     world.deliver()
     world.tick()
