@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import TypeVar
@@ -164,8 +165,8 @@ class Versions:
             raise Refused(
                 Problem.VERSION_EXISTS,
                 f"this checkpoint is version {number} of {model}, registered with other metrics or another note",
-                expected=f"metrics {reply.metrics} and note {reply.note!r}",
-                got=f"metrics {dict(request.metrics)} and note {request.note!r}",
+                expected=_words(reply.metrics, reply.note),
+                got=_words(request.metrics, request.note),
             )
         return reply
 
@@ -239,3 +240,8 @@ class Versions:
 def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
     while chunk := list(islice(rows, size)):
         yield chunk
+
+
+def _words(metrics: Mapping[str, float], note: str | None) -> str:
+    """What an operator said of a version, for a person."""
+    return f"metrics {json.dumps(dict(metrics))} and {'no note' if note is None else f'the note {json.dumps(note)}'}"

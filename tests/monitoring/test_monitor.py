@@ -45,6 +45,7 @@ def one_round(world: World, step: float = 0.1, judge: Drift | None = None) -> No
         world.model(rounds=20, goal=2, quorum=2, evaluators=1)
     devices = world.devices(3)
     world.tick()
+    world.clock.advance(world.settings.memory_seconds)  # no instance remembers the round before
     for device in devices[:2]:
         world.update(device, step=step)
     world.deliver()

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.credentials import Credential
 from chalicelib.rounds.evaluation import Evaluation, Measurement
 from chalicelib.rounds.round import Phase, Round
@@ -42,6 +43,8 @@ class Registry(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.world.model(rounds=0)
+        now = self.world.clock()
+        self.world.services.clients.add(Client(JUDGE.public, JUDGE.hashed, ClientState.ACTIVE, "edge", "1.0", now, now), 10)
         self.log = [Row(0, None)]
         self.versions = 1
         self.seen = {"ann": 1, "bob": 1}
@@ -144,10 +147,10 @@ class Registry(RuleBasedStateMachine):
         rnd, now = self.round, self.world.clock()
         assert rnd
         assert rnd.candidate
-        rounds = self.world.services.rounds
-        rounds.appoint(Evaluation(rnd.id, JUDGE.public, JUDGE.hashed, now, now + timedelta(seconds=60), 0))
+        rounds, own = self.world.services.rounds, self.world.services.directory.allowance(JUDGE, "toy")
+        rounds.appoint(Evaluation(rnd.id, JUDGE.public, now, now + timedelta(seconds=60), 0))
         for role, accuracy in (("deployed", 0.5), ("candidate", 0.5 + gain)):
-            assert rounds.measure(rnd.id, JUDGE, role, Measurement(10, {"accuracy": accuracy}), now)
+            rounds.measure(rnd.id, own, role, Measurement(10, {"accuracy": accuracy}), now)
         self.world.clock.advance(60)
         self.world.tick()
         overtaken = len(self.log) != rnd.deployment_revision

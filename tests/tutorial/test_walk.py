@@ -296,7 +296,7 @@ class TestFLProductionServer:
     """Part 3: the server."""
 
     def test_a_round_aggregates_by_samples_registers_and_deploys_what_is_better(self, world: World, muster: Terminal) -> None:
-        world.model(goal=2, quorum=2, evaluators=1)
+        world.model(goal=2, quorum=2, evaluators=1, max_claim_ratio="none")
         devices = world.devices(2)
         world.tick()
         for device, step, examples in zip(devices, (0.1, 0.3), (30, 10), strict=True):
