@@ -35,7 +35,7 @@ PIECE_BYTES = 5 << 20
 LONG: dict[str, Array] = {
     "layer.bias": np.zeros(3, np.float32),
     "layer.weight": np.linspace(0.5, 1.0, PIECE_BYTES // 2, dtype=np.float32),
-    "z": np.full(3, 3e38, np.float32),
+    "z": np.full(3, 5e29, np.float32),
 }
 """A model that is longer than a piece, as are its deltas, and cannot grow at its end."""
 
@@ -52,14 +52,18 @@ COPIES: list[tuple[int, dict[str, Any]]] = [(1, {"optimizer": ADAM}), (2, {"opti
 def whole_run() -> tuple[World, Observer]:
     """A world in which everything has happened, and who saw it. The caller closes the world."""
     world, observer = World(part_reads=1), Observer()
-    world.calls.observer = observer
-    with mock.patch.object(spool, "PIECE_BYTES", PIECE_BYTES):
-        for driver in ("look", "tick"):
-            _rounds(world, driver)
-    _monitoring(world)
-    _devices(world)
-    _operators(world)
-    _sweep(world)
+    try:
+        world.calls.observer = observer
+        with mock.patch.object(spool, "PIECE_BYTES", PIECE_BYTES):
+            for driver in ("look", "tick"):
+                _rounds(world, driver)
+        _monitoring(world)
+        _devices(world)
+        _operators(world)
+        _sweep(world)
+    except BaseException:
+        world.close()
+        raise
     return world, observer
 
 
