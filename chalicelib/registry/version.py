@@ -44,8 +44,6 @@ class Version:
     manifest_sha256: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     """What the training clients reported, or what the operator measured."""
-    lost_bits: int = 0
-    """Bits by which its round's arithmetic was too coarse for the median update (`muster.aggregation.plan.Plan`)."""
     evaluation: dict[str, float] | None = None
     """What the judges measured of it, each counting once; written once, when the round is decided. Other versions had other
     judges: what compares two versions is `judged`."""
@@ -57,6 +55,8 @@ class Version:
     """The norm to which such a round clips, where the norm is adaptive."""
     judged: Judged | None = None
     """What `evaluation` rests on."""
+    lost_bits: int = 0
+    """Bits by which its round's arithmetic was too coarse for the median update (`muster.aggregation.plan.Plan`)."""
 
     @property
     def id(self) -> str:

@@ -176,15 +176,15 @@ def test_a_version_that_comes_to_name_an_old_orphan_finds_it_or_makes_it_again(w
         case "a look before the names are read again":
             # The sweep runs alone, has read all names and lists the bucket; then the version is born.
             at(world, "ListObjectsV2", look)
-            world.services.coordinator._sweeper.sweep_if_due(["toy"])
+            world.services.coordinator._sweeper.sweep_if_due()
             assert world.services.rounds.latest("toy").phase is Phase.EVALUATING  # type: ignore[union-attr]
         case "the deletion":
             at(world, "DeleteObjects", look)
-            world.services.coordinator._sweeper.sweep_if_due(["toy"])
+            world.services.coordinator._sweeper.sweep_if_due()
             assert world.services.rounds.latest("toy").phase is Phase.AGGREGATING  # type: ignore[union-attr]
         case _:
             # Everything is stored, and the whole sweep comes before the transaction.
-            at(world, "TransactWriteItems", lambda: world.services.coordinator._sweeper.sweep_if_due(["toy"]))
+            at(world, "TransactWriteItems", lambda: world.services.coordinator._sweeper.sweep_if_due())
             look()
             assert world.services.rounds.latest("toy").phase is Phase.AGGREGATING  # type: ignore[union-attr]
     world.calls.between = None

@@ -25,6 +25,7 @@ from chalicelib.storage.rows import SMALLEST, from_item, storable, to_item
 from muster.wire import admin, gate
 from muster.wire import messages as wire
 from muster.wire.arrays import schema_of
+from muster.wire.magnitudes import packed
 from muster.wire.tensors import Unfit
 from muster.wire.values import encode_update
 from tests.fleet import SESSION, World
@@ -89,7 +90,7 @@ def test_what_a_device_declares_reports_and_measures_is_read_as_it_came(world: W
     @given(ints, ints, metrics)
     @settings(max_examples=150)
     def law(nbytes: int, examples: int, measured: dict[str, float]) -> None:
-        receipt = Receipt("toy.1", "device-1", "h", ReceiptState.ASSIGNED, NOW, NOW, 1, 2, ttl=0)
+        receipt = Receipt("toy.1", "device-1", ReceiptState.ASSIGNED, NOW, NOW, 1, 2, ttl=0)
         try:
             request = wire.UploadRequest(bytes=nbytes, sha256="0" * 64, examples=examples)
             receipt = replace(receipt, declared=Declared("key", request.sha256, request.bytes, request.examples))
@@ -151,8 +152,8 @@ def test_what_the_gate_measures_is_read_as_it_was_measured(world: World) -> None
         except Unfit:
             return
         receipt = Receipt(
-            "toy.1", "device-1", "h", ReceiptState.ACCEPTED, NOW, NOW, 1, 2, ttl=0, norm=measured.norm,
-            exponents=measured.exponents, header_bytes=measured.header_bytes,
+            "toy.1", "device-1", ReceiptState.ACCEPTED, NOW, NOW, 1, 2, ttl=0, norm=measured.norm,
+            magnitudes=packed(measured.exponents, measured.levels), header_bytes=measured.header_bytes,
         )  # fmt: skip
         assert math.isfinite(measured.norm)
         assert read_back(world, receipt) == replace(receipt, norm=as_it_reads(measured.norm))
