@@ -113,7 +113,7 @@ def _figures(data: str, courses: Courses, chosen: argparse.Namespace) -> dict[st
     return {
         "honest_norm": _median_norm(known.get("none", {}).values()),
         "accuracy": {a: {d: course.accuracies[-1] for d, course in row.items()} for a, row in known.items()},
-        "courses": {a: {d: _told(course) for d, course in row.items()} for a, row in known.items()},
+        "courses": {a: {d: told(course) for d, course in row.items()} for a, row in known.items()},
     }
 
 
@@ -123,10 +123,10 @@ def _median_norm(courses: Any) -> float | None:
     return statistics.median(norms) if norms else None
 
 
-def _told(found: Course) -> dict[str, object]:
+def told(found: Course) -> dict[str, object]:
     """A training's figures; of the norms each round's median."""
     medians = [statistics.median(norms) if norms else None for norms in found.honest_norms]
-    return {**asdict(found), "honest_norms": medians}
+    return {**asdict(found), "honest_norms": medians, "rejected": dict(found.rejected)}  # asdict counts a Counter's pairs
 
 
 def _print_costs(costs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:

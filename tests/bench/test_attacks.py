@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from bench.attacks.__main__ import told
 from bench.attacks.attacks import (
     ATTACKS,
     FULL_SCALE,
@@ -290,3 +292,9 @@ def test_a_line_of_the_costs_counts_over_all_seeds() -> None:
     assert line([first, second]) == pytest.approx(
         {"accuracy": 0.8, "least": 0.7, "most": 0.9, "quarantined": 1 / 40, "capped": 4 / 40}
     )
+
+
+def test_what_is_told_of_a_training_can_be_written_down() -> None:
+    course = Course()
+    course.rejected["norm-overflow"] += 4
+    assert json.loads(json.dumps(told(course)))["rejected"] == {"norm-overflow": 4}
