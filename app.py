@@ -8,6 +8,7 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, IAMAuthorizer, Rate, Response, SQSEvent
 
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.triggers import each_message
 from chalicelib.web import caller, header, json_response, only_problems, operator
 from chalicelib.web import speaks as speaks_for
@@ -82,7 +83,7 @@ def read_model(query: wire.ModelQuery, model: str) -> Response:
     P.TOO_MANY_GRANTS,
     takes=wire.UploadRequest,
 )
-def grant_upload(body: wire.UploadRequest, round_id: str) -> wire.UploadGrant:
+def grant_upload(body: wire.UploadRequest, round_id: RoundId) -> wire.UploadGrant:
     """Declare an update and get one presigned PUT for exactly those bytes."""
     return services().updates.grant(round_id, caller(app), body)
 
@@ -100,14 +101,14 @@ def grant_upload(body: wire.UploadRequest, round_id: str) -> wire.UploadGrant:
     takes=wire.UpdateReport,
     status=202,
 )
-def report(body: wire.UpdateReport, round_id: str) -> wire.ReceiptReply:
+def report(body: wire.UpdateReport, round_id: RoundId) -> wire.ReceiptReply:
     """Count an uploaded update toward its round; the same report may be sent again."""
     return services().updates.report(round_id, caller(app), body)
 
 
 @app.route("/v1/rounds/{round_id}/report", methods=["GET"])
 @speaks(wire.ReceiptReply, P.UNAUTHENTICATED, P.UNKNOWN_ROUND, P.NOT_ASSIGNED)
-def read_receipt(round_id: str) -> wire.ReceiptReply:
+def read_receipt(round_id: RoundId) -> wire.ReceiptReply:
     """Where the device's update stands, and why."""
     return services().updates.receipt(round_id, caller(app))
 
@@ -124,9 +125,9 @@ def read_receipt(round_id: str) -> wire.ReceiptReply:
     takes=wire.EvaluationReport,
     status=202,
 )
-def report_metrics(body: wire.EvaluationReport, model: str, version: str) -> wire.EvaluationReply:
+def report_metrics(body: wire.EvaluationReport, model: str, version: int) -> wire.EvaluationReply:
     """Report what a judge measured of one version; the same report may be sent again."""
-    return services().evaluations.report(model, int(version), caller(app), body)
+    return services().judging.report(model, version, caller(app), body)
 
 
 @app.route("/v1/health", methods=["GET"])
@@ -237,17 +238,17 @@ def list_rounds(query: admin.Page, model: str) -> admin.RoundList:
 
 @app.route("/v1/admin/models/{model}/rounds/{round_number}", methods=["GET"], authorizer=operators)
 @speaks(admin.RoundReply, P.UNKNOWN_MODEL, P.UNKNOWN_ROUND)
-def read_round(model: str, round_number: str) -> admin.RoundReply:
+def read_round(model: str, round_number: int) -> admin.RoundReply:
     """One round: its phase, and what became of its places."""
-    return services().status.round(model, int(round_number))
+    return services().status.round(model, round_number)
 
 
 @app.route("/v1/admin/models/{model}/rounds/{round_number}/abandon", methods=["POST"], authorizer=operators)
 @speaks(admin.RoundReply, P.UNKNOWN_MODEL, P.UNKNOWN_ROUND, P.ROUND_ENDED, takes=admin.AbandonRound)
-def abandon_round(body: admin.AbandonRound, model: str, round_number: str) -> admin.RoundReply:
+def abandon_round(body: admin.AbandonRound, model: str, round_number: int) -> admin.RoundReply:
     """End an open round; what is deployed stays deployed."""
-    services().round_desk.abandon(model, int(round_number), body)
-    return services().status.round(model, int(round_number))
+    services().abandonment.abandon(model, round_number, body)
+    return services().status.round(model, round_number)
 
 
 @app.route("/v1/admin/models/{model}/rounds/{round_number}/files", methods=["GET"], authorizer=operators)
@@ -259,9 +260,9 @@ def abandon_round(body: admin.AbandonRound, model: str, round_number: str) -> ad
     P.UPDATES_DELETED,
     asks=admin.RoundFilesPage,
 )
-def list_round_files(query: admin.RoundFilesPage, model: str, round_number: str) -> admin.RoundFileList:
+def list_round_files(query: admin.RoundFilesPage, model: str, round_number: int) -> admin.RoundFileList:
     """What a round's version was made of, each device's update included: private data, so a permission of its own."""
-    return services().round_files.page(model, int(round_number), query)
+    return services().exports.page(model, round_number, query)
 
 
 # ---- operators: versions and deployments
@@ -331,35 +332,35 @@ def list_deployments(query: admin.Page, model: str) -> admin.DeploymentList:
 @speaks(admin.MetricReply, P.UNKNOWN_MODEL, P.UNKNOWN_METRIC, asks=admin.MetricQuery)
 def query_metric(query: admin.MetricQuery, model: str) -> admin.MetricReply:
     """One metric over the last hours: count, mean, min, max, sum, and its recent points."""
-    return services().metric_desk.query(model, query)
+    return services().metric_history.query(model, query)
 
 
 @app.route("/v1/admin/models/{model}/thresholds", methods=["GET"], authorizer=operators)
 @speaks(admin.ThresholdList, P.UNKNOWN_MODEL)
 def list_thresholds(model: str) -> admin.ThresholdList:
     """What is watched, and how it stands."""
-    return services().alert_desk.thresholds(model)
+    return services().alerts.thresholds(model)
 
 
 @app.route("/v1/admin/models/{model}/thresholds/{metric}", methods=["PUT"], authorizer=operators)
 @speaks(admin.ThresholdReply, P.UNKNOWN_MODEL, P.UNKNOWN_METRIC, takes=admin.SetThreshold)
 def set_threshold(body: admin.SetThreshold, model: str, metric: str) -> admin.ThresholdReply:
     """Watch a metric within bounds, or, without bounds, no more."""
-    return services().alert_desk.set_threshold(model, metric, body)
+    return services().alerts.set_threshold(model, metric, body)
 
 
 @app.route("/v1/admin/models/{model}/alerts", methods=["GET"], authorizer=operators)
 @speaks(admin.AlertList, P.UNKNOWN_MODEL)
 def list_alerts(model: str) -> admin.AlertList:
     """Alerts that are open, and the last that were cleared."""
-    return services().alert_desk.recent(model)
+    return services().alerts.recent(model)
 
 
 @app.route("/v1/admin/models/{model}/alerts/{metric}/acknowledge", methods=["POST"], authorizer=operators)
 @speaks(admin.AlertReply, P.UNKNOWN_MODEL, P.NO_OPEN_ALERT)
 def acknowledge_alert(model: str, metric: str) -> admin.AlertReply:
     """Note who looks after a metric's open alert."""
-    return services().alert_desk.acknowledge(model, metric, operator(app))
+    return services().alerts.acknowledge(model, metric, operator(app))
 
 
 # ---- triggers
@@ -367,7 +368,7 @@ def acknowledge_alert(model: str, metric: str) -> admin.AlertReply:
 
 @app.schedule(Rate(1, unit=Rate.MINUTES))
 def tick(event: CloudWatchEvent) -> None:
-    """Look at every model and do what is due."""
+    """Reconcile every model: do what is due."""
     services().coordinator.tick()
 
 
@@ -381,26 +382,27 @@ def monitor(event: CloudWatchEvent) -> None:
 def inspection_worker(event: SQSEvent) -> dict[str, Any]:
     """Inspect reported updates."""
     inspector = services().inspector
-    settled: list[str] = []
+    settled: list[RoundId] = []
 
     def inspect(message: dict[str, Any]) -> None:
-        if inspector.inspect(message["round"], message["client"]):
-            settled.append(message["round"])
+        round_id = RoundId.parse(message["round"])
+        if round_id and inspector.inspect(round_id, message["client"]):
+            settled.append(round_id)
 
     failures = each_message(event, inspect)
-    inspector.ask_for_looks(settled)
+    inspector.ask_to_reconcile(settled)
     return failures
 
 
 @app.on_sqs_message(queue="muster-work", batch_size=1)
 def aggregation_worker(event: SQSEvent) -> dict[str, Any]:
-    """Sum a part of an aggregation, or take a look that somebody asked for."""
+    """Sum a part of an aggregation, or reconcile a model because somebody asked for it."""
 
     def work(message: dict[str, Any]) -> None:
-        done = "look" in message or services().aggregating.work(
+        done = "reconcile" in message or services().aggregating.work(
             message["model"], message["number"], message["plan"], message["stage"], message["part"]
         )
         if done:
-            services().coordinator.look(message.get("look") or message["model"])
+            services().coordinator.reconcile(message.get("reconcile") or message["model"])
 
     return each_message(event, work)

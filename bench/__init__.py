@@ -1,1 +1,9 @@
-"""Benchmarks: measured when asked for, never as tests."""
+"""Benchmarks: measured when asked for, never as tests.
+
+* `aggregation`  speed and memory, beside Flower and NVFLARE
+* `precision`    how often a mean is what exact arithmetic would make of it
+* `attacks`      training under attack, with each defence
+* `judging`      judges who lie, and how judges are drawn
+* `trouble`      a thousand devices in outages, in virtual time
+* `cost`         every call of some rounds, and what they cost in AWS
+"""

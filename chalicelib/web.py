@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from chalicelib.clients.credentials import Credential, parse_bearer
 from chalicelib.errors import Refused
 from chalicelib.log import log
+from chalicelib.rounds.round_id import FORM, RoundId
 from muster.wire.explaining import explained
 from muster.wire.messages import BODY_LIMIT_BYTES, Query
 from muster.wire.messages import Request as Message
@@ -28,7 +29,7 @@ Body = TypeVar("Body", bound=Message)
 Question = TypeVar("Question", bound=Query)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Speech:
     """What a route takes, answers and may refuse. The decorator acts on it and `docs/openapi.json` is made from it."""
 
@@ -63,7 +64,7 @@ OF_ALL = (
 """What every request may meet. Most of it is said by the gateway (infra/resources.yaml), before a function runs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathName:
     """What a part of a path may be: the pattern of the names that exist, and how a route says that there is no such one."""
 
@@ -71,18 +72,47 @@ class PathName:
     unknown: tuple[Problem, ...]
     noun: str
     what: str
+    read: Callable[[str], Any] = str
+    """What the view is given of such a name."""
 
 
 PATH_NAMES: dict[str, PathName] = {
-    "model": PathName(r"[a-z][a-z0-9-]{0,47}", (Problem.UNKNOWN_MODEL, Problem.UNKNOWN_ROUND), "model", "the name of a model"),
-    "round_id": PathName(r"[a-z][a-z0-9-]{0,47}\.[1-9][0-9]{0,7}", (Problem.UNKNOWN_ROUND,), "round", "the id of a round"),
-    "round_number": PathName(r"[1-9][0-9]{0,7}", (Problem.UNKNOWN_ROUND,), "round", "the number of a round"),
-    "version": PathName(r"0|[1-9][0-9]{0,7}", (Problem.UNKNOWN_VERSION,), "version", "the number of a version"),
-    "version_ref": PathName(r"[a-z0-9][a-z0-9.-]{0,63}", (Problem.UNKNOWN_VERSION,), "version", "what names a version"),
-    "client_id": PathName(r"[A-Za-z0-9][A-Za-z0-9_-]{2,63}", (Problem.UNKNOWN_CLIENT,), "client", "the id of a client"),
-    "token_id": PathName(r"[A-Za-z0-9]{8,32}", (Problem.UNKNOWN_TOKEN,), "enrolment token", "the id of an enrolment token"),
+    "model": PathName(
+        pattern=r"[a-z][a-z0-9-]{0,47}",
+        unknown=(Problem.UNKNOWN_MODEL, Problem.UNKNOWN_ROUND),
+        noun="model",
+        what="the name of a model",
+    ),
+    "round_id": PathName(
+        pattern=FORM, unknown=(Problem.UNKNOWN_ROUND,), noun="round", what="the id of a round", read=RoundId.parse
+    ),
+    "round_number": PathName(
+        pattern=r"[1-9][0-9]{0,7}", unknown=(Problem.UNKNOWN_ROUND,), noun="round", what="the number of a round", read=int
+    ),
+    "version": PathName(
+        pattern=r"0|[1-9][0-9]{0,7}",
+        unknown=(Problem.UNKNOWN_VERSION,),
+        noun="version",
+        what="the number of a version",
+        read=int,
+    ),
+    "version_ref": PathName(
+        pattern=r"[a-z0-9][a-z0-9.-]{0,63}", unknown=(Problem.UNKNOWN_VERSION,), noun="version", what="what names a version"
+    ),
+    "client_id": PathName(
+        pattern=r"[A-Za-z0-9][A-Za-z0-9_-]{2,63}", unknown=(Problem.UNKNOWN_CLIENT,), noun="client", what="the id of a client"
+    ),
+    "token_id": PathName(
+        pattern=r"[A-Za-z0-9]{8,32}",
+        unknown=(Problem.UNKNOWN_TOKEN,),
+        noun="enrolment token",
+        what="the id of an enrolment token",
+    ),
     "metric": PathName(
-        r"[a-z][a-z0-9_]{0,39}", (Problem.UNKNOWN_METRIC, Problem.NO_OPEN_ALERT), "metric", "the name of a metric"
+        pattern=r"[a-z][a-z0-9_]{0,39}",
+        unknown=(Problem.UNKNOWN_METRIC, Problem.NO_OPEN_ALERT),
+        noun="metric",
+        what="the name of a metric",
     ),
 }
 """Every part of a path that is a name. A name of another form is in no key (those of DynamoDB are bounded), has no alias with
@@ -103,7 +133,7 @@ def speaks(
 
     On the view itself, because Chalice answers an exception before a middleware sees it.
     """
-    speech = Speech(takes, asks, answers, status, refuses)
+    speech = Speech(takes=takes, asks=asks, answers=answers, status=status, refuses=refuses)
 
     def decorate(view: Callable[..., BaseModel | Response]) -> Callable[..., Response]:
         @wraps(view)
@@ -112,7 +142,7 @@ def speaks(
                 _check_path(app, speech, path)
                 read: list[Any] = [parse(app, takes)] if takes else []
                 read += [parse_query(app, asks)] if asks else []
-                reply = view(*read, **path)
+                reply = view(*read, **{name: PATH_NAMES[name].read(text) for name, text in path.items()})
             except Refused as refused:
                 log.info("refused", problem=refused.problem.value, route=view.__name__)
                 return problem_response(refused)

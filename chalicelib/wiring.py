@@ -15,8 +15,8 @@ from chalicelib.clients.directory import Directory
 from chalicelib.clients.store import ClientStore
 from chalicelib.clients.tokens import Tokens
 from chalicelib.instants import Clock, utc_now
-from chalicelib.monitoring.alerts import AlertDesk
-from chalicelib.monitoring.metrics import MetricDesk
+from chalicelib.monitoring.alerts import Alerts
+from chalicelib.monitoring.metrics import MetricHistory
 from chalicelib.monitoring.monitor import Monitor
 from chalicelib.monitoring.recording import Recording
 from chalicelib.monitoring.status import Status
@@ -24,20 +24,21 @@ from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.monitoring.watching import Watching
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.checkpoints import Checkpoints
-from chalicelib.registry.deployments import Deployments
 from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.versions import Versions
-from chalicelib.rounds.checkin import CheckInDesk
-from chalicelib.rounds.current import Current, Memory
-from chalicelib.rounds.desk import RoundDesk
-from chalicelib.rounds.evaluations import EvaluationDesk
-from chalicelib.rounds.files import RoundFiles
-from chalicelib.rounds.revocation import Revocation
-from chalicelib.rounds.round import Phase
-from chalicelib.rounds.serving import Serving
+from chalicelib.rollouts.deployments import Deployments
+from chalicelib.rounds.devices.checkin import CheckIns
+from chalicelib.rounds.devices.current import Current, Memory
+from chalicelib.rounds.devices.judging import Judging
+from chalicelib.rounds.devices.serving import Serving
+from chalicelib.rounds.devices.updates import Updates
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.operators.abandonment import Abandonment
+from chalicelib.rounds.operators.exports import RoundExports
+from chalicelib.rounds.operators.finding import RoundFinder
+from chalicelib.rounds.operators.revocation import Revocation
 from chalicelib.rounds.store import RoundStore
-from chalicelib.rounds.updates import UpdateDesk
 from chalicelib.settings import Settings
 from chalicelib.storage.answers import watch
 from chalicelib.storage.blobs import Blobs
@@ -49,9 +50,9 @@ from chalicelib.storage.topics import Topic
 from muster.wire.admin import RoundConfig
 
 if TYPE_CHECKING:
-    from chalicelib.rounds.aggregating import Aggregating
-    from chalicelib.rounds.coordinator import Coordinator
-    from chalicelib.rounds.inspection import Inspector
+    from chalicelib.rounds.devices.inspection import Inspector
+    from chalicelib.rounds.phases.aggregating import Aggregating
+    from chalicelib.rounds.phases.coordinator import Coordinator
 
 
 class Services:
@@ -97,7 +98,13 @@ class Services:
         """Signs URLs with this function's own credentials."""
         settings = self.settings
         credentials = self._session.get_credentials()
-        return Presigner(credentials, settings.region, settings.bucket, settings.s3_endpoint, settings.grant_seconds)
+        return Presigner(
+            credentials=credentials,
+            region=settings.region,
+            bucket=settings.bucket,
+            endpoint=settings.s3_endpoint,
+            seconds=settings.grant_seconds,
+        )
 
     @cached_property
     def inspections(self) -> Queue:
@@ -106,7 +113,7 @@ class Services:
 
     @cached_property
     def work(self) -> Queue:
-        """Parts of aggregations, and requests for a look."""
+        """Parts of aggregations, and requests to reconcile a model."""
         return Queue(self._sqs, self.settings.work_queue_url)
 
     @cached_property
@@ -153,38 +160,60 @@ class Services:
         """Enrolment, keys, heartbeats, the list of clients."""
         settings = self.settings
         return Directory(
-            self.clients, self.clock, settings.heartbeat_seconds, settings.heartbeat_timeout_seconds, settings.max_clients
+            store=self.clients,
+            clock=self.clock,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            heartbeat_timeout_seconds=settings.heartbeat_timeout_seconds,
+            max_clients=settings.max_clients,
         )
 
     @cached_property
     def current(self) -> Current:
         """What is current, remembered for a moment."""
-        return Current(self.rounds, self.registry, self.clock, self.settings.memory_seconds)
+        return Current(rounds=self.rounds, registry=self.registry, clock=self.clock, seconds=self.settings.memory_seconds)
 
     @cached_property
     def serving(self) -> Serving:
         """Heartbeats and the deployed version."""
-        return Serving(self.directory, self.current, self.presigner, self.settings.heartbeat_seconds)
+        return Serving(
+            directory=self.directory,
+            current=self.current,
+            presigner=self.presigner,
+            heartbeat_seconds=self.settings.heartbeat_seconds,
+        )
 
     @cached_property
-    def checkin(self) -> CheckInDesk:
+    def checkin(self) -> CheckIns:
         """Assignments."""
         settings, clock = self.settings, self.clock
         fleet = Memory(lambda model: self.census.statistics().active_by_model.get(model, 0), clock, settings.census_seconds)
-        return CheckInDesk(
-            self.directory, self.rounds, self.current, self.presigner, clock, fleet,
-            settings.tick_seconds, settings.heartbeat_seconds,
-        )  # fmt: skip
+        return CheckIns(
+            directory=self.directory,
+            rounds=self.rounds,
+            current=self.current,
+            presigner=self.presigner,
+            clock=clock,
+            fleet=fleet,
+            pace_seconds=settings.tick_seconds,
+            heartbeat_seconds=settings.heartbeat_seconds,
+        )
 
     @cached_property
-    def updates(self) -> UpdateDesk:
+    def updates(self) -> Updates:
         """Grants, reports, receipts."""
-        return UpdateDesk(self.directory, self.rounds, self.blobs, self.presigner, self.inspections, self.clock)
+        return Updates(
+            directory=self.directory,
+            rounds=self.rounds,
+            blobs=self.blobs,
+            presigner=self.presigner,
+            inspections=self.inspections,
+            clock=self.clock,
+        )
 
     @cached_property
-    def evaluations(self) -> EvaluationDesk:
+    def judging(self) -> Judging:
         """Measurements of candidates."""
-        return EvaluationDesk(self.directory, self.rounds, self.current, self.clock)
+        return Judging(directory=self.directory, rounds=self.rounds, current=self.current, clock=self.clock)
 
     # ---- what operators ask for
 
@@ -198,7 +227,11 @@ class Services:
         """The fleet, counted."""
         settings = self.settings
         return Census(
-            self.clients, self.clock, settings.census_seconds, settings.heartbeat_timeout_seconds, settings.max_clients
+            store=self.clients,
+            clock=self.clock,
+            census_seconds=settings.census_seconds,
+            heartbeat_timeout_seconds=settings.heartbeat_timeout_seconds,
+            max_clients=settings.max_clients,
         )
 
     @cached_property
@@ -208,52 +241,72 @@ class Services:
     @cached_property
     def catalogue(self) -> Catalogue:
         """Models."""
-        return Catalogue(self.registry, self._checkpoints, self.presigner, self.clock, _check_rules)
+        return Catalogue(
+            store=self.registry,
+            checkpoints=self._checkpoints,
+            presigner=self.presigner,
+            clock=self.clock,
+            check_rules=_check_rules,
+        )
 
     @cached_property
     def versions(self) -> Versions:
         """Versions."""
         return Versions(
-            self.catalogue, self.registry, self._checkpoints, self.schemas, self.presigner, self.clock, self.rounds.undecided
+            catalogue=self.catalogue,
+            store=self.registry,
+            checkpoints=self._checkpoints,
+            schemas=self.schemas,
+            presigner=self.presigner,
+            clock=self.clock,
+            in_training=self.rounds.undecided,
         )
 
     @cached_property
     def deployments(self) -> Deployments:
         """What clients are served."""
-        return Deployments(self.catalogue, self.versions, self.registry, self.clock)
+        return Deployments(catalogue=self.catalogue, versions=self.versions, store=self.registry, clock=self.clock)
 
     @cached_property
-    def round_desk(self) -> RoundDesk:
-        """Rounds."""
-        return RoundDesk(self.catalogue, self.registry, self.rounds, self.clock)
+    def _finder(self) -> RoundFinder:
+        return RoundFinder(self.catalogue, self.rounds)
 
     @cached_property
-    def round_files(self) -> RoundFiles:
+    def abandonment(self) -> Abandonment:
+        """Ends rounds before their time."""
+        return Abandonment(
+            catalogue=self.catalogue, registry=self.registry, rounds=self.rounds, finder=self._finder, clock=self.clock
+        )
+
+    @cached_property
+    def exports(self) -> RoundExports:
         """What versions were made of."""
-        return RoundFiles(self.round_desk, self.blobs, self.presigner)
+        return RoundExports(self._finder, self.blobs, self.presigner)
 
     @cached_property
-    def metric_desk(self) -> MetricDesk:
+    def metric_history(self) -> MetricHistory:
         """Metrics over time."""
-        return MetricDesk(self.catalogue, self.monitoring, self.metrics, self.clock, self._keep)
+        return MetricHistory(
+            catalogue=self.catalogue, store=self.monitoring, metrics=self.metrics, clock=self.clock, keep=self._keep
+        )
 
     @cached_property
-    def alert_desk(self) -> AlertDesk:
+    def alerts(self) -> Alerts:
         """Thresholds and alerts."""
-        return AlertDesk(self.catalogue, self.monitoring, self.clock, self._keep)
+        return Alerts(catalogue=self.catalogue, store=self.monitoring, clock=self.clock, keep=self._keep)
 
     @cached_property
     def status(self) -> Status:
         """Models and rounds, as they stand."""
         return Status(
-            self.catalogue,
-            self.registry,
-            self.rounds,
-            self.round_desk,
-            self.census,
-            self.alert_desk,
-            self.monitoring,
-            self.clock,
+            catalogue=self.catalogue,
+            registry=self.registry,
+            rounds=self.rounds,
+            finder=self._finder,
+            census=self.census,
+            alerts=self.alerts,
+            monitoring=self.monitoring,
+            clock=self.clock,
         )
 
     @property
@@ -263,7 +316,7 @@ class Services:
     @cached_property
     def revocation(self) -> Revocation:
         """Takes clients out."""
-        return Revocation(self.directory, self.registry, self.rounds, self.clock)
+        return Revocation(directory=self.directory, registry=self.registry, rounds=self.rounds, clock=self.clock)
 
     # ---- what the schedules and the workers do
 
@@ -272,63 +325,102 @@ class Services:
         """Counts, records, watches."""
         settings = self.settings
         recording = Recording(
-            self.monitoring, self.rounds, self.registry, self.metrics, self.clock, settings.census_seconds, self._keep
+            store=self.monitoring,
+            rounds=self.rounds,
+            registry=self.registry,
+            metrics=self.metrics,
+            clock=self.clock,
+            census_seconds=settings.census_seconds,
+            keep=self._keep,
         )
-        watching = Watching(self.monitoring, self.alert_topic, self.clock, self._keep, settings.resend_seconds)
-        return Monitor(self.census, self.registry, recording, watching)
+        watching = Watching(
+            store=self.monitoring,
+            topic=self.alert_topic,
+            clock=self.clock,
+            keep=self._keep,
+            republish_seconds=settings.resend_seconds,
+        )
+        return Monitor(census=self.census, registry=self.registry, recording=recording, watching=watching)
 
     @cached_property
     def inspector(self) -> Inspector:
         """Looks into uploads."""
-        from chalicelib.rounds.inspection import Inspector
+        from chalicelib.rounds.devices.inspection import Inspector
 
-        return Inspector(self.directory, self.rounds, self.schemas, self.blobs, self.work, self.clock)
+        return Inspector(
+            directory=self.directory,
+            rounds=self.rounds,
+            schemas=self.schemas,
+            blobs=self.blobs,
+            work=self.work,
+            clock=self.clock,
+        )
 
     @cached_property
     def aggregating(self) -> Aggregating:
         """Sums, merges, publishes."""
-        from chalicelib.rounds.aggregating import Aggregating
-        from chalicelib.rounds.deltas import Deltas
-        from chalicelib.rounds.publishing import Publishing
+        from chalicelib.registry.deltas import Deltas
+        from chalicelib.rounds.phases.aggregating import Aggregating
+        from chalicelib.rounds.phases.publishing import Publishing
         from muster.aggregation.plan import Limits
 
         settings = self.settings
         limits = Limits(settings.part_memory_bytes, settings.part_read_bytes, settings.part_reads)
         deltas = Deltas(self.blobs, settings.delta_limit_bytes)
-        publishing = Publishing(self.rounds, self.registry, self.blobs, deltas, self.clock)
+        publishing = Publishing(rounds=self.rounds, registry=self.registry, blobs=self.blobs, deltas=deltas, clock=self.clock)
         return Aggregating(
-            self.rounds, self.schemas, self.blobs, self._settling, publishing, self.work, self.clock,
-            limits, settings.part_connections, settings.part_seconds,
-        )  # fmt: skip
+            rounds=self.rounds,
+            schemas=self.schemas,
+            blobs=self.blobs,
+            settling=self._settling,
+            publishing=publishing,
+            work=self.work,
+            clock=self.clock,
+            limits=limits,
+            connections=settings.part_connections,
+            part_seconds=settings.part_seconds,
+        )
 
     @cached_property
     def coordinator(self) -> Coordinator:
-        """Looks at models and does what is due."""
-        from chalicelib.rounds.collecting import Collecting
-        from chalicelib.rounds.coordinator import Coordinator, PhaseWork
-        from chalicelib.rounds.evaluating import Evaluating
-        from chalicelib.rounds.sweeping import Sweeper
+        """Reconciles models."""
+        from chalicelib.rounds.phases.collecting import Collecting
+        from chalicelib.rounds.phases.coordinator import Coordinator, PhaseWork
+        from chalicelib.rounds.phases.evaluating import Evaluating
+        from chalicelib.rounds.phases.sweeping import Sweeper
 
         collecting = Collecting(
-            self.rounds, self.registry, self.blobs, self.inspections, self.clock, self.settings.resend_seconds
+            rounds=self.rounds,
+            registry=self.registry,
+            blobs=self.blobs,
+            inspections=self.inspections,
+            clock=self.clock,
+            resend_seconds=self.settings.resend_seconds,
         )
         phases: dict[Phase, PhaseWork] = {
             Phase.COLLECTING: collecting,
             Phase.AGGREGATING: self.aggregating,
             Phase.EVALUATING: Evaluating(self.rounds, self.registry, self.clock),
         }
-        sweeper = Sweeper(self.registry, self.rounds, self.blobs, self.clock)
-        return Coordinator(self.rounds, self.registry, self._settling, phases, sweeper, self.clock)
+        sweeper = Sweeper(registry=self.registry, rounds=self.rounds, blobs=self.blobs, clock=self.clock)
+        return Coordinator(
+            rounds=self.rounds,
+            registry=self.registry,
+            settling=self._settling,
+            phases=phases,
+            sweeper=sweeper,
+            clock=self.clock,
+        )
 
     @cached_property
     def _settling(self) -> Any:
-        from chalicelib.rounds.settling import Settling
+        from chalicelib.rounds.phases.settling import Settling
 
         return Settling(self.rounds, self.blobs, self.clock)
 
 
 def _check_rules(config: RoundConfig) -> None:
-    from chalicelib.rounds.configuring import check_rules
+    from chalicelib.registry.configuring import check_rules
 
     check_rules(config)
 

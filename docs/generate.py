@@ -1,5 +1,5 @@
-"""Writes the documents that are made from the code: `docs/openapi.json`, `docs/data-model.md`, `docs/cli.md`, and a table
-of `docs/protocol.md`.
+"""Writes the documents that are made from the code: `docs/openapi.json`, `docs/data-model.md`, `docs/cli.md`, and two
+tables of `docs/protocol.md`.
 
 `python docs/generate.py` writes them; with `--check` it only says which of them are out of date, and fails.
 """
@@ -29,6 +29,7 @@ from muster import __version__  # noqa: E402
 from muster.operator.cli.app import app as cli  # noqa: E402
 from muster.wire import messages as wire  # noqa: E402
 from muster.wire.problems import MEDIA_TYPE, Problem  # noqa: E402
+from muster.wire.reasons import ABOUT  # noqa: E402
 from tests import refusals  # noqa: E402
 
 REF = "#/components/schemas/{model}"
@@ -222,14 +223,18 @@ def command_line() -> str:
 
 
 def protocol() -> str:
-    """The page of the protocol, with the table of refusals that the tests hold; the rest of it is written by hand."""
+    """The page of the protocol, with its tables of reasons and of refusals; the rest of it is written by hand."""
     page = (ROOT / "docs/protocol.md").read_text()
-    head, _, rest = page.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return "\n".join([head + BEGIN, *refusals.lines(), END + tail])
+    reasons = ["| `reason` | the update |", "|---|---|", *(f"| `{reason}` | {about} |" for reason, about in ABOUT.items())]
+    for source, lines in (("muster/wire/reasons.py", reasons), ("tests/refusals.py", refusals.lines())):
+        begin = f"<!-- Made from {source} by docs/generate.py; do not edit. -->"
+        head, _, rest = page.partition(begin)
+        _, _, tail = rest.partition(END)
+        page = "\n".join([head + begin, *lines, END + tail])
+    return page
 
 
-BEGIN, END = "<!-- Made from tests/refusals.py by docs/generate.py; do not edit. -->", "<!-- Made until here. -->"
+END = "<!-- Made until here. -->"
 
 
 DOCUMENTS = {

@@ -1,1 +1,5 @@
-"""Muster at work; `python -m examples.digits` is what `make demo` runs."""
+"""Muster at work.
+
+* `digits`      what `make demo` runs: thirty devices learn to read handwritten digits together
+* `raw_device`  a device in plain Python, written from docs/protocol.md alone
+"""

@@ -1,5 +1,10 @@
 """What Muster runs on.
 
-* `resources.yaml`  tables, bucket, queues: merged into the template that AWS gets, and read by the local cloud;
-* `local`           the whole cloud on one machine.
+* `resources.yaml`   tables, bucket, queues: merged into the template that AWS gets, and read by the local cloud
+* `package`          makes what AWS gets (`make package`)
+* `deploy`, `destroy`  into an account, and out of it; `stack` is what they know of CloudFormation
+* `local`            the whole cloud on one machine (`make cloud`)
+* `strict`           an emulator of AWS that enforces permissions (`make strict`)
+* `interpreter`      Python 3.13, which the package and the strict cloud need, wherever it is
+* `errors`           how these commands end when something is missing
 """

@@ -19,7 +19,7 @@ WAIT = {"Delay": 5, "MaxAttempts": 720}
 """How often a stack is looked at, and for how long: an hour."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What would become of one resource."""
 
@@ -138,7 +138,12 @@ class Stack:
             for change in page["Changes"]:
                 found = change["ResourceChange"]
                 replacement = found.get("Replacement", "False")
-                yield Change(found["Action"], found["LogicalResourceId"], found["ResourceType"], replacement)
+                yield Change(
+                    action=found["Action"],
+                    logical_id=found["LogicalResourceId"],
+                    kind=found["ResourceType"],
+                    replacement=replacement,
+                )
 
     def withdraw(self, change_set: str) -> None:
         """Drop a change set, and the empty stack that it made, if it did."""

@@ -1,10 +1,14 @@
 """Muster: federated learning rounds without servers.
 
-Three rooms, in the order to read them:
+Its rooms, in the order to read them:
 
-* `muster.wire`      what a device and the server both believe: messages, problems, the tensor file;
-* `muster.device`    the SDK that runs on a device (`Device`), and the torch trainer (extra `[torch]`);
-* `muster.operator`  the client for the operators' routes (extra `[operator]`).
+* `muster.wire`         what a device and the server both believe: messages, problems, the tensor file
+* `muster.layout`       where rows and objects lie in a stack's tables and bucket
+* `muster.http`         what devices and operators share of HTTP: bounded, checked, tried again
+* `muster.device`       the SDK that runs on a device (`Device`), and the torch trainer (extra `[torch]`)
+* `muster.aggregation`  how many updates become one model, to the last bit: the server's, and who computes a version again
+* `muster.operator`     the client for the operators' routes, and the command line (extra `[operator]`)
+* `muster.conformance`  plays the server for a device in any language, and says what it does right and wrong
 
 The names below are loaded on first use, because the server ships this package for `muster.wire` alone and a
 function must not pay for an HTTP client that it never calls.

@@ -15,7 +15,7 @@ from muster.wire.problems import MEDIA_TYPE, Problem
 
 PYTHON = re.compile(
     r"Error\b|Exception|Traceback|<class|object at 0x|\b(None|True|False|dict|tuple|str|int|bool|Decimal|Measurement)\b|"
-    r"pydantic|Input should|instance of|b'"
+    r"pydantic|Input should|instance of|(?<![^\s:([,=])b'"
 )
 """What no refusal and no receipt may have: names of Python's, or of the server's own classes."""
 
@@ -26,7 +26,7 @@ _OPERATIONS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "$"), item) for p
 
 def check(method: str, path: str, response: httpx.Response) -> None:
     """Raise an AssertionError for an answer that the document does not have."""
-    item = next((item for pattern, item in _OPERATIONS if pattern.match(path)), {})
+    item: dict[str, Any] = next((item for pattern, item in _OPERATIONS if pattern.match(path)), {})
     operation = item.get(method.lower())
     if operation is None:
         refused = response.status_code, response.headers["content-type"], response.json()["type"]

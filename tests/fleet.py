@@ -5,22 +5,23 @@
     devices = world.devices(4)
     world.play(devices)                      # until nothing more happens
 
-Devices are the real SDK; their HTTP goes through the local cloud's gateway and their presigned URLs to moto's S3. Nothing moves
-unless a test says so: `tick()` fires the schedule, `deliver()` hands queued messages to the workers, `clock.advance()` lets
-time pass. `world.calls` is where a test stands between the server and AWS.
+Devices are the real SDK; their HTTP goes through the local cloud's gateway and their presigned URLs to the store's S3. Nothing
+moves unless a test says so: `tick()` fires the schedule, `deliver()` hands queued messages to the workers, `clock.advance()`
+lets time pass. `world.calls` is where a test stands between the server and AWS.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import boto3
@@ -34,6 +35,7 @@ from moto import mock_aws
 import app as functions
 from chalicelib import wiring
 from chalicelib.settings import Settings
+from chalicelib.storage.rows import Unreadable
 from infra.local import gateway, resources, serializer
 from muster import Device
 from muster.device import Evaluation, TrainingResult
@@ -42,6 +44,8 @@ from muster.wire.admin import RoundConfig
 from muster.wire.arrays import Array, encode
 from tests import contract
 from tests.observer import Call, Observer
+from tests.stores import presigned
+from tests.stores.clients import Stores
 
 serializer.quicken()
 
@@ -54,8 +58,36 @@ BASE: dict[str, Array] = {
 }
 """A model with one of everything: parameters, a counter, and a tensor that is never sent."""
 
+
+def checkpoint(bias: float) -> bytes:
+    """A checkpoint of the toy model; another one for each `bias`."""
+    return encode({**BASE, "layer.bias": np.full(3, bias, np.float32)})
+
+
 SESSION = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
 """One for all worlds: what it reads about AWS's APIs is read once."""
+
+
+def client_of(service: str, **options: Any) -> Any:
+    """An AWS client of a service that the types need not know."""
+    make: Any = SESSION.client
+    return make(service, **options)
+
+
+Row = TypeVar("Row")
+
+
+def readable(rows: Iterable[Row | Unreadable]) -> list[Row]:
+    """Rows, each of which can be read."""
+    found: list[Row] = []
+    for row in rows:
+        assert not isinstance(row, Unreadable), row
+        found.append(row)
+    return found
+
+
+STORE = os.environ.get("MUSTER_TEST_STORE", "memory")
+"""What stands for AWS: `memory` (`tests.stores`), or `moto`, which is slower, and another's word on what AWS does."""
 
 SCHEDULED: dict[str, Any] = {
     "source": "aws.events", "version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "time": "", "id": "",
@@ -146,13 +178,18 @@ class Drift:
 class World:
     """The cloud in this process, its clock, its operator and its devices."""
 
-    def __init__(self, **settings: Any) -> None:
+    alive: ClassVar[list[World]] = []
+    """Worlds that were not closed: a test that fails leaves them behind, and its successors must not find them."""
+
+    def __init__(self, *, store: str = STORE, **settings: Any) -> None:
+        World.alive.append(self)
         self.clock = Clock()
         self.calls = Calls()
-        self._aws = mock_aws()
-        self._aws.start()
+        self._stores = Stores() if {"memory": True, "moto": False}[store] else None
+        self._aws = ExitStack()
+        self._aws.enter_context(self._stores.in_place_of_aws() if self._stores else mock_aws())
         self._original = BaseClient._make_api_call  # type: ignore[attr-defined]
-        environment = resources.create(SESSION.client)
+        environment = resources.create(client_of)
         made = Settings.from_environment({**environment, "AWS_DEFAULT_REGION": "us-east-1", "MUSTER_TICK_SECONDS": "60"})
         one_thread = {"part_connections": 0}  # `calls` sees every call in the thread of the function that makes it
         self.settings = Settings(**({name: getattr(made, name) for name in made.__slots__} | one_thread | settings))
@@ -167,9 +204,10 @@ class World:
         self._intercept()
 
     def close(self) -> None:
+        World.alive.remove(self)
         BaseClient._make_api_call = self._original  # type: ignore[attr-defined]
         wiring.replace(None)
-        self._aws.stop()
+        self._aws.close()
         self._folder.cleanup()
 
     def restart(self) -> None:
@@ -179,7 +217,7 @@ class World:
 
     def second_stack(self, name: str = "second") -> Settings:
         """Empty tables and an empty bucket, beside those that the server uses."""
-        names = {f"{kind}_table": f"{name}-{kind}" for kind in ("clients", "rounds", "versions", "monitoring")}
+        names: dict[str, Any] = {f"{kind}_table": f"{name}-{kind}" for kind in ("clients", "rounds", "versions", "monitoring")}
         properties = resources.template()["Resources"]["ClientsTable"]["Properties"]
         wanted = {part: properties[part] for part in ("BillingMode", "AttributeDefinitions", "KeySchema")}
         for table in names.values():
@@ -267,7 +305,7 @@ class World:
         return len(received)
 
     def play(self, devices: Sequence[Device] = (), minutes: int = 12) -> None:
-        """Let minutes pass, with a tick in each, until the model's present round has ended and was wound up."""
+        """Let minutes pass, with a tick in each, until the model's present round has ended and was finalised."""
         current = self.services.rounds.latest("toy")
         number = current.number if current else 1
         for _ in range(minutes):
@@ -289,7 +327,8 @@ class World:
             self.settings.versions_table,
             self.settings.monitoring_table,
         ):
-            for item in SESSION.resource("dynamodb").Table(name).scan()["Items"]:
+            items: list[dict[str, Any]] = SESSION.resource("dynamodb").Table(name).scan()["Items"]
+            for item in items:
                 rows[f"{name}/{item['pk']}/{item['sk']}"] = item
         listed = self.s3.list_objects_v2(Bucket=self.settings.bucket).get("Contents", [])
         return rows, {found["Key"] for found in listed}
@@ -328,6 +367,8 @@ class World:
 
     def _store(self, request: httpx.Request) -> httpx.Response:
         """S3, for a presigned URL. The signature itself is the strict cloud's business."""
+        if self._stores:
+            return self._answer_presigned(self._stores, request)
         where: dict[str, Any] = {
             "Bucket": self.settings.bucket,
             "Key": unquote(urlsplit(str(request.url)).path.lstrip("/")),
@@ -354,6 +395,18 @@ class World:
             return httpx.Response(200, headers=encoding, stream=httpx.ByteStream(content))
         except ClientError as error:
             return httpx.Response(error.response["ResponseMetadata"]["HTTPStatusCode"])
+
+    def _answer_presigned(self, stores: Stores, request: httpx.Request) -> httpx.Response:
+        def make(operation: str, arguments: dict[str, Any]) -> Any:
+            signed = Call("api", "s3", operation, arguments, by_device=True)
+            return self.calls.observed(signed, lambda: stores.answer(self.s3, operation, arguments))
+
+        try:
+            found = presigned.answer(make, request.method, str(request.url), request.headers, request.read())
+        except ClientError as error:
+            return httpx.Response(error.response["ResponseMetadata"]["HTTPStatusCode"])
+        self.downloaded += len(found.content)
+        return httpx.Response(found.status, headers=found.headers, stream=httpx.ByteStream(found.content))
 
     def _intercept(self) -> None:
         original, calls, ours = self._original, self.calls, (self.s3, self.sqs)

@@ -21,7 +21,7 @@ from bench.aggregation import data
 from bench.aggregation.muster_side import MEAN, REF
 from bench.aggregation.store import PORT, client
 from bench.aggregation.timing import measure
-from chalicelib.rounds.parts import StoredUpdates
+from chalicelib.rounds.phases.parts import StoredUpdates
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.spool import Spool
 from muster.aggregation.assembly import MODEL, assemble

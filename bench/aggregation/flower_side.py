@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +78,16 @@ def main() -> None:
         updates, parameters = data.SHAPES[shape or data.ROBUST_SHAPE]
         examples = data.weights(updates)
         messages = [encode(data.update(number, parameters), examples[number]) for number in range(updates)]
-        work = {
-            "mean": lambda m=messages: mean(m),
-            "median": lambda m=messages: stacked(m, lambda stack: np.median(stack, axis=0)),
-            "trimmed": lambda m=messages, n=updates: stacked(m, lambda stack: trim_mean(stack, (data.TRIM + 0.5) / n)),
-            "krum": lambda m=messages: krum(m, 1),
-            "legacy_krum": lambda m=messages: legacy_krum(m, 0),
-            "legacy_multikrum": lambda m=messages: legacy_krum(m, data.KEEP),
-            "multikrum": lambda m=messages: krum(m, data.KEEP),
-        }[kind]
-        measure(case, runs, work, check)
+        work: dict[str, Callable[[], Any]] = {
+            "mean": lambda: mean(messages),
+            "median": lambda: stacked(messages, lambda stack: np.median(stack, axis=0)),
+            "trimmed": lambda: stacked(messages, lambda stack: trim_mean(stack, (data.TRIM + 0.5) / updates)),
+            "krum": lambda: krum(messages, 1),
+            "legacy_krum": lambda: legacy_krum(messages, 0),
+            "legacy_multikrum": lambda: legacy_krum(messages, data.KEEP),
+            "multikrum": lambda: krum(messages, data.KEEP),
+        }
+        measure(case, runs, work[kind], check)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ Tensors = dict[str, Any]
 """float32 arrays by name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """One strategy, how often it steps, and what the clients claim. `offset` is added to every weight of the first model."""
 
@@ -50,19 +50,21 @@ class Case:
 ADAPTIVE = {"eta": 0.1, "tau": 1e-3}
 MOMENTS = {**ADAPTIVE, "beta_1": 0.9, "beta_2": 0.99}
 CASES = {
-    "mean": Case("FedAvg"),
-    "momentum": Case("FedAvgM", {"server_learning_rate": 0.5, "server_momentum": 0.9}, ROUNDS),
-    "adagrad": Case("FedAdagrad", ADAPTIVE, ROUNDS),
-    "adam": Case("FedAdam", MOMENTS, ROUNDS),
-    "yogi": Case("FedYogi", MOMENTS, ROUNDS),
-    "median": Case("FedMedian"),
-    "median-even": Case("FedMedian", examples=EXAMPLES[:6]),
-    "trimmed": Case("FedTrimmedAvg", {"beta": 0.2}),
-    "trimmed-none": Case("FedTrimmedAvg", {"beta": 0.1}),
-    "krum": Case("Krum", {"num_malicious_nodes": 2}),
-    "multikrum": Case("MultiKrum", {"num_malicious_nodes": 2, "num_nodes_to_select": 3}),
-    "multikrum-alike": Case("MultiKrum", {"num_malicious_nodes": 2, "num_nodes_to_select": 3}, examples=ALIKE),
-    "krum-far-from-zero": Case("Krum", {"num_malicious_nodes": 2}, offset=OFFSET),
+    "mean": Case(strategy="FedAvg"),
+    "momentum": Case(strategy="FedAvgM", parameters={"server_learning_rate": 0.5, "server_momentum": 0.9}, rounds=ROUNDS),
+    "adagrad": Case(strategy="FedAdagrad", parameters=ADAPTIVE, rounds=ROUNDS),
+    "adam": Case(strategy="FedAdam", parameters=MOMENTS, rounds=ROUNDS),
+    "yogi": Case(strategy="FedYogi", parameters=MOMENTS, rounds=ROUNDS),
+    "median": Case(strategy="FedMedian"),
+    "median-even": Case(strategy="FedMedian", examples=EXAMPLES[:6]),
+    "trimmed": Case(strategy="FedTrimmedAvg", parameters={"beta": 0.2}),
+    "trimmed-none": Case(strategy="FedTrimmedAvg", parameters={"beta": 0.1}),
+    "krum": Case(strategy="Krum", parameters={"num_malicious_nodes": 2}),
+    "multikrum": Case(strategy="MultiKrum", parameters={"num_malicious_nodes": 2, "num_nodes_to_select": 3}),
+    "multikrum-alike": Case(
+        strategy="MultiKrum", parameters={"num_malicious_nodes": 2, "num_nodes_to_select": 3}, examples=ALIKE
+    ),
+    "krum-far-from-zero": Case(strategy="Krum", parameters={"num_malicious_nodes": 2}, offset=OFFSET),
 }
 
 

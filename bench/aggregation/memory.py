@@ -42,7 +42,18 @@ def main() -> None:
         size, header = file.tell(), len(build_header(schema))
         magnitudes = packed((0,) * len(schema), (-16,) * len(schema))
         entries = [
-            Entry(f"client-{n:06d}", "", "", "", size, 1 + n % 999, 1.0, header, magnitudes=magnitudes) for n in range(updates)
+            Entry(
+                client_id=f"client-{n:06d}",
+                key="",
+                etag="",
+                sha256="",
+                nbytes=size,
+                examples=1 + n % 999,
+                norm=1.0,
+                header_bytes=header,
+                magnitudes=magnitudes,
+            )
+            for n in range(updates)
         ]
         manifest = freeze("bench.1", REF, RoundConfig(goal=100_000, quorum=1), None, None, entries)
         before = _now()

@@ -23,7 +23,7 @@ from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import Schema
 from muster.wire.values import encode_update
 
-REF = CheckpointRef(0, "0" * 64, 0, 0, 0, 0)
+REF = CheckpointRef(version=0, sha256="0" * 64, nbytes=0, header_bytes=0, min_update_bytes=0, max_update_bytes=0)
 MEAN = Rule(name="mean")
 RULES = {
     "median": Rule(name="median"),

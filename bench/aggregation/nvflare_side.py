@@ -33,7 +33,7 @@ def main() -> None:
         updates, parameters = data.SHAPES[shape]
         examples = data.weights(updates)
         messages = [fobs.dumps(data.update(number, parameters)) for number in range(updates)]
-        measure(case, runs, lambda m=messages, e=examples: mean(m, e), data.digest_of)
+        measure(case, runs, lambda: mean(messages, examples), data.digest_of)
 
 
 if __name__ == "__main__":

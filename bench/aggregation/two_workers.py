@@ -22,18 +22,18 @@ def work(core: int, number: int, workers: int, pipe: Connection) -> None:
     from bench.aggregation.muster_side import MEAN, Round
     from muster.aggregation.plan import Limits
     from muster.aggregation.registry import find_aggregator
-    from muster.aggregation.replay import Desk, Loaded
+    from muster.aggregation.replay import Loaded, LocalParts
 
     updates, parameters = data.SHAPES[SHAPE]
     made = Round(updates, parameters)
     manifest = made.manifest(MEAN)
     limits = Limits(1 << 62, 1 << 62, updates // PARTS)
     stage = find_aggregator(MEAN).plan(manifest, made.schema, limits).stages[0]
-    desk = Desk(made.schema, Loaded(lambda entry: made.files[int(entry.key)]))
+    parts = LocalParts(made.schema, Loaded(lambda entry: made.files[int(entry.key)]))
     pipe.send(len(stage.parts))
     while pipe.recv():
         for part in stage.parts[number::workers]:
-            stage.run(part, desk)
+            stage.run(part, parts)
         pipe.send(len(stage.parts))
 
 

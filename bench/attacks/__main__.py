@@ -35,7 +35,9 @@ Courses = dict[tuple[str, str, str], Course]
 def main() -> int:
     """Train them all."""
     chosen = _arguments()
-    setting = Setting(chosen.clients, chosen.hostile, 4 if chosen.quick else chosen.rounds, chosen.seed)
+    setting = Setting(
+        clients=chosen.clients, hostile=chosen.hostile, rounds=4 if chosen.quick else chosen.rounds, seed=chosen.seed
+    )
     started = time.monotonic()
     for name in chosen.data:
         TASKS[name](setting.clients, setting.seed)  # what has to be fetched is fetched once

@@ -78,7 +78,7 @@ class Sight:
 Law = Callable[[Sight], Array]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
     """What each hostile client does."""
 
@@ -208,24 +208,24 @@ HONEST = Attack()
 ATTACKS = {
     "none": HONEST,
     "they stay away": Attack(absent=True),
-    "sign flip": Attack(lambda sight: -5.0 * sight.learned),
-    "times 100": Attack(lambda sight: 100.0 * sight.learned),
-    "constant": Attack(lambda sight: np.full_like(sight.learned, 100.0)),
+    "sign flip": Attack(law=lambda sight: -5.0 * sight.learned),
+    "times 100": Attack(law=lambda sight: 100.0 * sight.learned),
+    "constant": Attack(law=lambda sight: np.full_like(sight.learned, 100.0)),
     "label flip": Attack(spoils="labels"),
-    "one liar": Attack(lambda sight: -5.0 * sight.learned, claim=LIE, most=1),
-    "one liar, drift": Attack(drift, claim=LIE, most=1),
-    "giant 1e10": Attack(giant(1e10)),
-    "giant 2e29": Attack(giant(GIANT)),
+    "one liar": Attack(law=lambda sight: -5.0 * sight.learned, claim=LIE, most=1),
+    "one liar, drift": Attack(law=drift, claim=LIE, most=1),
+    "giant 1e10": Attack(law=giant(1e10)),
+    "giant 2e29": Attack(law=giant(GIANT)),
     "int8 zeros": Attack(int8=(0, LONG_SCALE)),
     "int8 saturated": Attack(int8=(127, FULL_SCALE)),
-    "a little": Attack(little),
-    "inner product 0.5": Attack(inner_product(0.5)),
-    "inner product 5": Attack(inner_product(5.0)),
-    "Min-Max": Attack(min_max),
-    "Min-Sum": Attack(min_sum),
-    "drift": Attack(drift),
-    "Krum colluders": Attack(colluders, most=2),
-    "backdoor": Attack(scaled_up, spoils="backdoor", needs_pictures=True),
+    "a little": Attack(law=little),
+    "inner product 0.5": Attack(law=inner_product(0.5)),
+    "inner product 5": Attack(law=inner_product(5.0)),
+    "Min-Max": Attack(law=min_max),
+    "Min-Sum": Attack(law=min_sum),
+    "drift": Attack(law=drift),
+    "Krum colluders": Attack(law=colluders, most=2),
+    "backdoor": Attack(law=scaled_up, spoils="backdoor", needs_pictures=True),
 }
 
 

@@ -60,7 +60,7 @@ class Examples:
         return Examples(np.concatenate([self.inputs, others.inputs]), np.concatenate([self.labels, others.labels]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """How the clients train: a network with one hidden layer (none: 0), by plain SGD, over all they hold, so often."""
 
@@ -72,7 +72,7 @@ class Recipe:
     """About the median norm of all updates when nobody is hostile (`__main__` prints it): what a defence clips to."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Task:
     """One data set, split over the clients. Nobody trains on what is held out."""
 
@@ -113,7 +113,13 @@ def synthetic(clients: int, seed: int) -> Task:
     together = held_out[0]
     for some in held_out[1:]:
         together = together.and_(some)
-    return Task("synthetic", Recipe(hidden=0, epochs=5, batch=10, rate=0.03, clip_norm=0.6), tuple(kept), together, None)
+    return Task(
+        name="synthetic",
+        recipe=Recipe(hidden=0, epochs=5, batch=10, rate=0.03, clip_norm=0.6),
+        holdings=tuple(kept),
+        held_out=together,
+        trigger=None,
+    )
 
 
 TASKS: dict[str, Callable[[int, int], Task]] = {"digits": digits, "mnist": mnist, "synthetic": synthetic}
@@ -127,7 +133,7 @@ def _task(
     shuffled = everything.of(generator.permutation(len(everything.labels))[:all_])
     pool, held_out = shuffled.of(np.arange(train)), shuffled.of(np.arange(train, all_))
     holdings = tuple(pool.of(part) for part in _unlike_parts(pool.labels, clients, generator))
-    return Task(name, recipe, holdings, held_out, trigger)
+    return Task(name=name, recipe=recipe, holdings=holdings, held_out=held_out, trigger=trigger)
 
 
 def _unlike_parts(labels: Array, clients: int, generator: np.random.Generator) -> list[Indices]:

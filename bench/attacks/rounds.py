@@ -18,7 +18,7 @@ from muster.wire.refs import CheckpointRef, digest
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, length_range, parse_header, update_schema
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """What arrives at the server: the file, and the examples that the client claims."""
 
@@ -75,7 +75,14 @@ def frozen(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Ac
         raise TooFewUpdates("a round", config.quorum, len(accepted))
     header = parse_header(model, HEADER_LIMIT_BYTES)
     least, most = length_range(update_schema(header.specs))
-    base = CheckpointRef(number - 1, digest(model), len(model), header.data_start, least, most)
+    base = CheckpointRef(
+        version=number - 1,
+        sha256=digest(model),
+        nbytes=len(model),
+        header_bytes=header.data_start,
+        min_update_bytes=least,
+        max_update_bytes=most,
+    )
     clip_norm = first_norm(config.clipping, None)
     manifest = freeze(f"bench.{number}", base, config, None, clip_norm, [one.entry for one in accepted])
     if len(manifest.entries) < config.quorum:

@@ -21,7 +21,7 @@ from muster.wire.gate import rounded_norm
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, parse_header, update_schema
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """What all trainings have in common."""
 
@@ -60,7 +60,7 @@ class Crew:
     Their ids come first in every order, because a client chooses its id.
     """
 
-    def __init__(self, task: Task, attack: Attack, hostile: int, seed: int) -> None:
+    def __init__(self, *, task: Task, attack: Attack, hostile: int, seed: int) -> None:
         count = len(task.holdings)
         drawn = np.random.default_rng(seed).permutation(count)[: min(hostile, attack.most or hostile)].tolist()
         honest = [number for number in range(count) if number not in drawn]
@@ -76,7 +76,7 @@ class Crew:
     def uploads(self, base: Mapping[str, Array]) -> list[Upload]:
         """What each sends in a round; an honest client whose numbers are not finite sends nothing."""
         learned = self._fleet.train(base)
-        fine = np.isfinite(learned).all(axis=1)
+        fine = np.all(np.isfinite(learned), axis=1)
         sent = [(n, learned[n]) for n in range(self._hostile, len(learned)) if fine[n]]
         found = [self._upload(number, encode(shaped(row, base))) for number, row in sent]
         if self._hostile and sent:
@@ -94,9 +94,15 @@ class Crew:
 
     def _upload(self, number: int, update: bytes) -> Upload:
         if number >= self._hostile:
-            return Upload(f"device-{number:02}", update, self._examples[number], hostile=False)
+            return Upload(client_id=f"device-{number:02}", update=update, examples=self._examples[number], hostile=False)
         claim = self._attack.claim or self._examples[number]
-        return Upload(f"a-device-{number:02}", update, claim, True, "int8" if self._attack.int8 else "plain")
+        return Upload(
+            client_id=f"a-device-{number:02}",
+            update=update,
+            examples=claim,
+            hostile=True,
+            encoding="int8" if self._attack.int8 else "plain",
+        )
 
 
 def int8_file(base: Mapping[str, Array], number: int, scale: float) -> bytes:
@@ -109,7 +115,7 @@ def int8_file(base: Mapping[str, Array], number: int, scale: float) -> bytes:
 def train(setting: Setting, data: str, attack: str, config: RoundConfig) -> Course:
     """Train on a data set, under an attack, with a configuration."""
     task = TASKS[data](setting.clients, setting.seed)
-    crew = Crew(task, ATTACKS[attack], setting.hostile, setting.seed)
+    crew = Crew(task=task, attack=ATTACKS[attack], hostile=setting.hostile, seed=setting.seed)
     first = first_model(task.holdings[0].inputs.shape[1], task.recipe, setting.seed)
     model, course = encode(first), Course()
     for number in range(1, setting.rounds + 1):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 DATE, REGION = "2026-11-24", "us-east-1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """What some units of something cost."""
 
@@ -32,28 +32,28 @@ _CLOUDWATCH, _EC2, _ALB = (
 MILLION = 1e6
 
 PRICES: Mapping[str, Price] = {
-    "api requests": Price("API Gateway", 3.50, MILLION, f"{_AWS}/api-gateway/pricing/"),
-    "lambda requests": Price("Lambda", 0.20, MILLION, _LAMBDA),
-    "lambda GB-seconds": Price("Lambda", 0.0000166667, 1, _LAMBDA),
-    "dynamodb write units": Price("DynamoDB", 0.625, MILLION, _DYNAMODB),
-    "dynamodb read units": Price("DynamoDB", 0.125, MILLION, _DYNAMODB),
-    "dynamodb GB-months": Price("DynamoDB", 0.25, 1, _DYNAMODB),
-    "dynamodb recovery GB-months": Price("DynamoDB", 0.20, 1, _DYNAMODB),
-    "s3 put requests": Price("S3", 0.005, 1000, _S3),
-    "s3 get requests": Price("S3", 0.0004, 1000, _S3),
-    "s3 GB-months": Price("S3", 0.023, 1, _S3),
-    "sqs requests": Price("SQS", 0.40, MILLION, f"{_AWS}/sqs/pricing/"),
-    "sns requests": Price("SNS", 0.50, MILLION, f"{_AWS}/sns/pricing/"),
-    "metric requests": Price("CloudWatch", 0.01, 1000, _CLOUDWATCH),
-    "metric months": Price("CloudWatch", 0.30, 1, _CLOUDWATCH),
-    "alarm months": Price("CloudWatch", 0.10, 1, _CLOUDWATCH),
-    "log GB": Price("CloudWatch", 0.50, 1, _CLOUDWATCH),
-    "traces": Price("X-Ray", 5.00, MILLION, f"{_AWS}/xray/pricing/"),
-    "kms requests": Price("KMS", 0.03, 10_000, f"{_AWS}/kms/pricing/"),
-    "egress GB": Price("Egress", 0.09, 1, f"{_EC2}#Data_Transfer"),
-    "server hours": Price("t3.medium", 0.0416, 1, _EC2),
-    "balancer hours": Price("Load balancer", 0.0225, 1, _ALB),
-    "balancer capacity unit hours": Price("Load balancer", 0.008, 1, _ALB),
-    "disk GB-months": Price("gp3", 0.08, 1, f"{_AWS}/ebs/pricing/"),
-    "address hours": Price("Public IPv4", 0.005, 1, f"{_AWS}/vpc/pricing/"),
+    "api requests": Price(service="API Gateway", dollars=3.50, per=MILLION, source=f"{_AWS}/api-gateway/pricing/"),
+    "lambda requests": Price(service="Lambda", dollars=0.20, per=MILLION, source=_LAMBDA),
+    "lambda GB-seconds": Price(service="Lambda", dollars=0.0000166667, per=1, source=_LAMBDA),
+    "dynamodb write units": Price(service="DynamoDB", dollars=0.625, per=MILLION, source=_DYNAMODB),
+    "dynamodb read units": Price(service="DynamoDB", dollars=0.125, per=MILLION, source=_DYNAMODB),
+    "dynamodb GB-months": Price(service="DynamoDB", dollars=0.25, per=1, source=_DYNAMODB),
+    "dynamodb recovery GB-months": Price(service="DynamoDB", dollars=0.20, per=1, source=_DYNAMODB),
+    "s3 put requests": Price(service="S3", dollars=0.005, per=1000, source=_S3),
+    "s3 get requests": Price(service="S3", dollars=0.0004, per=1000, source=_S3),
+    "s3 GB-months": Price(service="S3", dollars=0.023, per=1, source=_S3),
+    "sqs requests": Price(service="SQS", dollars=0.40, per=MILLION, source=f"{_AWS}/sqs/pricing/"),
+    "sns requests": Price(service="SNS", dollars=0.50, per=MILLION, source=f"{_AWS}/sns/pricing/"),
+    "metric requests": Price(service="CloudWatch", dollars=0.01, per=1000, source=_CLOUDWATCH),
+    "metric months": Price(service="CloudWatch", dollars=0.30, per=1, source=_CLOUDWATCH),
+    "alarm months": Price(service="CloudWatch", dollars=0.10, per=1, source=_CLOUDWATCH),
+    "log GB": Price(service="CloudWatch", dollars=0.50, per=1, source=_CLOUDWATCH),
+    "traces": Price(service="X-Ray", dollars=5.00, per=MILLION, source=f"{_AWS}/xray/pricing/"),
+    "kms requests": Price(service="KMS", dollars=0.03, per=10_000, source=f"{_AWS}/kms/pricing/"),
+    "egress GB": Price(service="Egress", dollars=0.09, per=1, source=f"{_EC2}#Data_Transfer"),
+    "server hours": Price(service="t3.medium", dollars=0.0416, per=1, source=_EC2),
+    "balancer hours": Price(service="Load balancer", dollars=0.0225, per=1, source=_ALB),
+    "balancer capacity unit hours": Price(service="Load balancer", dollars=0.008, per=1, source=_ALB),
+    "disk GB-months": Price(service="gp3", dollars=0.08, per=1, source=f"{_AWS}/ebs/pricing/"),
+    "address hours": Price(service="Public IPv4", dollars=0.005, per=1, source=f"{_AWS}/vpc/pricing/"),
 }

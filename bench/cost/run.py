@@ -36,7 +36,7 @@ def memory_mb() -> dict[str, int]:
     return {"api": CONFIG["lambda_memory_size"], **functions}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What a run used, by phase.
 
@@ -110,9 +110,15 @@ def _played(world: World, clients: int, parameters: int) -> Run:
             world.clock.advance(60)
             world.monitor()
     return Run(
-        clients, len(encode(tensors)), dict(meter.used), {p: dict(w) for p, w in meter.work.items()}, dict(meter.counts),
-        meter.device_get_bytes["round"], meter.device_put_bytes["round"], len(meter.metrics),
-    )  # fmt: skip
+        clients=clients,
+        update_bytes=len(encode(tensors)),
+        used=dict(meter.used),
+        work={p: dict(w) for p, w in meter.work.items()},
+        counts=dict(meter.counts),
+        device_get_bytes=meter.device_get_bytes["round"],
+        device_put_bytes=meter.device_put_bytes["round"],
+        metrics=len(meter.metrics),
+    )
 
 
 def _expect(got: str, expected: str) -> None:

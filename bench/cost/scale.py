@@ -39,7 +39,7 @@ PAGE_BYTES, PAGE_SECONDS = 1 << 20, 0.05
 """What a query's page holds, and how long one takes (an assumption)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """A fleet, its pace, and its rounds."""
 
@@ -139,7 +139,7 @@ def census_dollars_a_month(clients: int, seconds: float) -> float:
     return clients * CLIENT_BYTES / 4096 / 2 * 730 * 3600 / seconds * 0.125 / 1e6
 
 
-FLEETS = (Fleet(10**4), Fleet(10**6, goal=10_000), Fleet(10**8, goal=100_000))
+FLEETS = (Fleet(clients=10**4), Fleet(clients=10**6, goal=10_000), Fleet(clients=10**8, goal=100_000))
 
 
 def table(fleets: Sequence[Fleet] = FLEETS) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bench.cost import assumptions as guess
 from bench.cost.run import Run, memory_mb
 from bench.cost.units import GB, MONTH_HOURS, Usage, added, billed_seconds, times, usage
-from chalicelib.rounds.aggregating import QUICK_BYTES
+from chalicelib.rounds.phases.aggregating import QUICK_BYTES
 from chalicelib.settings import Settings
 from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.plan import Limits, Plan
@@ -33,7 +33,7 @@ SUM_BYTES = 8
 """An element of a partial sum."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """What a round used, beside what happens anyway (`idle_month`)."""
 
@@ -42,7 +42,7 @@ class Round:
     used: Usage
     download_bytes: float
     parts: int
-    """Of its aggregation; 0 when a look does it on the spot."""
+    """Of its aggregation; 0 when it is done on the spot."""
 
 
 def cpu_per_byte(small: Run, large: Run) -> CpuPerByte:
@@ -62,7 +62,9 @@ def as_run(run: Run, downloads: float = 1.0) -> Round:
     saved = usage(egress_GB=-run.device_get_bytes * (1 - downloads) / GB)
     kept = _stored(run.clients, run.update_bytes, 0)
     used = added(run.used["round"], saved, kept)
-    return Round(run.clients, run.update_bytes, used, run.device_get_bytes * downloads, 0)
+    return Round(
+        clients=run.clients, update_bytes=run.update_bytes, used=used, download_bytes=run.device_get_bytes * downloads, parts=0
+    )
 
 
 def at_size(run: Run, update_bytes: int, cpu: CpuPerByte, downloads: float = 1.0) -> Round:
@@ -79,7 +81,7 @@ def at_size(run: Run, update_bytes: int, cpu: CpuPerByte, downloads: float = 1.0
     grown = added(grown, _longer("aggregation_worker", 2 * sums, cpu))  # each is written, and read once by what follows
     messages = len(parts) + 1 if shared else 0  # and the publication
     used = added(run.used["round"], grown, times(A_PART, messages), _stored(run.clients, update_bytes, sums))
-    return Round(run.clients, update_bytes, used, fetched, len(parts))
+    return Round(clients=run.clients, update_bytes=update_bytes, used=used, download_bytes=fetched, parts=len(parts))
 
 
 A_PART = usage(
@@ -90,14 +92,41 @@ A_PART = usage(
 
 def real_plan(clients: int, update_bytes: int) -> Plan:
     """How the aggregation would be cut, within the limits of the functions as deployed."""
-    schema = (TensorSpec("layer.weight", "F32", (update_bytes // 4,)),)
-    base = CheckpointRef(0, "0" * 64, update_bytes, 100, update_bytes, update_bytes)
+    schema = (TensorSpec(name="layer.weight", dtype="F32", shape=(update_bytes // 4,)),)
+    base = CheckpointRef(
+        version=0,
+        sha256="0" * 64,
+        nbytes=update_bytes,
+        header_bytes=100,
+        min_update_bytes=update_bytes,
+        max_update_bytes=update_bytes,
+    )
     entries = tuple(
-        Entry(f"device-{n:06d}", "", "", "0" * 64, update_bytes, 1, 1.0, header_bytes=100, magnitudes=packed([0], [-18]))
+        Entry(
+            client_id=f"device-{n:06d}",
+            key="",
+            etag="",
+            sha256="0" * 64,
+            nbytes=update_bytes,
+            examples=1,
+            norm=1.0,
+            header_bytes=100,
+            magnitudes=packed([0], [-18]),
+        )
         for n in range(clients)
     )
     rule = Rule(name="mean")
-    manifest = Manifest("toy.1", base, "examples", 10_000, rule, Rule(name="sgd"), None, None, entries)
+    manifest = Manifest(
+        round="toy.1",
+        base=base,
+        weighting="examples",
+        max_examples=10_000,
+        aggregator=rule,
+        optimizer=Rule(name="sgd"),
+        state=None,
+        clip_norm=None,
+        entries=entries,
+    )
     made = Settings.from_environment(_Anything())
     return find_aggregator(rule).plan(manifest, schema, Limits(made.part_memory_bytes, made.part_read_bytes, made.part_reads))
 

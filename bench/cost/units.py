@@ -67,7 +67,7 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
             return len(content.encode())
         case "N":  # about a byte for two significant digits, and one more
             digits = content.lower().split("e")[0].replace(".", "").lstrip("-").strip("0")
-            return math.ceil(len(digits) / 2) + 1 + content.startswith("-")
+            return math.ceil(len(digits) / 2) + 1 + int(content.startswith("-"))
         case "B":
             return len(content)
         case "BOOL" | "NULL":

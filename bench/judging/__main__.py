@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -116,21 +117,21 @@ def _seats(way: str, share: float, draws: int, seed: int) -> dict[str, object]:
     }
 
 
-def _tables(found: dict[str, object]) -> None:
+def _tables(found: dict[str, Any]) -> None:
     """What docs/judging.md shows."""
-    for disagreement, rows in found["deployed"].items():  # type: ignore[attr-defined]
+    for disagreement, rows in found["deployed"].items():
         print(f"\nversions disagree about {disagreement:.0%} of the examples\n")
         print("| judges | liars | they |" + "".join(f" {gain:+.2f} |" for gain in GAINS))
         print("|---|---|---|" + "---|" * len(GAINS))
         for row in rows:
             cells = "".join(f" {row['deployed'][gain]:.3f} |" for gain in GAINS)
             print(f"| {row['judges']} | {int(row['liars'] * row['judges'] + 1e-9)} | {row['say']} |{cells}")
-    rules: dict[str, dict[str, float]] = found["rules"]  # type: ignore[assignment]
+    rules: dict[str, dict[str, float]] = found["rules"]
     columns = list(next(iter(rules.values())))
     print("\n| |" + "".join(f" {column} |" for column in columns) + "\n|---|" + "---|" * len(columns))
-    for name, cells in rules.items():
-        print(f"| {name} |" + "".join(f" {cells[column]:.3f} |" for column in columns))
-    seats: list[dict[str, object]] = found["seats"]  # type: ignore[assignment]
+    for name, shares in rules.items():
+        print(f"| {name} |" + "".join(f" {shares[column]:.3f} |" for column in columns))
+    seats: list[dict[str, object]] = found["seats"]
     print("\n| " + " | ".join(seats[0]) + " |\n" + "|---" * len(seats[0]) + "|")
     for told in seats:
         print("| " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in told.values()) + " |")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.round_id import RoundId
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ACCURACY = 0.7
@@ -46,4 +47,4 @@ def _judge(name: str, examples: int, candidate: float, deployed: float) -> Evalu
         "candidate": Measurement(examples, {"accuracy": candidate}),
         "deployed": Measurement(examples, {"accuracy": deployed}),
     }
-    return Evaluation("m.1", name, NOW, NOW, 0, measured)
+    return Evaluation(round=RoundId("m", 1), client_id=name, assigned_at=NOW, report_by=NOW, ttl=0, measured=measured)

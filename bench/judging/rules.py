@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from chalicelib.rounds.evaluation import ONE_IN, Evaluation, decide, midmean, sign_test
+from chalicelib.registry.voting import ONE_IN, midmean, sign_test
+from chalicelib.rounds.evaluation import Evaluation, decide
 from muster.wire.admin import RoundConfig
 
 DEFAULTS = RoundConfig(goal=100, quorum=50)
@@ -70,4 +71,4 @@ def pratt(differences: Sequence[float]) -> float:
         for total in range(len(ways) - 1, rank - 1, -1):
             ways[total] += ways[total - rank]
     found = sum(rank for rank, d in doubled if d > 0)
-    return sum(ways[found:]) / 2 ** len(doubled)
+    return sum(ways[found:]) / (1 << len(doubled))

@@ -11,8 +11,9 @@ import numpy as np
 
 from bench.judging.rules import DEFAULTS
 from chalicelib.clients.client import Client, ClientState
-from chalicelib.rounds.drawing import places, turn
-from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.devices.drawing import places, turn
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round import Round
 from muster.wire.refs import CheckpointRef
 
 PUBLISHED = datetime(2026, 1, 1)  # noqa: DTZ001 (a simulated time, beside no other)
@@ -47,14 +48,37 @@ def seat(fleet: int, hostile: int, way: Turn, rng: np.random.Generator) -> Seate
     """A round of a fleet, beside those who trained: the hostile have been told the moment when the candidate is published,
     come when their turn comes, and say at once what they want to. Of the others one in ten is away.
     """
-    base = CheckpointRef(0, "f" * 64, 100, 50, 10, 1000)
+    base = CheckpointRef(version=0, sha256="f" * 64, nbytes=100, header_bytes=50, min_update_bytes=10, max_update_bytes=1000)
     candidate = replace(base, version=1, sha256=rng.bytes(32).hex())
     whole = timedelta(seconds=DEFAULTS.evaluate_seconds)
     rnd = Round(
-        "m", 1, Phase.EVALUATING, 3, DEFAULTS, base, base, 1, PUBLISHED, PUBLISHED, 0, candidate=candidate,
+        model="m",
+        number=1,
+        phase=Phase.EVALUATING,
+        fence=3,
+        config=DEFAULTS,
+        base=base,
+        deployed=base,
+        deployment_revision=1,
+        opened_at=PUBLISHED,
+        report_by=PUBLISHED,
+        completed_before=0,
+        manifest_sha256="0" * 64,
+        candidate=candidate,
         evaluate_by=PUBLISHED + whole,
-    )  # fmt: skip
-    clients = [Client(f"client-{n}", "", ClientState.ACTIVE, "iot", "1", PUBLISHED, PUBLISHED) for n in range(fleet)]
+    )
+    clients = [
+        Client(
+            client_id=f"client-{n}",
+            key_hash="",
+            state=ClientState.ACTIVE,
+            device_type="iot",
+            sdk_version="1",
+            enrolled_at=PUBLISHED,
+            last_seen_at=PUBLISHED,
+        )
+        for n in range(fleet)
+    ]
     turns = [way(rnd, client, fleet + DEFAULTS.goal) for client in clients]
     coming = [
         ((turns[n] - PUBLISHED).total_seconds() if n < hostile else rng.uniform(0.0, PACE_SECONDS), n)

@@ -23,11 +23,11 @@ from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import Schema
 from muster.wire.values import encode_update
 
-REF = CheckpointRef(0, "0" * 64, 0, 0, 0, 0)
+REF = CheckpointRef(version=0, sha256="0" * 64, nbytes=0, header_bytes=0, min_update_bytes=0, max_update_bytes=0)
 SPREADS = {"bell": None, "log-normal 1": 1.0, "log-normal 2": 2.0, "log-normal 4": 4.0}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """What a round is made of."""
 

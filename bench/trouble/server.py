@@ -42,7 +42,7 @@ class Clock:
         self.now += seconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """One request that reached the server, or should have."""
 
@@ -79,7 +79,7 @@ class Server:
             request.headers.get("authorization", "Bearer .").split()[1].partition(".")[0] or request.url.path.split("/")[-1]
         )
         down = self.start <= self.clock.now < self.end
-        self.asked.append(Asked(self.clock.now, client_id, request.url.path, not down))
+        self.asked.append(Asked(at=self.clock.now, client_id=client_id, path=request.url.path, answered=not down))
         return self._fail() if down else self._serve(request, client_id)
 
     def _fail(self) -> httpx.Response:

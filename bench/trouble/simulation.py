@@ -16,7 +16,7 @@ from muster.device import Device, Evaluation, TrainingResult
 from muster.device.identity import Identity
 from muster.device.loop import Loop
 from muster.device.trainer import Hyperparameters, Trainer
-from muster.device.transport import Transport
+from muster.device.transport import DeviceTransport
 from muster.wire.arrays import Array
 
 WARM_UP, BEFORE, OUTAGE, AFTER = 1200.0, 1800.0, 1800.0, 2700.0
@@ -37,9 +37,9 @@ class Adds:
 
 def device(server: Server, clock: Clock, client_id: str, folder: Path, dice: Callable[[], float]) -> Device:
     """A device that is enrolled already."""
-    transport = Transport(API, http=server.http(), sleep=clock.sleep)
+    transport = DeviceTransport(API, http=server.http(), sleep=clock.sleep)
     identity = Identity(url=API, client_id=client_id, proof="p", key=f"{client_id}.secret")
-    return Device(transport, identity, "toy", folder / client_id, clock=clock, random=dice)
+    return Device(transport=transport, identity=identity, model="toy", folder=folder / client_id, clock=clock, random=dice)
 
 
 def live(loops: Mapping[float, Loop], clock: Clock, until: float) -> None:
@@ -52,7 +52,7 @@ def live(loops: Mapping[float, Loop], clock: Clock, until: float) -> None:
         heapq.heappush(events, (clock.now + max(seconds, 0.001), number, loop))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """What a fleet sent."""
 
@@ -91,12 +91,12 @@ def observe(devices: int, fleet: Fleet, trouble: Trouble, folder: Path, seed: in
     end = start + OUTAGE
     edges = [end + HEARTBEAT_SECONDS * n for n in range(int(AFTER / HEARTBEAT_SECONDS) + 1)]
     return Course(
-        devices,
-        _rate(server.asked, devices, start - BEFORE, start),
-        _rate(server.asked, devices, start, end),
-        tuple(_rate(server.asked, devices, a, b) for a, b in pairwise(edges)),
-        _back(server.asked, fleet, end),
-        (
+        devices=devices,
+        before=_rate(server.asked, devices, start - BEFORE, start),
+        during=_rate(server.asked, devices, start, end),
+        after=tuple(_rate(server.asked, devices, a, b) for a, b in pairwise(edges)),
+        back=_back(server.asked, fleet, end),
+        busiest=(
             _busiest(server.asked, start - BEFORE, start),
             _busiest(server.asked, start, end),
             _busiest(server.asked, end, edges[-1]),

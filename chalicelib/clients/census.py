@@ -26,7 +26,7 @@ class Census:
     """Counts, and says what was counted."""
 
     def __init__(
-        self, store: ClientStore, clock: Clock, census_seconds: float, heartbeat_timeout_seconds: float, max_clients: int
+        self, *, store: ClientStore, clock: Clock, census_seconds: float, heartbeat_timeout_seconds: float, max_clients: int
     ) -> None:
         self._store = store
         self._clock = clock

@@ -35,7 +35,7 @@ JoinedNames = Annotated[tuple[str, ...], PlainSerializer(_joined), BeforeValidat
 """Names that a row stores as one text, because a list costs a DynamoDB item several times as much."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """A registered device."""
 

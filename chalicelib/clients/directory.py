@@ -63,7 +63,7 @@ class Directory:
     """The use cases of clients."""
 
     def __init__(
-        self, store: ClientStore, clock: Clock, heartbeat_seconds: float, heartbeat_timeout_seconds: float, max_clients: int
+        self, *, store: ClientStore, clock: Clock, heartbeat_seconds: float, heartbeat_timeout_seconds: float, max_clients: int
     ) -> None:
         self._store = store
         self._clock = clock

@@ -70,8 +70,8 @@ class ClientStore:
         try:
             self._table.transact(
                 [
-                    Put(self._table, keys.client_key(client.client_id), to_item(client), NEW),
-                    Update(self._table, keys.FLEET.key(), room, add={"enrolled": 1}),
+                    Put(table=self._table, key=keys.client_key(client.client_id), item=to_item(client), condition=NEW),
+                    Update(table=self._table, key=keys.FLEET.key(), condition=room, add={"enrolled": 1}),
                 ]
             )
         except ConditionFailed as lost:
@@ -89,7 +89,7 @@ class ClientStore:
         }
         condition = _own(credential) if model is None else _own_within(credential, model)
         try:
-            self._table.update(Update(self._table, keys.client_key(credential.public), condition, set=seen))
+            self._table.update(Update(table=self._table, key=keys.client_key(credential.public), condition=condition, set=seen))
         except ConditionFailed as lost:
             found = from_item(Client, lost.found) if lost.found else None
             return "foreign-model" if found and credentials.holds(found, credential) else "refused"
@@ -114,7 +114,9 @@ class ClientStore:
         changes = {"key_hash": fresh.hashed, "previous_key_hash": credential.hashed, "key_rotated_at": text(now)}
         key = keys.client_key(credential.public)
         try:
-            return from_item(Client, self._table.update_and_read(Update(self._table, key, _own(credential), set=changes)))
+            return from_item(
+                Client, self._table.update_and_read(Update(table=self._table, key=key, condition=_own(credential), set=changes))
+            )
         except ConditionFailed as lost:
             return from_item(Client, lost.found) if lost.found else None
 
@@ -141,8 +143,13 @@ class ClientStore:
         try:
             self._table.transact(
                 [
-                    Update(self._table, keys.client_key(client.client_id), active, set={"state": ClientState.REVOKED}),
-                    Update(self._table, keys.FLEET.key(), counted, add={"enrolled": -1}),
+                    Update(
+                        table=self._table,
+                        key=keys.client_key(client.client_id),
+                        condition=active,
+                        set={"state": ClientState.REVOKED},
+                    ),
+                    Update(table=self._table, key=keys.FLEET.key(), condition=counted, add={"enrolled": -1}),
                 ]
             )
         except ConditionFailed as lost:
@@ -156,7 +163,7 @@ class ClientStore:
     def add_token(self, token: EnrolmentToken) -> None:
         """Store a new enrolment token."""
         item = {name: value for name, value in to_item(token).items() if name != "claims"}  # DynamoDB has no empty set
-        self._table.put(Put(self._table, keys.TOKEN.key(token=token.token_id), item, NEW))
+        self._table.put(Put(table=self._table, key=keys.TOKEN.key(token=token.token_id), item=item, condition=NEW))
 
     def tokens(self, after: str | None, limit: int) -> list[EnrolmentToken | Unreadable]:
         """Enrolment tokens, up to `limit` of those that follow the token `after`; also those that cannot be read."""
@@ -181,7 +188,8 @@ class ClientStore:
         )
         key = keys.TOKEN.key(token=token.public)
         return from_item(
-            EnrolmentToken, self._table.update_and_read(Update(self._table, key, condition, add={"claims": {client_id}}))
+            EnrolmentToken,
+            self._table.update_and_read(Update(table=self._table, key=key, condition=condition, add={"claims": {client_id}})),
         )
 
     def revoke_token(self, token_id: str, now: datetime) -> EnrolmentToken | None:
@@ -189,7 +197,9 @@ class ClientStore:
         condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#revoked_at)", "it is there, and not revoked")
         key = keys.TOKEN.key(token=token_id)
         try:
-            item = self._table.update_and_read(Update(self._table, key, condition, set={"revoked_at": text(now)}))
+            item = self._table.update_and_read(
+                Update(table=self._table, key=key, condition=condition, set={"revoked_at": text(now)})
+            )
         except ConditionFailed as lost:
             return from_item(EnrolmentToken, lost.found) if lost.found else None
         return from_item(EnrolmentToken, item)
@@ -210,14 +220,18 @@ class ClientStore:
             {":counted_at": stored["counted_at"]},
         )
         try:
-            self._table.put(Put(self._table, keys.TALLY.key(shard=f"{tally.shard:02d}"), stored, older))
+            self._table.put(
+                Put(table=self._table, key=keys.TALLY.key(shard=f"{tally.shard:02d}"), item=stored, condition=older)
+            )
         except ConditionFailed:
             return False
         return True
 
     def _change(self, client_id: str, condition: Condition, changes: Item) -> Client | None:
         try:
-            item = self._table.update_and_read(Update(self._table, keys.client_key(client_id), condition, set=changes))
+            item = self._table.update_and_read(
+                Update(table=self._table, key=keys.client_key(client_id), condition=condition, set=changes)
+            )
         except ConditionFailed:
             return None
         return from_item(Client, item)

@@ -15,7 +15,7 @@ MOST_NAMES = 64
 """Device types and models that a tally names; what is rarer is counted as `other`. A hostile fleet cannot make it longer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """One shard of the fleet, as its rows had it at `counted_at`."""
 
@@ -64,7 +64,18 @@ def count(shard: int, rows: Iterable[Mapping[str, Any]], now: datetime, heartbea
             if "model" in row:
                 models[row["model"]] += 1
     by_type, by_model = _commonest(types), _commonest(models)
-    return Tally(shard, now, clients, active, revoked, by_type, by_model, rounds, samples, unreadable)
+    return Tally(
+        shard=shard,
+        counted_at=now,
+        clients=clients,
+        active=active,
+        revoked=revoked,
+        by_device_type=by_type,
+        active_by_model=by_model,
+        rounds=rounds,
+        samples=samples,
+        unreadable=unreadable,
+    )
 
 
 def total(tallies: Iterable[Tally]) -> Tally | None:

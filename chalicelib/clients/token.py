@@ -18,7 +18,7 @@ class TokenState(StrEnum):
     REVOKED = "revoked"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentToken:
     """Lets at most `uses` clients enrol until `expires_at`, of the device types and for the models of its scope."""
 

@@ -30,7 +30,7 @@ class AlertState(StrEnum):
     CLEARED = "cleared"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """One alert of one metric."""
 
@@ -95,5 +95,12 @@ def opened(threshold: Threshold, value: float, last: Alert | None, now: datetime
     """The alert that a breach opens."""
     number = last.number + 1 if last else 1
     return Alert(
-        threshold.model, threshold.metric, number, value, now, now, minimum=threshold.minimum, maximum=threshold.maximum
+        model=threshold.model,
+        metric=threshold.metric,
+        number=number,
+        value=value,
+        opened_at=now,
+        publishing_at=now,
+        minimum=threshold.minimum,
+        maximum=threshold.maximum,
     )

@@ -22,10 +22,10 @@ CLEARED_SHOWN = 5
 """Alerts of each metric that a list shows, the present one included."""
 
 
-class AlertDesk:
+class Alerts:
     """Thresholds are set and listed, alerts listed and acknowledged."""
 
-    def __init__(self, catalogue: Catalogue, store: MonitoringStore, clock: Clock, keep: timedelta) -> None:
+    def __init__(self, *, catalogue: Catalogue, store: MonitoringStore, clock: Clock, keep: timedelta) -> None:
         self._catalogue = catalogue
         self._store = store
         self._clock = clock
@@ -58,7 +58,7 @@ class AlertDesk:
                 expected=f"a name like {_METRIC.pattern}",
                 got=metric[:48],
             )
-        threshold = Threshold(model, metric, request.minimum, request.maximum)
+        threshold = Threshold(model=model, metric=metric, minimum=request.minimum, maximum=request.maximum)
         self._store.set_threshold(threshold)
         latest = newest(self._store.recent(model, self._clock() - self._keep))
         return _threshold(threshold, latest.get(metric), threshold in defaults(model))

@@ -13,10 +13,12 @@ from muster.wire import admin
 from muster.wire.problems import Problem
 
 
-class MetricDesk:
+class MetricHistory:
     """Queries."""
 
-    def __init__(self, catalogue: Catalogue, store: MonitoringStore, metrics: Metrics, clock: Clock, keep: timedelta) -> None:
+    def __init__(
+        self, *, catalogue: Catalogue, store: MonitoringStore, metrics: Metrics, clock: Clock, keep: timedelta
+    ) -> None:
         self._catalogue = catalogue
         self._store = store
         self._metrics = metrics

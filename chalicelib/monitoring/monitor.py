@@ -17,7 +17,7 @@ from chalicelib.registry.store import RegistryStore
 class Monitor:
     """Looks at everything once."""
 
-    def __init__(self, census: Census, registry: RegistryStore, recording: Recording, watching: Watching) -> None:
+    def __init__(self, *, census: Census, registry: RegistryStore, recording: Recording, watching: Watching) -> None:
         self._census = census
         self._registry = registry
         self._recording = recording

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from chalicelib.clients.tally import Tally
 from chalicelib.instants import Instant
 from chalicelib.registry.version import Version
-from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round import Round
 from muster.wire.admin import MetricSummary
 
 LONGEST_NAME = 40
@@ -22,7 +23,7 @@ COUNTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """Some metrics of one model at one time."""
 
@@ -36,12 +37,12 @@ class Record:
 
 
 def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
-    """The record of a round that has ended and was wound up, and of the version that it made, if it made one.
+    """The record of a round that has ended and was finalised, and of the version that it made, if it made one.
 
     What judges measured keeps its name; what trainers measured is told apart by `train_`.
     """
     if rnd.summary is None or rnd.finished_at is None:
-        raise AssertionError(f"round {rnd.id} was not wound up")
+        raise AssertionError(f"round {rnd.id} was not finalised")
     summary, rejected = rnd.summary, rnd.summary.rejected or {}
     metrics: dict[str, float] = {
         "accepted_updates": summary.accepted,
@@ -60,7 +61,12 @@ def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
         metrics |= {f"train_{name.removeprefix('train_')}"[:LONGEST_NAME]: v for name, v in version.metrics.items()}
         metrics |= version.evaluation or {}
     return Record(
-        rnd.model, rnd.finished_at, metrics, _ttl(rnd.finished_at, keep), version.number if version else None, rnd.number
+        model=rnd.model,
+        at=rnd.finished_at,
+        metrics=metrics,
+        ttl=_ttl(rnd.finished_at, keep),
+        version=version.number if version else None,
+        round=rnd.number,
     )
 
 
@@ -73,7 +79,7 @@ def of_fleet(model: str, fleet: Tally, at: datetime, served: int | None, unreada
         "clients": fleet.clients,
         "unreadable_rows": unreadable + fleet.unreadable,
     }
-    return Record(model, at, metrics, _ttl(at, keep), served)
+    return Record(model=model, at=at, metrics=metrics, ttl=_ttl(at, keep), version=served)
 
 
 def period(now: datetime, seconds: float) -> datetime:

@@ -31,6 +31,7 @@ class Recording:
 
     def __init__(
         self,
+        *,
         store: MonitoringStore,
         rounds: RoundStore,
         registry: RegistryStore,
@@ -98,4 +99,7 @@ class Recording:
 
 
 def _data(record: Record) -> list[Datum]:
-    return [Datum(record.model, name, value, unit(name), record.at) for name, value in sorted(record.metrics.items())]
+    return [
+        Datum(model=record.model, name=name, value=value, unit=unit(name), at=record.at)
+        for name, value in sorted(record.metrics.items())
+    ]

@@ -6,14 +6,16 @@ from datetime import timedelta
 
 from chalicelib.clients.census import Census
 from chalicelib.instants import Clock
-from chalicelib.monitoring.alerts import AlertDesk
+from chalicelib.monitoring.alerts import Alerts
 from chalicelib.monitoring.record import summarise as summarise_records
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.store import RegistryStore
-from chalicelib.rounds.desk import RoundDesk
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.operators.finding import RoundFinder
 from chalicelib.rounds.receipt import summarise
-from chalicelib.rounds.round import Phase, Round, round_id
+from chalicelib.rounds.round import Round
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable
 from muster.wire import admin
@@ -27,19 +29,20 @@ class Status:
 
     def __init__(
         self,
+        *,
         catalogue: Catalogue,
         registry: RegistryStore,
         rounds: RoundStore,
-        desk: RoundDesk,
+        finder: RoundFinder,
         census: Census,
-        alerts: AlertDesk,
+        alerts: Alerts,
         monitoring: MonitoringStore,
         clock: Clock,
     ) -> None:
         self._catalogue = catalogue
         self._registry = registry
         self._rounds = rounds
-        self._desk = desk
+        self._finder = finder
         self._census = census
         self._alerts = alerts
         self._monitoring = monitoring
@@ -52,9 +55,7 @@ class Status:
             Refused: `unknown-model`.
         """
         model = self._catalogue.model(name)
-        deployment, newest = self._registry.deployment(name), self._registry.newest_number(name)
-        if deployment is None or newest is None:
-            raise AssertionError(f"model {name} exists without a version")
+        deployment, newest = self._registry.present(name), self._registry.newest_number(name)
         last = next(iter(self._rounds.history(name, None, 1)), None)
         return admin.ModelStatus(
             model=name,
@@ -90,7 +91,7 @@ class Status:
         Raises:
             Refused: `unknown-model`, `unknown-round`.
         """
-        return self._reply(name, self._desk.find(name, number))
+        return self._reply(name, self._finder.find(name, number))
 
     def _reply(self, name: str, rnd: Round | Unreadable) -> admin.RoundReply:
         if isinstance(rnd, Unreadable):
@@ -98,7 +99,7 @@ class Status:
         summary = rnd.summary or summarise(self._rounds.receipts(rnd.id))
         judged = rnd.phase in (Phase.EVALUATING, Phase.COMPLETED)
         return admin.RoundReply(
-            round=rnd.id,
+            round=str(rnd.id),
             number=rnd.number,
             phase=rnd.phase.value,
             base_version=rnd.base.version,
@@ -125,7 +126,7 @@ def _unknown(model: str, row: Unreadable) -> admin.RoundReply:
     """A round of which nothing is known but its number: `abandon` takes it away."""
     row.tell()
     return admin.RoundReply(
-        round=round_id(model, row.number),
+        round=str(RoundId(model, row.number)),
         number=row.number,
         phase="unreadable",
         base_version=None,

@@ -10,8 +10,8 @@ from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Threshold
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
-from chalicelib.storage.keys import Key
 from chalicelib.storage.rows import Item, from_item, readable, readable_one, to_item
+from muster.layout import Key
 
 RECENT = 120
 """Records of each kind that are read at most: two hours of rounds a minute long."""
@@ -30,7 +30,7 @@ class MonitoringStore:
         key, item = _record_key(record), to_item(record)
         outgoing = keys.OUTGOING.key(model=record.model, record=key["sk"])
         try:
-            self._table.transact([Put(self._table, key, item), Put(self._table, outgoing, item)])
+            self._table.transact([Put(table=self._table, key=key, item=item), Put(table=self._table, key=outgoing, item=item)])
         except ConditionFailed:
             return False
         return True
@@ -76,7 +76,7 @@ class MonitoringStore:
         """Store a threshold in the place of the one before; a repeat is the same."""
         anything = Condition("attribute_exists(#pk) OR attribute_not_exists(#pk)", "whatever was set before")
         key = keys.THRESHOLD.key(model=threshold.model, metric=threshold.metric)
-        self._table.put(Put(self._table, key, to_item(threshold), anything))
+        self._table.put(Put(table=self._table, key=key, item=to_item(threshold), condition=anything))
 
     # ---- alerts
 
@@ -94,7 +94,7 @@ class MonitoringStore:
     def open(self, alert: Alert) -> bool:
         """Store a new alert; False when somebody else opened one of that number."""
         try:
-            self._table.put(Put(self._table, _alert_key(alert), to_item(alert), NEW))
+            self._table.put(Put(table=self._table, key=_alert_key(alert), item=to_item(alert), condition=NEW))
         except ConditionFailed:
             return False
         return True
@@ -129,7 +129,9 @@ class MonitoringStore:
 
     def _change(self, alert: Alert, condition: Condition, changes: Item) -> Alert | None:
         try:
-            item = self._table.update_and_read(Update(self._table, _alert_key(alert), condition, set=changes))
+            item = self._table.update_and_read(
+                Update(table=self._table, key=_alert_key(alert), condition=condition, set=changes)
+            )
         except ConditionFailed:
             return None
         return from_item(Alert, item)

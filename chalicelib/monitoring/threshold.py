@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """Bounds of one metric of one model. Without either the metric is not watched."""
 
@@ -30,11 +30,11 @@ class Threshold:
 def defaults(model: str) -> list[Threshold]:
     """What is watched where an operator has set nothing else."""
     return [
-        Threshold(model, "accuracy", minimum=0.5),
-        Threshold(model, "active_clients", minimum=5),
-        Threshold(model, "loss", maximum=5.0),
-        Threshold(model, "lost_bits", maximum=0.0),
-        Threshold(model, "unreadable_rows", maximum=0.0),
+        Threshold(model=model, metric="accuracy", minimum=0.5),
+        Threshold(model=model, metric="active_clients", minimum=5),
+        Threshold(model=model, metric="loss", maximum=5.0),
+        Threshold(model=model, metric="lost_bits", maximum=0.0),
+        Threshold(model=model, metric="unreadable_rows", maximum=0.0),
     ]
 
 

@@ -20,7 +20,9 @@ from chalicelib.storage.topics import Topic
 class Watching:
     """What is due when values change."""
 
-    def __init__(self, store: MonitoringStore, topic: Topic, clock: Clock, keep: timedelta, republish_seconds: float) -> None:
+    def __init__(
+        self, *, store: MonitoringStore, topic: Topic, clock: Clock, keep: timedelta, republish_seconds: float
+    ) -> None:
         self._store = store
         self._topic = topic
         self._clock = clock

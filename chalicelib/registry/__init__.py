@@ -1,9 +1,13 @@
 """The registry: models, their immutable versions, and the log of what was deployed.
 
-* `model`        a model, its configuration, and whether its training runs;
-* `version`      a checkpoint and its lineage; the document that describes it;
-* `deployment`   the append-only log whose last row is what clients are served; states of versions are read off it (pure);
-* `store`        their rows;
-* `checkpoints`  files that operators bring, looked into;
-* `catalogue`, `versions`, `deployments`   the use cases of operators.
+* `model`        a model, its configuration, and whether its training runs (pure)
+* `version`      a checkpoint and its lineage; the document that describes it (pure)
+* `deployment`   the append-only log whose last row is what clients are served; states of versions are read off it (pure)
+* `voting`       how sure it is that a candidate is better, when some who say so may lie (pure)
+* `configuring`  whether a configuration can be carried out
+* `store`        their rows
+* `schemas`, `checkpoints`, `deltas`, `urls`   tensor files: what is in them; may it be registered; from one to the next; where
+  to read them
+* `sweep`        which files no version names any more (pure)
+* `catalogue`, `versions`   the use cases of operators; deployments are in `chalicelib.rollouts`
 """

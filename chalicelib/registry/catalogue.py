@@ -36,7 +36,7 @@ class Catalogue:
     """Models, as operators handle them."""
 
     def __init__(
-        self, store: RegistryStore, checkpoints: Checkpoints, presigner: Presigner, clock: Clock, check_rules: CheckRules
+        self, *, store: RegistryStore, checkpoints: Checkpoints, presigner: Presigner, clock: Clock, check_rules: CheckRules
     ) -> None:
         self._store = store
         self._checkpoints = checkpoints
@@ -81,7 +81,7 @@ class Catalogue:
         """
         now, seen = self._clock(), self._store.sweep()
         ref = self._checkpoints.inspected(request.checkpoint, 0, request.config.encoding)
-        model = Model(request.name, request.config, now)
+        model = Model(name=request.name, config=request.config, created_at=now)
         document = canonical_json(
             {
                 "model": model.name,
@@ -91,8 +91,18 @@ class Catalogue:
                 "config": request.config.model_dump(mode="json"),
             }
         )
-        version = Version(model.name, 0, ref, digest(document), now, request.config, revision=0)
-        deployment = Deployment(model.name, 1, ref, now, "the model was created", previous=None, by=by)
+        version = Version(
+            model=model.name,
+            number=0,
+            checkpoint=ref,
+            document_sha256=digest(document),
+            created_at=now,
+            config=request.config,
+            revision=0,
+        )
+        deployment = Deployment(
+            model=model.name, revision=1, stable=ref, at=now, because="the model was created", previous=None, by=by
+        )
         self._checkpoints.store_document(document)
         return self._store.create(model, version, deployment, seen, self._clock())
 

@@ -11,6 +11,7 @@ from chalicelib.storage.blobs import Blobs
 from muster.wire import admin
 from muster.wire.encodings import Encoding, NotEncodable, encoded_schema
 from muster.wire.problems import Problem
+from muster.wire.reasons import Reason
 from muster.wire.refs import CheckpointRef, digest
 from muster.wire.tensors import (
     HEADER_LIMIT_BYTES,
@@ -50,14 +51,14 @@ class Checkpoints:
             )
         try:
             if stat.nbytes != upload.bytes:
-                raise Unfit("wrong-length", f"{upload.bytes} bytes", f"{stat.nbytes} bytes")
+                raise Unfit(Reason.WRONG_LENGTH, f"{upload.bytes} bytes", f"{stat.nbytes} bytes")
             head = self._blobs.read_head(key, LENGTH_BYTES + HEADER_LIMIT_BYTES)
             header = parse_header(head, HEADER_LIMIT_BYTES)
             if not any(spec.is_float for spec in header.specs):
-                raise Unfit("wrong-tensors", "at least one float tensor", "none")
+                raise Unfit(Reason.WRONG_TENSORS, "at least one float tensor", "none")
             for spec in header.specs:
                 if spec.dtype not in MODEL_DTYPES:
-                    raise Unfit("wrong-dtype", " or ".join(sorted(MODEL_DTYPES)), str(spec))
+                    raise Unfit(Reason.WRONG_DTYPE, " or ".join(sorted(MODEL_DTYPES)), str(spec))
             match(header.specs, schema or canonical(header.specs))
             encoded_schema(update_schema(header.specs), encoding)
             with self._blobs.open(key, upload.bytes, etag=stat.etag) as body:

@@ -56,7 +56,7 @@ class Kind(StrEnum):
     ROLLED_BACK = "rolled-back"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """A revision of what is served."""
 
@@ -93,7 +93,15 @@ def deploy(present: Deployment, version: Version, at: datetime, because: str, by
     """The revision by which a version is deployed; the present one when it is already."""
     if present.stable.version == version.number:
         return present
-    return Deployment(present.model, present.revision + 1, version.checkpoint, at, because, present.revision, by=by)
+    return Deployment(
+        model=present.model,
+        revision=present.revision + 1,
+        stable=version.checkpoint,
+        at=at,
+        because=because,
+        previous=present.revision,
+        by=by,
+    )
 
 
 def roll_back(
@@ -112,7 +120,15 @@ def roll_back(
         target = revision(target.previous)
     passed = tuple(sorted(set(left) - {target.stable.version}))
     return Deployment(
-        present.model, present.revision + 1, target.stable, at, because, target.previous, Kind.ROLLED_BACK, passed, by
+        model=present.model,
+        revision=present.revision + 1,
+        stable=target.stable,
+        at=at,
+        because=because,
+        previous=target.previous,
+        kind=Kind.ROLLED_BACK,
+        left=passed,
+        by=by,
     )
 
 

@@ -27,7 +27,7 @@ FrozenConfig = Annotated[RoundConfig, PlainSerializer(RoundConfig.model_dump_jso
 """A config that a row stores as one JSON text: no query looks inside, and a check-in reads it in one piece."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """One row a model."""
 

@@ -30,4 +30,11 @@ class Schemas:
 def checkpoint_ref(version: int, sha256: str, nbytes: int, header_bytes: int, schema: Schema) -> CheckpointRef:
     """The reference to a checkpoint of this schema; lengths in bytes."""
     shortest, longest = update_lengths(update_schema(schema))
-    return CheckpointRef(version, sha256, nbytes, header_bytes, shortest, longest)
+    return CheckpointRef(
+        version=version,
+        sha256=sha256,
+        nbytes=nbytes,
+        header_bytes=header_bytes,
+        min_update_bytes=shortest,
+        max_update_bytes=longest,
+    )

@@ -26,6 +26,10 @@ class Swept(Exception):
     """The bucket was swept while a version was being made: whether its objects are there must be looked at again."""
 
 
+class Incomplete(Exception):
+    """A row is missing that is written together with one that is there: somebody has deleted it."""
+
+
 class RegistryStore:
     """The `versions` table."""
 
@@ -67,7 +71,7 @@ class RegistryStore:
         try:
             self._table.transact(
                 [
-                    Put(self._table, keys.MODEL.key(model=model.name), to_item(model), NEW),
+                    Put(table=self._table, key=keys.MODEL.key(model=model.name), item=to_item(model), condition=NEW),
                     self.put_version(version),
                     self._put_registration(version),
                     self.put_deployment(deployment),
@@ -86,7 +90,9 @@ class RegistryStore:
         condition = Condition("attribute_exists(#pk)", "the model exists")
         change = {"training": state, "rounds_wanted": rounds_wanted}
         try:
-            item = self._table.update_and_read(Update(self._table, keys.MODEL.key(model=name), condition, set=change))
+            item = self._table.update_and_read(
+                Update(table=self._table, key=keys.MODEL.key(model=name), condition=condition, set=change)
+            )
         except ConditionFailed:
             return None
         return from_item(Model, item)
@@ -97,6 +103,17 @@ class RegistryStore:
         """A version, or None."""
         item = self._table.get(keys.VERSION.key(model=model, version=number))
         return from_item(Version, item) if item else None
+
+    def known(self, model: str, number: int) -> Version:
+        """A version that something names.
+
+        Raises:
+            Incomplete: it is not there.
+        """
+        found = self.version(model, number)
+        if found is None:
+            raise Incomplete(f"version {number} of model {model} is named and not there")
+        return found
 
     def versions(
         self, model: str, before: int | None = None, *, after: int = -1, limit: int | None = None
@@ -123,14 +140,26 @@ class RegistryStore:
         item = next(self._versions(model, None, -1, 1), None)
         return from_item(Version, item) if item else None
 
-    def newest_number(self, model: str) -> int | None:
-        """The number of a model's newest version, from its key: the next one has the next, whatever is in its row."""
+    def newest_number(self, model: str) -> int:
+        """The number of the newest version of a model that exists, from its key: the next one has the next, whatever is in its
+        row.
+
+        Raises:
+            Incomplete: it has no version, which is written in one transaction with it.
+        """
         item = next(self._versions(model, None, -1, 1), None)
-        return int(keys.VERSION.name_in(item["sk"])) if item else None
+        if item is None:
+            raise Incomplete(f"model {model} has no version")
+        return int(keys.VERSION.name_in(item["sk"]))
 
     def put_version(self, version: Version) -> Put:
         """The write that adds a version, for a transaction."""
-        return Put(self._table, keys.VERSION.key(model=version.model, version=version.number), to_item(version), NEW)
+        return Put(
+            table=self._table,
+            key=keys.VERSION.key(model=version.model, version=version.number),
+            item=to_item(version),
+            condition=NEW,
+        )
 
     def registered(self, model: str, sha256: str) -> int | None:
         """The version that an operator made of a checkpoint, or None."""
@@ -149,13 +178,13 @@ class RegistryStore:
 
     def _put_registration(self, version: Version) -> Put:
         key = keys.REGISTRATION.key(model=version.model, sha256=version.checkpoint.sha256)
-        return Put(self._table, key, to_item(Registration(version.number)), NEW)
+        return Put(table=self._table, key=key, item=to_item(Registration(version.number)), condition=NEW)
 
     def put_evaluation(self, model: str, number: int, evaluation: dict[str, float], judged: Judged) -> Update:
         """The write that adds, once, what a version's judges measured, for a transaction."""
         condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#evaluation)", "it was not yet judged")
         change = {"evaluation": evaluation, "judged": to_item(judged)}
-        return Update(self._table, keys.VERSION.key(model=model, version=number), condition, set=change)
+        return Update(table=self._table, key=keys.VERSION.key(model=model, version=number), condition=condition, set=change)
 
     # ---- the sweep
 
@@ -192,7 +221,7 @@ class RegistryStore:
                 "nothing was swept since the version's objects were looked for",
                 {":was_held_until": text(seen.held_until), ":now": text(now)},
             )
-        return Update(self._table, keys.SWEEP.key(), condition)
+        return Update(table=self._table, key=keys.SWEEP.key(), condition=condition)
 
     def named(self, model: str, after: int = -1) -> Iterator[Names]:
         """What a model's versions above `after` name, newest first.
@@ -210,7 +239,9 @@ class RegistryStore:
         """Let a version name neither an optimizer's state nor deltas any more; its document still says what it had."""
         condition = Condition("attribute_exists(#pk)", "the version exists")
         change: Item = {"optimizer": None, "checkpoint.deltas": []}
-        self._table.update(Update(self._table, keys.VERSION.key(model=model, version=number), condition, set=change))
+        self._table.update(
+            Update(table=self._table, key=keys.VERSION.key(model=model, version=number), condition=condition, set=change)
+        )
 
     def is_being_restored(self) -> bool:
         """Whether a backup is being restored here, so that models may be missing whose versions are there."""
@@ -219,7 +250,7 @@ class RegistryStore:
 
     def _set_sweep(self, condition: Condition, change: Item) -> bool:
         try:
-            self._table.update(Update(self._table, keys.SWEEP.key(), condition, set=change))
+            self._table.update(Update(table=self._table, key=keys.SWEEP.key(), condition=condition, set=change))
         except ConditionFailed:
             return False
         return True
@@ -230,6 +261,17 @@ class RegistryStore:
         """What the model's clients are served now, or None when there is no such model."""
         item = self._table.last(keys.DEPLOYMENT.partition(model=model), keys.DEPLOYMENT.prefix)
         return from_item(Deployment, item) if item else None
+
+    def present(self, model: str) -> Deployment:
+        """What the clients of a model that exists are served now.
+
+        Raises:
+            Incomplete: it has no deployment, which is written in one transaction with it.
+        """
+        found = self.deployment(model)
+        if found is None:
+            raise Incomplete(f"model {model} has no deployment")
+        return found
 
     def revision(self, model: str, revision: int) -> Deployment | None:
         """One revision of the log, or None."""
@@ -266,7 +308,7 @@ class RegistryStore:
     def put_deployment(self, deployment: Deployment) -> Put:
         """The write that makes a revision, if nobody has made it, for a transaction."""
         key = keys.DEPLOYMENT.key(model=deployment.model, revision=deployment.revision)
-        return Put(self._table, key, to_item(deployment), NEW)
+        return Put(table=self._table, key=key, item=to_item(deployment), condition=NEW)
 
 
 def _is_mine(mine: Sweep) -> Condition:

@@ -46,7 +46,7 @@ class Sweep:
     """No version is born before. Each hold and each release writes another instant."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
     """What a version's row names, and what decides for how long."""
 

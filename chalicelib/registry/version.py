@@ -9,7 +9,7 @@ from chalicelib.registry.model import FrozenConfig
 from muster.wire.refs import CheckpointRef, OptimizerState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """What a version's judges said of it beside its `parent`, which was deployed then (docs/judging.md)."""
 
@@ -25,7 +25,7 @@ class Judged:
     """The median of the examples that they say they measured on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """One row of the registry. Lineage: `base` is what it was trained from, `parent` what was deployed when it was made."""
 

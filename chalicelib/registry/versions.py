@@ -13,7 +13,7 @@ from chalicelib.errors import Refused, near
 from chalicelib.instants import Clock, text
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.checkpoints import Checkpoints
-from chalicelib.registry.deployment import Deployment, VersionState, states
+from chalicelib.registry.deployment import VersionState, states
 from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.urls import downloadable
@@ -46,6 +46,7 @@ class Versions:
 
     def __init__(
         self,
+        *,
         catalogue: Catalogue,
         store: RegistryStore,
         checkpoints: Checkpoints,
@@ -106,7 +107,7 @@ class Versions:
         elif ref == NEWEST:
             version = self._store.newest(model)
         elif ref in (CHAMPION, VersionState.DEPLOYED):
-            version = self._store.version(model, self._present(model).stable.version)
+            version = self._store.version(model, self._store.present(model).stable.version)
         elif ref == CHALLENGER:
             version = self._challenger(model)
         elif ref in set(VersionState):
@@ -131,8 +132,8 @@ class Versions:
             known = self._store.registered(name, sha256)
             if known is not None:
                 return self._same(name, known, request)
-            present, newest, seen = self._present(name), self._store.newest_number(name), self._store.sweep()
-            number = 0 if newest is None else newest + 1
+            present, newest, seen = self._store.present(name), self._store.newest_number(name), self._store.sweep()
+            number = newest + 1
             ref = self._checkpoints.inspected(
                 request.checkpoint, number, model.config.encoding, self._schemas.of(present.stable)
             )
@@ -150,9 +151,17 @@ class Versions:
                 }
             )
             version = Version(
-                name, number, ref, digest(document), now, model.config, present.revision,
-                parent=present.stable.version, metrics=metrics, note=request.note,
-            )  # fmt: skip
+                model=name,
+                number=number,
+                checkpoint=ref,
+                document_sha256=digest(document),
+                created_at=now,
+                config=model.config,
+                revision=present.revision,
+                parent=present.stable.version,
+                metrics=metrics,
+                note=request.note,
+            )
             self._checkpoints.store_document(document)
             if self._store.register(version, seen, self._clock()):
                 (reply,) = self._replies(name, [version])
@@ -215,18 +224,12 @@ class Versions:
 
     def _challenger(self, model: str) -> Version | None:
         """The newest version that was never served and is newer than the one that is."""
-        newer = self._with_states(model, after=self._present(model).stable.version)
+        newer = self._with_states(model, after=self._store.present(model).stable.version)
         hopeful = (VersionState.STAGED, VersionState.TRAINING)
         return next((version for version, state in newer if state in hopeful), None)
 
-    def _present(self, model: str) -> Deployment:
-        present = self._store.deployment(model)
-        if present is None:
-            raise AssertionError(f"model {model} was never deployed")
-        return present
-
     def _unknown(self, model: str, ref: str) -> Refused:
-        last = self._store.newest_number(model) or 0
+        last = self._store.newest_number(model)
         if ref in (CHALLENGER, *VersionState):
             expected = f"no version of {model} is {ref} now; 0 to {last} exist"
         elif _NUMBER.fullmatch(ref.removeprefix(f"{model}.v")):

@@ -1,17 +1,17 @@
-"""Rounds: one pass collect → aggregate → evaluate → complete.
+"""Rounds: one pass collect → aggregate → evaluate → complete. Sorted by who acts.
 
-Read in this order:
+What all actors share:
 
-* `round`        what a round is; the table of moves; when it may open and close (pure)
+* `moves`        the phases, and what each move from one to the next carries (pure)
+* `round`        what a round is, when it may open and close (pure); `round_id` is its name
 * `receipt`      a client's place in a round and what becomes of its update (pure)
-* `evaluation`   what judges measure, and what follows from it (pure); `drawing` says who may judge, and from when (pure)
-* `training_metrics`   what a version shows of its training, which no client can bend (pure)
-* `store`        their rows; one condition a write
-* `checkin`, `updates`, `evaluations`, `serving`   what devices ask for; `current` is what a warm function remembers
-* `inspection`   the worker that looks into uploads
-* `collecting`, `aggregating`, `evaluating`        one file a phase: what is due, and how it is done
-* `settling`     the last word on every receipt, and the end of a round and of its files
-* `sweeping`     once a day, what nothing names
-* `coordinator`  the tick's look at one model: open, advance, until nothing is due
-* `desk`         what operators ask of rounds; `revocation` takes a client out, also of rounds that are open
+* `evaluation`   what judges measure, and what follows from it (pure)
+* `manifests`    the frozen list of what is aggregated, as it lies in the bucket
+* `store`        their rows; one condition a write; where every move is logged
+
+Who acts, each a room that does not know the others:
+
+* `devices`      what devices ask for, and the worker that looks into what they send
+* `phases`       what the tick and the workers do: each phase's work, and the end of a round
+* `operators`    what operators ask of rounds
 """

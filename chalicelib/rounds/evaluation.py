@@ -7,28 +7,22 @@ it says it has can be one too, so:
 * the gain is the midmean of the judges' differences, the mean of their middle half: how loud one is does not matter;
 * a sign test asks whether so many would have found the candidate better, were it not. Only the direction of a difference
   counts there, and as many of those in favour as may be bought are taken out first.
-
-A rank test (Wilcoxon, Biometrics Bulletin 1, 1945; with zeros Pratt, JASA 54, 1959) weighs each direction by the rank of its
-size, and a lie of -1 always has the highest rank: two such judges of ten leave a rank sum of at most 36 of 55, p = 0.21, and
-nothing would ever be deployed. Hence the sign test.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from chalicelib.instants import Instant
 from chalicelib.registry.version import Judged
+from chalicelib.registry.voting import may_lie, midmean, sign_test
 from chalicelib.rounds.round import Round
+from chalicelib.rounds.round_id import RoundName
 from muster.wire.admin import RoundConfig
-
-ONE_IN = 5
-"""One client in so many may lie, unless a model's configuration says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +35,11 @@ class Measurement:
     """`worse`: nothing finite could be measured, so the version is worse than any that can be."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """One judge's place, and its measurements by role: `candidate` and `deployed`."""
 
-    round: str
+    round: RoundName
     client_id: str
     assigned_at: Instant
     report_by: Instant
@@ -76,7 +70,7 @@ class Evaluation:
         return candidate - deployed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What follows from the evaluations: deploy or leave staged, and the reason in words.
 
@@ -92,42 +86,6 @@ class Decision:
     def gain(self) -> float | None:
         """The gain in accuracy over the deployed version, the midmean of the judges' differences."""
         return self.judged.gain if self.judged else None
-
-
-def midmean(values: Iterable[float], one_in: int = ONE_IN) -> float:
-    """The mean of the middle half: without the lowest and the highest quarter, each rounded up, but never without all.
-
-    That is for one liar in five. For another number a quarter more than may lie are left out on either side; with 0 nobody
-    lies, and it is the plain mean. As long as no more than those are lies, of at least three values, the result lies between
-    the lowest and the highest of the others (Tukey, Exploratory Data Analysis, 1977). The median would lie there for more
-    liars, but is 0 whenever half of the judges see no difference, as judges with few examples mostly do.
-    """
-    ordered = sorted(values)
-    trim = min(-(-5 * len(ordered) // (4 * one_in)), (len(ordered) - 1) // 2) if one_in else 0
-    kept = ordered[trim : len(ordered) - trim]
-    return math.fsum(kept) / len(kept)
-
-
-def sign_test(better: int, worse: int, bought: int) -> float:
-    """How probable it is that so many judges find a candidate better that is not, although `bought` say what they like.
-
-    The one-sided sign test, exact: without the bought, each judge that sees a difference sees either one with probability
-    1/2. Those that see none are left out (Dixon and Mood, JASA 41, 1946). The bought ones do most in favour of a candidate
-    by finding it better; so that is what is assumed: P(X >= better - bought), X binomial of better + worse - bought, 1/2.
-    """
-    honest, least = better + worse - bought, better - bought
-    if least <= 0:
-        return 1.0
-    tail = term = 1  # of binomial coefficients, from C(honest, honest) down to C(honest, least)
-    for chosen in range(honest, least, -1):
-        term = term * chosen // (honest - chosen + 1)
-        tail += term
-    return tail / (1 << honest)
-
-
-def may_lie(judges: int, one_in: int) -> int:
-    """How many of some judges may be bought, one in so many; 0 for none."""
-    return judges // one_in if one_in else 0
 
 
 def typical(measurements: Sequence[Measurement]) -> dict[str, float]:
@@ -156,7 +114,7 @@ def decide(evaluations: Sequence[Evaluation], config: RoundConfig, revision_move
     """
     counted = [evaluation for evaluation in evaluations if evaluation.counts]
     if len(counted) < config.judges_needed or not config.evaluators:
-        return Decision(False, f"{len(counted)} of at least {config.judges_needed} judges reported")
+        return Decision(deploy=False, reason=f"{len(counted)} of at least {config.judges_needed} judges reported")
     differences = [evaluation.difference for evaluation in counted]
     better, worse = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     judged = Judged(
@@ -168,7 +126,12 @@ def decide(evaluations: Sequence[Evaluation], config: RoundConfig, revision_move
         examples=sorted(e.measured["candidate"].examples for e in counted)[len(counted) // 2],
     )
     deploy, reason = _verdict(judged, config, revision_moved)
-    return Decision(deploy, reason, typical([evaluation.measured["candidate"] for evaluation in counted]), judged)
+    return Decision(
+        deploy=deploy,
+        reason=reason,
+        candidate=typical([evaluation.measured["candidate"] for evaluation in counted]),
+        judged=judged,
+    )
 
 
 def _verdict(judged: Judged, config: RoundConfig, revision_moved: bool) -> tuple[bool, str]:

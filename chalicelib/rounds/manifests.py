@@ -11,9 +11,8 @@ from muster.wire.refs import Damaged, digest
 
 def read_manifest(blobs: Blobs, rnd: Round) -> Manifest:
     """The manifest, checked against the digest that the round's move named."""
-    if rnd.manifest_sha256 is None:
-        raise AssertionError(f"round {rnd.id} is {rnd.phase} without a manifest")
-    data = blobs.read(keys.MANIFEST.key(round=rnd.id, sha256=rnd.manifest_sha256), MANIFEST_LIMIT_BYTES)
-    if digest(data) != rnd.manifest_sha256:
-        raise Damaged(f"manifest of round {rnd.id}: expected sha256 {rnd.manifest_sha256}, got {digest(data)}")
+    sha256 = rnd.frozen.manifest_sha256
+    data = blobs.read(keys.MANIFEST.key(round=rnd.id, sha256=sha256), MANIFEST_LIMIT_BYTES)
+    if digest(data) != sha256:
+        raise Damaged(f"manifest of round {rnd.id}: expected sha256 {sha256}, got {digest(data)}")
     return Manifest.from_bytes(data)

@@ -6,22 +6,28 @@
 
 A client has one receipt a round, because the key is made of both: it cannot count twice. When a round has closed, every
 receipt is settled: accepted and in the manifest, rejected with a reason, or late. One that was written after that, by a
-check-in that had begun before, is settled when its round is wound up, or when anybody asks for it.
+check-in that had begun before, is settled when its round is finalised, or when anybody asks for it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.instants import Instant, text
-from chalicelib.rounds.round import Phase, Round, Summary
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round import Round, Summary
+from chalicelib.rounds.round_id import RoundName
 from muster.aggregation.manifest import Entry
 from muster.aggregation.outliers import exceeds
 from muster.wire.encodings import Encoding
+from muster.wire.reasons import Reason
+
+KEEP = timedelta(days=30)
+"""How long receipts and evaluations are kept after their round (by TTL)."""
 
 
 class ReceiptState(StrEnum):
@@ -39,7 +45,7 @@ class ReceiptState(StrEnum):
         return self in (ReceiptState.ASSIGNED, ReceiptState.REPORTED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
     """What the client said it would upload, and what the grant was bound to."""
 
@@ -62,16 +68,49 @@ class Uploaded:
 class Verdict:
     """Why an update was rejected or late: a word for machines, and for people what was expected and what came."""
 
-    reason: str
+    reason: Reason
     expected: str
     got: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """An update passed inspection, which measured this of it (see `muster.wire.gate`)."""
+
+    norm: float
+    magnitudes: str
+    header_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """An update is not counted, because of what it is or who sent it."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """An update is not counted, because there was no time or no round for it."""
+
+    verdict: Verdict
+
+
+Outcome = Accepted | Rejected | Late
+"""What settles a receipt."""
+
+OUTCOMES: Mapping[type[Outcome], ReceiptState] = {
+    Accepted: ReceiptState.ACCEPTED,
+    Rejected: ReceiptState.REJECTED,
+    Late: ReceiptState.LATE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """One client's place in one round. It knows no key: whoever has the client's key at that time may use it."""
 
-    round: str
+    round: RoundName
     client_id: str
     state: ReceiptState
     assigned_at: Instant
@@ -124,33 +163,34 @@ class Receipt:
             magnitudes=self.magnitudes,
         )
 
+    def after(self, outcome: Outcome) -> Receipt:
+        """The receipt as it is once this has become of it."""
+        known = {each.name: getattr(outcome, each.name) for each in fields(outcome)}
+        return replace(self, state=OUTCOMES[type(outcome)], **known)
+
     def under(self, bound: float | None) -> Receipt:
         """The receipt as it is, or will be, when its round has closed with this bound on norms: an outlier is rejected."""
         if self.state is not ReceiptState.ACCEPTED or self.norm is None or not exceeds(self.norm, bound):
             return self
-        verdict = Verdict(OUTLIER, f"an L2 norm of at most {bound}", str(self.norm))
-        return replace(self, state=ReceiptState.REJECTED, verdict=verdict)
+        return self.after(Rejected(Verdict(Reason.NORM_OUTLIER, f"an L2 norm of at most {bound}", str(self.norm))))
 
 
-OUTLIER = "norm-outlier"
-"""Why an update is rejected that passed inspection, and is too long beside the others of its round."""
-
-REVOKED = Verdict("client-revoked", "an update of an active client", "one whose key was revoked")
+REVOKED = Verdict(Reason.CLIENT_REVOKED, "an update of an active client", "one whose key was revoked")
 
 
 def late(now: datetime, report_by: datetime) -> Verdict:
     """The word on an update that came too late to be counted."""
-    return Verdict("round-closed", f"a report before {text(report_by)} and before the round closed", f"it is {text(now)}")
+    return Verdict(Reason.ROUND_CLOSED, f"a report before {text(report_by)} and before the round closed", f"it is {text(now)}")
 
 
-def last_word(rnd: Round, receipt: Receipt, now: datetime) -> tuple[ReceiptState, Verdict]:
+def last_word(rnd: Round, receipt: Receipt, now: datetime) -> Rejected | Late:
     """What becomes of a receipt that is not in the manifest of its round, which collects no more."""
     judged = receipt.under(rnd.norm_bound)
     if judged.state is ReceiptState.REJECTED and judged.verdict:
-        return judged.state, judged.verdict
+        return Rejected(judged.verdict)
     if rnd.phase is Phase.ABANDONED:
-        return ReceiptState.LATE, Verdict("round-abandoned", "a round that completes", rnd.reason or "one that was abandoned")
-    return ReceiptState.LATE, late(now, receipt.report_by)
+        return Late(Verdict(Reason.ROUND_ABANDONED, "a round that completes", rnd.reason or "one that was abandoned"))
+    return Late(late(now, receipt.report_by))
 
 
 def summarise(receipts: Iterable[Receipt]) -> Summary:

@@ -1,53 +1,26 @@
-"""A round and its moves.
-
-                    goal, or deadline           published            judged, or time
-                    with quorum                                      is up
-      open ──▶ COLLECTING ──────────▶ AGGREGATING ──────────▶ EVALUATING ──────────▶ COMPLETED
-                    │                      │                      │
-                    └──────────────────────┴──────────────────────┴──▶ ABANDONED (reason)
+"""A round, and the rules by which it goes on (`moves` says how).
 
 Collecting: clients are admitted, upload, report; uploads are inspected. Aggregating: the manifest is frozen, so all that is
 left is arithmetic. Evaluating: the version exists; some clients compare it with the deployed one. An abandoned round leaves
-what is served as it was. Every move is one write on the condition that the phase and the fence are still the ones that were
-read, and adds one to the fence: a stale actor changes nothing.
+what is served as it was. Every move adds one to the fence: a stale actor changes nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Literal
 
 from chalicelib.instants import Instant
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import FrozenConfig, Model, TrainingState
+from chalicelib.rounds.moves import AFTER_FREEZE, AFTER_PUBLICATION, ENDED, MOVES, Frozen, Move, Phase, Published
+from chalicelib.rounds.round_id import RoundId
 from muster.wire.refs import CheckpointRef
 
 
-class Phase(StrEnum):
-    """Where a round stands."""
-
-    COLLECTING = "collecting"
-    AGGREGATING = "aggregating"
-    EVALUATING = "evaluating"
-    COMPLETED = "completed"
-    ABANDONED = "abandoned"
-
-
-MOVES: Mapping[Phase, frozenset[Phase]] = {
-    Phase.COLLECTING: frozenset({Phase.AGGREGATING, Phase.ABANDONED}),
-    Phase.AGGREGATING: frozenset({Phase.EVALUATING, Phase.ABANDONED}),
-    Phase.EVALUATING: frozenset({Phase.COMPLETED, Phase.ABANDONED}),
-    Phase.COMPLETED: frozenset(),
-    Phase.ABANDONED: frozenset(),
-}
-"""The moves that exist; everything else is a bug."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What became of a round's places, counted from its receipts."""
 
@@ -71,8 +44,16 @@ class Summary:
         return self.open + self.accepted + self.late + sum((self.rejected or {}).values())
 
 
-Desk = Literal["admitted", "judges"]
-"""The two counters at which places are given out."""
+class NotReached(Exception):
+    """A round was asked for what it has only in a later phase: a bug."""
+
+
+class NoSuchMove(Exception):
+    """A round was to make a move that does not lead from its phase: a bug."""
+
+
+PlaceKind = Literal["admitted", "judges"]
+"""The two kinds of places, named as the fields that count them."""
 
 CHECK_IN = timedelta(seconds=60)
 """Twice as long as a check-in can run (the API's function has 29 s). A place that was taken before has its row by now, or never
@@ -80,7 +61,7 @@ gets one.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """One round of one model. Its config is frozen when it opens."""
 
@@ -104,7 +85,7 @@ class Round:
     judges: int = 0
     """Judges admitted, as such a hint; evaluations are what is true."""
     place_mark: str | None = None
-    """What whoever took or gave back the last place, at either desk, wrote there: unique, so that its owner is known."""
+    """What whoever took or gave back the last place, of either kind, wrote there: unique, so that its owner is known."""
     place_taken_at: Instant | None = None
     manifest_sha256: str | None = None
     norm_bound: float | None = None
@@ -120,12 +101,12 @@ class Round:
     reason: str | None = None
     finished_at: Instant | None = None
     summary: Summary | None = None
-    """Stored when an ended round was wound up; before that it is counted from the receipts."""
+    """Stored when an ended round was finalised; before that it is counted from the receipts."""
 
     @property
-    def id(self) -> str:
-        """What devices call it: `<model>.<number>`."""
-        return round_id(self.model, self.number)
+    def id(self) -> RoundId:
+        """What devices call it."""
+        return RoundId(self.model, self.number)
 
     @property
     def places(self) -> int:
@@ -137,38 +118,66 @@ class Round:
         """How many clients may judge the candidate, over-selected alike."""
         return math.ceil(self.config.evaluators * self.config.over_selection)
 
-    def places_at(self, desk: Desk) -> int:
-        """How many clients may have a place at a desk."""
-        return self.places if desk == "admitted" else self.judges_wanted
+    def places_at(self, kind: PlaceKind) -> int:
+        """How many clients may have a place of a kind."""
+        return self.places if kind == "admitted" else self.judges_wanted
+
+    def __post_init__(self) -> None:
+        """What a phase promises is there: a row without it is not one of ours, and cannot be read."""
+        promised = {"manifest_sha256": AFTER_FREEZE, "candidate": AFTER_PUBLICATION, "evaluate_by": AFTER_PUBLICATION}
+        for name, phases in promised.items():
+            if self.phase in phases and getattr(self, name) is None:
+                raise ValueError(f"a round that is {self.phase} has a {name}")
+
+    @property
+    def frozen(self) -> Frozen:
+        """What its manifest says. Every round has one that is aggregating, evaluating or completed.
+
+        Raises:
+            NotReached: it was abandoned before, or still collects.
+        """
+        if self.manifest_sha256 is None:
+            raise NotReached(f"round {self.id} is {self.phase} and has no manifest")
+        closed_at = self.closed_at or self.report_by
+        return Frozen(manifest_sha256=self.manifest_sha256, norm_bound=self.norm_bound, closed_at=closed_at)
+
+    @property
+    def published(self) -> Published:
+        """What is judged. Every round has it that is evaluating or completed.
+
+        Raises:
+            NotReached: it was abandoned before, or has yet to publish.
+        """
+        if self.candidate is None or self.evaluate_by is None:
+            raise NotReached(f"round {self.id} is {self.phase} and has published nothing")
+        return Published(
+            candidate=self.candidate,
+            deployed=self.deployed,
+            deployment_revision=self.deployment_revision,
+            evaluate_by=self.evaluate_by,
+        )
+
+    def after(self, move: Move) -> Round:
+        """The round as it is once this move is made.
+
+        Raises:
+            NoSuchMove: no such move leads from its phase.
+        """
+        before, phase = MOVES[type(move)]
+        if self.phase not in before:
+            raise NoSuchMove(f"round {self.id} is {self.phase}; {type(move).__name__} leads from {' or '.join(sorted(before))}")
+        known = {each.name: getattr(move, each.name) for each in fields(move)}
+        return replace(self, phase=phase, fence=self.fence + 1, **known)
 
     @property
     def is_terminal(self) -> bool:
         """Whether nothing can happen to it any more."""
-        return not MOVES[self.phase]
+        return self.phase in ENDED
 
     @property
     def completed(self) -> int:
         """Rounds of the model that have completed, this one included."""
         return self.completed_before + (self.phase is Phase.COMPLETED)
-
-
-def round_id(model: str, number: int) -> str:
-    """The name of a model's round."""
-    return f"{model}.{number}"
-
-
-def parse_round_id(text: str) -> tuple[str, int] | None:
-    """Model and number of a round's name, or None when it is not one."""
-    model, dot, number = text.rpartition(".")
-    if not (model and dot and number.isascii() and number.isdigit() and len(number) <= 8):
-        return None
-    return model, int(number)
-
-
-def check_move(now: Phase, to: Phase) -> None:
-    """Refuse, as a bug, a move that the table does not have."""
-    if to not in MOVES[now]:
-        raise AssertionError(f"no move from {now} to {to}")
 
 
 def next_phase(rnd: Round, summary: Summary, now: datetime) -> Phase | None:
@@ -193,7 +202,7 @@ def too_long(rnd: Round, now: datetime) -> str | None:
 
     An update lives for a day and what is frozen never changes: what could not be computed in that time never will be.
     """
-    since = rnd.closed_at or rnd.report_by
+    since = rnd.frozen.closed_at
     if now < since + timedelta(seconds=rnd.config.aggregate_seconds):
         return None
     return f"aggregation-timed-out: no version after {rnd.config.aggregate_seconds:g} seconds"
@@ -215,11 +224,11 @@ def next_base(last: Round | None, deployment: Deployment) -> CheckpointRef:
     return deployment.stable if lost_too_much else last.candidate
 
 
-def counts_too_many(rnd: Round, desk: Desk, given: int, now: datetime) -> bool:
-    """Whether a desk is taken for full though only so many places were `given`, and no check-in is under way any more that
-    could still use one: the hint may then be set to what was given.
+def counts_too_many(rnd: Round, kind: PlaceKind, given: int, now: datetime) -> bool:
+    """Whether all places of a kind are taken for gone though only so many were `given`, and no check-in is under way any more
+    that could still use one: the hint may then be set to what was given.
     """
-    if not getattr(rnd, desk) >= rnd.places_at(desk) > given:
+    if not getattr(rnd, kind) >= rnd.places_at(kind) > given:
         return False
     return rnd.place_taken_at is None or now - rnd.place_taken_at >= CHECK_IN
 

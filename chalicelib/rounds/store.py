@@ -8,15 +8,18 @@ away; who must know it apart from none asks for the `entry`, the `history` or th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import uuid4
 
 from chalicelib.clients.directory import Allowance
 from chalicelib.instants import text
+from chalicelib.log import log
 from chalicelib.rounds.evaluation import Evaluation, Measurement
-from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Uploaded, Verdict
-from chalicelib.rounds.round import Desk, Phase, Round, Summary, check_move, round_id
+from chalicelib.rounds.moves import Move, Phase
+from chalicelib.rounds.receipt import Declared, Outcome, Receipt, ReceiptState, Uploaded, Verdict
+from chalicelib.rounds.round import PlaceKind, Round, Summary
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, readable_one, to_item, unreadable
@@ -36,9 +39,9 @@ class OutOfScope(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place that was taken at a desk: the hint with it counted, and the mark that only this taking left on the round."""
+    """A place that was taken: the hint with it counted, and the mark that only this taking left on the round."""
 
-    desk: Desk
+    kind: PlaceKind
     counted: int
     mark: str
 
@@ -103,7 +106,7 @@ class RoundStore:
         items = list(self._table.query(keys.ROUND.partition(model=model), keys.ROUND.prefix, newest_first=True, limit=EXAMINED))
         found = unreadable(Round, items)
         if items:
-            name = round_id(model, int(keys.ROUND.name_in(items[0]["sk"])))
+            name = RoundId(model, int(keys.ROUND.name_in(items[0]["sk"])))
             for kind, row in ((keys.RECEIPT, Receipt), (keys.EVALUATION, Evaluation)):
                 found += unreadable(row, self._table.query(kind.partition(round=name), kind.prefix, consistent=False))
         return found
@@ -115,7 +118,9 @@ class RoundStore:
         there = Condition("attribute_exists(#pk) AND attribute_not_exists(#op_id)", "the row is there, and nobody's")
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
         try:
-            self._table.put(Put(self._table, key, to_item(rnd), as_read if isinstance(op_id, str) else there))
+            self._table.put(
+                Put(table=self._table, key=key, item=to_item(rnd), condition=as_read if isinstance(op_id, str) else there)
+            )
         except ConditionFailed:
             return False
         return True
@@ -124,29 +129,31 @@ class RoundStore:
         """Store a new round, and return the round of that number: this one, or the one that another tick opened first."""
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
         try:
-            self._table.put(Put(self._table, key, to_item(rnd), NEW))
+            self._table.put(Put(table=self._table, key=key, item=to_item(rnd), condition=NEW))
         except ConditionFailed as lost:
             if lost.found:
                 return from_item(Round, lost.found)
             raise
+        log.info("round opened", extra=_about(rnd))
         return rnd
 
-    def move(self, rnd: Round, to: Phase, together_with: Sequence[Put | Update] = (), **changes: object) -> Round | None:
+    def move(self, rnd: Round, move: Move, together_with: Sequence[Put | Update] = ()) -> Round | None:
         """Move a round on, all or nothing with the other writes, and return it as it then is.
 
         None when the round, or one of the other rows, is no longer as it was read: another actor was faster, or acts on
         newer knowledge. Nothing has changed then, and the caller reads again.
         """
-        check_move(rnd.phase, to)
-        moved = replace(rnd, phase=to, fence=rnd.fence + 1, **changes)  # type: ignore[arg-type]
+        moved = rnd.after(move)
         stored = to_item(moved)
         condition = Condition(
             "#phase = :was_phase AND #fence = :was_fence",
             "the round is still as it was read",
             {":was_phase": rnd.phase, ":was_fence": rnd.fence},
         )
-        change = {name: stored[name] for name in ("phase", "fence", *changes) if name in stored}
-        write = Update(self._table, keys.ROUND.key(model=rnd.model, number=rnd.number), condition, set=change)
+        change = {name: stored[name] for name in ("phase", "fence", *names_of(move)) if name in stored}
+        write = Update(
+            table=self._table, key=keys.ROUND.key(model=rnd.model, number=rnd.number), condition=condition, set=change
+        )
         try:
             if together_with:
                 self._table.transact([write, *together_with])
@@ -154,16 +161,21 @@ class RoundStore:
                 self._table.update(write)
         except ConditionFailed:
             return None
+        log.info("round moved", extra={"was": rnd.phase, **_about(moved)})
         return moved
 
-    def wind_up(self, rnd: Round, summary: Summary) -> Round | None:
+    def finalise(self, rnd: Round, summary: Summary) -> Round | None:
         """Store, once, what became of an ended round's places, and return the round; None when that was stored before."""
-        condition = Condition("attribute_not_exists(#summary)", "the round was not wound up before")
+        condition = Condition("attribute_not_exists(#summary)", "the round was not finalised before")
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
         try:
-            item = self._table.update_and_read(Update(self._table, key, condition, set={"summary": to_item(summary)}))
+            item = self._table.update_and_read(
+                Update(table=self._table, key=key, condition=condition, set={"summary": to_item(summary)})
+            )
         except ConditionFailed:
             return None
+        counted = {"accepted": summary.accepted, "late": summary.late, "rejected": summary.rejected}
+        log.info("round finalised", extra={**counted, **_about(rnd)})
         return from_item(Round, item)
 
     def note_parts_sent(self, rnd: Round, stage: int, now: datetime) -> bool:
@@ -174,16 +186,20 @@ class RoundStore:
             {":was_fence": rnd.fence, ":was_sent": text(rnd.parts_sent_at) if rnd.parts_sent_at else "never"},
         )
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        return self._changed(Update(self._table, key, condition, set={"parts_sent_at": text(now), "parts_stage": stage}))
+        return self._changed(
+            Update(table=self._table, key=key, condition=condition, set={"parts_sent_at": text(now), "parts_stage": stage})
+        )
 
-    def take_place(self, rnd: Round, desk: Desk, phase: Phase, places: int, now: datetime) -> tuple[Place | None, Round | None]:
+    def take_place(
+        self, rnd: Round, kind: PlaceKind, phase: Phase, places: int, now: datetime
+    ) -> tuple[Place | None, Round | None]:
         """Take one of the round's places; when none was left, None and the round as it is now.
 
         The counter is a hint: a place may be taken and not used, or counted twice by a repeat. It only ever errs towards
         admitting fewer, and the tick corrects it.
         """
         condition = Condition(
-            f"#phase = :phase AND #{desk} < :places",
+            f"#phase = :phase AND #{kind} < :places",
             "the round takes clients and has a place left",
             {":phase": phase, ":places": places},
         )
@@ -191,10 +207,12 @@ class RoundStore:
         mark = uuid4().hex
         change = {"place_mark": mark, "place_taken_at": text(now)}
         try:
-            item = self._table.update_and_read(Update(self._table, key, condition, set=change, add={desk: 1}))
+            item = self._table.update_and_read(
+                Update(table=self._table, key=key, condition=condition, set=change, add={kind: 1})
+            )
         except ConditionFailed as lost:
             return None, readable_one(Round, lost.found)
-        return Place(desk, int(item[desk]), mark), rnd
+        return Place(kind, int(item[kind]), mark), rnd
 
     def give_back(self, rnd: Round, place: Place) -> bool:
         """Give back a place that a client took though it had one already; False when that is left to the tick.
@@ -203,46 +221,48 @@ class RoundStore:
         place. So no repeat, however late, takes away a place that is another's.
         """
         condition = Condition(
-            f"#place_mark = :mark AND #{place.desk} = :counted",
+            f"#place_mark = :mark AND #{place.kind} = :counted",
             "this place was the last that was taken",
             {":mark": place.mark, ":counted": place.counted},
         )
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        change = {place.desk: place.counted - 1, "place_mark": f"{place.mark} given back"}
-        return self._changed(Update(self._table, key, condition, set=change))
+        change = {place.kind: place.counted - 1, "place_mark": f"{place.mark} given back"}
+        return self._changed(Update(table=self._table, key=key, condition=condition, set=change))
 
-    def correct_places(self, rnd: Round, desk: Desk, given: int) -> bool:
-        """Set the hint of a desk's places to those that were given; False when a place was taken since the round was read.
+    def correct_places(self, rnd: Round, kind: PlaceKind, given: int) -> bool:
+        """Set the hint of a kind of places to those that were given; False when a place was taken since the round was read.
 
         Whoever calls it has seen, by `counts_too_many`, that no check-in is under way.
         """
         same_mark = "#place_mark = :was_mark" if rnd.place_mark else "attribute_not_exists(#place_mark)"
         condition = Condition(
-            f"#fence = :was_fence AND #{desk} = :was_counted AND {same_mark}",
+            f"#fence = :was_fence AND #{kind} = :was_counted AND {same_mark}",
             "no place was taken or given back since the places were counted",
-            {":was_fence": rnd.fence, ":was_counted": getattr(rnd, desk)}
+            {":was_fence": rnd.fence, ":was_counted": getattr(rnd, kind)}
             | ({":was_mark": rnd.place_mark} if rnd.place_mark else {}),
         )
         key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        return self._changed(Update(self._table, key, condition, set={desk: given}))
+        return self._changed(Update(table=self._table, key=key, condition=condition, set={kind: given}))
 
-    def note_inspected(self, model: str, number: int, count: int) -> Round | None:
+    def note_inspected(self, round_id: RoundId, count: int) -> Round | None:
         """Add to the hint of settled receipts, and return the round, or None when there is none, or none that can be read."""
         condition = Condition("attribute_exists(#pk)", "the round exists")
-        key = keys.ROUND.key(model=model, number=number)
+        key = keys.ROUND.key(model=round_id.model, number=round_id.number)
         try:
-            item = self._table.update_and_read(Update(self._table, key, condition, add={"inspected": count}))
+            item = self._table.update_and_read(
+                Update(table=self._table, key=key, condition=condition, add={"inspected": count})
+            )
         except ConditionFailed:
             return None
         return readable_one(Round, item)
 
     # ---- receipts
 
-    def receipt(self, round_id: str, client_id: str) -> Receipt | None:
+    def receipt(self, round_id: RoundId, client_id: str) -> Receipt | None:
         """A client's receipt, or None: it has no place in that round."""
         return readable_one(Receipt, self._table.get(keys.RECEIPT.key(round=round_id, client=client_id)))
 
-    def receipts(self, round_id: str) -> Iterator[Receipt]:
+    def receipts(self, round_id: RoundId) -> Iterator[Receipt]:
         """All receipts of a round, by client."""
         items = self._table.query(keys.RECEIPT.partition(round=round_id), keys.RECEIPT.prefix)
         return readable(Receipt, items)
@@ -253,14 +273,14 @@ class RoundStore:
         """
         key = keys.RECEIPT.key(round=receipt.round, client=receipt.client_id)
         try:
-            self._table.put(Put(self._table, key, to_item(receipt), NEW))
+            self._table.put(Put(table=self._table, key=key, item=to_item(receipt), condition=NEW))
         except ConditionFailed as lost:
             if lost.found:
                 return readable_one(Receipt, lost.found)
             raise
         return receipt
 
-    def declare(self, round_id: str, by: Allowance, declared: Declared, now: datetime) -> None:
+    def declare(self, round_id: RoundId, by: Allowance, declared: Declared, now: datetime) -> None:
         """Note what an assigned client is about to upload; a later declaration replaces an earlier one, a few times. The same
         declaration again is done without a write, and counts nothing.
 
@@ -282,7 +302,7 @@ class RoundStore:
         while True:
             change = {"declared": to_item(declared), "grants": grants + 1}
             try:
-                return self._in_the_name_of(by, Update(self._table, key, condition, set=change))
+                return self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
             except NotDone as other:
                 found = readable_one(Receipt, other.found)
                 if found is None or found.declared is None or not found.takes(declared, now):
@@ -298,7 +318,7 @@ class RoundStore:
                 {**values, ":was_sha256": found.declared.sha256, ":was_grants": grants},
             )
 
-    def report(self, round_id: str, by: Allowance, uploaded: Uploaded, metrics: dict[str, float], now: datetime) -> None:
+    def report(self, round_id: RoundId, by: Allowance, uploaded: Uploaded, metrics: dict[str, float], now: datetime) -> None:
         """Count an upload as reported, if it is the one that was declared.
 
         Raises:
@@ -316,15 +336,15 @@ class RoundStore:
         )  # fmt: skip
         change = {"state": ReceiptState.REPORTED, "reported_at": text(now), "etag": uploaded.etag, "metrics": metrics}
         key = keys.RECEIPT.key(round=round_id, client=by.caller.public)
-        self._in_the_name_of(by, Update(self._table, key, condition, set=change))
+        self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
 
-    def settle(self, receipt: Receipt, state: ReceiptState, **changes: object) -> bool:
+    def settle(self, receipt: Receipt, outcome: Outcome) -> bool:
         """Settle a receipt, if it is still in the state in which it was read; False when it no longer is."""
-        settled = to_item(replace(receipt, state=state, **changes))  # type: ignore[arg-type]
+        settled = to_item(receipt.after(outcome))
         condition = Condition("#state = :was_state", "the receipt is as it was read", {":was_state": receipt.state})
         key = keys.RECEIPT.key(round=receipt.round, client=receipt.client_id)
-        change = {name: settled[name] for name in ("state", *changes)}
-        return self._changed(Update(self._table, key, condition, set=change))
+        change = {name: settled[name] for name in ("state", *names_of(outcome))}
+        return self._changed(Update(table=self._table, key=key, condition=condition, set=change))
 
     def withdraw(self, rnd: Round, receipt: Receipt, verdict: Verdict) -> bool:
         """Reject an accepted receipt while its round still collects, and move the round's fence so that no manifest that
@@ -338,8 +358,8 @@ class RoundStore:
         try:
             self._table.transact(
                 [
-                    Update(self._table, round_key, still_open, add={"fence": 1}),
-                    Update(self._table, receipt_key, as_read, set=rejected),
+                    Update(table=self._table, key=round_key, condition=still_open, add={"fence": 1}),
+                    Update(table=self._table, key=receipt_key, condition=as_read, set=rejected),
                 ]
             )
         except ConditionFailed:
@@ -348,11 +368,11 @@ class RoundStore:
 
     # ---- evaluations
 
-    def evaluation(self, round_id: str, client_id: str) -> Evaluation | None:
+    def evaluation(self, round_id: RoundId, client_id: str) -> Evaluation | None:
         """A judge's place, or None."""
         return readable_one(Evaluation, self._table.get(keys.EVALUATION.key(round=round_id, client=client_id)))
 
-    def evaluations(self, round_id: str) -> list[Evaluation]:
+    def evaluations(self, round_id: RoundId) -> list[Evaluation]:
         """All judges of a round's candidate, by client."""
         items = self._table.query(keys.EVALUATION.partition(round=round_id), keys.EVALUATION.prefix)
         return list(readable(Evaluation, items))
@@ -363,14 +383,14 @@ class RoundStore:
         """
         key = keys.EVALUATION.key(round=evaluation.round, client=evaluation.client_id)
         try:
-            self._table.put(Put(self._table, key, to_item(evaluation), NEW))
+            self._table.put(Put(table=self._table, key=key, item=to_item(evaluation), condition=NEW))
         except ConditionFailed as lost:
             if lost.found:
                 return readable_one(Evaluation, lost.found)
             raise
         return evaluation
 
-    def measure(self, round_id: str, by: Allowance, role: str, measurement: Measurement, now: datetime) -> None:
+    def measure(self, round_id: RoundId, by: Allowance, role: str, measurement: Measurement, now: datetime) -> None:
         """Store, once, what a judge measured of one of the two versions.
 
         Raises:
@@ -386,7 +406,7 @@ class RoundStore:
         )
         key = keys.EVALUATION.key(round=round_id, client=by.caller.public)
         change = {f"measured.{role}": to_item(measurement)}
-        self._in_the_name_of(by, Update(self._table, key, condition, set=change))
+        self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
 
     def withdraw_judge(self, rnd: Round, judge: Evaluation) -> bool:
         """Take a judge out while its round evaluates, whatever it measured, and move the round's fence so that no decision
@@ -399,8 +419,8 @@ class RoundStore:
         try:
             self._table.transact(
                 [
-                    Update(self._table, round_key, undecided, add={"fence": 1}),
-                    Update(self._table, judge_key, appointed, set={"withdrawn": True}),
+                    Update(table=self._table, key=round_key, condition=undecided, add={"fence": 1}),
+                    Update(table=self._table, key=judge_key, condition=appointed, set={"withdrawn": True}),
                 ]
             )
         except ConditionFailed:
@@ -424,3 +444,18 @@ class RoundStore:
         except ConditionFailed:
             return False
         return True
+
+
+def names_of(value: Move | Outcome) -> tuple[str, ...]:
+    """The attributes of a row that a move, or an outcome, sets."""
+    return tuple(each.name for each in fields(value))
+
+
+def _about(rnd: Round) -> dict[str, object]:
+    """What the log says of a round, whatever happened to it and whoever did it."""
+    about: dict[str, object] = {"round": str(rnd.id), "phase": rnd.phase, "fence": rnd.fence, "base": rnd.base.version}
+    if rnd.candidate:
+        about["version"] = rnd.candidate.version
+    if rnd.reason:
+        about["reason"] = rnd.reason
+    return about

@@ -89,7 +89,9 @@ class Blobs:
             ObjectTooLarge: it is longer; nothing of it was read.
         """
         response = self._get(key, etag)
-        with closing(Body(self, key, response["ETag"], 0, response["ContentLength"], response["Body"])) as body:
+        with closing(
+            Body(blobs=self, key=key, etag=response["ETag"], begin=0, nbytes=response["ContentLength"], stream=response["Body"])
+        ) as body:
             if body.nbytes > limit_bytes:
                 raise ObjectTooLarge(f"{key}: expected at most {limit_bytes} bytes, got {body.nbytes}")
             yield body
@@ -112,7 +114,7 @@ class Blobs:
         Raises:
             ObjectMissing: it is not there, has another ETag, or is shorter.
         """
-        with closing(Body(self, key, etag, begin, len(view))) as body:
+        with closing(Body(blobs=self, key=key, etag=etag, begin=begin, nbytes=len(view))) as body:
             body.fill(view)
 
     def read_head(self, key: str, nbytes: int) -> bytes:
@@ -122,7 +124,9 @@ class Blobs:
             ObjectMissing: it is not there, or empty.
         """
         response = self._get(key, None, f"bytes=0-{nbytes - 1}")
-        with closing(Body(self, key, response["ETag"], 0, response["ContentLength"], response["Body"])) as body:
+        with closing(
+            Body(blobs=self, key=key, etag=response["ETag"], begin=0, nbytes=response["ContentLength"], stream=response["Body"])
+        ) as body:
             data = bytearray(body.nbytes)
             body.fill(memoryview(data))
             return bytes(data)
@@ -192,7 +196,7 @@ class Blobs:
 class Body:
     """A range of an object that is being read. Where the connection breaks, it is read on, as if nothing had been."""
 
-    def __init__(self, blobs: Blobs, key: str, etag: str | None, begin: int, nbytes: int, stream: Any = None) -> None:
+    def __init__(self, *, blobs: Blobs, key: str, etag: str | None, begin: int, nbytes: int, stream: Any = None) -> None:
         """`nbytes` bytes from `begin` on. `stream` is what S3 answered, if it was asked already; `etag` is the object's, or the
         one that is wanted.
         """

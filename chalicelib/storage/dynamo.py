@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from chalicelib.storage.answers import insist
-from chalicelib.storage.keys import Key
 from chalicelib.storage.rows import Item, from_stored, to_stored
+from muster.layout import Key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -59,7 +59,7 @@ class ConditionFailed(Exception):
         self.found = found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Put:
     """A whole row to be written, if the condition holds."""
 
@@ -69,7 +69,7 @@ class Put:
     condition: Condition = NEW
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     """Attributes to be set or added to, if the condition holds. `a.b` in `set` names member b of the map a.
 

@@ -24,7 +24,7 @@ MOST_DATAPOINTS = 1440
 """That one GetMetricStatistics answers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Datum:
     """One value of one metric of one model."""
 
@@ -35,7 +35,7 @@ class Datum:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregate:
     """A metric over a span of time; of no values, the rest is None."""
 
@@ -81,10 +81,10 @@ class Metrics:
         points = answer["Datapoints"]
         count = sum(point["SampleCount"] for point in points)
         if not count:
-            return Aggregate(0)
+            return Aggregate(count=0)
         total = sum(point["Sum"] for point in points)
         lowest, highest = min(point["Minimum"] for point in points), max(point["Maximum"] for point in points)
-        return Aggregate(round(count), total / count, lowest, highest, total)
+        return Aggregate(count=round(count), mean=total / count, min=lowest, max=highest, sum=total)
 
     def names(self, model: str) -> set[str]:
         """The metrics of a model that had a value within the last two weeks."""

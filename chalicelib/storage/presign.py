@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Presigner:
     """Signs URLs of one bucket with the function's own credentials."""
 
-    def __init__(self, credentials: Credentials, region: str, bucket: str, endpoint: str | None, seconds: int) -> None:
+    def __init__(self, *, credentials: Credentials, region: str, bucket: str, endpoint: str | None, seconds: int) -> None:
         self._credentials = credentials
         self._region = region
         self._base = f"{endpoint}/{bucket}" if endpoint else f"https://{bucket}.s3.{region}.amazonaws.com"

@@ -13,4 +13,5 @@
 * `outcome`       what a run came to, and what is expected of it
 * `report`        progress, table rows, lineage
 * `plot`          the figure
+* `tour`          the operator's tour at the end, in the terminal
 """

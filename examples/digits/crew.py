@@ -16,7 +16,7 @@ from muster.device import Device
 class Crew:
     """Every device in a thread of its own, from `__enter__` to `__exit__`."""
 
-    def __init__(self, url: str, token: str, model: str, members: Sequence[Behaviour], folder: Path) -> None:
+    def __init__(self, *, url: str, token: str, model: str, members: Sequence[Behaviour], folder: Path) -> None:
         self._url = url
         self._token = token
         self._model = model

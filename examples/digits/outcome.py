@@ -19,7 +19,7 @@ LARGEST_GAP = 0.04
 """Between federated and central accuracy."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundFigures:
     """One round that has ended."""
 
@@ -40,7 +40,7 @@ class RoundFigures:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionFigures:
     """One version and its lineage."""
 
@@ -72,7 +72,7 @@ class HostileFigures:
         return {"rounds_joined": len(self.outcomes), "rejected": self.rejected, "outcomes": self.outcomes}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """A whole run."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from infra.local import LocalCloud
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """How long the parts of a round may take, in seconds."""
 

@@ -18,8 +18,8 @@ WIDTH = 104
 """Columns of the plain output, which has no terminal to ask."""
 
 HEADER = (
-    f"{'round':>5}  {'outcome':<9}  {'accepted':>8}  {'late':>4}  {'rejected':<29}  "
-    f"{'held-out':>8}  {'judges':>7}  {'uploaded':>8}  {'time':>6}"
+    f"{'round':>5}  {'outcome':<9}  {'accepted':>8}  {'late':>4}  {'held-out':>8}  {'judges':>8}  {'uploaded':>8}  {'time':>6}"
+    f"  {'deployed':<8}  rejected"
 )
 
 
@@ -73,13 +73,12 @@ class Screen:
         rejected = ", ".join(f"{count} {reason}" for reason, count in rnd.rejected.items()) or "-"
         line = Text(f"{rnd.number:>5}  ")
         line.append(f"{rnd.phase:<9}", style="green" if rnd.phase == "completed" else "red")
-        line.append(f"  {f'{rnd.accepted}/{rnd.goal}':>8}  {rnd.late:>4}  ")
-        line.append(f"{rejected:<29}", style="yellow" if rnd.rejected else "")
-        line.append(f"  {_percent(rnd.accuracy):>8}  {_points(rnd.gain):>7}")
+        line.append(f"  {f'{rnd.accepted}/{rnd.goal}':>8}  {rnd.late:>4}")
+        line.append(f"  {_percent(rnd.accuracy):>8}  {_points(rnd.gain):>8}")
         line.append(f"  {rnd.uploaded_bytes / 1000:>5.0f} kB  {rnd.seconds:>4.1f} s")
-        if rnd.deployed:
-            line.append(f"  deployed v{rnd.version}", style="bold green")
-        elif rnd.phase == "abandoned":
+        line.append(f"  {f'v{rnd.version}' if rnd.deployed else '-':<8}", style="bold green" if rnd.deployed else "")
+        line.append(f"  {rejected}", style="yellow" if rnd.rejected else "")
+        if rnd.phase == "abandoned":
             line.append(f"  {rnd.reason}", style="red")
         self._print(line)
 

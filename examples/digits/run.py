@@ -55,10 +55,10 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
         ]
         config = round_config(devices, len(hostile), cloud.pace)
         screen.open(url or "on this machine", devices, [one.client_id for one in hostile], config, rounds)
-        desk = _Desk(operator, model, data, config.goal)
+        desk = _Desk(operator=operator, model=model, data=data, goal=config.goal)
         token = operator.mint_token(devices + len(hostile), label="demo", models=[model]).token
         operator.create_model(model, checkpoint(network(seed)), config)
-        with Crew(cloud.url, token, model, [*honest, *hostile], Path(folder)) as crew:
+        with Crew(url=cloud.url, token=token, model=model, members=[*honest, *hostile], folder=Path(folder)) as crew:
             operator.start(model, rounds)
 
             def healthy() -> None:
@@ -91,7 +91,7 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
 class _Desk:
     """The operator's desk: downloads versions, verified, and measures them on the held-out scans, each once."""
 
-    def __init__(self, operator: Operator, model: str, data: Digits, goal: int) -> None:
+    def __init__(self, *, operator: Operator, model: str, data: Digits, goal: int) -> None:
         self._operator = operator
         self._model = model
         self._goal = goal

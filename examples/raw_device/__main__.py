@@ -14,7 +14,14 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     url, token, client_id, model, folder, *seconds = sys.argv[1:]
     try:
-        Device(url, token, client_id, model, Path(folder), trouble_seconds=float(seconds[0]) if seconds else 5.0).run()
+        Device(
+            url=url,
+            token=token,
+            client_id=client_id,
+            model=model,
+            folder=Path(folder),
+            trouble_seconds=float(seconds[0]) if seconds else 5.0,
+        ).run()
     except Refused as refused:
         sys.exit(str(refused))
     except KeyboardInterrupt:

@@ -44,6 +44,7 @@ class Device:
 
     def __init__(
         self,
+        *,
         url: str,
         token: str,
         client_id: str,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +39,19 @@ Client = Callable[[str], Any]
 
 
 def template() -> dict[str, Any]:
-    """The parsed template."""
+    """The parsed template, as a copy of the caller's own."""
+    return deepcopy(_parsed())
+
+
+@cache
+def _parsed() -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(TEMPLATE.read_text())
     return loaded
 
 
 def create(aws: Client) -> dict[str, str]:
     """Make every resource, and return the environment that tells the functions where they are."""
-    parsed = template()
+    parsed, aws = template(), cache(aws)  # to make a client costs more than most of its calls
     resolved = Resolver(parsed)
     made: dict[str, str] = {}
     makers: dict[str, Callable[[Client, str, Properties, dict[str, str]], str]] = {

@@ -19,6 +19,7 @@ from muster.aggregation.registry import Optimizer, find_optimizer
 from muster.aggregation.server import LARGEST, advance
 from muster.wire.arrays import DTYPES, Array
 from muster.wire.gate import Readable, rounded_norm
+from muster.wire.reasons import Reason
 from muster.wire.refs import Damaged
 from muster.wire.tensors import (
     HEADER_LIMIT_BYTES,
@@ -98,7 +99,7 @@ def assemble(
 
 def state_schema(schema: Schema) -> Schema:
     """What a file of an optimizer's state holds, in its order, which is the update's."""
-    return tuple(TensorSpec(spec.name, "F32", spec.shape) for spec in schema if spec.is_parameter)
+    return tuple(TensorSpec(name=spec.name, dtype="F32", shape=spec.shape) for spec in schema if spec.is_parameter)
 
 
 def _moved(
@@ -143,13 +144,15 @@ def _check(spec: TensorSpec, piece: Slice, values: Array, state: Mapping[str, Ar
 
     for letter, kept in state.items():
         if not np.isfinite(kept).all():
-            raise StateUnfit("not-finite", f"finite float32 numbers as {letter}", got(kept, ~np.isfinite(kept)))
+            raise StateUnfit(Reason.NOT_FINITE, f"finite float32 numbers as {letter}", got(kept, ~np.isfinite(kept)))
     if values.dtype.kind != "f":
         return
     if not np.isfinite(values).all():
-        raise Unfit("not-finite", "finite numbers", got(values, ~np.isfinite(values)))
+        raise Unfit(Reason.NOT_FINITE, "finite numbers", got(values, ~np.isfinite(values)))
     if values.size and not -LARGEST <= float(values.min()) <= float(values.max()) <= LARGEST:
-        raise Unfit("too-large", f"magnitudes of at most {LARGEST:g}", got(values, np.abs(values.astype(np.float64)) > LARGEST))
+        raise Unfit(
+            Reason.TOO_LARGE, f"magnitudes of at most {LARGEST:g}", got(values, np.abs(values.astype(np.float64)) > LARGEST)
+        )
 
 
 @dataclass

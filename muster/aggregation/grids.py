@@ -68,7 +68,7 @@ class Averaged:
         return sum(self.weights)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
     """What one tensor is summed on."""
 
@@ -168,13 +168,13 @@ def _grid(dtype: str, exponent: int, level: int, total: int, weighted_exponent: 
     mantissa, after, before = MANTISSA[dtype], addend_bits(total), addend_bits(count)
     k = grid_bits(weighted_exponent, count)
     if weighted_exponent == ZERO_EXPONENT:
-        return Grid(k, before)
+        return Grid(bits=k, room=before)
     if dtype != "F64":
         for limbs in (1, 2):
             less = NUMBER_BITS * (limbs - 1)
             if level + after * limbs - less - exponent >= mantissa - SLACK:
-                return Grid(grid_bits(exponent, total), after, limbs, weighted=True)
+                return Grid(bits=grid_bits(exponent, total), room=after, limbs=limbs, weighted=True)
             if weighted_level + before * limbs - less - weighted_exponent >= mantissa - SLACK:
-                return Grid(k, before, limbs)
+                return Grid(bits=k, room=before, limbs=limbs)
     limbs = limbs_of(dtype, count)
-    return Grid(None, before, limbs, lost=max(0, mantissa - SLACK - (limbs * before - COLUMN)))
+    return Grid(bits=None, room=before, limbs=limbs, lost=max(0, mantissa - SLACK - (limbs * before - COLUMN)))

@@ -24,7 +24,7 @@ MANIFEST_LIMIT_BYTES = 256 * 1024 * 1024
 """No manifest is longer: about 250,000 entries of the longest kind."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One accepted update: which bytes, pinned by ETag since inspection, and the examples it claims."""
 
@@ -43,7 +43,7 @@ class Entry:
     """How large and how fine its float tensors are (`muster.wire.magnitudes`); empty if nobody measured them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a round aggregates."""
 

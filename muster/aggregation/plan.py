@@ -43,7 +43,7 @@ class Limits:
 NO_LIMITS = Limits(1 << 62, 1 << 62, 1 << 62)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A piece of work: inputs `first` up to but not including `last`, elements `start` up to but not `stop`.
 
@@ -108,7 +108,9 @@ def tiles(schema: Schema, updates: int, element_bytes: int, limits: Limits, held
     for start, stop in ranges(schema, limits.memory_bytes // held):
         width = max(1, min(limits.reads, limits.read_bytes // max(1, element_bytes * (stop - start))))
         for first in range(0, updates, width):
-            parts.append(Part(stage, len(parts), first, min(first + width, updates), start, stop))
+            parts.append(
+                Part(stage=stage, number=len(parts), first=first, last=min(first + width, updates), start=start, stop=stop)
+            )
     return tuple(parts)
 
 
@@ -116,7 +118,8 @@ def columns(schema: Schema, updates: int, element_bytes: int, limits: Limits, he
     """Parts of all updates and a range of elements each; `held` is what an element of one update takes in memory."""
     width = min(limits.memory_bytes // (held * updates), limits.read_bytes // (element_bytes * updates))
     return tuple(
-        Part(stage, number, 0, updates, start, stop) for number, (start, stop) in enumerate(ranges(schema, max(1, width)))
+        Part(stage=stage, number=number, first=0, last=updates, start=start, stop=stop)
+        for number, (start, stop) in enumerate(ranges(schema, max(1, width)))
     )
 
 
@@ -133,7 +136,9 @@ def joining(before: Sequence[Part], result_bytes: Callable[[Part], int], limits:
             fan = max(2, min(limits.reads, limits.read_bytes // max(1, result_bytes(head))))
             while last < len(before) and last - first < fan and before[last].start == head.start:
                 last += 1
-            stage.append(Part(head.stage + 1, len(stage), first, last, head.start, head.stop))
+            stage.append(
+                Part(stage=head.stage + 1, number=len(stage), first=first, last=last, start=head.start, stop=head.stop)
+            )
             first = last
         before = stage
         yield tuple(stage)

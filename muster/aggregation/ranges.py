@@ -9,7 +9,7 @@ from muster.wire.encodings import BLOCK
 from muster.wire.tensors import Schema
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
     """Elements `low` up to but not including `high` of one tensor of the schema; the first is number `at` of a range."""
 
@@ -34,7 +34,7 @@ def slices(schema: Schema, start: int, stop: int) -> list[Slice]:
         end = begin + spec.elements
         low, high = max(start, begin), min(stop, end)
         if low < high:
-            found.append(Slice(number, low - begin, high - begin, low - start))
+            found.append(Slice(tensor=number, low=low - begin, high=high - begin, at=low - start))
         begin = end
     return found
 

@@ -44,13 +44,13 @@ def gradient(manifest: Manifest, schema: Schema, reader: Reader, limits: Limits 
     aggregator = find_aggregator(manifest.aggregator)
     aggregator.check(len(manifest.entries))
     plan = aggregator.plan(manifest, schema, limits)
-    desk = Desk(schema, reader)
-    desk.run(plan)
-    return ((part, desk.done[part]) for part in plan.stages[-1].parts)
+    parts = LocalParts(schema, reader)
+    parts.run(plan)
+    return ((part, parts.done[part]) for part in plan.stages[-1].parts)
 
 
 @dataclass
-class Desk:
+class LocalParts:
     """Does parts in this process, and keeps their results."""
 
     schema: Schema

@@ -63,7 +63,7 @@ class Stack:
                         row *= factor
                 number += 1
         pieces = (
-            Slice(piece.tensor, piece.low, piece.high, at)
+            Slice(tensor=piece.tensor, low=piece.low, high=piece.high, at=at)
             for piece, at in zip(everything, places, strict=True)
             if at is not None
         )

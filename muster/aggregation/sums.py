@@ -64,7 +64,7 @@ class Sums:
     `peaks` are the exponents of those tensors that have a grid for each element (`Peaks.exponents`).
     """
 
-    def __init__(self, schema: Schema, start: int, stop: int, grids: Grids, peaks: Result | None = None) -> None:
+    def __init__(self, *, schema: Schema, start: int, stop: int, grids: Grids, peaks: Result | None = None) -> None:
         lowest = np.iinfo(np.int64).min
         self._pieces = slices(schema, start, stop)
         self._wide = [schema[piece.tensor].dtype == "F64" for piece in self._pieces]
@@ -97,7 +97,15 @@ class Sums:
                 continue
             limbs = [total] if grid.limbs == 1 else [total[0], total[1]]
             before, after = (averaged.clips, averaged.weights) if grid.weighted else (factors, [1] * len(factors))
-            rows = _Rows(limbs, several, before, after, self._anchors[number], grid.finer, self._wide[number])
+            rows = _Rows(
+                limbs=limbs,
+                values=several,
+                factors=before,
+                weights=after,
+                anchor=self._anchors[number],
+                finer=grid.finer,
+                wide=self._wide[number],
+            )
             works.append((limbs[0].size, rows.add))
         self._shared.run(works)
 
@@ -121,7 +129,7 @@ class Sums:
         return self.tensors
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Rows:
     """One tensor of several updates, with what they are multiplied by before and after they are rounded (integers), the sums
     (limbs) that they belong to, and C of the first grid.
@@ -225,7 +233,7 @@ class Peaks:
     than 2**-126 counts as that.
     """
 
-    def __init__(self, schema: Schema, start: int, stop: int, grids: Grids, averaged: Averaged) -> None:
+    def __init__(self, *, schema: Schema, start: int, stop: int, grids: Grids, averaged: Averaged) -> None:
         self._pieces = slices(schema, start, stop)
         shifts = [shift(factor) for factor in averaged.factors]
         self._least = max(min(shifts), max(shifts) - 256)  # no exponent becomes negative, and none needs more than nine bits

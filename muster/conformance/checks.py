@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One thing that a device does right or wrong."""
 
@@ -34,58 +34,122 @@ class Check:
 
 
 CHECKS = (
-    Check("base-url", 1, "appends every path to the base URL, which has a path of its own"),
-    Check("bodies", 1, "sends JSON of the documented members, as application/json"),
-    Check("authorization", 1, "bears its key in every request to the API but the enrolment"),
-    Check("key-stays-home", 1, "shows its key to nobody but the API: not to the store, not where a redirect points"),
-    Check("no-redirects", 1, "follows no redirect, and asks the same address again later"),
-    Check("unknown-members", 1, "ignores members of replies that it does not know"),
-    Check("unknown-refusal", 1, "takes a refusal for an answer whose name it does not know", needs="train"),
-    Check("garbage", 1, "asks again after a reply that is no JSON"),
-    Check("server-errors", 1, "asks again after a 500"),
-    Check("retry-after-503", 1, "waits as long as a 503 says, then sends the same again"),
-    Check("retry-after-429", 1, "waits as long as a 429 says, then sends a heartbeat again"),
-    Check("calm", 1, "never sends more than 40 requests in a second"),
-    Check("stops-without-key", 1, "sends next to nothing once its key is refused"),
-    Check("enrolment", 2, "enrols with the token, and its id and proof have the shape that they must have"),
-    Check("enrol-again", 2, "repeats an enrolment whose reply was lost, with the same proof"),
-    Check("restart", 2, "killed and started again, it is the same device", unless="only with --run"),
-    Check("rotation", 2, "repeats a rotation with the same proof", False, unless="the device rotated no key"),
-    Check("heartbeats", 3, "sends heartbeats, and not before the server wants them"),
-    Check("waits", 4, "does not check in again before the wait is over"),
-    Check("rests", 4, "does not ask while there is no training, until the wait is over or a heartbeat says so"),
-    Check("unknown-reason", 4, "waits as long as it is told, also for a reason that it does not know"),
-    Check("urls-as-given", 4, "uses the store's URLs as they are, to the last sign"),
-    Check("download-cut", 4, "reads a checkpoint again whose body broke off", needs="train"),
-    Check("download-changed", 4, "uses no checkpoint of another SHA-256", needs="train"),
-    Check("download-long", 4, "stops reading at the announced length", needs="train"),
-    Check("download-packed", 4, "uses no body with a content encoding that it did not ask for", needs="train"),
-    Check("download-expired", 4, "checks in again when a checkpoint's URL has expired", needs="train"),
-    Check("keeps-checkpoints", 4, "does not read again what it says it has", False, unless="the device names none that it has"),
-    Check("grant-again", 5, "asks again for a grant whose reply was lost", needs="train"),
-    Check("put-as-granted", 5, "PUTs the declared bytes with exactly the grant's headers", needs="train"),
-    Check("put-expired", 5, "asks for another grant when the URL has expired (403)", needs="train"),
-    Check("put-busy", 5, "PUTs again after a 503 of the store", needs="train"),
-    Check("put-conflict", 5, "PUTs again after a 409 of the store", needs="train"),
-    Check("put-again", 5, "after a PUT whose reply was lost, takes the 412 for success and reports", needs="train"),
-    Check("upload-missing", 5, "uploads again what the store has lost before the report", needs="train"),
-    Check("report-again", 5, "repeats a report whose reply was lost, and reports nothing else", needs="train"),
-    Check("one-update-a-round", 5, "does nothing more in a round in which it has reported", needs="train"),
-    Check("round-closed", 5, "drops the work when its round has closed, and checks in", needs="train"),
-    Check("update-plain", 9, "its plain update passes the server's inspection", needs="train"),
-    Check("update-float32", 9, "its float32 update passes", needs="train", unless="the device does not list it"),
-    Check("update-float16", 9, "its float16 update passes", needs="train", unless="the device does not list it"),
-    Check("update-bfloat16", 9, "its bfloat16 update passes", needs="train", unless="the device does not list it"),
-    Check("update-int8", 9, "its int8 update passes", needs="train", unless="the device does not list it"),
-    Check("receipt", 6, "reads its receipt", False, "train", "the device never asked"),
-    Check("judges-both", 7, "measures the deployed version and the candidate, and reports both", needs="evaluate"),
-    Check("same-data", 7, "measures both on equally many examples", False, "evaluate"),
-    Check("judges-wild", 7, "judges a candidate of enormous numbers all the same", False, "evaluate"),
-    Check("metrics-again", 7, "reports a measurement again whose reply was lost", needs="evaluate"),
-    Check("not-modified", 7, "asks for what it should run with the last ETag", False, unless="it never sent `If-None-Match`"),
-    Check("delta-damaged", 10, "reads the whole checkpoint when its delta is damaged", unless="the device read no delta"),
-    Check("delta-applied", 10, "makes a checkpoint of another one and a delta", unless="the device read no delta"),
-)  # fmt: skip
+    Check(name="base-url", section=1, about="appends every path to the base URL, which has a path of its own"),
+    Check(name="bodies", section=1, about="sends JSON of the documented members, as application/json"),
+    Check(name="authorization", section=1, about="bears its key in every request to the API but the enrolment"),
+    Check(
+        name="key-stays-home",
+        section=1,
+        about="shows its key to nobody but the API: not to the store, not where a redirect points",
+    ),
+    Check(name="no-redirects", section=1, about="follows no redirect, and asks the same address again later"),
+    Check(name="unknown-members", section=1, about="ignores members of replies that it does not know"),
+    Check(name="unknown-refusal", section=1, about="takes a refusal for an answer whose name it does not know", needs="train"),
+    Check(name="garbage", section=1, about="asks again after a reply that is no JSON"),
+    Check(name="server-errors", section=1, about="asks again after a 500"),
+    Check(name="retry-after-503", section=1, about="waits as long as a 503 says, then sends the same again"),
+    Check(name="retry-after-429", section=1, about="waits as long as a 429 says, then sends a heartbeat again"),
+    Check(name="calm", section=1, about="never sends more than 40 requests in a second"),
+    Check(name="stops-without-key", section=1, about="sends next to nothing once its key is refused"),
+    Check(name="enrolment", section=2, about="enrols with the token, and its id and proof have the shape that they must have"),
+    Check(name="enrol-again", section=2, about="repeats an enrolment whose reply was lost, with the same proof"),
+    Check(name="restart", section=2, about="killed and started again, it is the same device", unless="only with --run"),
+    Check(
+        name="rotation",
+        section=2,
+        about="repeats a rotation with the same proof",
+        required=False,
+        unless="the device rotated no key",
+    ),
+    Check(name="heartbeats", section=3, about="sends heartbeats, and not before the server wants them"),
+    Check(name="waits", section=4, about="does not check in again before the wait is over"),
+    Check(
+        name="rests", section=4, about="does not ask while there is no training, until the wait is over or a heartbeat says so"
+    ),
+    Check(name="unknown-reason", section=4, about="waits as long as it is told, also for a reason that it does not know"),
+    Check(name="urls-as-given", section=4, about="uses the store's URLs as they are, to the last sign"),
+    Check(name="download-cut", section=4, about="reads a checkpoint again whose body broke off", needs="train"),
+    Check(name="download-changed", section=4, about="uses no checkpoint of another SHA-256", needs="train"),
+    Check(name="download-long", section=4, about="stops reading at the announced length", needs="train"),
+    Check(
+        name="download-packed", section=4, about="uses no body with a content encoding that it did not ask for", needs="train"
+    ),
+    Check(name="download-expired", section=4, about="checks in again when a checkpoint's URL has expired", needs="train"),
+    Check(
+        name="keeps-checkpoints",
+        section=4,
+        about="does not read again what it says it has",
+        required=False,
+        unless="the device names none that it has",
+    ),
+    Check(name="grant-again", section=5, about="asks again for a grant whose reply was lost", needs="train"),
+    Check(name="put-as-granted", section=5, about="PUTs the declared bytes with exactly the grant's headers", needs="train"),
+    Check(name="put-expired", section=5, about="asks for another grant when the URL has expired (403)", needs="train"),
+    Check(name="put-busy", section=5, about="PUTs again after a 503 of the store", needs="train"),
+    Check(name="put-conflict", section=5, about="PUTs again after a 409 of the store", needs="train"),
+    Check(
+        name="put-again",
+        section=5,
+        about="after a PUT whose reply was lost, takes the 412 for success and reports",
+        needs="train",
+    ),
+    Check(name="upload-missing", section=5, about="uploads again what the store has lost before the report", needs="train"),
+    Check(
+        name="report-again", section=5, about="repeats a report whose reply was lost, and reports nothing else", needs="train"
+    ),
+    Check(name="one-update-a-round", section=5, about="does nothing more in a round in which it has reported", needs="train"),
+    Check(name="round-closed", section=5, about="drops the work when its round has closed, and checks in", needs="train"),
+    Check(name="update-plain", section=9, about="its plain update passes the server's inspection", needs="train"),
+    Check(
+        name="update-float32", section=9, about="its float32 update passes", needs="train", unless="the device does not list it"
+    ),
+    Check(
+        name="update-float16", section=9, about="its float16 update passes", needs="train", unless="the device does not list it"
+    ),
+    Check(
+        name="update-bfloat16",
+        section=9,
+        about="its bfloat16 update passes",
+        needs="train",
+        unless="the device does not list it",
+    ),
+    Check(name="update-int8", section=9, about="its int8 update passes", needs="train", unless="the device does not list it"),
+    Check(name="receipt", section=6, about="reads its receipt", required=False, needs="train", unless="the device never asked"),
+    Check(
+        name="judges-both",
+        section=7,
+        about="measures the deployed version and the candidate, and reports both",
+        needs="evaluate",
+    ),
+    Check(name="same-data", section=7, about="measures both on equally many examples", required=False, needs="evaluate"),
+    Check(
+        name="judges-wild",
+        section=7,
+        about="judges a candidate of enormous numbers all the same",
+        required=False,
+        needs="evaluate",
+    ),
+    Check(name="metrics-again", section=7, about="reports a measurement again whose reply was lost", needs="evaluate"),
+    Check(
+        name="not-modified",
+        section=7,
+        about="asks for what it should run with the last ETag",
+        required=False,
+        unless="it never sent `If-None-Match`",
+    ),
+    Check(
+        name="delta-damaged",
+        section=10,
+        about="reads the whole checkpoint when its delta is damaged",
+        unless="the device read no delta",
+    ),
+    Check(
+        name="delta-applied",
+        section=10,
+        about="makes a checkpoint of another one and a delta",
+        unless="the device read no delta",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ USES = ("grant", "metrics")
 """What a device does with a checkpoint that it trusts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One answer that is not the honest one."""
 
@@ -41,27 +41,31 @@ class Fault:
 def lost(check: str, *also: str, same: bool = True) -> Fault:
     """It was done, and the reply is lost. Who does not say the `same` again may also go on with one of some routes."""
     silent = Spoil.SILENT
-    return Fault(lambda answer: replace(answer, spoil=silent), lambda request: again(check, request, *also, same=same))
+    return Fault(
+        spoil=lambda answer: replace(answer, spoil=silent), then=lambda request: again(check, request, *also, same=same)
+    )
 
 
 def busy(check: str, status: int, seconds: int, *, same: bool) -> Fault:
     """The API wants to be left alone for some seconds; then the `same` is sent again, or something like it."""
     headers = {"Retry-After": str(seconds), "Content-Type": "application/json"}
-    busy_now = Answer(status, b'{"message":"Too many requests"}', headers)
-    return Fault(lambda _: busy_now, lambda request: again(check, request, same=same, seconds=seconds), happens=False)
+    busy_now = Answer(status=status, body=b'{"message":"Too many requests"}', headers=headers)
+    return Fault(
+        spoil=lambda _: busy_now, then=lambda request: again(check, request, same=same, seconds=seconds), happens=False
+    )
 
 
 def failing(check: str) -> Fault:
     """The server fails."""
     answer = problem(Problem.INTERNAL_ERROR, "the server failed; the same request may be sent again")
-    return Fault(lambda _: answer, lambda request: again(check, request), happens=False)
+    return Fault(spoil=lambda _: answer, then=lambda request: again(check, request), happens=False)
 
 
 def moved(check: str, to: Callable[[], str]) -> Fault:
     """A redirect, which a key must not follow."""
     return Fault(
-        lambda _: Answer(307, b"", {"Location": to()}),
-        lambda request: instead(check, request.route, "elsewhere"),
+        spoil=lambda _: Answer(status=307, body=b"", headers={"Location": to()}),
+        then=lambda request: instead(check, request.route, "elsewhere"),
         happens=False,
     )
 
@@ -70,21 +74,21 @@ def closed(check: str) -> Fault:
     """The round has closed in the meantime."""
     answer = problem(Problem.ROUND_CLOSED, "the round takes no more updates; check in again for the next one")
     then = instead(check, "check-in", "grant", "report", "put")
-    return Fault(lambda _: answer, lambda _: then, happens=False, ends_step=True)
+    return Fault(spoil=lambda _: answer, then=lambda _: then, happens=False, ends_step=True)
 
 
 def unheard_of(check: str) -> Fault:
     """A refusal with a name of a later release."""
     document = {"type": "urn:muster:problem:of-a-later-release", "title": "No", "status": 409, "detail": "not this time"}
-    answer = Answer(409, json.dumps(document).encode(), {"Content-Type": MEDIA_TYPE})
+    answer = Answer(status=409, body=json.dumps(document).encode(), headers={"Content-Type": MEDIA_TYPE})
     then = instead(check, "check-in", "grant", "report", "put")
-    return Fault(lambda _: answer, lambda _: then, happens=False, ends_step=True)
+    return Fault(spoil=lambda _: answer, then=lambda _: then, happens=False, ends_step=True)
 
 
 def garbage(check: str) -> Fault:
     """A page of somebody who stands between."""
-    answer = Answer(200, b"<html>We will be back soon.</html>", {"Content-Type": "text/html"})
-    return Fault(lambda _: answer, lambda request: again(check, request), happens=False)
+    answer = Answer(status=200, body=b"<html>We will be back soon.</html>", headers={"Content-Type": "text/html"})
+    return Fault(spoil=lambda _: answer, then=lambda request: again(check, request), happens=False)
 
 
 def vanished(check: str) -> Fault:
@@ -98,7 +102,7 @@ def vanished(check: str) -> Fault:
 
         return Expectation(check, lambda request: request.route in ("grant", "put", "check-in"), wrong)
 
-    return Fault(lambda _: answer, then, happens=False, loses_upload=True)
+    return Fault(spoil=lambda _: answer, then=then, happens=False, loses_upload=True)
 
 
 def killed(check: str, may_go_on: Callable[[Request], str | None]) -> Fault:
@@ -107,7 +111,7 @@ def killed(check: str, may_go_on: Callable[[Request], str | None]) -> Fault:
     def then(_: Request) -> Expectation:
         return Expectation(check, lambda request: request.route in ("enrol", "heartbeat", "check-in"), may_go_on)
 
-    return Fault(lambda answer: replace(answer, spoil=Spoil.SILENT), then, happens=False, kills=True)
+    return Fault(spoil=lambda answer: replace(answer, spoil=Spoil.SILENT), then=then, happens=False, kills=True)
 
 
 # ---- of the store
@@ -115,17 +119,17 @@ def killed(check: str, may_go_on: Callable[[Request], str | None]) -> Fault:
 
 def cut(check: str) -> Fault:
     """A body breaks off."""
-    return Fault(lambda answer: replace(answer, spoil=Spoil.CUT), _read_again(check))
+    return Fault(spoil=lambda answer: replace(answer, spoil=Spoil.CUT), then=_read_again(check))
 
 
 def changed(check: str, *whole: str) -> Fault:
     """A body of the right length and another content; `whole`: what has to be read instead, if not the same again."""
-    return Fault(lambda answer: replace(answer, body=_flipped(answer.body)), _read_again(check, *whole))
+    return Fault(spoil=lambda answer: replace(answer, body=_flipped(answer.body)), then=_read_again(check, *whole))
 
 
 def endless(check: str) -> Fault:
     """A body that begins right and does not end."""
-    return Fault(lambda answer: replace(answer, spoil=Spoil.ENDLESS), _read_again(check), endless=check)
+    return Fault(spoil=lambda answer: replace(answer, spoil=Spoil.ENDLESS), then=_read_again(check), endless=check)
 
 
 def packed(check: str) -> Fault:
@@ -134,25 +138,27 @@ def packed(check: str) -> Fault:
     def spoil(answer: Answer) -> Answer:
         return replace(answer, body=gzip.compress(_flipped(answer.body)), headers={"Content-Encoding": "gzip"})
 
-    return Fault(spoil, _read_again(check))
+    return Fault(spoil=spoil, then=_read_again(check))
 
 
 def expired(check: str, then: str) -> Fault:
     """The URL has expired: another one has to be asked for."""
-    answer = Answer(403, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>")
-    return Fault(lambda _: answer, lambda _: instead(check, then, "report", "metrics"), happens=False, expires=True)
+    answer = Answer(status=403, body=b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>")
+    return Fault(spoil=lambda _: answer, then=lambda _: instead(check, then, "report", "metrics"), happens=False, expires=True)
 
 
 def slow(check: str) -> Fault:
     """The store is busy."""
-    answer = Answer(503, b"<Error><Code>SlowDown</Code></Error>")
-    return Fault(lambda _: answer, lambda request: _before_report(check, request), happens=False)
+    answer = Answer(status=503, body=b"<Error><Code>SlowDown</Code></Error>")
+    return Fault(spoil=lambda _: answer, then=lambda request: _before_report(check, request), happens=False)
 
 
 def conflict(check: str) -> Fault:
     """Another PUT under the same key is under way; this is no problem document."""
-    answer = Answer(409, b"<Error><Code>ConditionalRequestConflict</Code></Error>", {"Content-Type": "application/xml"})
-    return Fault(lambda _: answer, lambda request: _before_report(check, request), happens=False)
+    answer = Answer(
+        status=409, body=b"<Error><Code>ConditionalRequestConflict</Code></Error>", headers={"Content-Type": "application/xml"}
+    )
+    return Fault(spoil=lambda _: answer, then=lambda request: _before_report(check, request), happens=False)
 
 
 def _read_again(check: str, *whole: str) -> Callable[[Request], Expectation]:

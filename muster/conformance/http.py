@@ -33,7 +33,7 @@ class Spoil(Enum):
     """No length is announced, and zeros follow the body."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """A request. `at` is in seconds of a monotonic clock; names of headers are lower-case."""
 
@@ -45,7 +45,7 @@ class Seen:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """An answer. `before` is done before it is sent, `after` is told how many bytes beyond the body were taken."""
 
@@ -91,11 +91,13 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not length.isdigit() or int(length) > BODY_LIMIT_BYTES:
             self.close_connection = True  # a body of unknown length: neither API nor store would take it
-            self._send(Answer(HTTPStatus.LENGTH_REQUIRED))
+            self._send(Answer(status=HTTPStatus.LENGTH_REQUIRED))
             return
         body = self.rfile.read(int(length))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = type(self).respond(Seen(time.monotonic(), self.command, self.path, headers, body))
+        answer = type(self).respond(
+            Seen(at=time.monotonic(), method=self.command, target=self.path, headers=headers, body=body)
+        )
         if answer.before:
             answer.before()
         with contextlib.suppress(ConnectionError, TimeoutError):

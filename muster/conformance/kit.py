@@ -26,7 +26,7 @@ LOOK_SECONDS = 0.05
 TAIL_LINES = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Introduction:
     """What a device has to be told."""
 
@@ -36,7 +36,7 @@ class Introduction:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """How the walk went."""
 
@@ -53,7 +53,7 @@ class Report:
         return all(found.outcome is not Outcome.FAIL for found in self.results if found.check.required)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the kit is to do."""
 
@@ -98,7 +98,7 @@ def check(settings: Settings, introduce: Callable[[Introduction], None] = lambda
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         url = f"http://{host}:{port}{parts.path.rstrip('/')}"
         world.stand_at(url)
-        told = Introduction(url, world.token, settings.client_id, settings.model)
+        told = Introduction(url=url, token=world.token, client_id=settings.client_id, model=settings.model)
         introduce(told)
         output: tuple[str, ...] = ()
         if settings.command is None:
@@ -110,7 +110,7 @@ def check(settings: Settings, introduce: Callable[[Introduction], None] = lambda
             output = device.tail
         running.walk.end(ended)
     results = board.results(world.can or {"train", "evaluate"}, ended)
-    return Report(results, ended, running.walk.seen, time.monotonic() - begun, output)
+    return Report(results=results, ended=ended, requests=running.walk.seen, seconds=time.monotonic() - begun, output=output)
 
 
 class _Running:

@@ -34,7 +34,7 @@ _ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None], ...] = (
 """Name, method, path and body of every route that a device may use."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request, and what it is for."""
 
@@ -53,7 +53,7 @@ def route_of(seen: Seen, prefix: str) -> tuple[Request, type[BaseModel] | None] 
     for name, method, pattern, body in _ROUTES:
         found = re.fullmatch(re.escape(prefix) + pattern, path)
         if found and method == seen.method:
-            return Request(seen, name, found.groups()), body
+            return Request(seen=seen, route=name, names=found.groups()), body
     return None
 
 
@@ -78,7 +78,7 @@ def with_body(request: Request, kind: type[BaseModel], board: Board) -> tuple[Re
         board.failed("bodies", f"{request.route}: {error}")
         return request, problem(Problem.MALFORMED_BODY, "the body is not JSON")
     board.passed("bodies")
-    return Request(seen, request.route, request.names, said), None
+    return Request(seen=seen, route=request.route, names=request.names, said=said), None
 
 
 def reply(body: BaseModel, status: int = 200) -> Answer:
@@ -88,14 +88,14 @@ def reply(body: BaseModel, status: int = 200) -> Answer:
 
 def said(content: Mapping[str, Any], status: int = 200) -> Answer:
     """A reply of these members."""
-    return Answer(status, json.dumps({**content, **LATER}).encode(), {"Content-Type": "application/json"})
+    return Answer(status=status, body=json.dumps({**content, **LATER}).encode(), headers={"Content-Type": "application/json"})
 
 
 def problem(kind: Problem, detail: str) -> Answer:
     """A refusal."""
     status = kind.kind.status
     document = {"type": kind.urn, "title": kind.kind.title, "status": status, "detail": detail, **LATER}
-    return Answer(status, json.dumps(document).encode(), {"Content-Type": MEDIA_TYPE})
+    return Answer(status=status, body=json.dumps(document).encode(), headers={"Content-Type": MEDIA_TYPE})
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ UNKNOWN_REASON = "of-a-later-release"
 Faults = Mapping[str, Sequence[Fault]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What check-ins are answered with, and the faults of each route, in their order."""
 
@@ -64,12 +64,18 @@ _TROUBLE: Mapping[str, Faults] = {
 def script(world: World, *, can_restart: bool) -> Iterator[Step]:
     """The steps, each made when it is reached: by then the device has said what it can do."""
     yield _first(world)
-    yield Step("rest", "wait", {}, "no-training", REST_SECONDS)
+    yield Step(name="rest", work="wait", faults={}, reason="no-training", seconds=REST_SECONDS)
     garbage = [fault.garbage("garbage")]
-    yield Step("wait for an unknown reason", "wait", {"check-in": garbage}, UNKNOWN_REASON, WAIT_SECONDS)
+    yield Step(
+        name="wait for an unknown reason",
+        work="wait",
+        faults={"check-in": garbage},
+        reason=UNKNOWN_REASON,
+        seconds=WAIT_SECONDS,
+    )
     base = 1
     for base, (name, faults) in enumerate(_TROUBLE.items(), 2):
-        yield Step(f"train: {name}", "train", faults, base=base)
+        yield Step(name=f"train: {name}", work="train", faults=faults, base=base)
     encodings: list[Encoding] = [encoding for encoding in world.encodings if encoding != "plain"]
     encodings += ["plain"] * (2 - len(encodings))
     world.store.offers_deltas = True
@@ -79,11 +85,11 @@ def script(world: World, *, can_restart: bool) -> Iterator[Step]:
         if number == 0:
             faults["delta"] = [fault.changed("delta-damaged", "checkpoint")]
             faults["grant"] = [fault.killed("restart", partial(_wrong_after_restart, world))] if can_restart else []
-        yield Step(f"train in {encoding}", "train", faults, base=base, encoding=encoding)
+        yield Step(name=f"train in {encoding}", work="train", faults=faults, base=base, encoding=encoding)
     lost = [fault.lost("metrics-again", same=False)]
-    yield Step("judge", "evaluate", {"metrics": lost}, base=base, judging="the next")
-    yield Step("judge a wild candidate", "evaluate", base=base, judging="a wild one")
-    yield Step("the key is refused", "gone")
+    yield Step(name="judge", work="evaluate", faults={"metrics": lost}, base=base, judging="the next")
+    yield Step(name="judge a wild candidate", work="evaluate", base=base, judging="a wild one")
+    yield Step(name="the key is refused", work="gone")
 
 
 def _first(world: World) -> Step:
@@ -92,7 +98,7 @@ def _first(world: World) -> Step:
         "heartbeat": [fault.busy("retry-after-429", 429, 1, same=False)],
         "check-in": [fault.moved("no-redirects", lambda: world.elsewhere), fault.failing("server-errors")],
     }
-    return Step("enrol", "wait", faults, "between-rounds", WAIT_SECONDS)
+    return Step(name="enrol", work="wait", faults=faults, reason="between-rounds", seconds=WAIT_SECONDS)
 
 
 def _wrong_after_restart(world: World, request: Request) -> str | None:

@@ -68,25 +68,27 @@ class Store:
             self._board.failed("key-stays-home", f"the key was sent to the store, with {seen.method} of a {kind}")
         if kind == "unknown":
             self._board.failed("urls-as-given", "the store was asked for a URL that was not given like this")
-            return Request(seen, "unknown"), Answer(403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>")
+            return Request(seen=seen, route="unknown"), Answer(
+                status=403, body=b"<Error><Code>SignatureDoesNotMatch</Code></Error>"
+            )
         self._board.passed("urls-as-given")
         if seen.method != ("PUT" if kind == "put" else "GET"):
             self._board.failed("urls-as-given", f"{seen.method} to a URL that was signed for another method")
-            return Request(seen, "unknown"), Answer(403)
-        request = Request(seen, kind, (which,))
+            return Request(seen=seen, route="unknown"), Answer(status=403)
+        request = Request(seen=seen, route=kind, names=(which,))
         expired = seen.target in self._expired
-        return request, Answer(403, b"<Error><Code>AccessDenied</Code></Error>") if expired else None
+        return request, Answer(status=403, body=b"<Error><Code>AccessDenied</Code></Error>") if expired else None
 
     def download(self, request: Request, rnd: Round | None) -> Answer:
         """A checkpoint, or a delta to it."""
         version = self._known[request.names[0]]
         if request.route == "delta":
-            return Answer(200, version.delta)
+            return Answer(status=200, body=version.delta)
         if rnd:
             rnd.read.append(version.sha256)
             if version.sha256 in rnd.had and version in (rnd.base, rnd.candidate):
                 self._board.failed("keeps-checkpoints", f"it read version {version.number}, which it says it has")
-        return Answer(200, version.data)
+        return Answer(status=200, body=version.data)
 
     def put(self, request: Request, rnd: Round) -> Answer:
         """Store an update, if it is what its grant was bound to."""
@@ -96,15 +98,15 @@ class Store:
         if rnd.declared is None or rnd.declared.sha256 != request.names[0] or got != wanted:
             differ = sorted(name for name in got.keys() | wanted.keys() if got.get(name) != wanted.get(name))
             self._board.failed("put-as-granted", f"other headers than the grant's: {', '.join(differ)}")
-            return Answer(403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>")
+            return Answer(status=403, body=b"<Error><Code>SignatureDoesNotMatch</Code></Error>")
         if hashlib.sha256(seen.body).hexdigest() != rnd.declared.sha256:
             self._board.failed("put-as-granted", "the body has another SHA-256 than was declared")
-            return Answer(400, b"<Error><Code>BadDigest</Code></Error>")
+            return Answer(status=400, body=b"<Error><Code>BadDigest</Code></Error>")
         if rnd.stored is not None:
-            return Answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            return Answer(status=412, body=b"<Error><Code>PreconditionFailed</Code></Error>")
         self._board.passed("put-as-granted")
         rnd.stored = seen.body
-        return Answer(200)
+        return Answer(status=200)
 
 
 def headers_of(declared: wire.UploadRequest) -> dict[str, str]:

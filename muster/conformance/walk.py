@@ -83,7 +83,7 @@ class Walk:
             if self._step.work == "gone":
                 return self._without(request, problem(Problem.UNAUTHENTICATED, "the key was revoked"))
         spoilt = self._next_fault(request.route)
-        honest = self._honest(request) if spoilt is None or spoilt.happens else Answer(500)
+        honest = self._honest(request) if spoilt is None or spoilt.happens else Answer(status=500)
         if spoilt is not None:
             return self._spoilt(spoilt, request, honest)
         if request.route == "delta":

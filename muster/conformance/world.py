@@ -64,13 +64,13 @@ class World:
         """What a request is for; and its refusal, if it is none that the server would act upon."""
         path = seen.target.partition("?")[0]
         if path.startswith("/elsewhere"):
-            return Request(seen, "elsewhere"), Answer(404)
+            return Request(seen=seen, route="elsewhere"), Answer(status=404)
         if path.startswith(PREFIX):
             return self.store.read(seen)
         found = route_of(seen, self._prefix)
         if found is None:
             self._board.failed("base-url", f"{seen.method} {path[:80]} is no route of {self.store.origin}{self._prefix}")
-            return Request(seen, "unknown"), Answer(403, b'{"message":"Missing Authentication Token"}')
+            return Request(seen=seen, route="unknown"), Answer(status=403, body=b'{"message":"Missing Authentication Token"}')
         request, body = found
         refusal = self._authorised(request)
         return (request, refusal) if refusal or body is None else with_body(request, body, self._board)
@@ -213,12 +213,12 @@ class World:
         tag = f'"{deployed.number}.{deployed.sha256}"'
         if request.seen.headers.get("if-none-match") == tag:
             self._board.passed("not-modified")
-            return Answer(304, headers={"ETag": tag})
+            return Answer(status=304, headers={"ETag": tag})
         asked = re.search(r"[?&]have=([0-9a-f,]+)", request.seen.target)
         checkpoint = self.store.checkpoint(deployed, frozenset(asked[1].split(",") if asked else ()))
         told = wire.ModelReply.model_validate({"model": self.model, "revision": 1, "round": None, "checkpoint": checkpoint})
         answer = reply(told)
-        return Answer(200, answer.body, {**answer.headers, "ETag": tag})
+        return Answer(status=200, body=answer.body, headers={**answer.headers, "ETag": tag})
 
     def _grant(self, request: Request) -> Answer:
         refusal = self._other_round(request)

@@ -10,8 +10,7 @@
 * `results`    what a trainer returned, held against what the protocol takes
 * `update`     what training changed, as the file that is uploaded
 * `torch`      `TorchTrainer` for any `nn.Module` (extra `[torch]`)
-* `transport`  HTTP with bounded, checked, retried requests
-* `addresses`  where a key may travel in the clear: nowhere but on this machine
+* `transport`  HTTP (`muster.http`) with the patience of a device
 * `keys`       the device's key: sent, rotated, never lost
 * `identity`, `checkpoints`, `files`  who the device is and its last checkpoints, on disk before they are needed
 * `errors`     what can go wrong, as exceptions
@@ -20,8 +19,9 @@ docs/device.md says what happens in each kind of trouble.
 """
 
 from muster.device.device import Ability, Device
-from muster.device.errors import DeviceError, Insecure, Overloaded, Refused, TrainerFailed, Unreachable, Untrusted
+from muster.device.errors import DeviceError, TrainerFailed
 from muster.device.trainer import Evaluation, Trainer, TrainingResult
+from muster.http.errors import Insecure, Overloaded, Refused, Unreachable, Untrusted
 
 __all__ = [
     "Ability", "Device", "DeviceError", "Evaluation", "Insecure", "Overloaded", "Refused", "Trainer", "TrainerFailed",

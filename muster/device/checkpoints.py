@@ -16,9 +16,9 @@ from collections import OrderedDict
 from contextlib import closing
 from pathlib import Path
 
-from muster.device.errors import Overloaded, Unreachable, Untrusted
 from muster.device.files import replace_file
-from muster.device.transport import Transport
+from muster.http.errors import Overloaded, Unreachable, Untrusted
+from muster.http.transport import Transport
 from muster.wire.deltas import BadDelta, Ends, apply_delta
 from muster.wire.messages import Checkpoint, Delta
 

@@ -26,7 +26,7 @@ from pydantic import TypeAdapter
 
 from muster import __version__
 from muster.device.checkpoints import Checkpoints
-from muster.device.errors import DeviceError, Expired, Overloaded, Refused, Untrusted
+from muster.device.errors import DeviceError
 from muster.device.files import remove_leftovers
 from muster.device.identity import FILE, Identity
 from muster.device.keys import Keys
@@ -34,8 +34,11 @@ from muster.device.loop import Loop
 from muster.device.pace import HEARTBEAT_SECONDS, Random, bounded, stretched
 from muster.device.results import measured, trained
 from muster.device.trainer import Trainer
-from muster.device.transport import Reply, Transport
+from muster.device.transport import DeviceTransport
 from muster.device.update import Feedback, Ready, changes, delta
+from muster.http.answers import Reply
+from muster.http.errors import Expired, Overloaded, Refused, Untrusted
+from muster.http.transport import Transport
 from muster.wire import messages as wire
 from muster.wire.arrays import Array, decode
 from muster.wire.encodings import ENCODINGS
@@ -55,18 +58,17 @@ class Device:
 
     def __init__(
         self,
-        transport: Transport,
+        *,
+        transport: DeviceTransport,
         identity: Identity,
         model: str,
         folder: Path,
-        *,
         can: Sequence[Ability] = ("train", "evaluate"),
         clock: Callable[[], float] = time.monotonic,
         random: Random = random.random,
     ) -> None:
         """`clock` counts seconds from any beginning, and never goes back; `random` draws from 0 to 1."""
         self._transport = transport
-        self._transport.patient = False
         self.keys = Keys(identity, folder, transport)
         self._model = model
         self._folder = folder
@@ -128,7 +130,8 @@ class Device:
                 URLs of tensor files: keys and updates then travel in the clear.
             ValueError: `state_dir` holds the identity of another device or of another server.
         """
-        transport = Transport(url, http=http, insecure_http=insecure_http)
+        patient = Transport(url, http=http, insecure_http=insecure_http)  # for the enrolment: somebody waits for it
+        transport = DeviceTransport(url, http=patient.http, insecure_http=insecure_http)
         folder = Path(state_dir)
         remove_leftovers(folder, FILE, _feedback(model))
         identity = Identity.load(folder) or Identity.fresh(url, client_id)
@@ -138,7 +141,7 @@ class Device:
                 "that the server has moved)"
             )
         if identity.key is not None:
-            device = cls(transport, identity, model, folder, can=can)
+            device = cls(transport=transport, identity=identity, model=model, folder=folder, can=can)
             device._go_on_rotating()
             return device
         identity.save(folder)
@@ -150,8 +153,8 @@ class Device:
             sdk_version=__version__,
             capabilities=dict(capabilities or {}),
         )
-        enrolled = transport.call("POST", "/v1/clients", wire.Enrolled, enrolment)
-        device = cls(transport, identity, model, folder, can=can)
+        enrolled = patient.call("POST", "/v1/clients", wire.Enrolled, enrolment)
+        device = cls(transport=transport, identity=identity, model=model, folder=folder, can=can)
         device._heartbeat_seconds = bounded(enrolled.heartbeat_seconds)
         device.keys.learn(enrolled.key)
         return device
@@ -309,7 +312,13 @@ class Device:
             update, left = self._feedback.encoded(changes(base, result), base)
         else:
             update, left = delta(base, result, assignment.encoding), None
-        return Ready((assignment.round, assignment.base.sha256), update, result.examples, result.metrics, left)
+        return Ready(
+            place=(assignment.round, assignment.base.sha256),
+            update=update,
+            examples=result.examples,
+            metrics=result.metrics,
+            left=left,
+        )
 
     def submit(self, round_id: str, update: bytes, examples: int, metrics: Mapping[str, float]) -> wire.ReceiptReply:
         """Upload an update (a tensor file) and report it. A grant that expires on the way is asked for once more."""

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from muster.device.errors import Refused
 from muster.device.identity import Identity, fresh_proof
-from muster.device.transport import Transport
+from muster.http.errors import Refused
+from muster.http.transport import Transport
 from muster.wire import messages as wire
 
 log = logging.getLogger(__name__)

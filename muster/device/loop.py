@@ -32,8 +32,9 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from muster.device.errors import DeviceError, Overloaded, Refused, TrainerFailed, Unreachable
+from muster.device.errors import DeviceError, TrainerFailed
 from muster.device.pace import BackOff, bounded, stretched
+from muster.http.errors import Overloaded, Refused, Unreachable
 from muster.wire import messages as wire
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from muster.wire.arrays import Array, encode
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Settings:
     """What of a round's hyperparameters this trainer understands."""
 

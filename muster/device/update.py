@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from muster.device.errors import Untrusted
 from muster.device.files import replace_file
 from muster.device.trainer import TrainingResult
+from muster.http.errors import Untrusted
 from muster.wire import gate
 from muster.wire.arrays import Array, decode, encode, schema_of
 from muster.wire.encodings import Encoding
@@ -23,7 +23,7 @@ from muster.wire.values import decode_update, encode_update
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """An update that was trained and is not delivered yet. It waits in memory: to train it again would cost more."""
 

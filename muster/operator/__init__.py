@@ -1,8 +1,15 @@
 """The operators' side: a typed client for the `/v1/admin` routes.
 
-operator = Operator(url)
-operator.create_model("digits", checkpoint, RoundConfig(goal=24, quorum=12))
-operator.start("digits", rounds=12)
+    operator = Operator(url)
+    operator.create_model("digits", checkpoint, RoundConfig(goal=24, quorum=12))
+    operator.start("digits", rounds=12)
+
+* `client`     `Operator`: each method is one request, or says which ones
+* `signing`    signs requests with AWS credentials
+* `export`     fills a `folder` with all that a version was made of; `recompute` computes the version again from it
+* `backup`     copies a whole stack into a folder, and back
+* `private`    folders that only their owner can read
+* `cli`        the `muster` command line
 """
 
 from muster.operator.client import Operator

@@ -9,9 +9,9 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from muster.device.addresses import check_address
-from muster.device.errors import Expired, Insecure
-from muster.device.transport import Transport
+from muster.http.addresses import check_address
+from muster.http.errors import Expired, Insecure
+from muster.http.transport import Transport
 from muster.operator.signing import SigV4
 from muster.wire import admin
 from muster.wire import messages as wire
@@ -27,7 +27,7 @@ class Operator:
     """Steers models and the fleet over HTTP. In an AWS account, `auth` signs each request (`muster.operator.signing`); a
     local cloud asks for none: `connect` knows.
 
-    Every method raises `muster.device.errors.Refused` when the server says no, and `Unreachable` when it does not answer. Every
+    Every method raises `muster.http.errors.Refused` when the server says no, and `Unreachable` when it does not answer. Every
     request may be sent again: the same again has the same answer.
     """
 

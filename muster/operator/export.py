@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muster.aggregation.manifest import MANIFEST_LIMIT_BYTES, Manifest
-from muster.device.errors import Missing, Untrusted
+from muster.http.errors import Missing, Untrusted
 from muster.operator.client import Operator
 from muster.operator.folder import (
     BASE,
@@ -51,7 +51,7 @@ class OtherRound(Exception):
     """The folder is not empty, and what is in it is not this round."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
     """What an export came to."""
 
@@ -82,11 +82,18 @@ def export(operator: Operator, model: str, number: int, root: Path, told: Told =
     published = folder.published(about)
     if (published.model, published.round, published.version) != (model, number, version.version):
         raise Untrusted(f"{about.round} should have made version {version.version}; its document says otherwise")
-    fetching = _Fetching(operator, model, number, folder)
+    fetching = _Fetching(operator=operator, model=model, number=number, folder=folder)
     manifest = fetching.manifest(published)
     wanted = list(contents(manifest))
     fetched = fetching.shared(manifest) + fetching.updates(manifest, told)
-    return Exported(about, published, manifest, len(wanted), sum(content.nbytes for content in wanted), fetched)
+    return Exported(
+        about=about,
+        published=published,
+        manifest=manifest,
+        files=len(wanted),
+        nbytes=sum(content.nbytes for content in wanted),
+        fetched=fetched,
+    )
 
 
 def _claimed(root: Path, about: About) -> RoundFolder:
@@ -103,7 +110,7 @@ def _claimed(root: Path, about: About) -> RoundFolder:
     return folder
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Fetching:
     """One export on its way."""
 

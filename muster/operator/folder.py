@@ -23,7 +23,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from muster.aggregation.manifest import MANIFEST_LIMIT_BYTES, Entry, Manifest
-from muster.device.errors import Untrusted
+from muster.http.errors import Untrusted
 from muster.operator.private import FilesDiffer, PrivateFolder
 from muster.wire.admin import Clipping
 from muster.wire.messages import Reply, RoundId, Sha256, VersionNumber

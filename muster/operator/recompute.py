@@ -45,7 +45,7 @@ class Compared:
         return self.published == self.recomputed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recomputed:
     """A version, computed again."""
 
@@ -77,7 +77,12 @@ def recompute(root: Path) -> Recomputed:
         found = _replayed(folder, manifest)
     except (UnknownRule, WrongNumberOfUpdates, SumOutOfRange, Unfit) as reason:
         raise CannotRecompute(f"{manifest.round}: {reason}") from reason
-    return Recomputed(about, published, manifest, (*_files(published, found), *_numbers(published, manifest)))
+    return Recomputed(
+        about=about,
+        published=published,
+        manifest=manifest,
+        compared=(*_files(published, found), *_numbers(published, manifest)),
+    )
 
 
 def _replayed(folder: RoundFolder, manifest: Manifest) -> dict[str, str]:

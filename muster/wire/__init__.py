@@ -1,10 +1,19 @@
 """What both sides of the wire agree on; the only package that the server and the devices share.
 
-* `messages`  every HTTP body, as pydantic models with bounds;
-* `explaining`  what is wrong with a message, in the words of JSON;
-* `problems`  the name, status and title of every refusal (RFC 9457);
-* `tensors`   the header of a tensor file (safetensors), read strictly, without numpy;
-* `arrays`    tensor files as numpy arrays; imported only where tensors are touched;
-* `gate`      what a tensor file must be to be accepted: finite, within its bounds, and exactly of the model's schema;
-* `spread`, `magnitudes`  how fine and how large its numbers are, measured by the gate, and packed.
+Messages:
+
+* `messages`    every HTTP body of devices, as pydantic models with bounds; `admin` those of operators
+* `explaining`  what is wrong with a message, in the words of JSON
+* `problems`    the name, status and title of every refusal (RFC 9457)
+* `reasons`     why an update does not count, a word each
+* `refs`        what names some bytes: checkpoints, optimizers' states, digests
+
+Files:
+
+* `tensors`     the header of a tensor file (safetensors), read strictly, without numpy
+* `arrays`      tensor files as numpy arrays; imported only where tensors are touched
+* `encodings`   how an update may be written in fewer bytes; `values` writes and reads it
+* `deltas`      a checkpoint in fewer bytes, for who has another one
+* `gate`        what a tensor file must be to be accepted: finite, within its bounds, and exactly of the model's schema
+* `spread`, `magnitudes`  how fine and how large its numbers are, measured by the gate, and packed
 """

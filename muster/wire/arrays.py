@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from muster.wire.reasons import Reason
 from muster.wire.tensors import MODEL_DTYPES, Header, Schema, TensorSpec, Unfit, build_header, canonical, parse_header
 
 Array = npt.NDArray[Any]
@@ -46,7 +47,7 @@ def schema_of(tensors: Mapping[str, Array]) -> Schema:
         dtype = _NAMES.get(array.dtype.newbyteorder("<"))
         if dtype is None:
             raise TypeError(f"tensor {name!r}: expected one of {', '.join(sorted(MODEL_DTYPES))}, got {array.dtype}")
-        specs.append(TensorSpec(name, dtype, array.shape))
+        specs.append(TensorSpec(name=name, dtype=dtype, shape=array.shape))
     return canonical(specs)
 
 
@@ -80,7 +81,7 @@ def views(data: memoryview, header: Header) -> Iterator[tuple[str, Array]]:
         Unfit: `wrong-length`, when the file is not exactly as long as its header says.
     """
     if len(data) != header.total_bytes:
-        raise Unfit("wrong-length", f"{header.total_bytes} bytes", f"{len(data)} bytes")
+        raise Unfit(Reason.WRONG_LENGTH, f"{header.total_bytes} bytes", f"{len(data)} bytes")
     cursor = header.data_start
     for spec in header.specs:
         array = np.frombuffer(data, DTYPES[spec.dtype], spec.elements, cursor)

@@ -49,12 +49,12 @@ def encoded_schema(update: Schema, encoding: Encoding) -> Schema:
         if not spec.is_float:
             specs.append(spec)
         elif encoding == "int8":
-            specs.append(TensorSpec(SCALE + spec.name, "F32", (blocks(spec.elements),)))
-            specs.append(TensorSpec(spec.name, "I8", spec.shape))
+            specs.append(TensorSpec(name=SCALE + spec.name, dtype="F32", shape=(blocks(spec.elements),)))
+            specs.append(TensorSpec(name=spec.name, dtype="I8", shape=spec.shape))
         else:
             narrow = _NARROW[encoding]
             wider = ITEM_BYTES[spec.dtype] > ITEM_BYTES[narrow]
-            specs.append(TensorSpec(spec.name, narrow if wider else spec.dtype, spec.shape))
+            specs.append(TensorSpec(name=spec.name, dtype=narrow if wider else spec.dtype, shape=spec.shape))
     if len({spec.name for spec in specs}) != len(specs):
         raise NotEncodable(f"a tensor of the model has a name that begins with {SCALE!r} and ends like another's")
     schema = canonical(specs)

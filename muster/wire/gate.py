@@ -19,6 +19,7 @@ import numpy as np
 
 from muster.wire.arrays import DTYPES, Array
 from muster.wire.encodings import BLOCK, SCALE, Encoding, blocks, encoded_schema
+from muster.wire.reasons import Reason
 from muster.wire.spread import Spread
 from muster.wire.tensors import (
     ITEM_BYTES,
@@ -58,7 +59,7 @@ class Readable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What the gate measured of a fit file.
 
@@ -114,7 +115,7 @@ def inspect(
     header = reading.header(header_limit(expected))
     match(header.specs, expected)
     if nbytes != header.total_bytes:
-        raise Unfit("wrong-length", f"{header.total_bytes} bytes", f"{nbytes} bytes")
+        raise Unfit(Reason.WRONG_LENGTH, f"{header.total_bytes} bytes", f"{nbytes} bytes")
     floats = {spec.name for spec in schema if spec.is_float}
     scales: dict[str, Array] = {SCALE + name: np.empty(0, np.float32) for name in floats} if encoding == "int8" else {}
     exponents, squares = dict[str, int](), 0.0
@@ -129,10 +130,15 @@ def inspect(
             _count(spec, reading, max_count)
     norm = math.sqrt(squares)
     if not norm <= max_norm:
-        raise Unfit("norm-overflow", f"an L2 norm of at most {max_norm:.{NORM_DIGITS}g}", f"{norm:.{NORM_DIGITS}g}")
+        raise Unfit(Reason.NORM_OVERFLOW, f"an L2 norm of at most {max_norm:.{NORM_DIGITS}g}", f"{norm:.{NORM_DIGITS}g}")
     reading.finish(sha256)
     levels = tuple(spread.level for spread in spreads.values())
-    return Measured(norm, tuple(exponents[spec.name] for spec in schema if spec.is_float), header.data_start, levels)
+    return Measured(
+        norm=norm,
+        exponents=tuple(exponents[spec.name] for spec in schema if spec.is_float),
+        header_bytes=header.data_start,
+        levels=levels,
+    )
 
 
 def exponent_of(largest: float) -> int:
@@ -155,7 +161,7 @@ class _Reading:
         prefix = self._take(min(LENGTH_BYTES, self._nbytes)).tobytes()
         rest = header_bytes(prefix, limit) - LENGTH_BYTES
         if rest > self._nbytes - LENGTH_BYTES:
-            raise Unfit("wrong-length", f"a header of {rest} bytes", f"a file of {self._nbytes} bytes")
+            raise Unfit(Reason.WRONG_LENGTH, f"a header of {rest} bytes", f"a file of {self._nbytes} bytes")
         text = bytearray(prefix)
         while rest:
             piece = self._take(min(rest, len(self._buffer)))
@@ -173,10 +179,10 @@ class _Reading:
     def finish(self, sha256: str) -> None:
         """Check that the file ends here, and its digest."""
         if self._file.readinto(self._buffer[:1]):
-            raise Unfit("wrong-length", f"{self._nbytes} bytes", "more")
+            raise Unfit(Reason.WRONG_LENGTH, f"{self._nbytes} bytes", "more")
         found = self._hash.hexdigest()
         if found != sha256:
-            raise Unfit("wrong-digest", sha256, found)
+            raise Unfit(Reason.WRONG_DIGEST, sha256, found)
 
     def _take(self, count: int) -> memoryview:
         """The next `count` bytes, at the beginning of the buffer."""
@@ -185,7 +191,7 @@ class _Reading:
         while got < count:
             more = self._file.readinto(view[got:])
             if not more:
-                raise Unfit("wrong-length", f"{self._nbytes} bytes", f"{self._read + got} bytes")
+                raise Unfit(Reason.WRONG_LENGTH, f"{self._nbytes} bytes", f"{self._read + got} bytes")
             got += more
         self._read += count
         self._hash.update(view)
@@ -200,7 +206,7 @@ def _scales(spec: TensorSpec, reading: _Reading) -> Array:
         if not good.all():
             at = int(np.flatnonzero(~good)[0])
             raise Unfit(
-                "bad-scale", "finite scales, zero or more", f"{block[at]} in {spec.name[:80]!r} at element {start + at}"
+                Reason.BAD_SCALE, "finite scales, zero or more", f"{block[at]} in {spec.name[:80]!r} at element {start + at}"
             )
         found[start : start + block.size] = block
     return found
@@ -212,7 +218,7 @@ def _count(spec: TensorSpec, reading: _Reading, most: int | None) -> None:
         if most is not None and spec.dtype != "BOOL" and not -most <= int(block.min()) <= int(block.max()) <= most:
             at = int(np.flatnonzero((block > most) | (block < -most))[0])
             got = f"{block[at]} in {spec.name[:80]!r} at element {start + at}"
-            raise Unfit("counter-overflow", f"integers from {-most} to {most}", got)
+            raise Unfit(Reason.COUNTER_OVERFLOW, f"integers from {-most} to {most}", got)
 
 
 def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading, spread: Spread) -> tuple[int, float]:
@@ -233,7 +239,7 @@ def _scan(spec: TensorSpec, scales: Array | None, reading: _Reading, spread: Spr
             squares = float(np.dot(block, block))
         if not math.isfinite(squares) and not np.isfinite(block).all():
             at = int(np.flatnonzero(~np.isfinite(block))[0])
-            raise Unfit("not-finite", "finite numbers", f"{block[at]} in {spec.name[:80]!r} at element {start + at}")
+            raise Unfit(Reason.NOT_FINITE, "finite numbers", f"{block[at]} in {spec.name[:80]!r} at element {start + at}")
         square += squares
         if some is None:
             spread.add(block)

@@ -16,7 +16,7 @@ class DeltaRef:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointRef:
     """Where a checkpoint's bytes are and what they must be. The header is the model's schema."""
 

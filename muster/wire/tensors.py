@@ -21,6 +21,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from muster.wire.reasons import Reason
+
 LENGTH_BYTES = 8
 HEADER_LIMIT_BYTES = 1 << 20
 """No header of any model may be longer than this (1 MiB, about 10,000 tensors)."""
@@ -42,17 +44,17 @@ _RANKS = {dtype: rank for rank, dtype in enumerate(ITEM_BYTES)}
 class Unfit(Exception):
     """A tensor file that cannot be accepted, and why.
 
-    `reason` is one of a short list of words that devices, logs and metrics share; `expected` and `got` are for people.
+    `reason` is the word for machines; `expected` and `got` are for people.
     """
 
-    def __init__(self, reason: str, expected: str, got: str) -> None:
+    def __init__(self, reason: Reason, expected: str, got: str) -> None:
         super().__init__(f"{reason}: expected {expected}, got {got}")
         self.reason = reason
         self.expected = expected
         self.got = got
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
     """One tensor of a file: its name, dtype (safetensors' word) and shape."""
 
@@ -149,10 +151,10 @@ def header_bytes(prefix: bytes | bytearray | memoryview, limit: int) -> int:
         Unfit: `wrong-length` (less than eight bytes) or `oversized-header` (the header is longer than `limit`).
     """
     if len(prefix) < LENGTH_BYTES:
-        raise Unfit("wrong-length", f"at least {LENGTH_BYTES} bytes", f"{len(prefix)} bytes")
+        raise Unfit(Reason.WRONG_LENGTH, f"at least {LENGTH_BYTES} bytes", f"{len(prefix)} bytes")
     (length,) = struct.unpack_from("<Q", prefix)
     if length > limit:
-        raise Unfit("oversized-header", f"a header of at most {limit} bytes", f"{length} bytes")
+        raise Unfit(Reason.OVERSIZED_HEADER, f"a header of at most {limit} bytes", f"{length} bytes")
     return LENGTH_BYTES + int(length)
 
 
@@ -164,21 +166,21 @@ def parse_header(head: bytes | bytearray | memoryview, limit: int) -> Header:
     """
     data_start = header_bytes(head, limit)
     if len(head) < data_start:
-        raise Unfit("wrong-length", f"a header of {data_start - LENGTH_BYTES} bytes", f"a file of {len(head)} bytes")
+        raise Unfit(Reason.WRONG_LENGTH, f"a header of {data_start - LENGTH_BYTES} bytes", f"a file of {len(head)} bytes")
     try:
         parsed = json.loads(bytes(head[LENGTH_BYTES:data_start]).decode("utf-8"), object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or a number of too many digits
-        raise Unfit("bad-header", "a JSON object in UTF-8", "something else") from error
+        raise Unfit(Reason.BAD_HEADER, "a JSON object in UTF-8", "something else") from error
     if not isinstance(parsed, dict):
-        raise Unfit("bad-header", "a JSON object", "another value")
+        raise Unfit(Reason.BAD_HEADER, "a JSON object", "another value")
     buffers = _buffers(parsed.pop("__metadata__", {}))
     if buffers - parsed.keys():
-        raise Unfit("bad-header", f"tensors of the file as {BUFFERS}", _names(buffers - parsed.keys(), "no tensors"))
+        raise Unfit(Reason.BAD_HEADER, f"tensors of the file as {BUFFERS}", _names(buffers - parsed.keys(), "no tensors"))
     placed = sorted((_placed(name, entry) for name, entry in parsed.items()), key=lambda item: (item[1], item[2]))
     cursor = 0
     for spec, begin, end in placed:
         if begin != cursor or end - begin != spec.nbytes:
-            raise Unfit("bad-header", f"{spec} at bytes {cursor}-{cursor + spec.nbytes}", f"bytes {begin}-{end}")
+            raise Unfit(Reason.BAD_HEADER, f"{spec} at bytes {cursor}-{cursor + spec.nbytes}", f"bytes {begin}-{end}")
         cursor = end
     return Header(tuple(replace(spec, is_buffer=spec.name in buffers) for spec, _, _ in placed), data_start)
 
@@ -192,16 +194,18 @@ def match(found: Schema, expected: Schema) -> None:
     """
     have, want = ({spec.name: spec for spec in side} for side in (found, expected))
     if have.keys() != want.keys():
-        raise Unfit("wrong-tensors", _names(want.keys() - have.keys(), "missing"), _names(have.keys() - want.keys(), "extra"))
+        raise Unfit(
+            Reason.WRONG_TENSORS, _names(want.keys() - have.keys(), "missing"), _names(have.keys() - want.keys(), "extra")
+        )
     for name in sorted(want):
         if have[name].dtype != want[name].dtype:
-            raise Unfit("wrong-dtype", str(want[name]), str(have[name]))
+            raise Unfit(Reason.WRONG_DTYPE, str(want[name]), str(have[name]))
         if have[name].shape != want[name].shape:
-            raise Unfit("wrong-shape", str(want[name]), str(have[name]))
+            raise Unfit(Reason.WRONG_SHAPE, str(want[name]), str(have[name]))
     filled = ([spec for spec in side if spec.nbytes] for side in (found, expected))
     for here, there in zip(*filled, strict=True):
         if here != there:
-            raise Unfit("wrong-order", f"{there} next (by dtype, then by name)", str(here))
+            raise Unfit(Reason.WRONG_ORDER, f"{there} next (by dtype, then by name)", str(here))
 
 
 def build_header(schema: Schema) -> bytes:
@@ -224,35 +228,35 @@ def build_header(schema: Schema) -> bytes:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Unfit("bad-header", "every key once", "a repeated key")
+        raise Unfit(Reason.BAD_HEADER, "every key once", "a repeated key")
     return found
 
 
 def _buffers(metadata: Any) -> frozenset[str]:
     """The names of buffers that a header's metadata holds."""
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise Unfit("bad-header", "__metadata__ of strings", "another type")
+        raise Unfit(Reason.BAD_HEADER, "__metadata__ of strings", "another type")
     try:
         names = json.loads(metadata.get(BUFFERS, "[]"))
     except (ValueError, RecursionError) as error:
-        raise Unfit("bad-header", f"a JSON list as {BUFFERS}", type(error).__name__) from error
+        raise Unfit(Reason.BAD_HEADER, f"a JSON list as {BUFFERS}", type(error).__name__) from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Unfit("bad-header", f"a list of names as {BUFFERS}", "something else")
+        raise Unfit(Reason.BAD_HEADER, f"a list of names as {BUFFERS}", "something else")
     return frozenset(names)
 
 
 def _placed(name: str, entry: Any) -> tuple[TensorSpec, int, int]:
     """One header entry as (spec, begin, end), every member checked for type before it is used."""
     if any("\ud800" <= letter <= "\udfff" for letter in name):
-        raise Unfit("bad-header", "names that are Unicode", ascii(name[:80]))
+        raise Unfit(Reason.BAD_HEADER, "names that are Unicode", ascii(name[:80]))
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise Unfit("bad-header", f"dtype, shape and data_offsets for {name[:80]!a}", "other members")
+        raise Unfit(Reason.BAD_HEADER, f"dtype, shape and data_offsets for {name[:80]!a}", "other members")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise Unfit("wrong-dtype", " or ".join(ITEM_BYTES), json.dumps(dtype)[:20])
+        raise Unfit(Reason.WRONG_DTYPE, " or ".join(ITEM_BYTES), json.dumps(dtype)[:20])
     if not _counts(shape) or len(shape) > 16 or not _counts(offsets) or len(offsets) != 2:
-        raise Unfit("bad-header", f"whole numbers as shape and offsets of {name[:80]!a}", "something else")
-    return TensorSpec(name, dtype, tuple(shape)), offsets[0], offsets[1]
+        raise Unfit(Reason.BAD_HEADER, f"whole numbers as shape and offsets of {name[:80]!a}", "something else")
+    return TensorSpec(name=name, dtype=dtype, shape=tuple(shape)), offsets[0], offsets[1]
 
 
 def _counts(value: Any) -> bool:

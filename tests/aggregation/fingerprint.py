@@ -12,7 +12,7 @@ import numpy as np
 from muster.aggregation.assembly import assemble
 from muster.aggregation.plan import NO_LIMITS, Limits, Plan
 from muster.aggregation.registry import find_aggregator
-from muster.aggregation.replay import Desk, Loaded
+from muster.aggregation.replay import Loaded, LocalParts
 from muster.wire.arrays import DTYPES, encode
 from muster.wire.encodings import ENCODINGS
 from muster.wire.refs import digest
@@ -28,7 +28,7 @@ RULES = {
 }
 
 
-class ShuffledDesk(Desk):
+class ShuffledParts(LocalParts):
     """Does the parts of a stage in a random order, as workers do."""
 
     rng = random.Random(0)
@@ -67,9 +67,9 @@ def fingerprint(made: Made, limits: Limits = NO_LIMITS) -> str:
     base = encode(tensors)
     manifest = replace(made.manifest, base=replace(made.manifest.base, sha256=digest(base)))
     plan = find_aggregator(manifest.aggregator).plan(manifest, made.schema, limits)
-    desk = ShuffledDesk(made.schema, Loaded(made.load))
-    desk.run(plan)
-    gradient = [(part, desk.done[part]) for part in plan.stages[-1].parts]
+    parts = ShuffledParts(made.schema, Loaded(made.load))
+    parts.run(plan)
+    gradient = [(part, parts.done[part]) for part in plan.stages[-1].parts]
     files: dict[str, hashlib._Hash] = {}
     for name, piece in assemble(manifest, io.BytesIO(base), {}, gradient):
         files.setdefault(name, hashlib.sha256()).update(piece)

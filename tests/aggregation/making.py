@@ -25,7 +25,7 @@ from muster.wire.tensors import Schema
 from muster.wire.values import encode_update
 from tests.aggregation import reference
 
-REF = CheckpointRef(0, "0" * 64, 100, 50, 10, 1000)
+REF = CheckpointRef(version=0, sha256="0" * 64, nbytes=100, header_bytes=50, min_update_bytes=10, max_update_bytes=1000)
 Tensors = dict[str, Any]
 
 LIMITS = {
@@ -97,7 +97,10 @@ def frozen(
             magnitudes=packed(measured.exponents, measured.levels),
         )
         accepted.append(entry)
-    guards = {"outliers": "none", "max_claim_ratio": "none"}  # a rule sees every update, unless a test says otherwise
+    guards: dict[str, Any] = {
+        "outliers": "none",
+        "max_claim_ratio": "none",
+    }  # a rule sees every update, unless a test says otherwise
     rules = guards | {"goal": 100_000, "quorum": 1, "aggregator": aggregator or rule("mean"), **config}
     return Made(freeze("m.1", REF, RoundConfig(**rules), None, clip, accepted), files, schema)
 

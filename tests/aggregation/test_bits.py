@@ -7,9 +7,9 @@ import random
 import subprocess
 import sys
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ from muster.aggregation.grids import Averaged, grids
 from muster.aggregation.ranges import elements
 from muster.aggregation.registry import find_aggregator
 from tests.aggregation import fingerprint
-from tests.aggregation.making import LIMITS, frozen, made
+from tests.aggregation.making import LIMITS, Made, frozen, made, rule
 
 ROOT = Path(__file__).parent.parent.parent
 KERNELS = {
@@ -27,11 +27,12 @@ KERNELS = {
 """Kernels of OpenBLAS, and the instructions that each is made of: OpenBLAS runs the one that it is told to, whether or not the
 CPU has them."""
 
-CPU = {name for name, there in np._core._multiarray_umath.__cpu_features__.items() if there}
+NUMPY = import_module("numpy._core._multiarray_umath")
+CPU = {name for name, there in NUMPY.__cpu_features__.items() if there}
 
 
 @cache
-def round_of(name: str) -> fingerprint.Made:
+def round_of(name: str) -> Made:
     return fingerprint.made(name)
 
 
@@ -48,7 +49,7 @@ def test_neither_parts_nor_threads_nor_their_order_change_a_bit(
 ) -> None:
     monkeypatch.setattr("muster.aggregation.threads.THREADS", threads)
     for seed in range(5):
-        fingerprint.ShuffledDesk.rng = random.Random(seed)
+        fingerprint.ShuffledParts.rng = random.Random(seed)
         assert fingerprint.fingerprint(round_of(name), LIMITS[parts]) == expected(name)
 
 
@@ -68,7 +69,7 @@ def test_no_blas_kernel_that_this_cpu_has_changes_a_bit(kernel: str) -> None:
 
 
 def test_the_cpus_wider_instructions_change_no_bit() -> None:
-    optional = [name for name in np._core._multiarray_umath.__cpu_dispatch__ if name in CPU]
+    optional = [name for name in NUMPY.__cpu_dispatch__ if name in CPU]
     if not optional:
         pytest.skip("numpy has no wider instructions for this CPU than it needs in any case")
     assert printed({"NPY_DISABLE_CPU_FEATURES": " ".join(optional)}) == {name: expected(name) for name in fingerprint.RULES}
@@ -90,10 +91,10 @@ def test_neither_the_shape_nor_the_parts_change_a_bit(
     updates = made(count, seed, size=size)
     if rng.random() < 0.5:
         updates[0]["w"][rng.randrange(size), 0] = 9e29
-    name = rng.choice(sorted({rule.name for rule in fingerprint.RULES.values()}))
+    name = rng.choice(sorted({one.name for one in fingerprint.RULES.values()}))
     byzantine = {"multi-krum": 1, "trimmed-mean": 2}.get(name)
     parameters = {} if byzantine is None else {"byzantine" if name == "multi-krum" else "trim": byzantine}
-    one = frozen(updates, fingerprint.rule(name, **parameters), encodings=["plain", "int8", "bfloat16"])
+    one = frozen(updates, rule(name, **parameters), encodings=["plain", "int8", "bfloat16"])
     assert fingerprint.fingerprint(one, LIMITS[parts]) == fingerprint.fingerprint(one)
 
 

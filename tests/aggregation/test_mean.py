@@ -26,10 +26,10 @@ def summed(made: Made, order: list[int]) -> Sums:
     manifest = made.manifest
     averaged = averaged_of(made)
     chosen = grids(averaged, made.schema)
-    peaks = Peaks(made.schema, 0, elements(made.schema), chosen, averaged)
+    peaks = Peaks(schema=made.schema, start=0, stop=elements(made.schema), grids=chosen, averaged=averaged)
     for number in range(len(manifest.entries)):
         peaks.add(made.group([number]), averaged[number : number + 1])
-    sums = Sums(made.schema, 0, elements(made.schema), chosen, peaks.exponents())
+    sums = Sums(schema=made.schema, start=0, stop=elements(made.schema), grids=chosen, peaks=peaks.exponents())
     for number in order:
         sums.add(made.group([number]), averaged[number : number + 1])
     return sums
@@ -117,8 +117,8 @@ def test_neither_groups_nor_threads_nor_the_size_of_blocks_change_a_bit(count: i
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("muster.aggregation.sums.ROW", row)
         patch.setattr("muster.aggregation.threads.THREADS", threads)
-        peaks = Peaks(made.schema, 0, 20_000, chosen, averaged)
+        peaks = Peaks(schema=made.schema, start=0, stop=20_000, grids=chosen, averaged=averaged)
         peaks.add(made.group(range(count)), averaged)
-        together = Sums(made.schema, 0, 20_000, chosen, peaks.exponents())
+        together = Sums(schema=made.schema, start=0, stop=20_000, grids=chosen, peaks=peaks.exponents())
         together.add(made.group(range(count)), averaged)
     assert bits(together.tensors) == bits(one_by_one.tensors)

@@ -22,7 +22,7 @@ from muster.wire.tensors import ITEM_BYTES, Schema, TensorSpec, data_bytes
 from tests.aggregation.making import REF, rule
 
 schemas = st.lists(st.integers(0, 5000), min_size=1, max_size=6).map(
-    lambda sizes: tuple(TensorSpec(f"t{n}", "F32", (size,)) for n, size in enumerate(sizes))
+    lambda sizes: tuple(TensorSpec(name=f"t{n}", dtype="F32", shape=(size,)) for n, size in enumerate(sizes))
 )
 
 
@@ -67,8 +67,11 @@ def test_the_bytes_of_all_ranges_are_the_bytes_of_the_file(schema: Schema, encod
 
 LIMITS = Limits(1 << 30, 16 << 30, 4000)
 GRIDS = {
-    "one limb": Grid(0, 40), "two limbs": Grid(0, 40, 2), "its own": Grid(None, 40), "its own, two limbs": Grid(None, 40, 2),
-}  # fmt: skip
+    "one limb": Grid(bits=0, room=40),
+    "two limbs": Grid(bits=0, room=40, limbs=2),
+    "its own": Grid(bits=None, room=40),
+    "its own, two limbs": Grid(bits=None, room=40, limbs=2),
+}
 HELD = {"one limb": 16, "two limbs": 24, "its own": 28, "its own, two limbs": 36}
 
 
@@ -78,7 +81,14 @@ HELD = {"one limb": 16, "two limbs": 24, "its own": 28, "its own, two limbs": 36
 def test_no_part_of_any_mean_is_beyond_the_limits_of_a_worker(megabytes: int, updates: int, grid: str) -> None:
     """A model of 5 GB, and 100,000 updates: a worker holds, reads and asks for no more than it may."""
     schema = _model(megabytes)
-    averaging = Averaging(schema, LIMITS, 3, updates, [GRIDS[grid]] * len(schema), lambda inputs: pytest.fail("not now"))
+    averaging = Averaging(
+        schema=schema,
+        limits=LIMITS,
+        first=3,
+        count=updates,
+        may=[GRIDS[grid]] * len(schema),
+        pick=lambda inputs: pytest.fail("not now"),
+    )
     for levels, element_bytes in ((averaging.peaks(), 2), (averaging.sums(), 8 * GRIDS[grid].limbs)):
         for level, parts in enumerate(levels):
             assert [part.number for part in parts] == list(range(len(parts)))
@@ -110,9 +120,16 @@ def test_no_columns_of_all_updates_are_beyond_the_limits_of_a_worker(megabytes: 
 
 
 def test_only_ranges_with_a_tensor_that_needs_it_are_read_twice() -> None:
-    schema = tuple(TensorSpec(f"t{n}", "F32", (10 * BLOCK,)) for n in range(5))
+    schema = tuple(TensorSpec(name=f"t{n}", dtype="F32", shape=(10 * BLOCK,)) for n in range(5))
     may = [GRIDS["one limb"], GRIDS["its own"], *[GRIDS["two limbs"]] * 3]
-    averaging = Averaging(schema, Limits(36 * 10 * BLOCK, 1 << 40, 1), 0, 3, may, lambda inputs: pytest.fail("not now"))
+    averaging = Averaging(
+        schema=schema,
+        limits=Limits(36 * 10 * BLOCK, 1 << 40, 1),
+        first=0,
+        count=3,
+        may=may,
+        pick=lambda inputs: pytest.fail("not now"),
+    )
     first, last = averaging.peaks()[0], averaging.peaks()[-1]
     assert {(part.start, part.stop) for part in first} == {(10 * BLOCK, 20 * BLOCK)}
     assert (len(first), len(last), len(averaging.sums()[0])) == (3, 1, 15)
@@ -125,7 +142,9 @@ def _check_ends(parts: Sequence[Part], schema: Schema) -> None:
 
 def _model(megabytes: int) -> Schema:
     layers = 100
-    return tuple(TensorSpec(f"layer{n:03d}", "F32", (megabytes * 1_000_000 // 4 // layers,)) for n in range(layers))
+    return tuple(
+        TensorSpec(name=f"layer{n:03d}", dtype="F32", shape=(megabytes * 1_000_000 // 4 // layers,)) for n in range(layers)
+    )
 
 
 def _manifest(schema: Schema, updates: int, named: Any) -> Any:
@@ -134,5 +153,18 @@ def _manifest(schema: Schema, updates: int, named: Any) -> Any:
 
     size = sum(spec.elements * ITEM_BYTES[spec.dtype] for spec in schema)
     magnitudes = packed((0,) * len(schema), (-16,) * len(schema))
-    entries = [Entry(f"c{n:06d}", "", "", "", size, 10, 1.0, 100, magnitudes=magnitudes) for n in range(updates)]
+    entries = [
+        Entry(
+            client_id=f"c{n:06d}",
+            key="",
+            etag="",
+            sha256="",
+            nbytes=size,
+            examples=10,
+            norm=1.0,
+            header_bytes=100,
+            magnitudes=magnitudes,
+        )
+        for n in range(updates)
+    ]
     return freeze("m.1", REF, RoundConfig(goal=100_000, quorum=1, aggregator=named), None, None, entries)

@@ -60,7 +60,7 @@ def base(task: Task) -> dict[str, Array]:
 
 
 def uploads(task: Task, base: dict[str, Array], attack: str) -> list[Upload]:
-    return Crew(task, ATTACKS[attack], HOSTILE, SEED).uploads(base)
+    return Crew(task=task, attack=ATTACKS[attack], hostile=HOSTILE, seed=SEED).uploads(base)
 
 
 def rows(sent: list[Upload], base: dict[str, Array], hostile: bool) -> Array:
@@ -156,7 +156,7 @@ def test_an_int8_file_of_zeros_decodes_to_zeros_and_a_saturated_one_to_the_large
         file = int8_file(base, number, FULL_SCALE)
         decoded = decode_update(decode(file, HEADER_LIMIT_BYTES), base)
         assert all((array == np.float32(number * np.float64(np.float32(FULL_SCALE)))).all() for array in decoded.values())
-        found = inspect(Upload("a", file, 1, hostile=True, encoding="int8"), schema, CONFIG, 1.0)
+        found = inspect(Upload(client_id="a", update=file, examples=1, hostile=True, encoding="int8"), schema, CONFIG, 1.0)
         assert found.entry.norm == pytest.approx(norm, rel=1e-6)
 
 

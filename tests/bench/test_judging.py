@@ -10,7 +10,7 @@ import pytest
 from bench.judging.__main__ import BLOCK, FORCE, fleets, share_deployed
 from bench.judging.rules import RULES, default, mean, pratt, signed_rank, weighted_mean
 from bench.judging.seats import WAYS, first_come, seat
-from chalicelib.rounds.drawing import turn
+from chalicelib.rounds.devices.drawing import turn
 from muster.wire.admin import RoundConfig
 
 JUDGES = RoundConfig(goal=100, quorum=50).evaluators

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from chalicelib.clients import credentials
 from chalicelib.clients.credentials import Credential
 from muster.wire.problems import Problem
+from tests.clients.enrolling import OTHER_PROOF, PROOF, enrol, enrolment
 from tests.fleet import World
-
-PROOF, OTHER_PROOF = "p" * 43, "q" * 43
-
-
-def enrolment(token: str, client: str = "thermostat-7", proof: str = PROOF, **more: Any) -> dict[str, Any]:
-    return {"token": token, "client_id": client, "proof": proof, "device_type": "iot", "sdk_version": "0.1.0", **more}
-
-
-def enrol(world: World, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    response = world.request("POST", "/v1/clients", body=body)
-    return response.status_code, response.json()
 
 
 def test_an_enrolment_sent_again_gets_the_same_key_and_uses_the_token_once(world: World) -> None:

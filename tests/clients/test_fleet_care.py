@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from chalicelib.clients.client import REMEMBERED_ROUNDS
 from chalicelib.clients.tally import MOST_NAMES, count, total
 from chalicelib.instants import text
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
-from muster.device.errors import Refused
+from muster.http.errors import Refused
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
-from tests.clients.test_directory import OTHER_PROOF, PROOF, enrol, enrolment
+from tests.clients.enrolling import PROOF, beats, enrol, enrolment, rotate
 from tests.fleet import Clock, World
-from tests.rounds.test_bad_input import UPDATE
+from tests.refusals import UPDATE
 
 NOT_FINITE = encode({**UPDATE, "layer.bias": np.full(3, np.nan, "f4")})
 
@@ -96,15 +97,6 @@ def test_an_unknown_token_is_answered_with_what_is_near(world: World) -> None:
 # ---- keys
 
 
-def rotate(world: World, key: str, proof: str = OTHER_PROOF) -> tuple[int, dict[str, Any]]:
-    response = world.request("POST", "/v1/clients/me/key", key=key, body={"proof": proof})
-    return response.status_code, response.json()
-
-
-def beats(world: World, key: str) -> int:
-    return world.request("POST", "/v1/heartbeat", key=key, body={}).status_code
-
-
 def test_a_rotated_key_takes_the_place_of_the_old_one(world: World) -> None:
     _, first = enrol(world, enrolment(world.token()))
     status, second = rotate(world, first["key"])
@@ -129,12 +121,13 @@ def test_a_place_in_a_round_goes_along_with_the_new_key(world: World) -> None:
     world.tick()
     (device,) = world.devices(1)
     assignment = device.check_in()
+    assert assignment.kind == "train"
     _, reply = rotate(world, world.key_of(device))
     grant = world.request(
         "POST",
         f"/v1/rounds/{assignment.round}/upload",
         key=reply["key"],
-        body={"bytes": 400, "sha256": "0" * 64, "examples": 1},  # type: ignore[union-attr]
+        body={"bytes": 400, "sha256": "0" * 64, "examples": 1},
     )
     assert grant.status_code == 200
 
@@ -221,7 +214,7 @@ def test_rounds_and_samples_are_counted_once_for_each_accepted_update(world: Wor
         world.update(devices[0], examples=10)
         world.update(devices[1], examples=30)
         devices[2].check_in()
-        devices[2].submit(world.services.rounds.latest("toy").id, NOT_FINITE, 5, {})  # type: ignore[union-attr]
+        devices[2].submit(str(world.services.rounds.latest("toy").id), NOT_FINITE, 5, {})  # type: ignore[union-attr]
         world.deliver()
         for device in devices[:2]:
             world.services.inspector.inspect(world.services.rounds.latest("toy").id, device.client_id)  # type: ignore[union-attr]
@@ -246,11 +239,11 @@ def test_an_inspection_that_died_before_it_counted_is_ended_by_the_next(world: W
 
     world.calls.between = dies
     with pytest.raises(KeyboardInterrupt):
-        world.services.inspector.inspect("toy.1", device.client_id)
+        world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
     world.calls.between = None
     assert world.operator.client(device.client_id).rounds == 0
-    world.services.inspector.inspect("toy.1", device.client_id)
-    world.services.inspector.inspect("toy.1", device.client_id)
+    world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
+    world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
     shown = world.operator.client(device.client_id)
     assert (shown.rounds, shown.samples) == (1, 7)
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from chalicelib.rounds.round_id import RoundId
 from muster import Device
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
-from tests.clients.test_directory import OTHER_PROOF, PROOF, enrol, enrolment
-from tests.clients.test_fleet_care import beats, rotate
+from tests.clients.enrolling import OTHER_PROOF, PROOF, beats, enrol, enrolment, rotate
 from tests.fleet import Drift, Killed, World
-from tests.rounds.test_bad_input import UPDATE, refused
+from tests.refusals import UPDATE
+from tests.rounds.refusing import refused
 
 DATA = encode(UPDATE)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -82,10 +83,10 @@ def test_a_rotation_while_the_old_key_asks_for_something_is_before_it_or_after_i
     device.check_in()
     old, replies = world.key_of(device), []
     upload(world, old)
-    before = world.services.rounds.receipt("toy.1", device.client_id)
+    before = world.services.rounds.receipt(RoundId("toy", 1), device.client_id)
     meanwhile(world, "TransactWriteItems", lambda: replies.append(rotate(world, old)))
     assert world.request("POST", path, key=old, body=body).status_code == 401
-    assert world.services.rounds.receipt("toy.1", device.client_id) == before
+    assert world.services.rounds.receipt(RoundId("toy", 1), device.client_id) == before
     assert world.request("POST", path, key=replies[0][1]["key"], body=body).status_code < 300
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from examples.raw_device import deltas, device, tensors, web
@@ -71,7 +73,7 @@ class ChangesUrls(Web):
 
 class IgnoresTheDigest(Device):
     def is_as_announced(self, data: bytes, wanted: JSON) -> bool:
-        return len(data) == wanted["bytes"]
+        return bool(len(data) == wanted["bytes"])
 
 
 class IgnoresWaits(Device):
@@ -114,8 +116,8 @@ class SendsText(Device):
 
 
 class KnowsOneHost(Device):
-    def __init__(self, url: str, *rest: Any, **more: Any) -> None:
-        super().__init__(url.rpartition("/")[0], *rest, **more)
+    def __init__(self, *, url: str, **more: Any) -> None:
+        super().__init__(url=url.rpartition("/")[0], **more)
 
 
 class WantsNoMore(Device):
@@ -167,21 +169,28 @@ class SendsWeights(Device):
 # ---- of files
 
 
+def instead(module: ModuleType, **faulty: Callable[..., Any]) -> None:
+    """Put functions with a fault in the place of a module's own."""
+    for name, function in faulty.items():
+        setattr(module, name, function)
+
+
 def by_name_only() -> None:
     tensors.ORDER[:] = sorted(tensors.ORDER)
 
 
 def without_scales() -> None:
     encoded = tensors.encoded
-    device.encoded = lambda update, encoding: {
-        name: tensor for name, tensor in encoded(update, encoding).items() if not name.startswith("scale:")
-    }
-    device.decoded = lambda written, name: written[name].values
+
+    def unscaled(update: Mapping[str, Tensor], encoding: str) -> dict[str, Tensor]:
+        return {name: tensor for name, tensor in encoded(update, encoding).items() if not name.startswith("scale:")}
+
+    instead(device, encoded=unscaled, decoded=lambda written, name: written[name].values)
 
 
 def truncates_to_bfloat16() -> None:
     """Not found either, and no fault: it is less precise, and that is all."""
-    tensors._bfloat16 = lambda value: tensors.struct.unpack("<I", tensors.struct.pack("<f", value))[0] >> 16
+    instead(tensors, _bfloat16=lambda value: struct.unpack("<I", struct.pack("<f", value))[0] >> 16)
 
 
 def trusts_deltas() -> None:
@@ -193,18 +202,18 @@ def trusts_deltas() -> None:
         except deltas.BadDelta:
             return base
 
-    deltas.apply = trusting
+    instead(deltas, apply=trusting)
 
 
 def cannot_apply_deltas() -> None:
     def unable(*_: Any) -> bytes:
         raise deltas.BadDelta("it was told so")
 
-    deltas.apply = unable
+    instead(deltas, apply=unable)
 
 
 def does_not_wait_for_the_server() -> None:
-    web._retry_after = lambda _: 0.0
+    instead(web, _retry_after=lambda _: 0.0)
 
 
 FAULTS: dict[str, tuple[Any, str | None]] = {
@@ -242,13 +251,13 @@ def main(fault: str, url: str, token: str, client_id: str, model: str, folder: s
     what, _ = FAULTS[fault]
     made: type[Device] = Device
     with_web: Web = Web()
-    if not isinstance(what, type):
-        what()
-    elif issubclass(what, Web):
+    if isinstance(what, type) and issubclass(what, Web):
         with_web = what()
-    else:
+    elif isinstance(what, type) and issubclass(what, Device):
         made = what
-    made(url, token, client_id, model, Path(folder), with_web, trouble_seconds=0.1).run()
+    else:
+        what()
+    made(url=url, token=token, client_id=client_id, model=model, folder=Path(folder), web=with_web, trouble_seconds=0.1).run()
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def test_a_number_that_an_encoding_cannot_hold_stops_the_update() -> None:
 
 
 def test_what_int8_leaves_out_of_one_update_goes_into_the_next(tmp_path: Path) -> None:
-    device = Device("http://nowhere", "t", "raw-1", "toy", tmp_path)
+    device = Device(url="http://nowhere", token="t", client_id="raw-1", model="toy", folder=tmp_path)
     base = {"w": Tensor("F32", (3,), [0.0, 0.0, 0.0]), "mask": Tensor("BOOL", (1,), [True])}
     trained = {"w": Tensor("F32", (3,), [1.0, 0.003, -0.004])}
     total = [0.0, 0.0, 0.0]
@@ -84,7 +84,7 @@ def test_devices_see_one_truth_through_noise_of_their_own() -> None:
 
 
 def test_a_damaged_checkpoint_on_the_disk_is_not_used(tmp_path: Path) -> None:
-    device = Device("http://nowhere", "t", "raw-1", "toy", tmp_path)
+    device = Device(url="http://nowhere", token="t", client_id="raw-1", model="toy", folder=tmp_path)
     sha256 = hashlib.sha256(b"good").hexdigest()
     device._write(f"{sha256}.safetensors", b"good")
     assert device._from_disk(sha256) == b"good"
@@ -94,8 +94,11 @@ def test_a_damaged_checkpoint_on_the_disk_is_not_used(tmp_path: Path) -> None:
 
 
 def test_the_identity_survives_a_restart_and_is_for_the_owner_only(tmp_path: Path) -> None:
-    device = Device("http://nowhere", "t", "raw-1", "toy", tmp_path / "new")
+    device = Device(url="http://nowhere", token="t", client_id="raw-1", model="toy", folder=tmp_path / "new")
     device._keep("identity.json", {"proof": "p", "key": "k"})
-    assert Device("http://nowhere", "t", "raw-1", "toy", tmp_path / "new")._identity == {"proof": "p", "key": "k"}
+    assert Device(url="http://nowhere", token="t", client_id="raw-1", model="toy", folder=tmp_path / "new")._identity == {
+        "proof": "p",
+        "key": "k",
+    }
     assert json.loads((tmp_path / "new/identity.json").read_text())["key"] == "k"
     assert (tmp_path / "new/identity.json").stat().st_mode & 0o077 == 0

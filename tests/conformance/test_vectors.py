@@ -17,6 +17,7 @@ from muster.wire.admin import RoundConfig
 from muster.wire.arrays import DTYPES, Array
 from muster.wire.deltas import BadDelta, Ends, apply_delta
 from muster.wire.encodings import ENCODINGS
+from muster.wire.reasons import Reason
 from muster.wire.tensors import TensorSpec, Unfit, update_schema
 from muster.wire.values import decode_update, encode_update
 
@@ -24,15 +25,15 @@ PAGE = Path(__file__).parent.parent.parent / "docs/protocol.md"
 VECTORS = vectors.load()
 
 
-def named(kind: str) -> Any:
+def named(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vector", [pytest.param(one, id=one.get("name")) for one in VECTORS[kind]])
 
 
-MAX_COUNT = RoundConfig(goal=1, quorum=1).max_count
+MAX_COUNT = int(RoundConfig(goal=1, quorum=1).max_count)
 
 
 def specs(described: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(one["name"], one["dtype"], tuple(one["shape"])) for one in described)
+    return tuple(TensorSpec(name=one["name"], dtype=one["dtype"], shape=tuple(one["shape"])) for one in described)
 
 
 def test_the_vectors_are_up_to_date_and_small() -> None:
@@ -47,7 +48,8 @@ def test_a_document_that_says_something_else_is_not_the_same() -> None:
 
 def test_every_word_that_a_file_can_be_rejected_with_has_a_vector() -> None:
     found = {one["word"] for one in VECTORS["files"]}
-    words = set(re.findall(r'Unfit\(\s*"([a-z-]+)"', "".join(p.read_text() for p in Path(gate.__file__).parent.glob("*.py"))))
+    source = "".join(path.read_text() for path in Path(gate.__file__).parent.glob("*.py"))
+    words = {Reason[name].value for name in re.findall(r"Unfit\(\s*Reason\.([A-Z_]+)", source)}
     assert found == words | {None}
     assert {one["encoding"] for one in VECTORS["files"] if one["word"] is None} == set(ENCODINGS)
 

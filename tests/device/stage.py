@@ -46,7 +46,7 @@ class Stage:
     def start(self) -> Device:
         """The process of the device begins (anew)."""
         device = simulation.device(self.server, self.clock, "boiler", self._folder, self._dice.random)
-        device._transport._http = httpx.Client(transport=httpx.MockTransport(self._answer))
+        device._transport.http = httpx.Client(transport=httpx.MockTransport(self._answer))
         return device
 
     def _answer(self, request: httpx.Request) -> httpx.Response:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from muster import Device
 from muster.device import Insecure
-from muster.device.addresses import check_address
-from muster.device.transport import Transport
+from muster.http.addresses import check_address
+from muster.http.transport import Transport
 from muster.operator import Operator
 from muster.wire.messages import UploadGrant
 
@@ -61,7 +62,7 @@ def test_a_device_that_would_send_its_token_in_the_clear_sends_and_stores_nothin
         Device.enrol("http://api.test", "a.token", "boiler", model="toy", state_dir=tmp_path / "state", http=http)
     assert (asked, (tmp_path / "state").exists()) == ([], False)
     token = "0123456789." + "s" * 22
-    given = {"model": "toy", "state_dir": tmp_path / "state", "http": http, "insecure_http": True}
+    given: dict[str, Any] = {"model": "toy", "state_dir": tmp_path / "state", "http": http, "insecure_http": True}
     Device.enrol("http://api.test", token, "boiler", **given)
     assert len(asked) == 1
 

@@ -19,7 +19,7 @@ from muster.device import Overloaded, Unreachable, Untrusted
 from muster.device import checkpoints as module
 from muster.device.checkpoints import KEPT_CHECKPOINTS, Checkpoints
 from muster.device.files import replace_file
-from muster.device.transport import Transport
+from muster.device.transport import DeviceTransport
 from muster.wire.deltas import Ends, encode_delta
 from muster.wire.messages import MOST_HELD, Checkpoint, Delta
 from tests.fleet import World
@@ -36,7 +36,7 @@ class Store:
         self.read: list[str] = []
         self.overloaded: int | None = None
         http = httpx.Client(transport=httpx.MockTransport(self._answer))
-        self.transport = Transport("https://api.test", http=http, sleep=lambda _: None)
+        self.transport = DeviceTransport("https://api.test", http=http, sleep=lambda _: None)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.read.append(request.url.path)
@@ -209,7 +209,6 @@ def test_a_delta_that_is_of_no_use_costs_the_whole_download_and_a_line_in_the_lo
 def test_an_overloaded_store_is_not_asked_for_the_whole_file_instead(tmp_path: Path, store: Store, status: int) -> None:
     kept = get(tmp_path, store, 0)
     checkpoint = store.checkpoint(1, base=0)
-    store.transport.patient = False
     store.overloaded = status
     with pytest.raises(Overloaded):
         kept.get(checkpoint, store.transport)
@@ -262,7 +261,7 @@ def asked(world: World, device: Device) -> list[httpx.Request]:
             requests.append(request)
         return world._answer(request)
 
-    device._transport._http = httpx.Client(transport=httpx.MockTransport(answer))
+    device._transport.http = httpx.Client(transport=httpx.MockTransport(answer))
     return requests
 
 
@@ -299,6 +298,6 @@ def test_a_device_that_lost_its_file_does_not_say_that_it_has_it(world: World) -
 def test_a_server_that_says_unasked_that_nothing_has_changed_is_not_believed(world: World) -> None:
     world.model()
     (device,) = world.devices(1)
-    device._transport._http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(304)))
+    device._transport.http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(304)))
     with pytest.raises(Unreachable):
         device.model()

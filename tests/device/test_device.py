@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
+from chalicelib.rounds.round_id import RoundId
 from muster import Device, TrainingResult
 from muster.device import Evaluation, Unreachable, Untrusted
 from muster.device.identity import Identity
@@ -43,7 +44,7 @@ def test_an_enrolment_whose_reply_was_lost_is_repeated_with_the_same_proof(world
 
     broken = httpx.Client(transport=httpx.MockTransport(lose))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("muster.device.transport.ATTEMPTS", 1)
+        patch.setattr("muster.http.transport.ATTEMPTS", 1)
         with pytest.raises(Unreachable):
             Device.enrol(API, token, "thermostat-7", model="toy", state_dir=tmp_path, http=broken)
     device = Device.enrol(API, token, "thermostat-7", model="toy", state_dir=tmp_path, http=world.http())
@@ -222,7 +223,7 @@ def test_a_judge_has_both_versions_before_it_measures_either(world: World) -> No
             downloads.append(str(request.url))
         return world._answer(request)
 
-    judge._transport._http = httpx.Client(transport=httpx.MockTransport(count))
+    judge._transport.http = httpx.Client(transport=httpx.MockTransport(count))
     judge.judge(assignment, Slow(0.0))
     assert world.operator.round("toy", 1).evaluations == 1
 
@@ -250,7 +251,7 @@ def test_a_judge_that_was_interrupted_goes_on_though_it_measures_something_else_
         judge.judge(assignment, Fickle(0.0))
     judge.judge(assignment, Fickle(0.0))
     assert world.operator.round("toy", 1).evaluations == 1
-    evaluation = world.services.rounds.evaluation("toy.1", judge.client_id)
+    evaluation = world.services.rounds.evaluation(RoundId("toy", 1), judge.client_id)
     assert evaluation
     assert {role: round(m.metrics["accuracy"], 1) for role, m in evaluation.measured.items()} == {
         "deployed": 0.1,
@@ -286,7 +287,7 @@ def test_a_grant_that_expires_on_the_way_is_asked_for_once_more(world: World, ex
             return next(answers, None) or world._answer(request)
         return world._answer(request)
 
-    device._transport._http = httpx.Client(transport=httpx.MockTransport(store))
+    device._transport.http = httpx.Client(transport=httpx.MockTransport(store))
     if succeeds:
         world.update(device)
         assert device.receipt("toy.1").state == "reported"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from muster import Device
 from muster.device import DeviceError, Refused, Unreachable, identity
+from muster.device.files import replace_file
 from muster.device.identity import Identity
 from muster.device.loop import Loop
 from tests.fleet import API, Drift, World
@@ -128,7 +129,7 @@ def test_a_device_starts_without_its_server_though_a_rotation_is_under_way(world
     line.loses = "answer"
     rotate(device)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("muster.device.transport.DEVICE_ATTEMPTS", 1)
+        patch.setattr("muster.device.transport.ATTEMPTS", 1)
         again = enrol(line, tmp_path, "no token")
     assert again.keys.is_rotating
     line.loses = None
@@ -187,7 +188,7 @@ def test_an_enrolment_that_broke_off_goes_on_with_the_same_call(
     world.model()
     line, token = Line(world), world.token(uses=1)
     line.loses, line.dies = loses, dies
-    monkeypatch.setattr("muster.device.transport.ATTEMPTS", 1)
+    monkeypatch.setattr("muster.http.transport.ATTEMPTS", 1)
     with pytest.raises((Unreachable, KeyboardInterrupt)):
         enrol(line, tmp_path, token)
     line.loses = None
@@ -227,7 +228,7 @@ def test_after_any_faults_in_any_order_the_device_has_a_key_that_is_good(steps: 
     world = World()
     try:
         with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-            patch.setattr("muster.device.transport.DEVICE_ATTEMPTS", 1)
+            patch.setattr("muster.device.transport.ATTEMPTS", 1)
             world.model()
             line = Line(world)
             device = enrol(line, Path(folder), world.token())
@@ -238,7 +239,7 @@ def test_after_any_faults_in_any_order_the_device_has_a_key_that_is_good(steps: 
                     raise OSError(errno.ENOSPC, "No space left on device")
                 written(path, content)
 
-            written = identity.replace_file
+            written = replace_file
             patch.setattr(identity, "replace_file", refuse)
             for step in steps:
                 try:
@@ -250,7 +251,7 @@ def test_after_any_faults_in_any_order_the_device_has_a_key_that_is_good(steps: 
                         device = enrol(line, Path(folder), "no token")
                 except (Unreachable, OSError):
                     pass
-                line.loses = {"lose the request": "request", "lose the answer": "answer", "mend": None}.get(step, line.loses)  # type: ignore[assignment]
+                line.loses = {"lose the request": "request", "lose the answer": "answer", "mend": None}.get(step, line.loses)
                 full = {"fill the disk": True, "mend": False}.get(step, full)
             line.loses, full = None, False
             assert device.check_in().kind == "wait"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch.utils.data import TensorDataset
 from muster import TorchTrainer
 from muster.device.torch import checkpoint, load, weights
 from muster.device.update import delta
-from muster.wire.arrays import decode
+from muster.wire.arrays import Array, decode
 from muster.wire.tensors import HEADER_LIMIT_BYTES, parse_header
 
 
@@ -30,7 +32,7 @@ def trainer(seed: int = 0) -> TorchTrainer:
     return TorchTrainer(module(), data(), data(1), seed=seed)
 
 
-def distance(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
+def distance(a: Mapping[str, Array], b: Mapping[str, Array]) -> float:
     return float(sum(np.square(a[name] - b[name]).sum() for name, _ in module().named_parameters()) ** 0.5)
 
 
@@ -66,7 +68,7 @@ def test_the_gradient_of_the_proximal_term_is_mu_times_the_distance() -> None:
     anchors = [torch.zeros_like(parameter) for parameter in made._module.parameters()]
     term = made._proximal(anchors, 0.5)
     assert isinstance(term, torch.Tensor)
-    term.backward()
+    torch.autograd.backward(term)
     for parameter in made._module.parameters():
         assert parameter.grad is not None
         torch.testing.assert_close(parameter.grad, 0.5 * parameter)

@@ -7,12 +7,15 @@ import hashlib
 import io
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from muster.device.errors import Expired, Missing, Overloaded, Refused, Unreachable, Untrusted
-from muster.device.transport import ATTEMPTS, DEVICE_ATTEMPTS, LONGEST_WAIT_SECONDS, REPLY_LIMIT_BYTES, Transport
+from muster.device import transport as of_a_device
+from muster.device.transport import DeviceTransport
+from muster.http.errors import Expired, Missing, Overloaded, Refused, Unreachable, Untrusted
+from muster.http.transport import ATTEMPTS, LONGEST_WAIT_SECONDS, REPLY_LIMIT_BYTES, Transport
 from muster.wire.messages import Checkpoint, Health, UploadGrant
 from muster.wire.problems import MEDIA_TYPE, Problem
 
@@ -22,7 +25,12 @@ GRANT = UploadGrant(url="https://s3.test/key?secret", headers={"If-None-Match": 
 HEALTHY = httpx.Response(200, json={"status": "ok", "release": "1"})
 
 
-def transport(*answers: httpx.Response | Exception, waits: list[float] | None = None) -> tuple[Transport, list[httpx.Request]]:
+Made = tuple[Transport, list[httpx.Request]]
+
+
+def transport(
+    *answers: httpx.Response | Exception, waits: list[float] | None = None, kind: type[Transport] = Transport
+) -> Made:
     """A transport whose server gives these answers, one after the other."""
     left, seen = list(answers), []
 
@@ -34,7 +42,7 @@ def transport(*answers: httpx.Response | Exception, waits: list[float] | None = 
         return found
 
     sleep: Callable[[float], None] = (waits if waits is not None else []).append
-    return Transport("https://api.test", http=httpx.Client(transport=httpx.MockTransport(answer)), sleep=sleep), seen
+    return kind("https://api.test", http=httpx.Client(transport=httpx.MockTransport(answer)), sleep=sleep), seen
 
 
 PASSING = [httpx.Response(500), httpx.Response(503), httpx.Response(429), httpx.ConnectError("no"), httpx.ReadTimeout("slow")]
@@ -84,7 +92,7 @@ def test_an_answer_that_is_not_the_protocols_is_a_failure(answer: httpx.Response
 def test_a_reply_without_end_is_not_read_to_its_end() -> None:
     read = 0
 
-    def endless():  # type: ignore[no-untyped-def]
+    def endless() -> Iterator[bytes]:
         nonlocal read
         while True:
             read += 1 << 16
@@ -203,11 +211,11 @@ def test_an_upload_that_met_another_under_the_same_key_is_tried_again() -> None:
 
 @pytest.mark.parametrize("status", [200, 404])
 def test_a_body_that_comes_compressed_is_not_even_read(status: int) -> None:
-    def bomb():  # type: ignore[no-untyped-def]
+    def bomb() -> bytes:
         raise AssertionError("the body was read")
-        yield b""
 
-    made, seen = transport(httpx.Response(status, content=bomb(), headers={"Content-Encoding": "gzip"}))
+    body = (bomb() for _ in range(1))
+    made, seen = transport(httpx.Response(status, content=body, headers={"Content-Encoding": "gzip"}))
     with pytest.raises(Untrusted, match="gzip"):
         made.download(CHECKPOINT)
     assert seen[0].headers["accept-encoding"] == "identity"
@@ -237,11 +245,9 @@ def test_a_file_that_would_grow_when_it_is_unpacked_is_read_no_further_than_its_
     assert len(file.getvalue()) == 11
 
 
-def impatient(*answers: httpx.Response | Exception, waits: list[float] | None = None) -> tuple[Transport, list[httpx.Request]]:
+def impatient(*answers: httpx.Response | Exception) -> Made:
     """As `transport`, of a device."""
-    made, seen = transport(*answers, waits=waits)
-    made.patient = False
-    return made, seen
+    return transport(*answers, kind=DeviceTransport)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -249,7 +255,7 @@ def test_a_device_does_not_try_again_what_met_an_overload_and_a_person_does(stat
     made, seen = impatient(httpx.Response(status, headers={"Retry-After": "7"}))
     with pytest.raises(Overloaded, match=f"HTTP {status}") as told:
         made.call("GET", "/v1/health", Health)
-    assert (told.value.retry_after_seconds, len(seen)) == (7.0, 1)
+    assert (told.value.retry_after_seconds, told.value.status, len(seen)) == (7.0, status, 1)
     waits: list[float] = []
     made, seen = transport(httpx.Response(status, headers={"Retry-After": "7"}), HEALTHY, waits=waits)
     made.call("GET", "/v1/health", Health)
@@ -287,8 +293,14 @@ def test_a_retry_after_is_a_number_of_seconds_or_a_date_by_the_servers_own_clock
 
 
 def test_after_a_failure_for_good_a_device_tries_once_until_it_is_answered() -> None:
-    down = [httpx.ConnectError("no")] * DEVICE_ATTEMPTS
-    answers = [*down, httpx.Response(500), httpx.ConnectError("no"), httpx.Response(404), *down]
+    down = [httpx.ConnectError("no")] * of_a_device.ATTEMPTS
+    answers: list[httpx.Response | Exception] = [
+        *down,
+        httpx.Response(500),
+        httpx.ConnectError("no"),
+        httpx.Response(404),
+        *down,
+    ]
     made, seen = impatient(*answers)
     counts = []
     for _ in range(5):
@@ -296,7 +308,7 @@ def test_after_a_failure_for_good_a_device_tries_once_until_it_is_answered() -> 
         with pytest.raises(Unreachable):
             made.call("GET", "/v1/health", Health)
         counts.append(len(seen) - before)
-    assert counts == [DEVICE_ATTEMPTS, 1, 1, 1, DEVICE_ATTEMPTS], "a 404 is an answer"
+    assert counts == [of_a_device.ATTEMPTS, 1, 1, 1, of_a_device.ATTEMPTS], "a 404 is an answer"
 
 
 def test_nothing_is_tried_again_and_no_wait_goes_on_once_it_is_to_stop() -> None:
@@ -317,8 +329,28 @@ def test_nothing_is_tried_again_and_no_wait_goes_on_once_it_is_to_stop() -> None
 def test_a_refusal_is_classed_by_the_status_of_its_answer_whatever_its_document_says(status: int) -> None:
     document = {"type": "urn:muster:problem:of-tomorrow", "title": "t", "status": 200, "detail": "d"}
     for content in ({"json": document}, {"content": b"<html>"}):
-        made, _ = transport(httpx.Response(status, headers={"content-type": MEDIA_TYPE}, **content))  # type: ignore[arg-type]
+        made, _ = transport(httpx.Response(status, headers={"content-type": MEDIA_TYPE}, **content))
         with pytest.raises(Refused) as refusal:
             made.call("GET", "/v1/health", Health)
         assert (refusal.value.problem, refusal.value.document.status) == (None, status)
         assert refusal.value.unauthenticated == (status == 401)
+
+
+def test_several_threads_share_a_transport_and_each_has_its_own_answer() -> None:
+    """Every other request fails once; no thread is told another's answer, or gives up for another's failure."""
+    seen: dict[str, int] = {}
+    lock = threading.Lock()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        with lock:
+            seen[request.url.path] = seen.get(request.url.path, 0) + 1
+            first = seen[request.url.path] == 1
+        if first and int(request.url.path.rpartition("/")[2]) % 2:
+            return httpx.Response(503)
+        return httpx.Response(200, json={"status": "ok", "release": request.url.path})
+
+    made = Transport("https://api.test", http=httpx.Client(transport=httpx.MockTransport(answer)), sleep=lambda _: None)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: made.call("GET", f"/{number}", Health).release, range(200)))
+    assert found == [f"/{number}" for number in range(200)]
+    assert sum(seen.values()) == 300

@@ -148,7 +148,13 @@ def test_an_operator_rolls_back(deployed: Deployed) -> None:
 
 def presigner(deployed: Deployed) -> Presigner:
     endpoint = deployed.cloud.environment["AWS_ENDPOINT_URL"]
-    return Presigner(Credentials(ROOT_KEY, ROOT_SECRET), REGION, deployed.outputs["TensorBucketName"], endpoint, 900)
+    return Presigner(
+        credentials=Credentials(ROOT_KEY, ROOT_SECRET),
+        region=REGION,
+        bucket=deployed.outputs["TensorBucketName"],
+        endpoint=endpoint,
+        seconds=900,
+    )
 
 
 def test_a_grant_is_good_for_its_own_bytes_once_and_for_nothing_else(deployed: Deployed, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -15,9 +16,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from app import app
 from muster.aggregation import registry
 from muster.wire.problems import Problem
+from muster.wire.reasons import ABOUT
 from muster.wire.tensors import ITEM_BYTES
 
 ROOT = Path(__file__).parent.parent.parent
+SOURCES = [ROOT / "app.py", *(path for room in ("chalicelib", "muster", "infra") for path in (ROOT / room).rglob("*.py"))]
 DOCUMENT = json.loads((ROOT / "docs/openapi.json").read_text())
 
 
@@ -54,8 +57,11 @@ def test_every_operation_says_who_may_call_it() -> None:
                 assert "401" in operation["responses"]
 
 
-@pytest.mark.parametrize("name", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
-def test_links_between_documents_lead_somewhere(name: str) -> None:
+PAGES = [path.relative_to(ROOT) for folder in (ROOT, ROOT / "docs", ROOT / "docs/adr") for path in sorted(folder.glob("*.md"))]
+
+
+@pytest.mark.parametrize("name", PAGES, ids=str)
+def test_links_between_documents_lead_somewhere(name: Path) -> None:
     path = ROOT / name
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), f"{name} links to {target}"
@@ -65,11 +71,9 @@ def test_the_protocol_names_every_route_problem_reason_and_dtype() -> None:
     text = (ROOT / "docs/protocol.md").read_text()
     device_routes = [path for path in DOCUMENT["paths"] if not path.startswith("/v1/admin/")]
     devices = json.dumps([item for path, item in DOCUMENT["paths"].items() if not path.startswith("/v1/admin/")])
-    reasons = set(re.findall(r'Unfit\(\s*"([a-z-]+)"', "".join(p.read_text() for p in (ROOT / "muster/wire").glob("*.py"))))
-    reasons |= {"round-closed", "round-abandoned", "client-revoked", "upload-changed", "norm-outlier"}
     missing = [path for path in device_routes if path.replace("{round_id}", "{round}") not in text]
     missing += [problem.value for problem in Problem if f'"{problem.urn}"' in devices and f"`{problem.value}`" not in text]
-    missing += [reason for reason in reasons if f"`{reason}`" not in text]
+    missing += [reason for reason in ABOUT if f"`{reason}`" not in text]
     missing += [dtype for dtype in ITEM_BYTES if f"`{dtype}`" not in text]
     assert missing == []
 
@@ -96,3 +100,25 @@ def test_the_aggregation_page_names_every_rule_and_every_parameter_with_its_defa
                 if field.default is not MISSING and field.default is not None:
                     shown = json.dumps(field.default)
                     assert f"`{field.name}` ({shown})" in row or f"`{field.name}` ({float(field.default):g})" in row
+
+
+def named_in(source: Path) -> set[str]:
+    """The functions, classes and methods of a file, methods as `Class.method`."""
+    found = set()
+    for node in ast.parse(source.read_text()).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{method.name}" for method in node.body if isinstance(method, ast.FunctionDef)}
+    return found
+
+
+def test_the_walks_of_the_architecture_name_functions_that_are_there() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    steps = re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`((?: `[A-Za-z_.]+`,?)+)", page)
+    assert len(steps) > 30
+    for path, names in steps:
+        missing = set(re.findall(r"`([A-Za-z_.]+)`", names)) - named_in(ROOT / path)
+        assert missing == set(), f"docs/architecture.md names what is not in {path}"
+    everywhere = {name for source in SOURCES for name in named_in(source)}
+    assert {name for name in re.findall(r"`([A-Z]\w+\.\w+)`", page) if not name.endswith(".md")} <= everywhere

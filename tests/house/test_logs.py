@@ -22,7 +22,7 @@ def lines() -> Iterator[StringIO]:
     handler.setFormatter(Scrubbing(utc=True))
     log.addHandler(handler)
     yield stream
-    log.removeHandler(handler)
+    log.handlers.remove(handler)
 
 
 def test_a_whole_round_is_logged_by_its_ids_and_without_a_secret(world: World, lines: StringIO) -> None:
@@ -42,7 +42,7 @@ def test_a_whole_round_is_logged_by_its_ids_and_without_a_secret(world: World, l
     for expected in (
         ("round opened", "toy.1", "collecting"), ("round moved", "toy.1", "aggregating"),
         ("round moved", "toy.1", "evaluating"),
-        ("round moved", "toy.1", "completed"), ("round wound up", "toy.1", "completed"),
+        ("round moved", "toy.1", "completed"), ("round finalised", "toy.1", "completed"),
     ):  # fmt: skip
         assert expected in messages
     assert {"client enrolled", "key rotated", "alert opened", "refused"} <= {line["message"] for line in found}
@@ -71,8 +71,52 @@ def test_the_servers_failure_is_logged_as_json_with_its_traceback(world: World, 
     def broken(operation: str, proceed: object) -> None:
         raise TimeoutError("DynamoDB is slow today")
 
-    world.calls.between = broken  # type: ignore[assignment]
+    world.calls.between = broken
     assert world.request("GET", "/v1/admin/models").status_code == 500
     (line,) = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert line["level"] == "ERROR"
     assert "DynamoDB is slow today" in line["exception"]
+
+
+def moved(lines: StringIO, round_id: str, phase: str) -> dict[str, object]:
+    """The one line that says that a round came to a phase."""
+    found = [line for line in map(json.loads, lines.getvalue().splitlines()) if line["message"] == "round moved"]
+    (line,) = [line for line in found if (line["round"], line["phase"]) == (round_id, phase)]
+    return line  # type: ignore[no-any-return]
+
+
+def test_whoever_moves_a_round_leaves_the_same_line_in_the_log(
+    world: World, lines: StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.model(goal=1, quorum=1, evaluators=1, rounds=4)
+    (device,) = world.devices(1)
+
+    def closed() -> None:
+        """A round whose only update was accepted, and that the tick has frozen."""
+        world.tick()
+        world.clock.advance(60)  # what a function remembered of the last round is forgotten
+        world.update(device)
+        world.deliver()
+
+    closed()
+    by_the_tick = moved(lines, "toy.1", "evaluating")
+    world.operator.abandon("toy", 1, because="an operator says so")
+    by_an_operator = moved(lines, "toy.1", "abandoned")
+
+    monkeypatch.setattr("chalicelib.rounds.phases.aggregating.QUICK_BYTES", 0)  # a look leaves it to a worker
+    closed()
+    by_a_worker = moved(lines, "toy.2", "evaluating")
+    world.play([device])
+    world.tick()
+    world.clock.advance(2 * 3600)
+    world.tick()  # nobody came
+    by_the_deadline = moved(lines, "toy.3", "abandoned")
+
+    own = {"timestamp", "round", "fence", "base", "version", "reason"}
+    for one, other in ((by_the_tick, by_a_worker), (by_an_operator, by_the_deadline)):
+        assert {name: value for name, value in one.items() if name not in own | {"was"}} == {
+            name: value for name, value in other.items() if name not in own | {"was"}
+        }
+    assert by_the_tick.keys() == by_a_worker.keys()
+    assert (by_an_operator["reason"], by_an_operator["was"]) == ("an operator says so", "evaluating")
+    assert by_the_deadline["was"] == "collecting"

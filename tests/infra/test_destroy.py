@@ -13,7 +13,7 @@ from infra.deploy import code_bucket
 from infra.destroy import destroy
 from infra.errors import Stopped
 from infra.stack import Account, Stack
-from tests.infra.test_deploy import Aws
+from tests.infra.accounts import Aws
 
 REGION = "eu-north-1"
 TABLES, BUCKET = ("clients", "rounds"), "tensors"

@@ -19,7 +19,9 @@ from typing import Any
 import httpx
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from chalice.app import SQSEventConfig
 
+import app as functions
 from infra import deploy as deploying
 from infra.deploy import smoke
 from infra.errors import Stopped
@@ -32,7 +34,7 @@ from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
 from muster.wire.problems import MEDIA_TYPE, Problem
 from tests.fleet import BASE, CONFIG, Drift
-from tests.infra.test_deploy import Aws
+from tests.infra.accounts import Aws
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -200,9 +202,10 @@ def test_a_pump_outlives_an_error_of_its_queue(monkeypatch: pytest.MonkeyPatch) 
     def invoked(handler: str, event: dict[str, Any]) -> None:
         handed.extend(event["Records"])
 
-    monkeypatch.setattr(workers.boto3, "client", lambda service: Queue())
+    monkeypatch.setattr("boto3.client", lambda service: Queue())
     monkeypatch.setattr(workers, "invoke", invoked)
-    (source,) = [each for each in workers.functions.app.event_sources if each.name == "inspection_worker"]
+    (source,) = [each for each in functions.app.event_sources if each.name == "inspection_worker"]
+    assert isinstance(source, SQSEventConfig)
     workers.pump(source, stop)
     assert [record["messageId"] for record in handed] == ["1"]
 

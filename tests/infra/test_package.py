@@ -23,7 +23,7 @@ from infra.package import ROOT, Unfit, _check_ways_in, package, rewrite
 from muster.wire import messages as wire
 from muster.wire.problems import MEDIA_TYPE, Problem
 
-pytestmark = pytest.mark.xdist_group("package")
+pytestmark = [pytest.mark.xdist_group("package"), pytest.mark.lambda_python]
 
 API_EVENT = {
     "requestContext": {"httpMethod": "GET", "resourcePath": "/v1/health", "identity": {}},

@@ -133,7 +133,10 @@ def withdrawn(aws: CloudFormation, reason: str, left: str) -> None:
 
 
 def test_parameters_that_are_not_named_stay_as_they_were(aws: CloudFormation) -> None:
-    given = [{"ParameterKey": "Stage", "ParameterValue": "dev"}, {"ParameterKey": "AdminCidrs", "UsePreviousValue": True}]
+    given: list[dict[str, Any]] = [
+        {"ParameterKey": "Stage", "ParameterValue": "dev"},
+        {"ParameterKey": "AdminCidrs", "UsePreviousValue": True},
+    ]
     before = [{"ParameterKey": "AdminCidrs", "ParameterValue": "x"}, {"ParameterKey": "Stage", "ParameterValue": "prod"}]
     proposed(aws, "UPDATE_COMPLETE", given, Parameters=before)
     aws.answers("describe_change_set", {"Status": "CREATE_COMPLETE"})
@@ -169,8 +172,9 @@ def test_a_change_says_whether_the_resource_is_made_anew(aws: CloudFormation) ->
     changes = [{"Type": "Resource", "ResourceChange": change} for change in found]
     aws.answers("describe_change_set", {"Changes": changes}, ChangeSetName="arn/set")
     assert list(aws.stack.changes("arn/set")) == [
-        Change("Modify", "Tick", "AWS::X", "True"), Change("Add", "Monitor", "AWS::X", "False"),
-    ]  # fmt: skip
+        Change(action="Modify", logical_id="Tick", kind="AWS::X", replacement="True"),
+        Change(action="Add", logical_id="Monitor", kind="AWS::X", replacement="False"),
+    ]
 
 
 def test_what_deleted_stacks_left_is_what_the_last_one_that_left_something_did_not_delete(aws: CloudFormation) -> None:

@@ -16,15 +16,15 @@ import numpy as np
 
 from chalicelib.instants import utc_now
 from chalicelib.registry.sweep import EVERY, KEPT
-from chalicelib.rounds.round import Phase
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys, spool
 from muster import Device
 from muster.operator.export import export
 from muster.wire.admin import Outliers, Rule
 from muster.wire.arrays import Array, encode
-from tests.fleet import BASE, World
+from tests.fleet import BASE, World, checkpoint
 from tests.observer import Observer
-from tests.registry.test_versions import checkpoint
 
 Drive = Callable[[], None]
 """Lets one function look at a model."""
@@ -73,7 +73,7 @@ def whole_run() -> tuple[World, Observer]:
 def _rounds(world: World, driver: str) -> None:
     def drive(model: str) -> Drive:
         def look() -> None:
-            message = json.dumps({"look": model})
+            message = json.dumps({"reconcile": model})
             world.sqs.send_message(QueueUrl=world.settings.work_queue_url, MessageBody=message)
             world.deliver()
 
@@ -97,7 +97,7 @@ def _inspect(world: World, model: str, number: int, devices: list[Device]) -> No
         world.deliver()
         return
     for device in devices:
-        world.services.inspector.inspect(f"{model}.{number}", device.client_id)
+        world.services.inspector.inspect(RoundId(model, number), device.client_id)
     _lose_messages(world)
 
 
@@ -132,7 +132,7 @@ def _long(world: World, model: str, drive: Drive, copies: int, config: dict[str,
     def race(operation: str, proceed: Callable[[], Any]) -> Any:
         seen[0] += operation == "UploadPartCopy"
         if operation == "UploadPartCopy" and seen[0] == copies:
-            world.services.coordinator.look(model)
+            world.services.coordinator.reconcile(model)
         return proceed()
 
     world.calls.between = race
@@ -186,7 +186,7 @@ def _overtaken(world: World, model: str, drive: Drive) -> None:
     drive()
     first, second = world.devices(2, model)
     world.update(first)
-    world.services.inspector.inspect(f"{model}.1", first.client_id)
+    world.services.inspector.inspect(RoundId(model, 1), first.client_id)
     world.update(second)
     _lose_messages(world)
     overtaken: list[bool] = []

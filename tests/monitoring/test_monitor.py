@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from chalicelib.monitoring.alert import Alert
-from chalicelib.rounds.round import Phase, Summary
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round import Summary
 from chalicelib.storage import keys
-from muster.device.errors import Refused
+from muster.http.errors import Refused
 from muster.wire.problems import Problem
 from tests.fleet import SESSION, Drift, World
-from tests.rounds.test_rules import a_round
+from tests.rounds.making import a_round
 
 
 @pytest.fixture
@@ -84,7 +85,8 @@ def test_an_ended_round_is_recorded_once_and_reaches_cloudwatch_in_one_call(worl
     found = world.operator.metric("toy", "accuracy")
     assert (found.count, found.mean == found.min == found.max == found.sum) == (1, True)
     (point,) = found.points
-    assert (point.round, point.version, point.value) == (1, 1, pytest.approx(found.mean))
+    assert (point.round, point.version) == (1, 1)
+    assert point.value == pytest.approx(found.mean)
     assert point.at == world.operator.round("toy", 1).finished_at
 
 
@@ -189,7 +191,8 @@ def test_a_query_reaches_back_beyond_what_is_kept_here(world: World) -> None:
     near = world.operator.metric("toy", "accepted_updates", 1)
     assert (near.count, near.sum) == (2, 2), "of a round that was abandoned, and of one that completed"
     far = world.operator.metric("toy", "accepted_updates", 48)
-    assert (far.count, far.sum, far.mean, far.min, far.max) == (3, 4, pytest.approx(4 / 3), 0, 2)
+    assert (far.count, far.sum, far.min, far.max) == (3, 4, 0, 2)
+    assert far.mean == pytest.approx(4 / 3)
     assert [point.round for point in far.points] == [2, 3], "recent points are kept for a day"
 
 
@@ -335,7 +338,7 @@ def test_an_alert_that_could_not_be_published_is_published_later(
 
 def test_each_write_on_an_alert_has_its_condition(world: World) -> None:
     store, now = world.services.monitoring, world.clock()
-    alert = Alert("toy", "loss", 1, 9.0, now, now, maximum=5.0)
+    alert = Alert(model="toy", metric="loss", number=1, value=9.0, opened_at=now, publishing_at=now, maximum=5.0)
     later: datetime = now + timedelta(seconds=1)
     assert store.open(alert)
     assert not store.open(alert), "a number is opened once"

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from chalicelib.monitoring.alert import Alert, AlertState, Step, next_step, opened
 from chalicelib.monitoring.record import Record, newest, of_round, period, summarise, unit
 from chalicelib.monitoring.threshold import Threshold, defaults, effective
-from chalicelib.rounds.round import Phase, Summary
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round import Summary
 from chalicelib.storage.metrics import MOST_DATAPOINTS, period_seconds
-from tests.rounds.test_rules import T0, a_round
+from tests.rounds.making import T0, a_round
 
 DAY = timedelta(hours=24)
-AT_LEAST = Threshold("toy", "accuracy", minimum=0.5)
+AT_LEAST = Threshold(model="toy", metric="accuracy", minimum=0.5)
 OPEN = replace(opened(AT_LEAST, 0.4, None, T0), published_at=T0)
 CLEARED = replace(OPEN, cleared_at=T0)
 
@@ -36,7 +37,7 @@ def test_an_alert_opens_once_stays_while_the_breach_lasts_and_clears_on_recovery
 
 
 def test_a_metric_that_is_no_longer_watched_clears_its_alert() -> None:
-    unwatched = Threshold("toy", "accuracy")
+    unwatched = Threshold(model="toy", metric="accuracy")
     assert next_step(unwatched, 0.4, OPEN, T0, DAY) is Step.CLEAR
     assert next_step(unwatched, 0.4, CLEARED, T0, DAY) is None
 
@@ -50,18 +51,18 @@ def test_an_alert_whose_publication_was_lost_is_published_again_after_a_while() 
 
 
 def test_alerts_of_a_metric_are_numbered_and_say_what_happened() -> None:
-    second = opened(Threshold("toy", "loss", maximum=5.0), 7.25, OPEN, T0)
+    second = opened(Threshold(model="toy", metric="loss", maximum=5.0), 7.25, OPEN, T0)
     assert (second.number, second.state, second.sentence) == (2, AlertState.OPEN, "loss of toy is 7.25, above 5")
     assert OPEN.sentence == "accuracy of toy is 0.4, below 0.5"
 
 
 def test_the_bounds_themselves_are_well() -> None:
-    both = Threshold("toy", "loss", minimum=1.0, maximum=5.0)
+    both = Threshold(model="toy", metric="loss", minimum=1.0, maximum=5.0)
     assert [both.is_breached_by(value) for value in (0.9, 1.0, 5.0, 5.1)] == [True, False, False, True]
 
 
 def test_what_an_operator_set_goes_before_the_defaults_also_nothing() -> None:
-    set_ = [Threshold("toy", "loss"), Threshold("toy", "gain", minimum=-0.1)]
+    set_ = [Threshold(model="toy", metric="loss"), Threshold(model="toy", metric="gain", minimum=-0.1)]
     found = effective("toy", set_)
     assert {name: (t.minimum, t.maximum) for name, t in found.items()} == {
         "accuracy": (0.5, None), "active_clients": (5, None), "loss": (None, None), "gain": (-0.1, None),
@@ -88,7 +89,7 @@ def test_the_record_of_a_round_tells_what_judges_and_what_trainers_measured_apar
 
 
 def record(minute: int, value: float) -> Record:
-    return Record("toy", T0 + timedelta(minutes=minute), {"accuracy": value}, 0)
+    return Record(model="toy", at=T0 + timedelta(minutes=minute), metrics={"accuracy": value}, ttl=0)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20))

@@ -7,10 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -29,63 +26,10 @@ from muster.operator.client import NoAddress
 from muster.operator.signing import SigV4
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
-from tests.fleet import BASE, World
-from tests.registry.test_versions import checkpoint
+from tests.fleet import BASE, World, checkpoint
+from tests.operator.terminal import Output, Terminal
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a command came to."""
-
-    exit_code: int
-    said: str
-    complained: str
-
-
-class Terminal:
-    """Where commands are typed."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.runner = CliRunner()
-
-    def __call__(self, line: str, *files: Path) -> Told:
-        """Run `muster <line>`; each `{}` is one of the files."""
-        words = line.format(*files).split()
-        out, err = Output(), Output()
-        session = Session(lambda: self._world.operator, Console(file=out, width=160), Console(file=err, width=160, stderr=True))
-        session.close = lambda: None  # type: ignore[method-assign]
-        found = self.runner.invoke(app, words, obj=session)
-        if found.exception and not isinstance(found.exception, SystemExit):
-            raise found.exception
-        return Told(found.exit_code, out.getvalue(), err.getvalue() + found.output)
-
-    def text(self, line: str, *files: Path) -> str:
-        """What a command that succeeds prints."""
-        found = self(line, *files)
-        assert found.exit_code == 0, found.complained
-        return str(found.said)
-
-    def json(self, line: str, *files: Path) -> Any:
-        """What it prints for machines."""
-        return json.loads(self.text(f"{line} --json", *files))
-
-    def fails(self, line: str, status: int, *files: Path) -> str:
-        """What a command that fails complains of."""
-        found = self(line, *files)
-        assert found.exit_code == status, (found.exit_code, found.said, found.complained)
-        return str(found.complained)
-
-
-class Output(StringIO):
-    """A file that is no terminal."""
-
-
-@pytest.fixture
-def muster(world: World) -> Terminal:
-    return Terminal(world)
 
 
 @pytest.fixture
@@ -336,7 +280,7 @@ def test_every_refusal_of_an_operators_route_has_a_next_command() -> None:
         for path, methods in server.routes.items()
         for entry in methods.values()
         if path.startswith("/v1/admin/")
-        for problem in entry.view_function.speech.refuses
+        for problem in vars(entry.view_function)["speech"].refuses
     }
     assert refusals | {Problem.FORBIDDEN} == NEXT.keys(), "which every route may meet, and a person can do something about"
 

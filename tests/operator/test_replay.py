@@ -14,13 +14,13 @@ from botocore.credentials import Credentials
 from rich.console import Console
 from typer.testing import CliRunner
 
-from chalicelib.rounds import files
+from chalicelib.rounds.operators import exports
 from chalicelib.storage import keys
 from chalicelib.storage.presign import Presigner
 from muster.aggregation.assembly import assemble
 from muster.aggregation.manifest import Entry, Manifest
-from muster.device.errors import Untrusted
-from muster.device.transport import REPLY_LIMIT_BYTES
+from muster.http.errors import Untrusted
+from muster.http.transport import REPLY_LIMIT_BYTES
 from muster.operator import export as exporting
 from muster.operator.cli.app import app
 from muster.operator.cli.session import Session
@@ -29,10 +29,9 @@ from muster.operator.folder import RoundFolder, state_path, update_content
 from muster.wire import admin
 from muster.wire.admin import Clipping, Outliers, Rule
 from muster.wire.refs import canonical_json, digest
-from tests.fleet import World
-from tests.operator.test_cli import Output, Terminal
-from tests.registry.test_versions import checkpoint
-from tests.rounds.test_whole_round import run_round
+from tests.fleet import World, checkpoint
+from tests.operator.terminal import Output, Terminal
+from tests.rounds.playing import run_round
 
 ROBUST: dict[str, Any] = {
     "aggregator": Rule(name="trimmed-mean", parameters={"trim": 1}),
@@ -40,11 +39,6 @@ ROBUST: dict[str, Any] = {
     "clipping": Clipping(norm=0.3, adaptive=True),
 }
 """A rule that reads all updates of a coordinate, an optimizer with state, and a norm that goes along with the version."""
-
-
-@pytest.fixture
-def muster(world: World) -> Terminal:
-    return Terminal(world)
 
 
 @pytest.fixture
@@ -175,7 +169,7 @@ def test_an_update_that_claims_to_be_compressed_is_aggregated_exported_and_verif
     for device in devices:
         world.update(device)
     for found in world.s3.list_objects_v2(Bucket=world.settings.bucket, Prefix="updates/")["Contents"]:
-        where = {"Bucket": world.settings.bucket, "Key": found["Key"]}
+        where: dict[str, Any] = {"Bucket": world.settings.bucket, "Key": found["Key"]}
         world.s3.put_object(**where, Body=world.s3.get_object(**where)["Body"].read(), ContentEncoding="gzip")
     world.deliver()
     world.tick()
@@ -222,7 +216,7 @@ def test_a_server_that_published_something_else_is_found_out(
         doubled = ((part, {name: 2 * array for name, array in result.items()}) for part, result in gradient)
         return assemble(manifest, base, state, doubled, norm)
 
-    monkeypatch.setattr("chalicelib.rounds.publishing.assemble", twice_as_far)
+    monkeypatch.setattr("chalicelib.rounds.phases.publishing.assemble", twice_as_far)
     run_round(world, keep_updates=True)
     assert muster.json("version verify toy 1")["verified"], "its digests are in order"
     found = muster("version verify toy 1 --recompute --json")
@@ -445,8 +439,8 @@ def test_updates_come_in_pages_and_only_those_are_asked_for_that_hold_what_is_mi
     world: World, muster: Terminal, folder: Path, monkeypatch: pytest.MonkeyPatch, updates: int, nbytes: int
 ) -> None:
     run_round(world, keep_updates=True)
-    monkeypatch.setattr(files, "PAGE", updates)
-    monkeypatch.setattr(files, "PAGE_BYTES", nbytes)
+    monkeypatch.setattr(exports, "PAGE", updates)
+    monkeypatch.setattr(exports, "PAGE_BYTES", nbytes)
     names: list[list[str]] = []
     after: str | None = None
     while not names or after:
@@ -566,10 +560,16 @@ def test_a_function_that_listed_one_round_lists_another_one(world: World) -> Non
 
 
 def test_a_full_page_of_the_longest_urls_is_a_reply_that_the_client_takes() -> None:
-    presigner = Presigner(Credentials("A" * 20, "s" * 40, "t" * 1500), "eu-central-1", "b" * 63, None, 900)
+    presigner = Presigner(
+        credentials=Credentials("A" * 20, "s" * 40, "t" * 1500),
+        region="eu-central-1",
+        bucket="b" * 63,
+        endpoint=None,
+        seconds=900,
+    )
     key = keys.UPDATE.key(round=f"{'m' * 48}.12345678", client="c" * 64, sha256="0" * 64)
     file = admin.RoundFile(kind="update", name="c" * 64, sha256="0" * 64, bytes=10**9, url=presigner.get(key))
-    assert files.PAGE * (len(file.model_dump_json()) + 1) < REPLY_LIMIT_BYTES / 1.5
+    assert exports.PAGE * (len(file.model_dump_json()) + 1) < REPLY_LIMIT_BYTES / 1.5
 
 
 # ---- names out of a hostile manifest
@@ -603,4 +603,4 @@ def test_a_file_replaces_another_one_whole_or_not_at_all(tmp_path: Path) -> None
 
 
 def entry(client: str, sha256: str = hashlib.sha256().hexdigest()) -> Entry:
-    return Entry(client, "key", "etag", sha256, 1, 1, 1.0, 10)
+    return Entry(client_id=client, key="key", etag="etag", sha256=sha256, nbytes=1, examples=1, norm=1.0, header_bytes=10)

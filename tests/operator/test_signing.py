@@ -11,7 +11,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from muster.device.errors import Unreachable
+from muster.http.errors import Unreachable
 from muster.operator import Operator
 from muster.operator.signing import NotSigned, SigV4, WrongClock
 

@@ -29,14 +29,24 @@ CONFIG = RoundConfig(goal=1, quorum=1)
 
 
 def version(number: int) -> Version:
-    return Version("toy", number, CheckpointRef(number, f"{number:064d}", 100, 50, 10, 1000), "d", T0, CONFIG, revision=0)
+    return Version(
+        model="toy",
+        number=number,
+        checkpoint=CheckpointRef(
+            version=number, sha256=f"{number:064d}", nbytes=100, header_bytes=50, min_update_bytes=10, max_update_bytes=1000
+        ),
+        document_sha256="d",
+        created_at=T0,
+        config=CONFIG,
+        revision=0,
+    )
 
 
 class Log:
     """A log that grows by the rules."""
 
     def __init__(self) -> None:
-        self.rows = [Deployment("toy", 1, version(0).checkpoint, T0, "created")]
+        self.rows = [Deployment(model="toy", revision=1, stable=version(0).checkpoint, at=T0, because="created")]
 
     @property
     def present(self) -> Deployment:

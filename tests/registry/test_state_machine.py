@@ -18,8 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.credentials import Credential
 from chalicelib.rounds.evaluation import Evaluation, Measurement
-from chalicelib.rounds.round import Phase, Round
-from muster.device.errors import Refused
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round import Round
+from muster.http.errors import Refused
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
 from tests.fleet import BASE, World
@@ -44,7 +45,18 @@ class Registry(RuleBasedStateMachine):
         self.world = World()
         self.world.model(rounds=0)
         now = self.world.clock()
-        self.world.services.clients.add(Client(JUDGE.public, JUDGE.hashed, ClientState.ACTIVE, "edge", "1.0", now, now), 10)
+        self.world.services.clients.add(
+            Client(
+                client_id=JUDGE.public,
+                key_hash=JUDGE.hashed,
+                state=ClientState.ACTIVE,
+                device_type="edge",
+                sdk_version="1.0",
+                enrolled_at=now,
+                last_seen_at=now,
+            ),
+            10,
+        )
         self.log = [Row(0, None)]
         self.versions = 1
         self.seen = {"ann": 1, "bob": 1}
@@ -128,9 +140,21 @@ class Registry(RuleBasedStateMachine):
         number = 1 + max((r.number for r in self.world.operator.rounds("toy")), default=0)
         now = self.world.clock()
         opened = Round(
-            "toy", number, Phase.EVALUATING, 2, model.config, newest.checkpoint, present.stable, present.revision, now,
-            now + timedelta(seconds=60), 0, candidate=candidate, evaluate_by=now + timedelta(seconds=60),
-        )  # fmt: skip
+            model="toy",
+            number=number,
+            phase=Phase.EVALUATING,
+            fence=2,
+            config=model.config,
+            base=newest.checkpoint,
+            deployed=present.stable,
+            deployment_revision=present.revision,
+            opened_at=now,
+            report_by=now + timedelta(seconds=60),
+            completed_before=0,
+            manifest_sha256="0" * 64,
+            candidate=candidate,
+            evaluate_by=now + timedelta(seconds=60),
+        )
         put = registry.put_version(
             replace(
                 newest, number=candidate.version, checkpoint=candidate, round=number, revision=present.revision, evaluation=None
@@ -148,7 +172,9 @@ class Registry(RuleBasedStateMachine):
         assert rnd
         assert rnd.candidate
         rounds, own = self.world.services.rounds, self.world.services.directory.allowance(JUDGE, "toy")
-        rounds.appoint(Evaluation(rnd.id, JUDGE.public, now, now + timedelta(seconds=60), 0))
+        rounds.appoint(
+            Evaluation(round=rnd.id, client_id=JUDGE.public, assigned_at=now, report_by=now + timedelta(seconds=60), ttl=0)
+        )
         for role, accuracy in (("deployed", 0.5), ("candidate", 0.5 + gain)):
             rounds.measure(rnd.id, own, role, Measurement(10, {"accuracy": accuracy}), now)
         self.world.clock.advance(60)

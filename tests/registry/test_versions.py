@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from chalicelib.rounds.round import Phase
-from muster.device.errors import Refused
+from chalicelib.rounds.moves import Phase
+from muster.http.errors import Refused
 from muster.wire import admin
 from muster.wire.arrays import Array, encode
 from muster.wire.problems import Problem
-from tests.fleet import BASE, World
-
-
-def checkpoint(bias: float) -> bytes:
-    """A checkpoint of the toy model; another one for each `bias`."""
-    return encode({**BASE, "layer.bias": np.full(3, bias, np.float32)})
+from tests.fleet import BASE, World, checkpoint
 
 
 @pytest.fixture
@@ -263,12 +259,13 @@ def test_who_saw_an_older_revision_is_told_what_is_there_and_changes_nothing(wor
         world.operator.register(model, checkpoint(number))
     deploy(world, 1)
     before = everything(world)
-    for lose in (
+    late: tuple[Callable[[], object], ...] = (
         lambda: world.operator.deploy(model, 2, revision=1),
         lambda: world.operator.deploy(model, 0, revision=1),
         lambda: world.operator.deploy(model, 2, revision=99),
         lambda: world.operator.rollback(model, revision=99),
-    ):
+    )
+    for lose in late:
         with pytest.raises(Refused) as refused:
             lose()
         assert refused.value.problem is Problem.DEPLOYMENT_MOVED

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from chalicelib.rounds.round_id import RoundId
 from muster import Device
 from muster.device import Refused
 from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.arrays import decode, encode
 from muster.wire.problems import MEDIA_TYPE, Problem
+from muster.wire.refs import digest
 from muster.wire.tensors import HEADER_LIMIT_BYTES
 from muster.wire.values import encode_update
 from tests import contract, refusals
 from tests.fleet import World
 from tests.refusals import REFUSED, REJECTED, SHOWN, UPDATE
+from tests.rounds.refusing import refused
 
 ROOT = Path(__file__).parent.parent.parent
 UNKNOWN_KEY = "device-999.AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-
-
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 @pytest.fixture
@@ -35,20 +33,6 @@ def device(world: World) -> Device:
     world.tick()
     (made,) = world.devices(1)
     return made
-
-
-def refused(world: World, problem: Problem, method: str, path: str, **request: Any) -> dict[str, Any]:
-    """The problem document of a request that must be refused with this name and change nothing."""
-    before = world.everything()
-    response = world.request(method, path, **request)
-    document: dict[str, Any] = response.json()
-    assert response.headers["content-type"] == MEDIA_TYPE
-    assert (response.status_code, document["status"]) == (problem.kind.status, problem.kind.status)
-    assert document["type"] == problem.urn
-    assert document["title"] == problem.kind.title
-    assert document["detail"]
-    assert world.everything() == before
-    return document
 
 
 CALLS = [
@@ -227,7 +211,7 @@ def test_bytes_that_are_not_the_declared_ones_are_rejected_though_the_store_took
     key, data = world.key_of(device), encode(UPDATE)
     grant = {"bytes": len(data), "sha256": digest(data), "examples": 1}
     world.request("POST", "/v1/rounds/toy.1/upload", key=key, body=grant)
-    receipt = world.services.rounds.receipt("toy.1", device.client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), device.client_id)
     assert receipt
     assert receipt.declared
     other = encode({**UPDATE, "layer.bias": np.ones(3, "f4")})
@@ -240,7 +224,7 @@ def test_bytes_that_are_not_the_declared_ones_are_rejected_though_the_store_took
 def test_an_object_that_changed_after_its_report_is_rejected(world: World, device: Device) -> None:
     device.check_in()
     device.submit("toy.1", encode(UPDATE), 1, {})
-    receipt = world.services.rounds.receipt("toy.1", device.client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), device.client_id)
     assert receipt
     assert receipt.declared
     world.s3.put_object(Bucket=world.settings.bucket, Key=receipt.declared.key, Body=encode(UPDATE) + b"\0")
@@ -254,8 +238,8 @@ def test_an_object_that_changed_after_its_acceptance_is_never_summed(world: Worl
     devices = world.devices(2)
     for device in devices:
         world.update(device)
-        world.services.inspector.inspect("toy.1", device.client_id)
-    receipt = world.services.rounds.receipt("toy.1", devices[0].client_id)
+        world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), devices[0].client_id)
     assert receipt
     assert receipt.declared
     poisoned = encode({**UPDATE, "layer.bias": np.full(3, np.nan, "f4")})

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round import Round
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from muster import Device
 from muster.aggregation.manifest import Manifest
@@ -81,7 +83,7 @@ def report(world: World, devices: list[Device]) -> None:
 
 def inspect(world: World, devices: list[Device]) -> None:
     for device in devices:
-        world.services.inspector.inspect("toy.1", device.client_id)
+        world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
     world.sqs.purge_queue(QueueUrl=world.settings.inspection_queue_url)
 
 

@@ -11,9 +11,9 @@ import httpx
 import numpy as np
 import pytest
 
+from chalicelib.registry.deltas import WORTH_IT
 from chalicelib.registry.urls import downloadable
 from chalicelib.registry.version import Version
-from chalicelib.rounds.deltas import WORTH_IT
 from chalicelib.storage import keys, spool
 from muster import Device, TrainingResult
 from muster.aggregation.manifest import Manifest
@@ -94,7 +94,7 @@ def test_a_checkpoint_that_is_too_long_a_delta_that_is_too_long_and_no_change_ha
     making._limit_bytes = len(encode(BASE)) - 1
     assert play_round(world, devices).checkpoint.deltas == ()
     making._limit_bytes = len(encode(BASE))
-    monkeypatch.setattr("chalicelib.rounds.deltas.WORTH_IT", 0.1)
+    monkeypatch.setattr("chalicelib.registry.deltas.WORTH_IT", 0.1)
     assert play_round(world, devices).checkpoint.deltas == ()
     assert deltas(world) == set()
     monkeypatch.undo()
@@ -174,7 +174,15 @@ def test_only_who_says_that_it_has_the_base_is_given_a_delta(training: tuple[Wor
 
 def test_the_shortest_of_several_is_given(world: World) -> None:
     known = {"a" * 64: 50, "b" * 64: 40, "c" * 64: 60}
-    ref = CheckpointRef(1, "f" * 64, 100, 1, 1, 1, tuple(DeltaRef(sha256, nbytes) for sha256, nbytes in known.items()))
+    ref = CheckpointRef(
+        version=1,
+        sha256="f" * 64,
+        nbytes=100,
+        header_bytes=1,
+        min_update_bytes=1,
+        max_update_bytes=1,
+        deltas=tuple(DeltaRef(sha256, nbytes) for sha256, nbytes in known.items()),
+    )
     for have, shortest in (("abc", "b"), ("cba", "b"), ("ca", "a"), ("c", "c")):
         found = downloadable(ref, world.services.presigner, [letter * 64 for letter in have]).delta
         assert found

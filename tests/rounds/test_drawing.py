@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.tally import Tally
-from chalicelib.rounds.drawing import EVERYBODY, HOLD, lot, places, turn
-from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.devices.drawing import EVERYBODY, HOLD, lot, places, turn
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round import Round
 from muster.wire.admin import RoundConfig
 from muster.wire.refs import CheckpointRef
-from tests.fleet import World
+from tests.fleet import World, readable
 
 PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = timedelta(seconds=400)
@@ -30,16 +31,36 @@ digests = st.binary(max_size=8).map(lambda seed: hashlib.sha256(seed).hexdigest(
 
 
 def evaluating(sha256: str = "0" * 64, **config: Any) -> Round:
-    base = CheckpointRef(0, "f" * 64, 100, 50, 10, 1000)
+    base = CheckpointRef(version=0, sha256="f" * 64, nbytes=100, header_bytes=50, min_update_bytes=10, max_update_bytes=1000)
     candidate = replace(base, version=1, sha256=sha256)
     return Round(
-        "toy", 7, Phase.EVALUATING, 3, CONFIG.model_copy(update=config), base, base, 1, PUBLISHED - WINDOW, PUBLISHED, 0,
-        candidate=candidate, evaluate_by=PUBLISHED + WINDOW,
-    )  # fmt: skip
+        model="toy",
+        number=7,
+        phase=Phase.EVALUATING,
+        fence=3,
+        config=CONFIG.model_copy(update=config),
+        base=base,
+        deployed=base,
+        deployment_revision=1,
+        opened_at=PUBLISHED - WINDOW,
+        report_by=PUBLISHED,
+        completed_before=0,
+        manifest_sha256="0" * 64,
+        candidate=candidate,
+        evaluate_by=PUBLISHED + WINDOW,
+    )
 
 
 def a_client(name: str, **changes: Any) -> Client:
-    made = Client(name, "hash", ClientState.ACTIVE, "iot", "1.0", PUBLISHED - WINDOW, PUBLISHED)
+    made = Client(
+        client_id=name,
+        key_hash="hash",
+        state=ClientState.ACTIVE,
+        device_type="iot",
+        sdk_version="1.0",
+        enrolled_at=PUBLISHED - WINDOW,
+        last_seen_at=PUBLISHED,
+    )
     return replace(made, **changes)
 
 
@@ -123,7 +144,7 @@ def test_the_share_grows_from_those_who_are_wanted_to_all() -> None:
 def publish(world: World, *, active: int, **config: Any) -> Round:
     """A round that evaluates, of a model that so many run; its one trainer is of no further use."""
     world.model(**{"goal": 1, "quorum": 1, "over_selection": 1.0, "evaluators": 2, "evaluate_seconds": 400.0, **config})
-    world.services.clients.put_tally(Tally(0, world.clock(), active_by_model={"toy": active}))
+    world.services.clients.put_tally(Tally(shard=0, counted_at=world.clock(), active_by_model={"toy": active}))
     world.tick()
     (trainer,) = world.devices(1)
     world.update(trainer)
@@ -146,7 +167,8 @@ def test_a_client_that_is_not_drawn_waits_until_its_turn_and_then_judges(world: 
             world.clock.now = moment
             reply = device.check_in()
             assert reply.kind == "wait"
-            assert (reply.reason, reply.retry_after_seconds) == ("not-drawn", pytest.approx(seconds))
+            assert reply.reason == "not-drawn"
+            assert reply.retry_after_seconds == pytest.approx(seconds)
         world.clock.now = its_turn
         assert device.check_in().kind == "evaluate"
         world.clock.now = its_turn - timedelta(seconds=100)
@@ -163,7 +185,7 @@ def test_who_is_drawn_at_once_judges_at_once_and_the_others_do_not_whoever_comes
 
 def test_who_trained_the_candidate_does_not_judge_it_before_others_could(world: World) -> None:
     publish(world, active=1000)
-    found = [row for row in world.services.clients.browse() if "toy.1" in row.credited]
+    found = [row for row in readable(world.services.clients.browse()) if "toy.1" in row.credited]
     assert len(found) == 1
     rnd = world.services.rounds.latest("toy")
     assert rnd
@@ -174,7 +196,7 @@ def test_a_judge_keeps_its_place_when_the_fleet_grows_and_its_lot_is_no_longer_a
     (device,) = world.devices(1)
     publish(world, active=0)
     assert device.check_in().kind == "evaluate"
-    world.services.clients.put_tally(Tally(0, world.clock(), active_by_model={"toy": 10**6}))
+    world.services.clients.put_tally(Tally(shard=0, counted_at=world.clock(), active_by_model={"toy": 10**6}))
     world.restart()
     assert device.check_in().kind == "evaluate"
 

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState, Verdict
-from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.round import Round
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.rows import to_item, to_stored
 from muster import Device
-from muster.wire.admin import RoundConfig
+from muster.wire.admin import RoundConfig, Rule
 from muster.wire.arrays import encode
 from muster.wire.magnitudes import packed
+from muster.wire.reasons import Reason
 from muster.wire.refs import CheckpointRef, DeltaRef
 from muster.wire.tensors import HEADER_LIMIT_BYTES, TensorSpec, build_header
 from tests.fleet import SESSION, World
@@ -116,7 +119,7 @@ def stored(world: World, row: object) -> int:
 def most_tensors() -> int:
     """How many float tensors a header of the greatest length can hold."""
     count = 15_000
-    while len(build_header(tuple(TensorSpec(f"{n:x}", "F32", ()) for n in range(count)))) < HEADER_LIMIT_BYTES:
+    while len(build_header(tuple(TensorSpec(name=f"{n:x}", dtype="F32", shape=()) for n in range(count)))) < HEADER_LIMIT_BYTES:
         count += 500
     return count
 
@@ -124,11 +127,11 @@ def most_tensors() -> int:
 def test_the_largest_receipt_stays_within_what_a_row_may_hold(world: World) -> None:
     now, name = world.clock(), "c" * 64
     receipt = Receipt(
-        round="m" * 48 + ".10000000", client_id=name, state=ReceiptState.REJECTED, assigned_at=now,
+        round=RoundId("m" * 48, 10**7), client_id=name, state=ReceiptState.REJECTED, assigned_at=now,
         report_by=now + timedelta(days=1), min_bytes=10**12, max_bytes=10**12, ttl=10**10, encoding="bfloat16",
-        declared=Declared("k" * 300, "0" * 64, 10**12, 10**9), etag="e" * 64,
+        declared=Declared(key="k" * 300, sha256="0" * 64, nbytes=10**12, examples=10**9), etag="e" * 64,
         metrics={"m" * 38 + f"{n:02d}": -1.2345678901234567e-300 for n in range(16)}, reported_at=now,
-        verdict=Verdict("wrong-tensors", "x" * 2000, "y" * 2000), norm=1.2345678901234567e-99,
+        verdict=Verdict(Reason.WRONG_TENSORS, "x" * 2000, "y" * 2000), norm=1.2345678901234567e-99,
         magnitudes=packed((5,) * most_tensors(), (-9,) * most_tensors()), header_bytes=HEADER_LIMIT_BYTES,
     )  # fmt: skip
     assert stored(world, receipt) < ITEM_BYTES / 2
@@ -136,11 +139,22 @@ def test_the_largest_receipt_stays_within_what_a_row_may_hold(world: World) -> N
 
 def test_the_largest_round_stays_within_what_a_row_may_hold(world: World) -> None:
     deltas = (DeltaRef("0" * 64, 10**12),) * 2
-    now, ref = world.clock(), CheckpointRef(10**8, "0" * 64, 10**12, 10**6, 10**12, 10**12, deltas)
+    now, ref = (
+        world.clock(),
+        CheckpointRef(
+            version=10**8,
+            sha256="0" * 64,
+            nbytes=10**12,
+            header_bytes=10**6,
+            min_update_bytes=10**12,
+            max_update_bytes=10**12,
+            deltas=deltas,
+        ),
+    )
     config = RoundConfig(
         goal=100_000, quorum=1, hyperparameters={"h" * 38 + f"{n:02d}": "v" * 64 for n in range(32)},
-        aggregator={"name": "a" * 40, "parameters": {"p" * 38 + f"{n:02d}": 1e-30 for n in range(16)}},
-        optimizer={"name": "a" * 40, "parameters": {"p" * 38 + f"{n:02d}": 1e-30 for n in range(16)}},
+        aggregator=Rule(name="a" * 40, parameters={"p" * 38 + f"{n:02d}": 1e-30 for n in range(16)}),
+        optimizer=Rule(name="a" * 40, parameters={"p" * 38 + f"{n:02d}": 1e-30 for n in range(16)}),
     )  # fmt: skip
     rnd = Round(
         model="m" * 48, number=10**7, phase=Phase.ABANDONED, fence=9, config=config, base=ref, deployed=ref, candidate=ref,

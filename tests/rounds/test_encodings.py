@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from muster.device.errors import Refused
+from muster.http.errors import Refused
 from muster.wire.arrays import decode
 from muster.wire.encodings import ENCODINGS, Encoding
 from muster.wire.problems import Problem

@@ -1,4 +1,4 @@
-"""What a round leaves in the bucket is deleted when it ends: by whoever winds it up, however often that dies."""
+"""What a round leaves in the bucket is deleted when it ends: by whoever finalises it, however often that dies."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from chalicelib.rounds import settling
-from chalicelib.rounds.round import Phase
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.phases import settling
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.rounds.store import MOST_GRANTS
 from chalicelib.storage import keys
 from muster import Device
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
 from tests.fleet import Drift, Killed, World
-from tests.rounds.test_bad_input import UPDATE
+from tests.refusals import UPDATE
 
 DATA = encode(UPDATE)
 
@@ -64,7 +65,7 @@ def test_where_updates_are_kept_it_is_those_that_the_version_was_made_of(world: 
     world.model(goal=1, quorum=1, over_selection=3.0, evaluators=1, keep_updates=True)
     devices = world.devices(2)
     play(world, devices)
-    receipt = world.services.rounds.receipt("toy.1", devices[0].client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), devices[0].client_id)
     assert receipt
     assert receipt.declared
     assert objects(world, "updates/") == {receipt.declared.key}
@@ -93,7 +94,7 @@ def test_a_round_without_a_version_keeps_no_update_even_where_updates_are_kept(w
     assert objects(world, "updates/") == set()
 
 
-def test_a_round_of_many_files_is_wound_up_look_by_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_of_many_files_is_finalised_tick_by_tick(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "MOST_DELETED", 2)
     world.model(goal=1, quorum=1, over_selection=3.0, evaluators=1, rounds=2)
     world.tick()
@@ -112,7 +113,7 @@ def test_a_round_of_many_files_is_wound_up_look_by_look(world: World, monkeypatc
 
 
 @pytest.mark.parametrize("died", ["before", "after"])
-def test_a_wind_up_that_dies_in_the_middle_of_its_deletions_is_followed_by_one_that_ends_them(
+def test_a_finalisation_that_dies_in_the_middle_of_its_deletions_is_followed_by_one_that_ends_them(
     world: World, died: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.storage.blobs.LIST_PAGE", 2)
@@ -184,7 +185,7 @@ def test_a_client_may_declare_only_so_many_different_updates_and_the_same_one_ag
     assert (refused.status_code, refused.json()["type"]) == (409, Problem.TOO_MANY_GRANTS.urn)
     assert declare(world, device, 0).status_code == 409, "also one that it had declared before"
     assert declare(world, device, MOST_GRANTS - 1).status_code == 200
-    receipt = world.services.rounds.receipt("toy.1", device.client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), device.client_id)
     assert receipt
     assert receipt.grants == MOST_GRANTS
 
@@ -204,7 +205,7 @@ def test_a_declaration_whose_answer_was_lost_counts_once(world: World) -> None:
     for number in range(3):
         assert declare(world, device, number).status_code == 200
     world.calls.between = None
-    receipt = world.services.rounds.receipt("toy.1", device.client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), device.client_id)
     assert receipt
     assert receipt.grants == 3
 
@@ -236,7 +237,7 @@ def test_a_round_that_aggregates_for_too_long_is_abandoned_by_name_and_leaves_no
             assert device.check_in().kind == "train"
         for device in devices[:2]:
             world.update(device)
-            world.services.inspector.inspect("toy.1", device.client_id)
+            world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
         world.tick()
         rnd = world.services.rounds.latest("toy")
         assert rnd

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from chalicelib.rounds.receipt import ReceiptState
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
-from muster.device.errors import Refused
+from muster.http.errors import Refused
 from muster.wire.arrays import decode, encode
 from muster.wire.values import encode_update
 from tests.fleet import BASE, SESSION, World
@@ -140,6 +141,6 @@ def test_a_round_with_a_norm_of_39_digits_can_be_abandoned(world: World) -> None
     spoil(world, device.client_id, norm="4" + "0" * 38)
     assert world.operator.abandon("toy", 1).phase == "abandoned"
     world.tick()
-    receipt = world.services.rounds.receipt("toy.1", device.client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), device.client_id)
     assert receipt
     assert (receipt.state, receipt.norm) == (ReceiptState.LATE, 4e38)

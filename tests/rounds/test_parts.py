@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chalicelib.rounds.aggregating import Aggregating
-from chalicelib.rounds.round import Phase, Round
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.phases.aggregating import Aggregating
+from chalicelib.rounds.round import Round
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from muster import Device
 from muster.aggregation.manifest import MANIFEST_LIMIT_BYTES, Manifest
@@ -30,7 +32,7 @@ def aggregating() -> Any:
     world.tick()
     for number, device in enumerate(devices):
         world.update(device, step=0.1 * number, examples=10 + number)
-        world.services.inspector.inspect("toy.1", device.client_id)
+        world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
     rnd = world.services.rounds.latest("toy")
     assert rnd
     assert world.services.coordinator._phases[Phase.COLLECTING].advance(rnd)
@@ -70,9 +72,9 @@ def test_a_stage_is_asked_for_when_the_one_before_it_is_done_without_waiting(
     aggregating: tuple[World, list[Device]],
 ) -> None:
     world, _ = aggregating
-    stages = []
+    stages: list[int] = []
     while current(world).phase is Phase.AGGREGATING:
-        world.services.coordinator.look("toy")
+        world.services.coordinator.reconcile("toy")
         messages = asked(world)
         assert {message["stage"] for message in messages} <= {len(stages)}
         if not messages:
@@ -87,13 +89,13 @@ def test_a_stage_is_asked_for_when_the_one_before_it_is_done_without_waiting(
 
 def test_parts_that_are_under_way_are_not_asked_for_again_before_their_time(aggregating: tuple[World, list[Device]]) -> None:
     world, _ = aggregating
-    world.services.coordinator.look("toy")
+    world.services.coordinator.reconcile("toy")
     first = asked(world)
     work(world, first[0])
-    world.services.coordinator.look("toy")
+    world.services.coordinator.reconcile("toy")
     assert asked(world) == []
     world.clock.advance(world.settings.part_seconds)
-    world.services.coordinator.look("toy")
+    world.services.coordinator.reconcile("toy")
     assert asked(world) == first[1:], "only what is missing"
 
 
@@ -101,7 +103,7 @@ def test_a_worker_that_repeats_or_is_of_another_plan_or_comes_after_the_end_writ
     aggregating: tuple[World, list[Device]],
 ) -> None:
     world, devices = aggregating
-    world.services.coordinator.look("toy")
+    world.services.coordinator.reconcile("toy")
     message, undone = asked(world)[:2]
     work(world, message)
     with world.calls.count() as calls:
@@ -117,11 +119,11 @@ def test_a_worker_that_repeats_or_is_of_another_plan_or_comes_after_the_end_writ
     assert calls == ["GetItem"]
 
 
-def test_a_publication_that_comes_before_its_time_publishes_nothing_and_asks_for_a_look(
+def test_a_publication_that_comes_before_its_time_publishes_nothing_and_asks_to_reconcile(
     aggregating: tuple[World, list[Device]],
 ) -> None:
     world, _ = aggregating
-    world.services.coordinator.look("toy")
+    world.services.coordinator.reconcile("toy")
     message = asked(world)[0]
     assert work(world, message, stage=3, part=0)
     assert current(world).phase is Phase.AGGREGATING
@@ -130,21 +132,21 @@ def test_a_publication_that_comes_before_its_time_publishes_nothing_and_asks_for
 
 def test_parts_are_the_same_whoever_does_them_and_in_whatever_order(aggregating: tuple[World, list[Device]]) -> None:
     world, _ = aggregating
-    world.services.coordinator.look("toy")
+    world.services.coordinator.reconcile("toy")
     messages = asked(world)
     for message in reversed(messages):
         world.restart()
         work(world, message)
     assert {"0-000000.safetensors", "0-000003.safetensors"} <= results(world)
-    world.services.coordinator.look("toy")
+    world.services.coordinator.reconcile("toy")
     assert {message["stage"] for message in asked(world)} == {1}
 
 
 def test_an_update_that_is_gone_abandons_the_round_by_name(aggregating: tuple[World, list[Device]]) -> None:
     world, devices = aggregating
-    world.services.coordinator.look("toy")
+    world.services.coordinator.reconcile("toy")
     messages = asked(world)
-    receipt = world.services.rounds.receipt("toy.1", devices[2].client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), devices[2].client_id)
     assert receipt
     assert receipt.declared
     world.s3.delete_object(Bucket=world.settings.bucket, Key=receipt.declared.key)
@@ -158,20 +160,20 @@ def test_an_update_that_is_gone_abandons_the_round_by_name(aggregating: tuple[Wo
 def test_a_round_that_is_too_much_for_a_look_is_left_to_the_workers_even_in_one_part(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.rounds.aggregating.QUICK_BYTES", 10)
+    monkeypatch.setattr("chalicelib.rounds.phases.aggregating.QUICK_BYTES", 10)
     world.model(goal=2, quorum=2, evaluators=1)
     devices = world.devices(2)
     world.tick()
     for device in devices:
         world.update(device)
-        world.services.inspector.inspect("toy.1", device.client_id)
+        world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
     world.sqs.purge_queue(QueueUrl=world.settings.inspection_queue_url)
     world.tick()
     assert current(world).phase is Phase.AGGREGATING
     (part,) = asked(world)
     assert (part["stage"], part["part"]) == (0, 0)
     assert work(world, part)
-    world.services.coordinator.look("toy")
+    world.services.coordinator.reconcile("toy")
     (publication,) = asked(world)
     assert publication["stage"] == 1
     assert work(world, publication)
@@ -200,10 +202,10 @@ def test_grids_of_each_element_are_parts_of_their_own_and_the_version_is_what_on
         update["v"][7] = 1e20 if number == 2 else 0.0
         files[device.client_id] = encode(update)
         device.submit("toy.1", files[device.client_id], 10 + number, {})
-        world.services.inspector.inspect("toy.1", device.client_id)
-    stages = []
+        world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
+    stages: list[int] = []
     while current(world).phase in (Phase.COLLECTING, Phase.AGGREGATING) and len(stages) < 20:
-        world.services.coordinator.look("toy")
+        world.services.coordinator.reconcile("toy")
         messages = [message for message in asked(world) if "part" in message]
         for message in messages * 2:
             work(world, message)

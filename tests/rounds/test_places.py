@@ -12,6 +12,7 @@ import pytest
 
 from chalicelib.rounds.receipt import Receipt, ReceiptState
 from chalicelib.rounds.round import CHECK_IN, Round
+from chalicelib.rounds.round_id import RoundId
 from muster import Device
 from muster.device import Refused
 from muster.device.update import delta
@@ -27,8 +28,8 @@ def current(world: World) -> Round:
     return rnd
 
 
-def stored(world: World, device: Device, round_id: str = "toy.1") -> Receipt:
-    receipt = world.services.rounds.receipt(round_id, device.client_id)
+def stored(world: World, device: Device) -> Receipt:
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), device.client_id)
     assert receipt
     return receipt
 
@@ -129,7 +130,7 @@ def test_judges_too_many_by_the_hint_do_not_make_the_evaluation_wait_for_its_dea
     world.clock.advance(world.settings.memory_seconds)
     lost(world, "UpdateItem")
     world.judge(devices[:1])
-    assert (current(world).judges, len(world.services.rounds.evaluations("toy.1"))) == (2, 1)
+    assert (current(world).judges, len(world.services.rounds.evaluations(RoundId("toy", 1)))) == (2, 1)
     assert devices[1].check_in().kind == "wait"
     world.clock.advance(MINUTE)
     world.tick()
@@ -139,7 +140,7 @@ def test_judges_too_many_by_the_hint_do_not_make_the_evaluation_wait_for_its_dea
     world.tick()
     rnd = world.operator.round("toy", 1)
     assert (rnd.phase, rnd.evaluations) == ("completed", 2)
-    assert world.services.rounds.evaluation("toy.1", devices[2].client_id) is None
+    assert world.services.rounds.evaluation(RoundId("toy", 1), devices[2].client_id) is None
 
 
 # ---- every receipt is settled when its round is
@@ -221,7 +222,7 @@ def test_a_straggler_whose_message_was_lost_is_settled_by_its_rounds_close(world
     for device in (first, second):
         world.update(device)
     third.check_in()
-    world.services.inspector.inspect("toy.1", first.client_id)
+    world.services.inspector.inspect(RoundId("toy", 1), first.client_id)
     world.sqs.purge_queue(QueueUrl=world.settings.inspection_queue_url)
     world.clock.advance(600 + 120)
     world.tick()

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.rounds.inspection import Inspector
+from chalicelib.rounds.devices.inspection import Inspector
+from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import ReceiptState
-from chalicelib.rounds.round import Phase
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from muster import Device
 from muster.aggregation.manifest import Manifest
@@ -30,7 +31,7 @@ def joined(world: World, *steps: float) -> list[Device]:
     devices = world.devices(len(steps))
     for device, step in zip(devices, steps, strict=True):
         world.update(device, step=step)
-        world.services.inspector.inspect("toy.1", device.client_id)
+        world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
     return devices
 
 
@@ -48,7 +49,7 @@ def test_an_outlier_is_not_aggregated_and_everybody_learns_why(world: World) -> 
     world.play(devices)
 
     liar = devices[2].receipt("toy.1")
-    stored = world.services.rounds.receipt("toy.1", devices[2].client_id)
+    stored = world.services.rounds.receipt(RoundId("toy", 1), devices[2].client_id)
     rnd = world.services.rounds.latest("toy")
     assert stored
     assert rnd
@@ -221,7 +222,7 @@ def test_what_is_accepted_after_the_freeze_is_late_and_an_outlier_is_one_also_th
         if operation == "PutObject":  # the manifest, of the receipts that were accepted before
             world.calls.between = None
             for device in (straggler, liar):
-                world.services.inspector.inspect("toy.1", device.client_id)
+                world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
         return proceed()
 
     world.calls.between = inspected_in_the_middle
@@ -243,7 +244,7 @@ def test_a_client_that_was_revoked_before_the_round_closed_is_no_outlier_too(wor
 
 def test_the_same_report_sent_again_is_answered_with_the_reason(world: World) -> None:
     devices = collected(world, 0.1, 0.2, 0.3, 0.4, 50.0)
-    stored = world.services.rounds.receipt("toy.1", devices[4].client_id)
+    stored = world.services.rounds.receipt(RoundId("toy", 1), devices[4].client_id)
     assert stored
     assert stored.declared
     world.tick()
@@ -263,13 +264,13 @@ def test_what_passed_inspection_is_counted_once_for_its_client_whatever_became_o
 
     Inspector._credit = dies  # type: ignore[method-assign]
     with pytest.raises(Killed):
-        world.services.inspector.inspect("toy.1", liar.client_id)
+        world.services.inspector.inspect(RoundId("toy", 1), liar.client_id)
     Inspector._credit = credit  # type: ignore[method-assign]
     world.tick()
-    stored = world.services.rounds.receipt("toy.1", liar.client_id)
+    stored = world.services.rounds.receipt(RoundId("toy", 1), liar.client_id)
     assert stored
     assert stored.state is ReceiptState.REJECTED
     for _ in range(2):
-        world.services.inspector.inspect("toy.1", liar.client_id)
+        world.services.inspector.inspect(RoundId("toy", 1), liar.client_id)
     shown = [world.operator.client(device.client_id) for device in (*devices, liar)]
     assert [(client.rounds, client.samples) for client in shown] == [(1, 10)] * 4 + [(1, 7)]

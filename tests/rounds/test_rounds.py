@@ -10,6 +10,7 @@ import pytest
 
 from chalicelib import wiring
 from chalicelib.rounds.receipt import ReceiptState
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage.dynamo import Put, Table, Update
 from muster.device import Refused
 from muster.device.update import delta
@@ -166,7 +167,7 @@ def test_an_inspection_message_delivered_twice_and_a_report_sent_twice_count_onc
     world.tick()
     (device,) = world.devices(1)
     world.update(device)
-    receipt = world.services.rounds.receipt("toy.1", device.client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), device.client_id)
     assert receipt
     assert receipt.declared
     report = {"sha256": receipt.declared.sha256, "metrics": receipt.metrics}
@@ -174,7 +175,7 @@ def test_an_inspection_message_delivered_twice_and_a_report_sent_twice_count_onc
         answer = world.request("POST", "/v1/rounds/toy.1/report", key=world.key_of(device), body=report)
         assert (answer.status_code, answer.json()["state"]) == (202, "reported")
     assert world.deliver() == 3
-    assert not world.services.inspector.inspect("toy.1", device.client_id)
+    assert not world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
     rnd = world.operator.round("toy", 1)
     assert (rnd.accepted, rnd.examples, rnd.reported) == (1, 10, 0)
     # Also after its acceptance the same report has the same kind of answer.
@@ -189,7 +190,7 @@ def test_a_revoked_clients_update_does_not_count_while_the_round_collects(world:
     for device in devices:
         world.update(device)
     accepted, reported, _ = devices
-    world.services.inspector.inspect("toy.1", accepted.client_id)
+    world.services.inspector.inspect(RoundId("toy", 1), accepted.client_id)
     for device in (accepted, reported):
         world.operator.revoke(device.client_id)
     world.operator.revoke(accepted.client_id)
@@ -204,7 +205,7 @@ def test_a_manifest_made_before_a_revocation_is_never_frozen(world: World) -> No
     devices = world.devices(2)
     for device in devices:
         world.update(device)
-        world.services.inspector.inspect("toy.1", device.client_id)
+        world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
 
     def revoke_in_the_middle(operation: str, proceed):  # type: ignore[no-untyped-def]
         if operation == "PutObject":  # the manifest
@@ -310,7 +311,7 @@ def test_a_round_of_more_clients_than_a_transaction_takes_rows_ends_in_transacti
     (device,) = world.devices(1)
     world.update(device)
     world.deliver()
-    given = world.services.rounds.receipt("toy.1", device.client_id)
+    given = world.services.rounds.receipt(RoundId("toy", 1), device.client_id)
     assert given
     for number in range(120):
         fresh = replace(given, client_id=f"silent-{number:03d}", state=ReceiptState.ASSIGNED, declared=None, norm=None)
@@ -350,7 +351,7 @@ def test_a_missing_update_abandons_the_round_by_name(world: World) -> None:
     devices = world.devices(2)
     for device in devices:
         world.update(device)
-        world.services.inspector.inspect("toy.1", device.client_id)
+        world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
     _, objects = world.everything()
     gone = next(key for key in objects if key.startswith("updates/"))
     world.s3.delete_object(Bucket=world.settings.bucket, Key=gone)
@@ -375,7 +376,7 @@ def test_one_model_that_fails_does_not_keep_the_others_waiting(world: World) -> 
     world.services.registry.deployment = fail  # type: ignore[method-assign]
     with pytest.raises(ExceptionGroup) as failure:
         world.tick()
-    assert "while looking at model broken" in failure.value.exceptions[0].__notes__
+    assert "while reconciling model broken" in failure.value.exceptions[0].__notes__
     assert world.services.rounds.latest("toy")
     assert world.services.rounds.latest("broken") is None
 

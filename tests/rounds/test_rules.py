@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,30 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.registry.deployment import Deployment
-from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.model import TrainingState
 from chalicelib.rounds.evaluation import is_due
-from chalicelib.rounds.round import MOVES, Phase, Round, Summary, check_move, next_base, next_phase, open_next, parse_round_id
-from muster.wire.admin import RoundConfig
-from muster.wire.refs import CheckpointRef
-
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
-CONFIG = RoundConfig(goal=10, quorum=4, over_selection=1.5, report_seconds=600, grace_seconds=60)
-
-
-def ref(version: int) -> CheckpointRef:
-    return CheckpointRef(version, f"{version:064d}", 100, 50, 10, 1000)
-
-
-def a_round(**changes: Any) -> Round:
-    made = Round("toy", 1, Phase.COLLECTING, 0, CONFIG, ref(0), ref(0), 1, T0, T0 + timedelta(seconds=600), completed_before=0)
-    return replace(made, **changes)
-
-
-def a_model(**changes: Any) -> Model:
-    return replace(Model("toy", CONFIG, T0, TrainingState.RUNNING, 5), **changes)
-
-
-DEPLOYED = Deployment("toy", 1, ref(0), T0, "created", None)
+from chalicelib.rounds.moves import MOVES, Phase
+from chalicelib.rounds.round import NoSuchMove, NotReached, Round, Summary, next_base, next_phase, open_next
+from chalicelib.rounds.round_id import RoundId
+from chalicelib.storage.rows import Unreadable, from_item, to_item
+from tests.rounds.making import CONFIG, DEPLOYED, FROZEN, PUBLISHED, T0, a_model, a_round, reached, ref
 
 # (accepted, reported, assigned, seconds since opening) → phase
 CASES = [
@@ -74,15 +57,42 @@ def test_every_round_is_decided_when_deadline_and_grace_are_over(a: int, b: int,
 
 
 def test_the_moves_are_the_ones_in_the_diagram() -> None:
-    assert {(a.value, b.value) for a, targets in MOVES.items() for b in targets} == {
+    assert {(before.value, after.value) for befores, after in MOVES.values() for before in befores} == {
         ("collecting", "aggregating"), ("aggregating", "evaluating"), ("evaluating", "completed"),
         ("collecting", "abandoned"), ("aggregating", "abandoned"), ("evaluating", "abandoned"),
     }  # fmt: skip
-    with pytest.raises(AssertionError):
-        check_move(Phase.COMPLETED, Phase.COLLECTING)
+    with pytest.raises(NoSuchMove, match=r"toy\.1 is completed; Frozen leads from collecting"):
+        a_round(Phase.COMPLETED).after(FROZEN)
 
 
-def test_a_round_opens_when_training_runs_and_the_last_one_was_wound_up() -> None:
+@pytest.mark.parametrize(
+    ("phase", "missing"),
+    [
+        (Phase.AGGREGATING, "manifest_sha256"), (Phase.EVALUATING, "candidate"), (Phase.EVALUATING, "evaluate_by"),
+        (Phase.COMPLETED, "candidate"), (Phase.COMPLETED, "manifest_sha256"),
+    ],
+)  # fmt: skip
+def test_a_round_that_lacks_what_its_phase_promises_cannot_be_written_down_nor_read(phase: Phase, missing: str) -> None:
+    with pytest.raises(ValueError, match=missing):
+        a_round(phase, **{missing: None})
+    stored = {name: value for name, value in to_item(a_round(phase)).items() if name != missing}
+    with pytest.raises(Unreadable, match=missing):
+        from_item(Round, stored)
+    assert from_item(Round, to_item(a_round(phase))) == a_round(phase)
+
+
+def test_a_move_adds_one_to_the_fence_and_sets_what_it_carries_and_nothing_else() -> None:
+    before = a_round(fence=3, admitted=7)
+    after = before.after(FROZEN)
+    assert after == replace(before, fence=4, **reached(Phase.AGGREGATING))
+    assert (after.frozen, after.after(PUBLISHED).published) == (FROZEN, PUBLISHED)
+    with pytest.raises(NotReached):
+        _ = before.frozen
+    with pytest.raises(NotReached):
+        _ = after.published
+
+
+def test_a_round_opens_when_training_runs_and_the_last_one_was_finalised() -> None:
     first = open_next(a_model(), None, DEPLOYED, T0)
     assert first
     assert (first.number, first.base, first.phase) == (1, ref(0), Phase.COLLECTING)
@@ -112,10 +122,22 @@ def test_an_abandoned_round_does_not_count_toward_the_rounds_wanted() -> None:
         # One that lost too much is not.
         ({"phase": Phase.COMPLETED, "candidate": ref(1), "gain": -0.06}, DEPLOYED, 0),
         # Nor is anything when an operator deployed in the meantime; the round's own deployment is no such thing.
-        ({"phase": Phase.COMPLETED, "candidate": ref(3), "gain": 0.2}, Deployment("toy", 2, ref(2), T0, "operator", 1), 2),
-        ({"phase": Phase.COMPLETED, "candidate": ref(3), "gain": 0.2}, Deployment("toy", 2, ref(3), T0, "gain", 1, round=1), 3),
+        (
+            {"phase": Phase.COMPLETED, "candidate": ref(3), "gain": 0.2},
+            Deployment(model="toy", revision=2, stable=ref(2), at=T0, because="operator", previous=1),
+            2,
+        ),
+        (
+            {"phase": Phase.COMPLETED, "candidate": ref(3), "gain": 0.2},
+            Deployment(model="toy", revision=2, stable=ref(3), at=T0, because="gain", previous=1, round=1),
+            3,
+        ),
         ({"phase": Phase.ABANDONED}, DEPLOYED, 0),
-        ({"phase": Phase.ABANDONED}, Deployment("toy", 2, ref(2), T0, "operator", 1), 2),
+        (
+            {"phase": Phase.ABANDONED},
+            Deployment(model="toy", revision=2, stable=ref(2), at=T0, because="operator", previous=1),
+            2,
+        ),
     ],
 )
 def test_from_where_the_next_round_starts(last: dict[str, Any], deployment: Deployment, expected: int) -> None:
@@ -129,7 +151,14 @@ def test_a_round_is_decided_when_its_judges_are_done_or_their_time_is_up() -> No
     assert is_due(rnd, 0, T0 + timedelta(seconds=10))
 
 
-@pytest.mark.parametrize("text", ["", "toy", "toy.", ".1", "toy.x", "toy.-1", "toy.١", "toy.123456789"])
+@pytest.mark.parametrize(
+    "text", ["", "toy", "toy.", ".1", "toy.x", "toy.-1", "toy.١", "toy.123456789", "toy.0", "toy.01", "Toy.1", "toy.1\n"]
+)
 def test_what_is_no_round_id(text: str) -> None:
-    assert parse_round_id(text) is None
-    assert parse_round_id("my-toy.12") == ("my-toy", 12)
+    assert RoundId.parse(text) is None
+    assert RoundId.parse("my-toy.12") == RoundId("my-toy", 12)
+
+
+@given(st.from_regex(r"[a-z][a-z0-9-]{0,47}", fullmatch=True), st.integers(1, 99_999_999))
+def test_a_rounds_id_reads_back_from_what_it_is_written_as(model: str, number: int) -> None:
+    assert RoundId.parse(str(RoundId(model, number))) == RoundId(model, number)

@@ -14,11 +14,13 @@ from chalicelib.clients.directory import Allowance
 from chalicelib.errors import Refused
 from chalicelib.registry.version import Judged
 from chalicelib.rounds.evaluation import Evaluation, Measurement
-from chalicelib.rounds.receipt import REVOKED, Declared, Receipt, ReceiptState, Uploaded
-from chalicelib.rounds.round import Desk, Phase, Round, Summary
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.receipt import REVOKED, Accepted, Declared, Late, Receipt, ReceiptState, Uploaded, late
+from chalicelib.rounds.round import PlaceKind, Round, Summary
 from chalicelib.rounds.store import NotDone, OutOfScope, Place, RoundStore
 from chalicelib.storage.dynamo import ConditionFailed
 from tests.fleet import World
+from tests.rounds.making import FROZEN, PUBLISHED, reached
 
 OWNER = Credential("device-1", "a" * 43)
 UPLOADED = Uploaded("0" * 64, 100, '"etag"')
@@ -44,7 +46,16 @@ def rnd(store: RoundStore) -> Round:
 def own(world: World, store: RoundStore) -> Allowance:
     """What the client's own key may do."""
     now = world.clock()
-    client = Client("device-1", OWNER.hashed, ClientState.ACTIVE, "iot", "1.0", now, now, models=["toy"])
+    client = Client(
+        client_id="device-1",
+        key_hash=OWNER.hashed,
+        state=ClientState.ACTIVE,
+        device_type="iot",
+        sdk_version="1.0",
+        enrolled_at=now,
+        last_seen_at=now,
+        models=["toy"],
+    )
     world.services.clients.add(client, 10)
     return world.services.directory.allowance(OWNER, "toy")
 
@@ -53,15 +64,30 @@ def own(world: World, store: RoundStore) -> Allowance:
 def receipt(world: World, store: RoundStore, rnd: Round, own: Allowance) -> Receipt:
     """An assigned receipt that has declared what `UPLOADED` is."""
     now = world.clock()
-    store.assign(Receipt(rnd.id, "device-1", ReceiptState.ASSIGNED, now, rnd.report_by, 10, 1000, ttl=0))
-    store.declare(rnd.id, own, Declared("key", UPLOADED.sha256, UPLOADED.nbytes, 10), now)
+    store.assign(
+        Receipt(
+            round=rnd.id,
+            client_id="device-1",
+            state=ReceiptState.ASSIGNED,
+            assigned_at=now,
+            report_by=rnd.report_by,
+            min_bytes=10,
+            max_bytes=1000,
+            ttl=0,
+        )
+    )
+    store.declare(rnd.id, own, Declared(key="key", sha256=UPLOADED.sha256, nbytes=UPLOADED.nbytes, examples=10), now)
     return stored(store, rnd)
 
 
 @pytest.fixture
 def judge(world: World, store: RoundStore, rnd: Round, own: Allowance) -> Evaluation:
     now = world.clock()
-    return store.appoint(Evaluation(rnd.id, "device-1", now, now + timedelta(seconds=60), ttl=0))
+    appointed = store.appoint(
+        Evaluation(round=rnd.id, client_id="device-1", assigned_at=now, report_by=now + timedelta(seconds=60), ttl=0)
+    )
+    assert appointed
+    return appointed
 
 
 def stored(store: RoundStore, rnd: Round) -> Receipt:
@@ -72,7 +98,9 @@ def stored(store: RoundStore, rnd: Round) -> Receipt:
 
 Attempt = Callable[[World, RoundStore, Receipt, Allowance], None]
 
-OTHER = Declared("k", "1" * 64, 100, 1)
+MEASURED_FIT = Accepted(norm=1.0, magnitudes="", header_bytes=100)
+
+OTHER = Declared(key="k", sha256="1" * 64, nbytes=100, examples=1)
 
 REPORTS: dict[str, Attempt] = {
     "at the deadline": lambda _, s, r, own: s.report(r.round, own, UPLOADED, {}, r.report_by),
@@ -99,11 +127,12 @@ def test_a_write_with_a_key_that_is_not_the_clients_changes_nothing_and_shows_no
     world: World, store: RoundStore, rnd: Round, receipt: Receipt, judge: Evaluation, credential: Credential
 ) -> None:
     by, now = world.services.directory.allowance(credential, "toy"), world.clock()
-    for attempt in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: store.declare(rnd.id, by, OTHER, now),
         lambda: store.report(rnd.id, by, UPLOADED, {}, now),
         lambda: store.measure(rnd.id, by, "candidate", MEASURED, now),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(Refused, match="unauthenticated"):
             attempt()
     assert stored(store, rnd) == receipt
@@ -114,11 +143,12 @@ def test_a_write_for_a_model_outside_the_scope_changes_nothing(
     world: World, store: RoundStore, rnd: Round, receipt: Receipt, judge: Evaluation
 ) -> None:
     by, now = world.services.directory.allowance(OWNER, "other"), world.clock()
-    for attempt in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: store.declare(rnd.id, by, OTHER, now),
         lambda: store.report(rnd.id, by, UPLOADED, {}, now),
         lambda: store.measure(rnd.id, by, "candidate", MEASURED, now),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(OutOfScope):
             attempt()
     assert stored(store, rnd) == receipt
@@ -140,17 +170,17 @@ def test_a_reported_update_is_neither_reported_again_nor_declared_anew(
 
 
 def test_a_receipt_that_moved_on_is_not_settled_by_who_read_it_before(store: RoundStore, receipt: Receipt) -> None:
-    assert store.settle(receipt, ReceiptState.LATE)
-    assert not store.settle(receipt, ReceiptState.ACCEPTED)
+    assert store.settle(receipt, Late(late(receipt.report_by, receipt.report_by)))
+    assert not store.settle(receipt, MEASURED_FIT)
     found = store.receipt(receipt.round, receipt.client_id)
     assert found
     assert found.state is ReceiptState.LATE
 
 
 def test_an_update_is_withdrawn_only_while_its_round_collects(store: RoundStore, rnd: Round, receipt: Receipt) -> None:
-    store.settle(receipt, ReceiptState.ACCEPTED)
-    accepted = replace(receipt, state=ReceiptState.ACCEPTED)
-    closed = store.move(rnd, Phase.AGGREGATING)
+    store.settle(receipt, MEASURED_FIT)
+    accepted = receipt.after(MEASURED_FIT)
+    closed = store.move(rnd, FROZEN)
     assert closed
     assert not store.withdraw(rnd, accepted, REVOKED)
     assert store.receipt(receipt.round, receipt.client_id) == accepted
@@ -158,8 +188,8 @@ def test_an_update_is_withdrawn_only_while_its_round_collects(store: RoundStore,
 
 
 def test_a_move_by_who_read_another_phase_or_an_older_fence_changes_nothing(store: RoundStore, rnd: Round) -> None:
-    assert store.move(replace(rnd, phase=Phase.AGGREGATING), Phase.EVALUATING) is None
-    assert store.move(replace(rnd, fence=rnd.fence + 1), Phase.AGGREGATING) is None
+    assert store.move(replace(rnd, **reached(Phase.AGGREGATING)), PUBLISHED) is None
+    assert store.move(replace(rnd, fence=rnd.fence + 1), FROZEN) is None
     assert store.get("toy", 1) == rnd
 
 
@@ -179,40 +209,40 @@ def test_a_measurement_is_in_time_and_once(
 
 def test_a_version_is_judged_once(world: World, store: RoundStore, rnd: Round) -> None:
     registry = world.services.registry
-    moved = store.move(rnd, Phase.AGGREGATING, [registry.put_evaluation("toy", 0, {"accuracy": 0.5}, JUDGED)])
+    moved = store.move(rnd, FROZEN, [registry.put_evaluation("toy", 0, {"accuracy": 0.5}, JUDGED)])
     assert moved
-    assert store.move(moved, Phase.EVALUATING, [registry.put_evaluation("toy", 0, {"accuracy": 0.9}, JUDGED)]) is None
+    assert store.move(moved, PUBLISHED, [registry.put_evaluation("toy", 0, {"accuracy": 0.9}, JUDGED)]) is None
     assert store.get("toy", 1) == moved
     version = registry.version("toy", 0)
     assert version
     assert (version.evaluation, version.judged) == ({"accuracy": 0.5}, JUDGED)
 
 
-def test_a_round_is_wound_up_once_and_its_parts_are_noted_once(world: World, store: RoundStore, rnd: Round) -> None:
+def test_a_round_is_finalised_once_and_its_parts_are_noted_once(world: World, store: RoundStore, rnd: Round) -> None:
     assert store.note_parts_sent(rnd, 0, world.clock())
     world.clock.advance(1)
     assert not store.note_parts_sent(rnd, 0, world.clock())
-    assert store.wind_up(rnd, Summary(accepted=1, rejected={}))
-    assert store.wind_up(rnd, Summary(accepted=2, rejected={})) is None
+    assert store.finalise(rnd, Summary(accepted=1, rejected={}))
+    assert store.finalise(rnd, Summary(accepted=2, rejected={})) is None
 
 
-@pytest.mark.parametrize("desk", ["admitted", "judges"])
+@pytest.mark.parametrize("kind", ["admitted", "judges"])
 def test_the_hint_of_places_is_corrected_only_if_no_place_was_taken_since(
-    world: World, store: RoundStore, rnd: Round, desk: Desk
+    world: World, store: RoundStore, rnd: Round, kind: PlaceKind
 ) -> None:
-    taken, _ = store.take_place(rnd, desk, rnd.phase, 9, world.clock())
+    taken, _ = store.take_place(rnd, kind, rnd.phase, 9, world.clock())
     assert taken
-    assert not store.correct_places(rnd, desk, 7)
+    assert not store.correct_places(rnd, kind, 7)
     now = store.get("toy", 1)
     assert now
     assert store.give_back(now, taken)
-    again, _ = store.take_place(rnd, desk, rnd.phase, 9, world.clock())
+    again, _ = store.take_place(rnd, kind, rnd.phase, 9, world.clock())
     assert again
-    assert not store.correct_places(now, desk, 7), "the count is the same, and another place is meant"
+    assert not store.correct_places(now, kind, 7), "the count is the same, and another place is meant"
     found = store.get("toy", 1)
     assert found
-    assert getattr(found, desk) == 1
-    assert store.correct_places(found, desk, 0)
+    assert getattr(found, kind) == 1
+    assert store.correct_places(found, kind, 0)
 
 
 def test_a_place_is_given_back_once_and_only_while_it_is_the_last(world: World, store: RoundStore, rnd: Round) -> None:
@@ -236,7 +266,7 @@ def test_a_model_is_not_made_twice_nor_a_deployment_revision(world: World, store
     registry = world.services.registry
     served = registry.deployment("toy")
     assert served
-    assert store.move(rnd, Phase.AGGREGATING, [registry.put_deployment(replace(served, because="a second one"))]) is None
+    assert store.move(rnd, FROZEN, [registry.put_deployment(replace(served, because="a second one"))]) is None
     assert registry.deployment("toy") == served
 
 

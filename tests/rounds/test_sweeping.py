@@ -15,14 +15,14 @@ import pytest
 from chalicelib.instants import utc_now
 from chalicelib.registry.sweep import EVERY, HOLD, KEPT, ORPHANED
 from chalicelib.registry.version import Version
-from chalicelib.rounds.round import Phase
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from muster import Device
 from muster.wire.admin import Rule
 from muster.wire.problems import Problem
-from tests.fleet import CONFIG, Killed, World
+from tests.fleet import CONFIG, Killed, World, checkpoint
 from tests.operator.backup.stacks import made as backed_up
-from tests.registry.test_versions import checkpoint
 
 MOMENTUM = Rule(name="sgd", parameters={"momentum": 0.9})
 A_SWEEP = EVERY.total_seconds()
@@ -104,7 +104,7 @@ def sweep(world: World) -> None:
     world.tick()
 
 
-def at(world: World, operation: str, act: Callable[[], None]) -> None:
+def at(world: World, operation: str, act: Callable[[], object]) -> None:
     """Let something happen right before the next call of an operation."""
 
     def between(called: str, proceed: Callable[[], Any]) -> Any:
@@ -137,7 +137,7 @@ def abort_at_the_end(world: World, devices: list[Device]) -> set[str]:
     before = stored(world)
     world.tick()
     world.update(devices[0])
-    at(world, "TransactWriteItems", lambda: world.operator.abandon("toy", 1) and None)
+    at(world, "TransactWriteItems", lambda: world.operator.abandon("toy", 1))
     world.deliver()
     assert world.operator.round("toy", 1).phase == "abandoned"
     left = stored(world) - before
@@ -167,10 +167,12 @@ def test_a_version_that_comes_to_name_an_old_orphan_finds_it_or_makes_it_again(w
     world.tick()
     number = world.services.rounds.latest("toy").number  # type: ignore[union-attr]
     world.update(devices[0])
-    world.services.inspector.inspect(f"toy.{number}", devices[0].client_id)
+    world.services.inspector.inspect(RoundId("toy", number), devices[0].client_id)
     world.sqs.purge_queue(QueueUrl=world.settings.inspection_queue_url)
     world.clock.advance(60)
-    look, tick = lambda: world.services.coordinator.look("toy"), world.tick
+
+    def look() -> None:
+        world.services.coordinator.reconcile("toy")
 
     match meets:
         case "a look before the names are read again":
@@ -188,7 +190,7 @@ def test_a_version_that_comes_to_name_an_old_orphan_finds_it_or_makes_it_again(w
             look()
             assert world.services.rounds.latest("toy").phase is Phase.AGGREGATING  # type: ignore[union-attr]
     world.calls.between = None
-    tick()
+    world.tick()
     version = world.services.registry.newest("toy")
     assert version
     assert version.number == 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.rounds.training_metrics import held_mean
+from chalicelib.rounds.phases.training_metrics import held_mean
 from muster import Device
 from muster.wire.arrays import encode
 from tests.fleet import BASE, World

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from chalicelib.monitoring.threshold import defaults
-from chalicelib.rounds.round import Phase
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from muster.device import Device
-from muster.device.errors import Refused
+from muster.http.errors import Refused
 from tests.fleet import SESSION, World
 
 Damage = Callable[[dict[str, Any]], None]
@@ -116,7 +117,7 @@ def test_a_device_whose_receipt_cannot_be_read_is_answered_and_so_are_the_others
         assert world.request("POST", f"/v1/rounds/toy.1/{path}", key=key, body=body).status_code < 500
     assert devices[0].check_in().kind == "wait"
     assert devices[1].receipt("toy.1").state == "accepted"
-    assert not world.services.inspector.inspect("toy.1", devices[0].client_id)
+    assert not world.services.inspector.inspect(RoundId("toy", 1), devices[0].client_id)
     assert world.operator.revoke(devices[0].client_id).state == "revoked"
 
 
@@ -184,7 +185,7 @@ def test_a_round_that_cannot_be_read_is_taken_away_and_the_next_starts_from_what
     assert (taken.phase, taken.reason, taken.number) == ("abandoned", "its row was damaged", 2)
     assert world.operator.abandon("toy", 2) == taken
     world.tick()
-    receipt = world.services.rounds.receipt("toy.2", devices[0].client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 2), devices[0].client_id)
     assert receipt
     assert receipt.verdict
     assert (receipt.state.value, receipt.verdict.reason) == ("late", "round-abandoned")

@@ -10,12 +10,14 @@ import httpx
 import numpy as np
 import pytest
 
+from chalicelib.rounds.round_id import RoundId
 from muster import Device
 from muster.operator.export import export
 from muster.wire.arrays import decode, encode
+from muster.wire.refs import digest
 from muster.wire.tensors import HEADER_LIMIT_BYTES
 from tests.fleet import World
-from tests.rounds.test_bad_input import UPDATE, digest
+from tests.refusals import UPDATE
 
 
 def declared(world: World, device: Device, data: bytes) -> Callable[..., int]:
@@ -115,7 +117,7 @@ def test_a_report_with_other_metrics_conflicts_and_the_same_is_the_same(world: W
     world.deliver()
     settled = report(world, device, data, metrics=metrics)
     assert (settled.status_code, settled.json()["state"]) == (202, "accepted")
-    receipt = world.services.rounds.receipt("toy.1", device.client_id)
+    receipt = world.services.rounds.receipt(RoundId("toy", 1), device.client_id)
     assert receipt
     assert receipt.metrics == {"train_loss": 0.25, "tiny": 0.0, "whole": 3.0}
 

@@ -16,21 +16,7 @@ from muster.wire.admin import Clipping, Rule
 from muster.wire.arrays import decode
 from muster.wire.tensors import HEADER_LIMIT_BYTES
 from tests.fleet import BASE, World
-
-STEPS = [0.1, 0.25, 0.4]
-EXAMPLES = [10, 20, 70]
-
-
-def run_round(world: World, number: int = 1, **config: Any) -> str:
-    """A round of three updates; the SHA-256 of the version that it published. The first makes the model."""
-    if number == 1:
-        world.model(**config)
-    world.tick()
-    devices = world.devices(3)
-    for device, step, examples in zip(devices, STEPS, EXAMPLES, strict=True):
-        world.update(device, step=step, examples=examples)
-    world.play(devices)
-    return world.operator.version("toy", number).checkpoint.sha256
+from tests.rounds.playing import EXAMPLES, STEPS, run_round
 
 
 def fetch(world: World, key: str) -> bytes:
@@ -82,7 +68,7 @@ RULES: list[dict[str, Any]] = [
 def test_a_round_replayed_from_its_manifest_gives_the_same_bytes_in_any_number_of_parts(
     world: World, rules: dict[str, Any]
 ) -> None:
-    config = {name: (Clipping if name == "clipping" else Rule)(**value) for name, value in rules.items()}
+    config: dict[str, Any] = {name: (Clipping if name == "clipping" else Rule)(**value) for name, value in rules.items()}
     run_round(world, rounds=2, keep_updates=True, quorum=3, **config)
     if "optimizer" in rules:
         run_round(world, number=2)

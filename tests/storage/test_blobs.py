@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage.blobs import DELETE_BATCH, Blobs
 from tests.fleet import World
 
@@ -51,7 +52,7 @@ def test_a_round_in_which_two_wrote_one_key_at_once_ends_all_the_same(world: Wor
     world.tick()
     (device,) = world.devices(1)
     world.update(device)
-    world.services.inspector.inspect("toy.1", device.client_id)
+    world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
     conflict = ClientError(
         {"Error": {"Code": "ConditionalRequestConflict"}, "ResponseMetadata": {"HTTPStatusCode": 409}},  # type: ignore[typeddict-item]
         "PutObject",

@@ -27,31 +27,41 @@ def twice(world: World) -> None:
 
 def test_a_put_whose_response_was_lost_succeeds_and_a_second_put_loses(world: World, table: Table) -> None:
     twice(world)
-    table.put(Put(table, KEY, {"value": 1}))
+    table.put(Put(table=table, key=KEY, item={"value": 1}))
     with pytest.raises(ConditionFailed) as lost:
-        table.put(Put(table, KEY, {"value": 2}))
+        table.put(Put(table=table, key=KEY, item={"value": 2}))
     assert lost.value.found
     assert lost.value.found["value"] == 1
 
 
 def test_an_update_whose_response_was_lost_succeeds_though_its_condition_no_longer_holds(world: World, table: Table) -> None:
-    table.put(Put(table, KEY, {"value": 1}))
+    table.put(Put(table=table, key=KEY, item={"value": 1}))
     twice(world)
-    assert table.update_and_read(Update(table, KEY, IS_ONE, set={"value": 2}))["value"] == 2
+    assert table.update_and_read(Update(table=table, key=KEY, condition=IS_ONE, set={"value": 2}))["value"] == 2
     with pytest.raises(ConditionFailed):
-        table.update(Update(table, KEY, IS_ONE, set={"value": 3}))
+        table.update(Update(table=table, key=KEY, condition=IS_ONE, set={"value": 3}))
 
 
 def test_a_transaction_is_all_or_nothing_and_knows_its_own_repeat(world: World, table: Table) -> None:
     other = {"pk": "test", "sk": "other"}
-    table.put(Put(table, KEY, {"value": 1}))
+    table.put(Put(table=table, key=KEY, item={"value": 1}))
     twice(world)
-    table.transact([Update(table, KEY, IS_ONE, set={"value": 2}), Put(table, other, {"value": 9}, NEW)])
+    table.transact(
+        [
+            Update(table=table, key=KEY, condition=IS_ONE, set={"value": 2}),
+            Put(table=table, key=other, item={"value": 9}, condition=NEW),
+        ]
+    )
     assert table.get(KEY)["value"] == 2  # type: ignore[index]
     world.calls.between = None
     third = {"pk": "test", "sk": "third"}
     with pytest.raises(ConditionFailed) as lost:
-        table.transact([Put(table, third, {"value": 3}, NEW), Put(table, other, {"value": 4}, NEW)])
+        table.transact(
+            [
+                Put(table=table, key=third, item={"value": 3}, condition=NEW),
+                Put(table=table, key=other, item={"value": 4}, condition=NEW),
+            ]
+        )
     assert lost.value.found
     assert lost.value.found["value"] == 9
     assert table.get(third) is None
@@ -59,15 +69,17 @@ def test_a_transaction_is_all_or_nothing_and_knows_its_own_repeat(world: World, 
 
 def test_an_update_of_nothing_finds_nothing(table: Table) -> None:
     with pytest.raises(ConditionFailed) as lost:
-        table.update(Update(table, KEY, IS_ONE, set={"value": 2}))
+        table.update(Update(table=table, key=KEY, condition=IS_ONE, set={"value": 2}))
     assert lost.value.found is None
     assert table.get(KEY) is None
 
 
 def test_a_query_goes_through_all_pages_and_stops_at_its_limit(table: Table) -> None:
     for number in range(12):
-        table.put(Put(table, {"pk": "many", "sk": f"row#{number:03d}"}, {"number": number, "ballast": "x" * 300_000}))
-    table.put(Put(table, {"pk": "many", "sk": "zebra"}, {"number": 99}))
+        table.put(
+            Put(table=table, key={"pk": "many", "sk": f"row#{number:03d}"}, item={"number": number, "ballast": "x" * 300_000})
+        )
+    table.put(Put(table=table, key={"pk": "many", "sk": "zebra"}, item={"number": 99}))
     assert [item["number"] for item in table.query("many", "row#")] == list(range(12))
     assert [item["number"] for item in table.query("many", "row#", newest_first=True, limit=5)] == [11, 10, 9, 8, 7]
     below = list(table.query("many", "row#", newest_first=True, below="row#004", limit=3))
@@ -86,8 +98,12 @@ def bits(value: float) -> bytes:
 )
 def test_a_metric_goes_through_a_table_and_comes_back_to_the_last_bit(table: Table, value: float) -> None:
     measured = Measurement(10, {"loss": value})
-    table.put(Put(table, KEY, to_item(measured)))
-    table.update(Update(table, KEY, Condition("attribute_exists(#pk)", "it is there"), set={"extra": {"again": value}}))
+    table.put(Put(table=table, key=KEY, item=to_item(measured)))
+    table.update(
+        Update(
+            table=table, key=KEY, condition=Condition("attribute_exists(#pk)", "it is there"), set={"extra": {"again": value}}
+        )
+    )
     item = table.get(KEY)
     assert item
     found = from_item(Measurement, item).metrics["loss"]
@@ -97,7 +113,7 @@ def test_a_metric_goes_through_a_table_and_comes_back_to_the_last_bit(table: Tab
 
 def test_what_is_too_small_for_a_row_is_zero_and_known_to_be(table: Table) -> None:
     values = {"tiny": 1e-200, "minus": -1e-129, "zero": -0.0, "whole": 3, "kept": 1e-128}
-    table.put(Put(table, KEY, {"metrics": values}))
+    table.put(Put(table=table, key=KEY, item={"metrics": values}))
     item = table.get(KEY)
     assert item
     assert storable(values) == {"tiny": 0.0, "minus": 0.0, "zero": 0.0, "whole": 3.0, "kept": 1e-128} == item["metrics"]

@@ -20,6 +20,7 @@ from chalicelib.monitoring.threshold import Threshold
 from chalicelib.registry.model import Model
 from chalicelib.rounds.evaluation import Evaluation, Measurement
 from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage.dynamo import Condition, Put, Table
 from chalicelib.storage.rows import SMALLEST, from_item, storable, to_item
 from muster.wire import admin, gate
@@ -55,7 +56,7 @@ CONFIG = {"goal": 1, "quorum": 1}
 def read_back(world: World, row: Any) -> Any:
     """A row after a way through a table."""
     table = Table(SESSION.client("dynamodb"), world.settings.rounds_table)
-    table.put(Put(table, KEY, to_item(row), ANYTHING))
+    table.put(Put(table=table, key=KEY, item=to_item(row), condition=ANYTHING))
     item = table.get(KEY)
     assert item
     return from_item(type(row), item)
@@ -74,7 +75,16 @@ def test_what_a_device_says_of_itself_is_read_as_it_was_said(world: World) -> No
             request = wire.Enrolment.model_validate({**ENROLMENT, "capabilities": said})
         except ValidationError:
             return
-        client = Client("device-1", "h", ClientState.ACTIVE, "d", "1", NOW, NOW, dict(request.capabilities))
+        client = Client(
+            client_id="device-1",
+            key_hash="h",
+            state=ClientState.ACTIVE,
+            device_type="d",
+            sdk_version="1",
+            enrolled_at=NOW,
+            last_seen_at=NOW,
+            capabilities=dict(request.capabilities),
+        )
         found = read_back(world, client).capabilities
         assert found.keys() == request.capabilities.keys()
         for name, value in request.capabilities.items():
@@ -90,10 +100,21 @@ def test_what_a_device_declares_reports_and_measures_is_read_as_it_came(world: W
     @given(ints, ints, metrics)
     @settings(max_examples=150)
     def law(nbytes: int, examples: int, measured: dict[str, float]) -> None:
-        receipt = Receipt("toy.1", "device-1", ReceiptState.ASSIGNED, NOW, NOW, 1, 2, ttl=0)
+        receipt = Receipt(
+            round=RoundId("toy", 1),
+            client_id="device-1",
+            state=ReceiptState.ASSIGNED,
+            assigned_at=NOW,
+            report_by=NOW,
+            min_bytes=1,
+            max_bytes=2,
+            ttl=0,
+        )
         try:
             request = wire.UploadRequest(bytes=nbytes, sha256="0" * 64, examples=examples)
-            receipt = replace(receipt, declared=Declared("key", request.sha256, request.bytes, request.examples))
+            receipt = replace(
+                receipt, declared=Declared(key="key", sha256=request.sha256, nbytes=request.bytes, examples=request.examples)
+            )
         except ValidationError:
             pass
         try:
@@ -107,7 +128,14 @@ def test_what_a_device_declares_reports_and_measures_is_read_as_it_came(world: W
         except ValidationError:
             return
         measurement = Measurement(judged.examples, storable(judged.metrics))
-        judge = Evaluation("toy.1", "device-1", NOW, NOW, 0, {"candidate": measurement})
+        judge = Evaluation(
+            round=RoundId("toy", 1),
+            client_id="device-1",
+            assigned_at=NOW,
+            report_by=NOW,
+            ttl=0,
+            measured={"candidate": measurement},
+        )
         assert read_back(world, judge) == judge
 
     law()
@@ -119,20 +147,22 @@ def test_what_an_operator_configures_is_read_as_it_was_set(world: World) -> None
     def law(hyperparameters: dict[str, Any], low: float, high: float, norm: float, uses: int) -> None:
         try:
             bounds = admin.SetThreshold(minimum=low, maximum=high)
-            threshold = Threshold("toy", "loss", bounds.minimum, bounds.maximum)
+            threshold = Threshold(model="toy", metric="loss", minimum=bounds.minimum, maximum=bounds.maximum)
             expected = replace(threshold, minimum=as_it_reads(low), maximum=as_it_reads(high))
             assert read_back(world, threshold) == expected
         except ValidationError:
             pass
         try:
             config = admin.RoundConfig.model_validate({**CONFIG, "hyperparameters": hyperparameters, "max_norm": norm})
-            model = Model("toy", config, NOW)
+            model = Model(name="toy", config=config, created_at=NOW)
             assert read_back(world, model) == model
         except ValidationError:
             pass
         try:
             token = admin.MintToken(uses=uses)
-            minted = EnrolmentToken("t", "h", token.uses, token.label, NOW, NOW, 0)
+            minted = EnrolmentToken(
+                token_id="t", secret_hash="h", uses=token.uses, label=token.label, created_at=NOW, expires_at=NOW, ttl=0
+            )
             assert read_back(world, minted) == minted
         except ValidationError:
             pass
@@ -152,9 +182,18 @@ def test_what_the_gate_measures_is_read_as_it_was_measured(world: World) -> None
         except Unfit:
             return
         receipt = Receipt(
-            "toy.1", "device-1", ReceiptState.ACCEPTED, NOW, NOW, 1, 2, ttl=0, norm=measured.norm,
-            magnitudes=packed(measured.exponents, measured.levels), header_bytes=measured.header_bytes,
-        )  # fmt: skip
+            round=RoundId("toy", 1),
+            client_id="device-1",
+            state=ReceiptState.ACCEPTED,
+            assigned_at=NOW,
+            report_by=NOW,
+            min_bytes=1,
+            max_bytes=2,
+            ttl=0,
+            norm=measured.norm,
+            magnitudes=packed(measured.exponents, measured.levels),
+            header_bytes=measured.header_bytes,
+        )
         assert math.isfinite(measured.norm)
         assert read_back(world, receipt) == replace(receipt, norm=as_it_reads(measured.norm))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.rounds import settling, sweeping
+from chalicelib.rounds.phases import settling, sweeping
 from chalicelib.storage import keys
 from infra.local import resources
 from muster.wire.admin import RoundConfig
@@ -39,5 +39,5 @@ def test_every_kind_of_object_has_an_owner_who_deletes_it() -> None:
         top = kind.template.split("{", 1)[0]
         by_round, by_sweep, by_life = kind in settling.DELETED, top in sweeping.SWEPT, top in prefixes
         assert by_round or by_sweep or by_life, kind.name
-        assert ("wound up" in kind.about, "sweep" in kind.about) == (by_round, by_sweep), kind.name
+        assert ("finalised" in kind.about, "sweep" in kind.about) == (by_round, by_sweep), kind.name
         assert ("lifecycle" in kind.about) == by_life, kind.name

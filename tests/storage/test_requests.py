@@ -13,14 +13,22 @@ from chalicelib.storage import keys
 from chalicelib.storage.rows import to_item
 from muster.wire.arrays import encode
 from tests.fleet import SESSION, World
-from tests.rounds.test_bad_input import UPDATE
+from tests.refusals import UPDATE
 
 
 def store_clients(world: World, count: int) -> None:
     """Put so many clients into the table, without the server."""
     table = SESSION.resource("dynamodb").Table(world.settings.clients_table)
     now = world.clock()
-    client = Client("", "0" * 64, ClientState.ACTIVE, "iot", "1.0", now, now)
+    client = Client(
+        client_id="",
+        key_hash="0" * 64,
+        state=ClientState.ACTIVE,
+        device_type="iot",
+        sdk_version="1.0",
+        enrolled_at=now,
+        last_seen_at=now,
+    )
     item = {**to_item(client), "model": "toy"}
     with table.batch_writer() as batch:
         for number in range(count):

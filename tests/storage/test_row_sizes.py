@@ -23,6 +23,7 @@ from chalicelib.registry.model import Model, TrainingState
 from chalicelib.registry.sweep import Sweep
 from chalicelib.registry.version import Judged, Registration, Version
 from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import Put, Table
 from chalicelib.storage.rows import to_item
@@ -39,7 +40,15 @@ MODEL, ID, HASH, LABEL = "m" * 48, "c" * 64, "f" * 64, "\\" * 64
 NAMES = [f"{number:02d}".rjust(40, "m") for number in range(32)]
 METRICS = dict.fromkeys(NAMES[:16], -1.2345678901234567e-30)
 DELTAS = (DeltaRef(HASH, wire.MAX_CHECKPOINT_BYTES),) * 2
-REF = CheckpointRef(10**8, HASH, wire.MAX_CHECKPOINT_BYTES, 1 << 20, 1 << 40, 1 << 40, DELTAS)
+REF = CheckpointRef(
+    version=10**8,
+    sha256=HASH,
+    nbytes=wire.MAX_CHECKPOINT_BYTES,
+    header_bytes=1 << 20,
+    min_update_bytes=1 << 40,
+    max_update_bytes=1 << 40,
+    deltas=DELTAS,
+)
 PARAMETERS: dict[str, Any] = dict.fromkeys(NAMES[:16], -1.2345678901234567e-30)
 CONFIG = admin.RoundConfig(
     goal=100_000, quorum=100_000, hyperparameters=dict.fromkeys(NAMES, LABEL), keep_updates=True,
@@ -50,23 +59,52 @@ TOKEN = admin.MintToken(
     uses=5000, label=LABEL, models=[f"{number:02d}".rjust(48, "m") for number in range(16)],
     device_types=[LABEL] * 16,
 )  # fmt: skip
-WHERE = {"shard": "15", "client": ID, "token": "t" * 32, "model": MODEL, "version": 10**7, "revision": 10**7, "sha256": HASH,
-         "round": f"{MODEL}.10000000", "number": 10**7, "at": "2026-12-31T23:59:59.999999Z", "record": "round#10000000",
-         "metric": NAMES[0]}  # fmt: skip
+ROUND = RoundId(MODEL, 10**7)
+WHERE: dict[str, Any] = {
+    "shard": "15", "client": ID, "token": "t" * 32, "model": MODEL, "version": 10**7, "revision": 10**7, "sha256": HASH,
+    "round": str(ROUND), "number": 10**7, "at": "2026-12-31T23:59:59.999999Z", "record": "round#10000000",
+    "metric": NAMES[0],
+}  # fmt: skip
 """What the longest keys are made of."""
 
 
 def longest() -> Iterator[tuple[keys.RowKind, object]]:
     """The longest row of each kind."""
     client = Client(
-        ID, HASH, ClientState.REVOKED, LABEL, LABEL, NOW, NOW, dict.fromkeys(NAMES[:16], LABEL), TOKEN.models, MODEL, 10**8,
-        HASH, NOW, 10**9, 10**18, (WHERE["round"],) * REMEMBERED_ROUNDS,
-    )  # fmt: skip
+        client_id=ID,
+        key_hash=HASH,
+        state=ClientState.REVOKED,
+        device_type=LABEL,
+        sdk_version=LABEL,
+        enrolled_at=NOW,
+        last_seen_at=NOW,
+        capabilities=dict.fromkeys(NAMES[:16], LABEL),
+        models=TOKEN.models,
+        model=MODEL,
+        version=10**8,
+        previous_key_hash=HASH,
+        key_rotated_at=NOW,
+        rounds=10**9,
+        samples=10**18,
+        credited=(str(ROUND),) * REMEMBERED_ROUNDS,
+    )
     yield keys.CLIENT, client
     claims = {f"{number:04d}".rjust(64, "c") for number in range(TOKEN.uses)}
     yield (
         keys.TOKEN,
-        EnrolmentToken("t" * 32, HASH, TOKEN.uses, LABEL, NOW, NOW, 10**10, TOKEN.models, TOKEN.device_types, NOW, claims),
+        EnrolmentToken(
+            token_id="t" * 32,
+            secret_hash=HASH,
+            uses=TOKEN.uses,
+            label=LABEL,
+            created_at=NOW,
+            expires_at=NOW,
+            ttl=10**10,
+            models=TOKEN.models,
+            device_types=TOKEN.device_types,
+            revoked_at=NOW,
+            claims=claims,
+        ),
     )
     yield keys.FLEET, Fleet(10**9)
     row = {"rounds": 10**9, "samples": 10**18, "state": "active", "last_seen_at": WHERE["at"]}
@@ -74,41 +112,83 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
     tally = count(15, fleet, NOW, 1e9)
     assert len(tally.by_device_type) == len(tally.active_by_model) == MOST_NAMES + 1
     yield keys.TALLY, tally
-    yield keys.MODEL, Model(MODEL, CONFIG, NOW, TrainingState.RUNNING, 10**6)
+    yield keys.MODEL, Model(name=MODEL, config=CONFIG, created_at=NOW, training=TrainingState.RUNNING, rounds_wanted=10**6)
     state = OptimizerState("o" * 40, 10**8, tuple(StateFile(letter, HASH, 1 << 40) for letter in "mv"))
     yield (
         keys.VERSION,
         Version(
-            MODEL,
-            10**8,
-            REF,
-            HASH,
-            NOW,
-            CONFIG,
-            10**8,
-            10**8,
-            10**8,
-            10**8,
-            HASH,
-            METRICS,
-            METRICS,
-            LABEL,
-            state,
-            1.23456e-30,
-            Judged(10**4, 10**4, 10**4, -1.2345678901234567, 1.2345678901234567e-30, 10**9),
+            model=MODEL,
+            number=10**8,
+            checkpoint=REF,
+            document_sha256=HASH,
+            created_at=NOW,
+            config=CONFIG,
+            revision=10**8,
+            round=10**8,
+            base=10**8,
+            parent=10**8,
+            manifest_sha256=HASH,
+            metrics=METRICS,
+            evaluation=METRICS,
+            note=LABEL,
+            optimizer=state,
+            clip_norm=1.23456e-30,
+            judged=Judged(
+                judges=10**4, better=10**4, worse=10**4, gain=-1.2345678901234567, p=1.2345678901234567e-30, examples=10**9
+            ),
         ),
     )
     left = tuple(range(10**7, 10**7 + 100))  # as many as one rollback may go back
-    yield keys.DEPLOYMENT, Deployment(MODEL, 10**8, REF, NOW, LABEL, 10**8, left=left, by="a" * 2048, round=10**8)
+    yield (
+        keys.DEPLOYMENT,
+        Deployment(
+            model=MODEL,
+            revision=10**8,
+            stable=REF,
+            at=NOW,
+            because=LABEL,
+            previous=10**8,
+            left=left,
+            by="a" * 2048,
+            round=10**8,
+        ),
+    )
     yield keys.REGISTRATION, Registration(10**8)
     yield keys.SWEEP, Sweep(NOW, keys.DELTA.key(base_sha256=HASH, target_sha256=HASH), NOW)
     measured = {role: Measurement(10**9, METRICS, "measured") for role in ("candidate", "deployed")}
-    yield keys.EVALUATION, Evaluation(WHERE["round"], ID, NOW, NOW, 10**10, measured)
+    yield (
+        keys.EVALUATION,
+        Evaluation(round=ROUND, client_id=ID, assigned_at=NOW, report_by=NOW, ttl=10**10, measured=measured),
+    )
     # What judges and trainers measured, 16 each, what is always recorded, and a number for each reason there could be.
-    record = Record(MODEL, NOW, {f"{n:03d}".rjust(40, "m"): -1.2345678901234567e-30 for n in range(100)}, 10**10, 10**8, 10**8)
+    record = Record(
+        model=MODEL,
+        at=NOW,
+        metrics={f"{n:03d}".rjust(40, "m"): -1.2345678901234567e-30 for n in range(100)},
+        ttl=10**10,
+        version=10**8,
+        round=10**8,
+    )
     yield from ((kind, record) for kind in (keys.ROUND_RECORD, keys.FLEET_RECORD, keys.OUTGOING))
-    yield keys.THRESHOLD, Threshold(MODEL, NAMES[0], -1e-30, 1e30)
-    yield keys.ALERT, Alert(MODEL, NAMES[0], 10**8, -1e-30, NOW, NOW, -1e-30, 1e30, NOW, NOW, "a" * 2048, NOW, 10**10)
+    yield keys.THRESHOLD, Threshold(model=MODEL, metric=NAMES[0], minimum=-1e-30, maximum=1e30)
+    yield (
+        keys.ALERT,
+        Alert(
+            model=MODEL,
+            metric=NAMES[0],
+            number=10**8,
+            value=-1e-30,
+            opened_at=NOW,
+            publishing_at=NOW,
+            minimum=-1e-30,
+            maximum=1e30,
+            published_at=NOW,
+            acknowledged_at=NOW,
+            acknowledged_by="a" * 2048,
+            cleared_at=NOW,
+            ttl=10**10,
+        ),
+    )
 
 
 @pytest.mark.parametrize(("kind", "row"), list(longest()), ids=lambda value: getattr(value, "name", ""))
@@ -119,7 +199,7 @@ def test_the_longest_row_of_each_kind_is_taken(world: World, kind: keys.RowKind,
         item["claims"] = set(item["claims"])  # a claim adds to a set, whose elements cost a row nothing but their letters
     assert size(item) < LIMIT_BYTES * 0.85
     table = Table(SESSION.client("dynamodb"), name)
-    table.put(Put(table, kind.key(**WHERE), item))
+    table.put(Put(table=table, key=kind.key(**WHERE), item=item))
     assert table.get(kind.key(**WHERE))
 
 
@@ -136,7 +216,7 @@ def test_a_row_that_is_too_long_would_not_be_taken(world: World) -> None:
     item = to_item(replace(client, sdk_version="x" * LIMIT_BYTES))
     table = Table(SESSION.client("dynamodb"), world.settings.clients_table)
     with pytest.raises(Exception, match="Item size has exceeded"):
-        table.put(Put(table, keys.CLIENT.key(**WHERE), item))
+        table.put(Put(table=table, key=keys.CLIENT.key(**WHERE), item=item))
 
 
 def size(value: Any) -> int:

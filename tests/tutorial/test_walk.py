@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from chalicelib.registry.deployment import VersionState
-from muster.device.errors import Refused
+from chalicelib.rounds.round_id import RoundId
+from muster.http.errors import Refused
 from muster.wire.arrays import decode, encode
 from muster.wire.problems import Problem
 from muster.wire.tensors import HEADER_LIMIT_BYTES
-from tests.clients.test_directory import PROOF, enrol, enrolment
-from tests.fleet import BASE, Drift, World
-from tests.operator.test_cli import Terminal
-from tests.registry.test_versions import checkpoint
+from tests.clients.enrolling import PROOF, enrol, enrolment
+from tests.fleet import BASE, Drift, World, checkpoint
+from tests.operator.terminal import Terminal
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ class TestClientManager:
         world.update(device, examples=10)
         world.deliver()
         for _ in range(3):
-            world.services.inspector.inspect("toy.1", device.client_id)
+            world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
         shown = muster.json(f"client show {device.client_id}")
         assert (shown["rounds"], shown["samples"]) == (1, 10)
 

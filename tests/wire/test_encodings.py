@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from muster.wire.arrays import decode, schema_of, write
 from muster.wire.encodings import BLOCK, ENCODINGS, Encoding, NotEncodable, encoded_schema, update_lengths
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, TensorSpec, Unfit
 from muster.wire.values import Values, decode_update, encode_update
+
+deserialize: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
 
 ERROR = {"plain": 0.0, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """Half of the last bit of each, relative to the value."""
@@ -56,12 +59,12 @@ def test_every_encoding_is_read_back_within_its_error_and_passes_the_gate(
 
 def test_an_encoded_update_is_a_file_that_any_reader_of_safetensors_takes() -> None:
     made = update(700)
-    found = dict(safetensors.deserialize(encode_update(made, "int8")))
+    found = dict(deserialize(encode_update(made, "int8")))
     assert {name: (one["dtype"], one["shape"]) for name, one in found.items()} == {
         "w": ("I8", [700, 2]), "scale:w": ("F32", [2]), "s": ("I8", []), "scale:s": ("F32", [1]), "e": ("I8", [0, 3]),
         "scale:e": ("F32", [0]), "n": ("I64", [2]),
     }  # fmt: skip
-    assert dict(safetensors.deserialize(encode_update(made, "bfloat16")))["w"]["dtype"] == "BF16"
+    assert dict(deserialize(encode_update(made, "bfloat16")))["w"]["dtype"] == "BF16"
 
 
 def test_int8_takes_about_a_quarter_and_the_halves_a_half() -> None:
@@ -123,7 +126,7 @@ def test_a_model_whose_names_collide_with_those_of_scales_has_no_int8() -> None:
 
 
 def test_a_header_that_would_be_too_long_is_refused_beforehand() -> None:
-    schema = tuple(TensorSpec(f"{n:060d}", "F32", ()) for n in range(7000))
+    schema = tuple(TensorSpec(name=f"{n:060d}", dtype="F32", shape=()) for n in range(7000))
     encoded_schema(schema, "float16")
     with pytest.raises(NotEncodable, match="header"):
         encoded_schema(schema, "int8")

@@ -84,7 +84,7 @@ class _Nearest:
         count = len(manifest.entries)
         element_bytes = max(ITEM_BYTES[spec.dtype] for spec in schema)
         grams = columns(schema, count, element_bytes, limits, dtype_of(manifest, schema).itemsize)
-        choice = Part(1, 0, 0, len(grams), 0, 0)
+        choice = Part(stage=1, number=0, first=0, last=len(grams), start=0, stop=0)
         floats = sum(spec.elements for spec in schema if spec.is_float)
         rounding = Rounding.of([manifest.factor(entry) * entry.norm for entry in manifest.entries], self.byzantine, floats)
         ties = sorted(range(count), key=lambda number: (manifest.entries[number].sha256, number))
@@ -103,7 +103,7 @@ class _Nearest:
             return averaged, grids(averaged, schema)
 
         may = coarsest(Averaged.of(manifest, manifest.entries, [1] * count), schema, kept)
-        means = Averaging(schema, limits, 2, kept, may, chosen).stages()
+        means = Averaging(schema=schema, limits=limits, first=2, count=kept, may=may, pick=chosen).stages()
         lost = max([rounding.lost_bits, *(grid.lost for grid in may if grid)])
         return Plan((Stage(grams, gram), Stage((choice,), choose), *means), lost)
 

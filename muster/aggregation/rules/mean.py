@@ -35,7 +35,7 @@ LIMB_BYTES, PEAK_BYTES = 8, 12
 """What it takes besides: a second limb; and a grid of its own (its exponent, twice, and C)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Averaging:
     """Stages that average updates: where elements may need a grid of their own first the peaks, then the sums, both as tiles
     and what joins them.
@@ -93,7 +93,7 @@ class Averaging:
             averaged, chosen = self.pick(inputs)
             if not any(_is_own(chosen[piece.tensor]) for piece in slices(self.schema, part.start, part.stop)):
                 return {}
-            peaks = Peaks(self.schema, part.start, part.stop, chosen, averaged)
+            peaks = Peaks(schema=self.schema, start=part.start, stop=part.stop, grids=chosen, averaged=averaged)
             for group, some in _groups(averaged, part, inputs):
                 peaks.add(group, some)
             return peaks.exponents()
@@ -112,12 +112,12 @@ class Averaging:
         def run(part: Part, inputs: Inputs) -> Result:
             averaged, chosen = self.pick(inputs)
             if level:
-                sums = Sums(self.schema, part.start, part.stop, chosen)
+                sums = Sums(schema=self.schema, start=part.start, stop=part.stop, grids=chosen)
                 sums.merge(inputs.results(levels[level - 1][part.first : part.last]))
             else:
                 peaks = own.get((part.start, part.stop))
                 known = next(iter(inputs.results([peaks]))) if peaks else None
-                sums = Sums(self.schema, part.start, part.stop, chosen, known)
+                sums = Sums(schema=self.schema, start=part.start, stop=part.stop, grids=chosen, peaks=known)
                 for group, some in _groups(averaged, part, inputs):
                     sums.add(group, some)
             return sums.over(averaged.total_weight) if level == len(levels) - 1 else sums.tensors
@@ -151,5 +151,12 @@ class Mean:
         """Tiles, and a tree of sums; where it must be, first of peaks."""
         averaged = Averaged.of(manifest, manifest.entries, [manifest.weight(entry) for entry in manifest.entries])
         chosen = grids(averaged, schema)
-        averaging = Averaging(schema, limits, 0, len(manifest.entries), chosen, lambda inputs: (averaged, chosen))
+        averaging = Averaging(
+            schema=schema,
+            limits=limits,
+            first=0,
+            count=len(manifest.entries),
+            may=chosen,
+            pick=lambda inputs: (averaged, chosen),
+        )
         return Plan(averaging.stages(), lost_bits=max((grid.lost for grid in chosen if grid), default=0))

@@ -92,7 +92,7 @@ class Adagrad(_Adaptive):
 
 
 @optimizer("adam")
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adam(_Adaptive):
     """FedAdam."""
 
@@ -107,7 +107,7 @@ class Adam(_Adaptive):
 
 
 @optimizer("yogi")
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Yogi(_Adaptive):
     """FedYogi."""
 

@@ -3,6 +3,8 @@
     python -m muster.conformance.vectors          write `vectors.json`, which is in the wheel beside this package
     python -m muster.conformance.vectors --check  only say whether it is up to date
 
+`files` are tensor files, `encodings` what their values mean, `deltas` what leads from one checkpoint to another.
+
 Bytes are hex. What is in the document, and how to use it, is in docs/conformance.md. It is made from the code that it is there
 to check others by; the tests hold each vector against the server's own gate and decoders, and against a second implementation.
 """

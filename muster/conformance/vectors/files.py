@@ -19,22 +19,26 @@ Tensors = dict[str, Array]
 
 SMALL: Schema = canonical(
     (
-        TensorSpec("steps", "I64", ()),
-        TensorSpec("layer.weight", "F32", (2, 3)),
-        TensorSpec("layer.bias", "F32", (3,)),
-        TensorSpec("empty", "F32", (0,)),
-        TensorSpec("scalar", "F32", ()),
-        TensorSpec("mask", "BOOL", (2,)),
+        TensorSpec(name="steps", dtype="I64", shape=()),
+        TensorSpec(name="layer.weight", dtype="F32", shape=(2, 3)),
+        TensorSpec(name="layer.bias", dtype="F32", shape=(3,)),
+        TensorSpec(name="empty", dtype="F32", shape=(0,)),
+        TensorSpec(name="scalar", dtype="F32", shape=()),
+        TensorSpec(name="mask", dtype="BOOL", shape=(2,)),
     )
 )
 """A model with one of everything: a counter, parameters, a tensor without elements, one without dimensions, booleans."""
 
 WIDE: Schema = canonical(
-    (TensorSpec("w", "F64", (2,)), TensorSpec("\U0001f40c größe", "F16", (2,)), TensorSpec("ｗ", "F16", (2,)))
+    (
+        TensorSpec(name="w", dtype="F64", shape=(2,)),
+        TensorSpec(name="\U0001f40c größe", dtype="F16", shape=(2,)),
+        TensorSpec(name="ｗ", dtype="F16", shape=(2,)),
+    )
 )
 """Other dtypes, and names beyond ASCII: ｗ (U+FF57) comes before the snail (U+1F40C) by code points, after it in UTF-16."""
 
-LONG: Schema = (TensorSpec("w", "F32", (1025,)),)
+LONG: Schema = (TensorSpec(name="w", dtype="F32", shape=(1025,)),)
 """One element more than a block."""
 
 MODELS: Mapping[str, Schema] = {"small": SMALL, "wide": WIDE, "long": LONG}

@@ -1,6 +1,6 @@
 """A copy of everything that a stack stores, and an empty stack filled from it. It needs AWS credentials, and no API.
 
-* `layout`     every kind of row and object, and what a backup does with it; pure
+* `kinds`      every kind of row and object, and what a backup does with it; pure
 * `cut`        of each model one instant; what is newer is left out
 * `cloud`      DynamoDB and S3, as far as they are needed here
 * `folder`     the copy on the disk: its manifest, rows, objects

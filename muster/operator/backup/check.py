@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from muster.operator.backup import layout
+from muster.layout import TABLES, TableName
+from muster.operator.backup import kinds
 from muster.operator.backup.errors import DoesNotHold, NotAsBackedUp, UnknownRow
 from muster.operator.backup.folder import BackupFolder, Manifest, RowsFile, object_path, rows_path
-from muster.operator.backup.layout import TABLES, Row, TableName
+from muster.operator.backup.kinds import Row
 
 SHOWN = 3
 """Dangling names that an error tells."""
@@ -36,7 +37,7 @@ class Contents:
         """
         for table in tables or TABLES:
             for item in self.folder.rows(table, self.tables[table]):
-                row = layout.recognise(table, item)
+                row = kinds.recognise(table, item)
                 if row is None:
                     raise UnknownRow(f"table {table}: {item.get('pk')} {item.get('sk')} is of no kind that this release knows")
                 yield row
@@ -62,7 +63,7 @@ def check(folder: BackupFolder, told: Told = lambda doing: None) -> Manifest:
 
 def named_objects(contents: Contents) -> list[str]:
     """The keys of all objects that rows name, sorted."""
-    return sorted({key for row in contents.rows("versions", "rounds") for key in layout.objects(row)})
+    return sorted({key for row in contents.rows("versions", "rounds") for key in kinds.objects(row)})
 
 
 def check_names(contents: Contents, stored: set[str]) -> None:
@@ -73,13 +74,13 @@ def check_names(contents: Contents, stored: set[str]) -> None:
     """
     named = dict[str, str]()
     for row in contents.rows():
-        for name in layout.pointers(row):
+        for name in kinds.pointers(row):
             named.setdefault(name, str(row))
-        for key in layout.objects(row):
+        for key in kinds.objects(row):
             if key not in stored:
                 named.setdefault(f"object {key}", str(row))
     for row in contents.rows():
-        for identity in layout.identities(row):
+        for identity in kinds.identities(row):
             named.pop(identity, None)
     if named:
         told = "; ".join(f"{row} names {name}" for name, row in list(named.items())[:SHOWN])
@@ -89,7 +90,7 @@ def check_names(contents: Contents, stored: set[str]) -> None:
 
 def _check_files(folder: BackupFolder, manifest: Manifest) -> None:
     wanted = {rows_path(table, file.sha256): file.sha256 for table, file in manifest.tables.items()}
-    wanted |= {object_path(stored.key): layout.digest_in(stored.key) or "" for stored in manifest.objects}
+    wanted |= {object_path(stored.key): kinds.digest_in(stored.key) or "" for stored in manifest.objects}
     missing, changed = list[str](), list[str]()
     for path, sha256 in wanted.items():
         found = folder.digest(path)

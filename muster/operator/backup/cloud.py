@@ -16,8 +16,9 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 from botocore.session import Session
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from muster.layout import TableName
 from muster.operator.backup.errors import DoesNotHold, NoStack
-from muster.operator.backup.layout import PREFIXES, Item, TableName
+from muster.operator.backup.kinds import PREFIXES, Item
 
 BATCH = 25
 """Rows that one BatchWriteItem takes."""
@@ -39,7 +40,7 @@ class _Unprocessed(Exception):
     """DynamoDB left some rows of a batch unwritten."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
     """Where a stack keeps everything: the names of its tables and of its bucket."""
 
@@ -97,7 +98,7 @@ def places_of(cloudformation: Any, stack: str) -> Places:
 class Cloud:
     """The tables and the bucket of one stack. With one connection, everything is done in turn, in the caller's thread."""
 
-    def __init__(self, dynamodb: Any, s3: Any, places: Places, connections: int = 8, page_rows: int | None = None) -> None:
+    def __init__(self, *, dynamodb: Any, s3: Any, places: Places, connections: int = 8, page_rows: int | None = None) -> None:
         self._dynamodb = dynamodb
         self._s3 = s3
         self.places = places

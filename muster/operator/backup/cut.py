@@ -13,16 +13,17 @@ from dataclasses import dataclass
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from muster.operator.backup import layout
+from muster.layout import TableName
+from muster.operator.backup import kinds
 from muster.operator.backup.cloud import Cloud, Conflict
 from muster.operator.backup.errors import Unsteady
-from muster.operator.backup.layout import Item, Kind, Row
+from muster.operator.backup.kinds import Item, Kind, Row
 
 TRIES = 20
 """How often a model is looked at until it was still for the time of two requests."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
     """The ends of one model at one instant: its last round (0: none yet), version and revision, and those rows."""
 
@@ -49,7 +50,7 @@ def take_cut(cloud: Cloud) -> Cut:
     Raises:
         Unsteady: one never stood still.
     """
-    names = [str(item["sk"]["S"]).removeprefix("model#") for item in cloud.partition("versions", layout.MODEL.pk)]
+    names = [str(item["sk"]["S"]).removeprefix("model#") for item in cloud.partition("versions", kinds.MODEL.pk)]
     return {name: _ends(cloud, name) for name in names}
 
 
@@ -81,10 +82,10 @@ def belongs(row: Row, cut: Cut) -> bool:
             return True
 
 
-def ends_of(cut: Cut, table: layout.TableName) -> Iterator[Item]:
+def ends_of(cut: Cut, table: TableName) -> Iterator[Item]:
     """The rows of a table that are taken from the cut."""
     for ends in cut.values():
-        yield from (item for item in ends.items if layout.recognise(table, item))
+        yield from (item for item in ends.items if kinds.recognise(table, item))
 
 
 def _ends(cloud: Cloud, model: str) -> Ends:
@@ -107,31 +108,33 @@ def _look(cloud: Cloud, model: str) -> Ends:
         _Moved: they are not.
         Conflict: somebody was writing one of them.
     """
-    rnd = _last(cloud, layout.ROUND, model, "number")
-    version = _last(cloud, layout.VERSION, model, "version")
-    revision = _last(cloud, layout.DEPLOYMENT, model, "revision")
+    rnd = _last(cloud, kinds.ROUND, model, "number")
+    version = _last(cloud, kinds.VERSION, model, "version")
+    revision = _last(cloud, kinds.DEPLOYMENT, model, "revision")
     here = [
-        (layout.MODEL, layout.key(layout.MODEL, model=model)),
-        (layout.VERSION, layout.key(layout.VERSION, model=model, version=version)),
-        (layout.DEPLOYMENT, layout.key(layout.DEPLOYMENT, model=model, revision=revision)),
-        *([(layout.ROUND, layout.key(layout.ROUND, model=model, number=rnd))] if rnd else []),
+        (kinds.MODEL, kinds.key(kinds.MODEL, model=model)),
+        (kinds.VERSION, kinds.key(kinds.VERSION, model=model, version=version)),
+        (kinds.DEPLOYMENT, kinds.key(kinds.DEPLOYMENT, model=model, revision=revision)),
+        *([(kinds.ROUND, kinds.key(kinds.ROUND, model=model, number=rnd))] if rnd else []),
     ]
     beyond = [
-        (layout.VERSION, layout.key(layout.VERSION, model=model, version=version + 1)),
-        (layout.DEPLOYMENT, layout.key(layout.DEPLOYMENT, model=model, revision=revision + 1)),
-        (layout.ROUND, layout.key(layout.ROUND, model=model, number=rnd + 1)),
+        (kinds.VERSION, kinds.key(kinds.VERSION, model=model, version=version + 1)),
+        (kinds.DEPLOYMENT, kinds.key(kinds.DEPLOYMENT, model=model, revision=revision + 1)),
+        (kinds.ROUND, kinds.key(kinds.ROUND, model=model, number=rnd + 1)),
     ]
     found = cloud.together([(kind.table, key) for kind, key in (*here, *beyond)])
     items = tuple(item for item in found[: len(here)] if item is not None)
     if len(items) < len(here) or any(found[len(here) :]):
         raise _Moved
     ended = bool(rnd) and "summary" in items[-1]
-    return Ends(model, rnd, rnd if ended else max(rnd - 1, 0), version, revision, items)
+    return Ends(
+        model=model, round=rnd, recorded=rnd if ended else max(rnd - 1, 0), version=version, revision=revision, items=items
+    )
 
 
 def _last(cloud: Cloud, kind: Kind, model: str, number: str) -> int:
     """The highest number of a model's rows of a kind; 0 when there is none."""
     prefix = kind.sk.split("{", 1)[0]
     item = next(cloud.partition(kind.table, kind.pk.format(model=model), prefix, last=True), None)
-    row = layout.recognise(kind.table, item) if item else None
+    row = kinds.recognise(kind.table, item) if item else None
     return int(row.parts[number]) if row else 0

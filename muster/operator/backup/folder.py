@@ -18,8 +18,9 @@ from typing import IO, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from muster.layout import TABLES, TableName
 from muster.operator.backup.errors import NoBackup, OtherStack
-from muster.operator.backup.layout import TABLES, Item, TableName, digest_in
+from muster.operator.backup.kinds import Item, digest_in
 from muster.operator.private import PrivateFolder
 from muster.wire.messages import Sha256
 from muster.wire.refs import canonical_json, digest

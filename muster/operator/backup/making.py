@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from muster import __version__
-from muster.operator.backup import layout
+from muster.layout import TableName
+from muster.operator.backup import kinds
 from muster.operator.backup.check import Contents, Told, check_names, named_objects
 from muster.operator.backup.cloud import Cloud
 from muster.operator.backup.cut import Cut, belongs, ends_of, take_cut
 from muster.operator.backup.errors import UnknownRow
 from muster.operator.backup.folder import BackupFolder, Manifest, StoredObject, object_path
-from muster.operator.backup.layout import NOT_COPIED, Item, TableName
+from muster.operator.backup.kinds import NOT_COPIED, Item
 
 ORDER: tuple[TableName, ...] = ("rounds", "versions", "monitoring", "clients")
 
@@ -78,21 +79,21 @@ def _rows(cloud: Cloud, cut: Cut, table: TableName) -> Iterator[Item]:
     """The rows of a table that were there at the cut, as they were then."""
     yield from ends_of(cut, table)
     for item in cloud.scan(table):
-        row = layout.recognise(table, item)
+        row = kinds.recognise(table, item)
         if row is None:
             raise UnknownRow(
                 f"table {cloud.places.table(table)}: {item['pk']['S']} {item['sk']['S']} is of no kind that release "
                 f"{__version__} knows"
             )
-        if row.kind.stage != NOT_COPIED and row.kind is not layout.TOKEN and belongs(row, cut):
+        if row.kind.stage != NOT_COPIED and row.kind is not kinds.TOKEN and belongs(row, cut):
             yield item
-    if table == layout.TOKEN.table:
-        yield from cloud.partition(table, layout.TOKEN.pk)
+    if table == kinds.TOKEN.table:
+        yield from cloud.partition(table, kinds.TOKEN.pk)
 
 
 def _fetch(cloud: Cloud, folder: BackupFolder, key: str) -> tuple[StoredObject, bool]:
     """An object as it lies in the folder, and whether it was fetched."""
-    path, sha256 = object_path(key), layout.digest_in(key) or ""
+    path, sha256 = object_path(key), kinds.digest_in(key) or ""
     is_new = folder.digest(path) != sha256
     if is_new:
         folder.write(path, lambda file: cloud.download(key, sha256, file))

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
-from muster.operator.backup import layout
+from muster.layout import TABLES, TableName
+from muster.operator.backup import kinds
 from muster.operator.backup.check import Contents, Told, check
 from muster.operator.backup.cloud import Cloud
 from muster.operator.backup.errors import NotEmpty, OtherRestore
 from muster.operator.backup.folder import BackupFolder, Manifest, StoredObject, object_path
-from muster.operator.backup.layout import FLEET, RESTORE, STAGES, TABLES, Item, Row, TableName
+from muster.operator.backup.kinds import FLEET, RESTORE, STAGES, Item, Row
 from muster.operator.backup.making import instant
 
 CHUNK_ROWS = 1000
@@ -31,7 +32,7 @@ OPEN = ("collecting", "aggregating", "evaluating")
 """Phases of a round in which something can still happen."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """The row that says which backup is being restored here, and how far that is."""
 
@@ -43,7 +44,7 @@ class Mark:
     finished_at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
     """What a restore came to."""
 
@@ -81,12 +82,12 @@ def restore(
         _check_empty(cloud)
     abandoned = tuple(f"{row.model}.{int(row.parts['number'])}" for row in contents.rows("rounds") if _is_open(row))
     if dry_run:
-        return Restored(manifest, found is not None, 0, 0, abandoned)
+        return Restored(manifest=manifest, went_on=found is not None, rows=0, objects=0, abandoned=abandoned)
     mark = found or _begin(cloud, manifest, now())
     objects = _restore_objects(cloud, folder, manifest.objects, told)
     rows = _restore_rows(cloud, contents, mark, chunk_rows, manifest, told)
     _note(cloud, mark, "finished_at", {"S": instant(now())})
-    return Restored(manifest, found is not None, rows, objects, abandoned)
+    return Restored(manifest=manifest, went_on=found is not None, rows=rows, objects=objects, abandoned=abandoned)
 
 
 # ---- the mark
@@ -99,10 +100,10 @@ def _mark(cloud: Cloud, manifest: Manifest) -> Mark | None:
         NotEmpty: this backup, or another, was restored here before.
         OtherRestore: another backup is being restored here.
     """
-    item = cloud.get(RESTORE.table, layout.key(RESTORE))
+    item = cloud.get(RESTORE.table, kinds.key(RESTORE))
     if item is None:
         return None
-    plain = {name: layout.plain(value) for name, value in item.items() if name not in ("pk", "sk")}
+    plain = {name: kinds.plain(value) for name, value in item.items() if name not in ("pk", "sk")}
     mark = Mark(**plain)
     if mark.finished_at:
         raise NotEmpty(f"the backup of {mark.taken_at} was restored here at {mark.finished_at}")
@@ -114,9 +115,9 @@ def _mark(cloud: Cloud, manifest: Manifest) -> Mark | None:
 
 
 def _begin(cloud: Cloud, manifest: Manifest, now: datetime) -> Mark:
-    mark = Mark(manifest.id, manifest.taken_at, instant(now))
+    mark = Mark(backup=manifest.id, taken_at=manifest.taken_at, begun_at=instant(now))
     item = {
-        **layout.key(RESTORE),
+        **kinds.key(RESTORE),
         "backup": {"S": mark.backup},
         "taken_at": {"S": mark.taken_at},
         "begun_at": {"S": mark.begun_at},
@@ -133,7 +134,7 @@ def _note(cloud: Cloud, mark: Mark, name: str, value: Item) -> None:
     Raises:
         OtherRestore: the mark is gone, or is another backup's.
     """
-    if not cloud.update(RESTORE.table, layout.key(RESTORE), {name: value}, {"backup": {"S": mark.backup}}):
+    if not cloud.update(RESTORE.table, kinds.key(RESTORE), {name: value}, {"backup": {"S": mark.backup}}):
         raise OtherRestore(f"the mark of the backup of {mark.taken_at} is gone: somebody else writes into these tables")
 
 
@@ -151,8 +152,8 @@ def _check_empty(cloud: Cloud) -> None:
 
 
 def _is_tally(table: TableName, item: Item) -> bool:
-    row = layout.recognise(table, item)
-    return row is not None and row.kind is layout.TALLY
+    row = kinds.recognise(table, item)
+    return row is not None and row.kind is kinds.TALLY
 
 
 # ---- objects and rows
@@ -164,7 +165,7 @@ def _restore_objects(cloud: Cloud, folder: BackupFolder, objects: list[StoredObj
 
     def write(stored: StoredObject) -> None:
         with folder.open(object_path(stored.key)) as file:
-            cloud.upload(stored.key, layout.digest_in(stored.key) or "", file, stored.bytes)
+            cloud.upload(stored.key, kinds.digest_in(stored.key) or "", file, stored.bytes)
 
     for count, _ in enumerate(cloud.spread(write, missing), 1):
         told(f"writing objects: {count} of {len(missing)}")
@@ -192,17 +193,17 @@ def _rows(contents: Contents, taken_at: str) -> Iterator[tuple[TableName, Item]]
     """All rows as they are restored, in the order of the stages."""
     enrolled = 0
     for stage in STAGES:
-        tables: list[TableName] = [t for t in TABLES if any(k.table == t and k.stage == stage for k in layout.KINDS)]
+        tables: list[TableName] = [t for t in TABLES if any(k.table == t and k.stage == stage for k in kinds.KINDS)]
         for row in contents.rows(*tables):
             if row.kind.stage == stage:
-                enrolled += row.kind is layout.CLIENT and row.value("state") == "active"
+                enrolled += row.kind is kinds.CLIENT and row.value("state") == "active"
                 yield row.kind.table, abandoned(row, taken_at) if _is_open(row) else row.item
-        if stage == layout.CLIENT.stage:
-            yield FLEET.table, {**layout.key(FLEET), "enrolled": {"N": str(enrolled)}}
+        if stage == kinds.CLIENT.stage:
+            yield FLEET.table, {**kinds.key(FLEET), "enrolled": {"N": str(enrolled)}}
 
 
 def _is_open(row: Row) -> bool:
-    return row.kind is layout.ROUND and row.value("phase") in OPEN
+    return row.kind is kinds.ROUND and row.value("phase") in OPEN
 
 
 def abandoned(row: Row, taken_at: str) -> Item:

@@ -2,6 +2,7 @@
 
 * `app`          the commands, put together; `main` is the entry point
 * `models`, `rounds`, `versions`, `clients`, `monitoring`, `backups`, `conformance`   the commands, by noun
+* `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs
 * `render`       tables
 * `errors`       what, why, and the next command

@@ -137,9 +137,13 @@ def _cloud(
         given = [name for name in names if name]
         if len(given) < len(names):
             raise NoStack("neither --stack nor the names of all tables and of the bucket are given")
-        places = Places(*given)
+        clients, rounds, versions, monitoring, bucket = given
+        places = Places(clients=clients, rounds=rounds, versions=versions, monitoring=monitoring, bucket=bucket)
     return Cloud(
-        connected(aws, "dynamodb", region, connections), connected(aws, "s3", region, connections), places, connections
+        dynamodb=connected(aws, "dynamodb", region, connections),
+        s3=connected(aws, "s3", region, connections),
+        places=places,
+        connections=connections,
     )
 
 

@@ -49,7 +49,7 @@ def conformance(
     """
     session = of(ctx)
     data = base.read_bytes() if base else None
-    settings = Settings(url, run, model, client_id, data, patience_seconds)
+    settings = Settings(url=url, command=run, model=model, client_id=client_id, base=data, patience_seconds=patience_seconds)
     try:
         with session.errors.status("walking a device through the protocol"):
             report = check(settings, lambda told: _introduce(session, told, run))

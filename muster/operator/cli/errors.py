@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from muster.device.errors import DeviceError, Insecure, Missing, Refused, Unreachable, Untrusted
+from muster.http.errors import Insecure, Missing, MusterError, Refused, Unreachable, Untrusted
 from muster.operator.backup.errors import (
     BackupError,
     DoesNotHold,
@@ -33,7 +33,7 @@ from muster.wire.problems import Problem as P
 from muster.wire.tensors import Unfit
 
 EXPECTED = (
-    DeviceError, Unfit, ValidationError, OSError, NoAddress, NotSigned, BotoCoreError,
+    MusterError, Unfit, ValidationError, OSError, NoAddress, NotSigned, BotoCoreError,
     OtherRound, NotAsExported, CannotRecompute, BackupError, NotAsBackedUp, ClientError,
 )  # fmt: skip
 """What a command may raise and a person can do something about. Anything else is a bug, and shows its traceback."""
@@ -95,7 +95,7 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
                 'a model whose configuration has "keep_updates": true',
                 REFUSED,
             )
-        case Unreachable() if "HTTP 403" in str(error):
+        case Unreachable(status=403):
             why = (
                 f"{error}: these credentials may not invoke this route, the request is not signed, or a download's URL expired"
             )

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from muster.device.errors import Refused
+from muster.http.errors import Refused
 from muster.operator.cli import render
 from muster.operator.cli.session import DryRun, Json, Model, of
 from muster.operator.client import Operator

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from muster.device.errors import Untrusted
+from muster.http.errors import Untrusted
 from muster.operator.cli import recomputing, render
 from muster.operator.cli.models import Checkpoint, about
 from muster.operator.cli.session import Because, DryRun, Json, Model, Session, VersionRef, of

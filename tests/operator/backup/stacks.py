@@ -12,7 +12,7 @@ from botocore.session import Session
 
 from chalicelib.settings import Settings
 from muster import Device
-from muster.operator.backup import layout
+from muster.layout import TableName
 from muster.operator.backup.cloud import Cloud, Places
 from muster.operator.backup.folder import BackupFolder, object_path
 from muster.operator.backup.making import Made, back_up
@@ -25,10 +25,14 @@ ROOT = Path(__file__).parent.parent.parent.parent
 
 def cloud_of(settings: Settings, connections: int = 1, page_rows: int | None = 4) -> Cloud:
     places = Places(
-        settings.clients_table, settings.rounds_table, settings.versions_table, settings.monitoring_table, settings.bucket
+        clients=settings.clients_table,
+        rounds=settings.rounds_table,
+        versions=settings.versions_table,
+        monitoring=settings.monitoring_table,
+        bucket=settings.bucket,
     )
-    clients = [AWS.create_client(service, region_name="us-east-1") for service in ("dynamodb", "s3")]
-    return Cloud(*clients, places, connections, page_rows)
+    dynamodb, s3 = (AWS.create_client(service, region_name="us-east-1") for service in ("dynamodb", "s3"))
+    return Cloud(dynamodb=dynamodb, s3=s3, places=places, connections=connections, page_rows=page_rows)
 
 
 def made(world: World, root: Path, **options: Any) -> Made:
@@ -105,7 +109,7 @@ def everything(world: World, settings: Settings) -> tuple[dict[str, Any], set[st
     return {f"{named[name.split('/')[0]]}/{name.split('/', 1)[1]}": row for name, row in rows.items()}, objects
 
 
-def dump(folder: BackupFolder, table: layout.TableName) -> list[Any]:
+def dump(folder: BackupFolder, table: TableName) -> list[Any]:
     return list(folder.rows(table, folder.manifest().tables[table]))
 
 

@@ -21,7 +21,7 @@ from muster.operator.cli.errors import EXPECTED, explain
 from muster.operator.cli.session import Session as CliSession
 from tests.fleet import World
 from tests.operator.backup.stacks import everything, made, spoil_object
-from tests.operator.test_cli import Terminal
+from tests.operator.terminal import Terminal
 
 
 def names(settings: Settings) -> str:
@@ -92,11 +92,11 @@ class Outputs:
 def test_a_stack_says_in_its_outputs_where_everything_is() -> None:
     found = places_of(Outputs(*OUTPUTS.values(), "AlertTopicArn"), "muster")
     assert found == Places(
-        "the-ClientsTableName",
-        "the-RoundsTableName",
-        "the-VersionsTableName",
-        "the-MonitoringTableName",
-        "the-TensorBucketName",
+        clients="the-ClientsTableName",
+        rounds="the-RoundsTableName",
+        versions="the-VersionsTableName",
+        monitoring="the-MonitoringTableName",
+        bucket="the-TensorBucketName",
     )
     with pytest.raises(NoStack, match="has no output ClientsTableName, MonitoringTableName"):
         places_of(Outputs("TensorBucketName", "RoundsTableName", "VersionsTableName"), "muster")

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from muster.layout import TableName
 from muster.operator.backup import cut as backup_cut
-from muster.operator.backup import layout
+from muster.operator.backup import kinds
 from muster.operator.backup.restoring import abandoned
 
 
-def row(table: layout.TableName, pk: str, sk: str, **attributes: Any) -> layout.Row:
-    found = layout.recognise(table, {"pk": {"S": pk}, "sk": {"S": sk}, **attributes})
+def row(table: TableName, pk: str, sk: str, **attributes: Any) -> kinds.Row:
+    found = kinds.recognise(table, {"pk": {"S": pk}, "sk": {"S": sk}, **attributes})
     assert found
     return found
 
@@ -41,9 +42,9 @@ def row(table: layout.TableName, pk: str, sk: str, **attributes: Any) -> layout.
     ],
 )  # fmt: skip
 def test_what_is_newer_than_the_cut_is_left_out(
-    table: layout.TableName, pk: str, sk: str, attributes: dict[str, Any], is_old: bool
+    table: TableName, pk: str, sk: str, attributes: dict[str, Any], is_old: bool
 ) -> None:
-    ends = backup_cut.Ends("toy", round=7, recorded=6, version=3, revision=5, items=())
+    ends = backup_cut.Ends(model="toy", round=7, recorded=6, version=3, revision=5, items=())
     assert backup_cut.belongs(row(table, pk, sk, **attributes), {"toy": ends}) is is_old
 
 

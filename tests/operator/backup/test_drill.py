@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from chalicelib.rounds.round import Phase
+from chalicelib.rounds.moves import Phase
 from muster import Device
-from muster.operator.backup import layout
+from muster.layout import TABLES
 from muster.operator.backup.folder import BackupFolder
 from tests.fleet import World
 from tests.operator.backup.stacks import dump, everything, made, restored, train
@@ -26,7 +26,7 @@ def test_a_restored_stack_is_the_old_one_but_for_open_rounds_and_what_is_not_cop
     assert done.abandoned == ("toy.4",)
     outbox = {name for name in before if "/outbox/" in name}
     assert outbox
-    copied_rows = {row["pk"]["S"] for table in layout.TABLES for row in dump(BackupFolder(tmp_path), table)}
+    copied_rows = {row["pk"]["S"] for table in TABLES for row in dump(BackupFolder(tmp_path), table)}
     assert not copied_rows & {"outbox", "restore", "sweep"}
     left = outbox | {"versions_table/sweep/sweep"}
     assert before.keys() - left == after.keys() - {"versions_table/restore/restore"}

@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.storage import keys
 from muster import Device
-from muster.operator.backup import layout
+from muster.layout import TABLES
 from muster.operator.backup.check import check
 from muster.operator.backup.folder import MANIFEST, BackupFolder
 from muster.operator.backup.restoring import restore
@@ -56,7 +56,7 @@ def test_many_connections_read_and_write_the_same(old: tuple[World, list[Device]
     world, _ = old
     one, many = made(world, tmp_path / "one"), made(world, tmp_path / "many", connections=4)
     assert one.manifest.objects == many.manifest.objects
-    for table in layout.TABLES:
+    for table in TABLES:
         rows = [
             sorted(json.dumps(row, sort_keys=True) for row in dump(BackupFolder(tmp_path / name), table))
             for name in ("one", "many")
@@ -130,7 +130,12 @@ def test_rows_that_dynamodb_left_unprocessed_are_written_again(old: tuple[World,
     requested: list[Any] = []
     cloud = cloud_of(target)
     write = cloud._dynamodb.batch_write_item
-    cloud._dynamodb.batch_write_item = lambda **request: (requested.append(request["RequestItems"]), write(**request))[1]
+
+    def noted(**request: Any) -> Any:
+        requested.append(request["RequestItems"])
+        return write(**request)
+
+    cloud._dynamodb.batch_write_item = noted
     world.calls.between = hesitant
     restore(cloud, BackupFolder(tmp_path), world.clock, chunk_rows=5)
     world.calls.between = None

@@ -19,11 +19,11 @@ from muster.operator.backup.errors import (
 from muster.operator.backup.folder import BackupFolder
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
-from tests.fleet import BASE, Drift, World
+from tests.fleet import BASE, Drift, World, readable
 from tests.operator.backup.stacks import dump, made, restored, revision, train
 
 
-def moves(world: World, devices: list[Device]) -> Iterator[object]:
+def moves(world: World, devices: list[Device]) -> Iterator[None]:
     """A life: rounds open, are trained, judged and decided; devices are enrolled; an operator deploys and rolls back."""
     token = world.token(uses=500)
     for number in count():
@@ -36,16 +36,21 @@ def moves(world: World, devices: list[Device]) -> Iterator[object]:
             elif assignment.kind == "evaluate":
                 device.judge(assignment, Drift(0.0))
             yield
-        yield world.deliver()
+        world.deliver()
+        yield
         devices.append(world.device(token, f"latecomer-{number}"))
         yield
         world.clock.advance(60)
-        yield world.monitor()
+        world.monitor()
+        yield
         if number % 4 == 3:
-            yield world.operator.deploy("toy", 1, revision=revision(world))
-            yield world.operator.rollback("toy", revision=revision(world))
+            world.operator.deploy("toy", 1, revision=revision(world))
+            yield
+            world.operator.rollback("toy", revision=revision(world))
+            yield
         if number % 5 == 4:
-            yield world.operator.create_model(f"other-{number}", encode(BASE), RoundConfig(goal=2, quorum=1))
+            world.operator.create_model(f"other-{number}", encode(BASE), RoundConfig(goal=2, quorum=1))
+            yield
 
 
 @pytest.mark.parametrize("pace", [1, 3])
@@ -84,7 +89,7 @@ def test_a_backup_of_a_stack_that_moves_between_all_its_reads_holds_together(
     assert there.number == len(set(rounds)) == len(rounds)
     assert done.manifest.tables["clients"].rows > 0
     fleet = {client.client_id for client in world.operator.clients()}
-    claimed = {name for token in world.services.clients.tokens(None, 100) for name in token.claims}
+    claimed = {name for token in readable(world.services.clients.tokens(None, 100)) for name in token.claims}
     assert fleet <= claimed, "who is there has used its token"
     train(world, world.devices(3))
     assert world.operator.version("toy", "newest").round == there.number + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 
 from chalicelib.storage import keys
 from muster import Device
+from muster.layout import TableName
 from muster.operator.backup import cloud as backup_cloud
-from muster.operator.backup import layout
 from muster.operator.backup.check import check
 from muster.operator.backup.errors import (
     DoesNotHold,
@@ -123,7 +124,7 @@ def test_a_damaged_backup_is_refused_by_the_file_and_backing_up_again_heals_it(
     check(folder)
 
 
-def without(folder: BackupFolder, table: layout.TableName, wanted: Callable[[Any], bool]) -> None:
+def without(folder: BackupFolder, table: TableName, wanted: Callable[[Any], bool]) -> None:
     """Write a backup anew with some rows left out, as if they had never been read."""
     manifest = folder.manifest()
     file = folder.write_rows(table, [row for row in dump(folder, table) if wanted(row)])
@@ -141,7 +142,7 @@ def without(folder: BackupFolder, table: layout.TableName, wanted: Callable[[Any
     ],
 )
 def test_a_backup_in_which_something_is_named_that_is_not_there_is_refused(
-    old: tuple[World, list[Device]], tmp_path: Path, table: layout.TableName, sk: str, named: str
+    old: tuple[World, list[Device]], tmp_path: Path, table: TableName, sk: str, named: str
 ) -> None:
     world, _ = old
     made(world, tmp_path)
@@ -229,7 +230,7 @@ def test_a_long_object_is_uploaded_in_pieces(
     target = world.second_stack()
     world.s3.put_bucket_versioning(Bucket=target.bucket, VersioningConfiguration={"Status": "Enabled"})
     data = bytes(11 << 20)
-    sha256 = backup_cloud.hashlib.sha256(data).hexdigest()
+    sha256 = hashlib.sha256(data).hexdigest()
     (tmp_path / "long").write_bytes(data)
     cloud = cloud_of(target)
     for _ in range(2):

@@ -1,0 +1,10 @@
+"""What devices ask of rounds, in the order in which a device does.
+
+* `checkin`      gives out places, to train or to judge
+* `drawing`      who may judge, and from when (pure)
+* `updates`      grant, report, receipt
+* `inspection`   the worker that looks into what was uploaded, and accepts or rejects it
+* `judging`      what judges measured
+* `serving`      between rounds: heartbeats, and the deployed version
+* `current`      what a warm function remembers, so that devices need not wait for reads
+"""

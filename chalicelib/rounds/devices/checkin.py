@@ -1,0 +1,167 @@
+"""Check-in: a client asks for work, and gets a place to train, a place to judge, or is told when to come back and why."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from chalicelib.clients.client import Client
+from chalicelib.clients.credentials import Credential
+from chalicelib.clients.directory import Directory
+from chalicelib.instants import Clock
+from chalicelib.registry.urls import downloadable
+from chalicelib.rounds.devices.current import Current, Memory, unknown_model
+from chalicelib.rounds.devices.drawing import places, turn
+from chalicelib.rounds.evaluation import Evaluation
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.receipt import KEEP, Receipt, ReceiptState
+from chalicelib.rounds.round import PlaceKind, Round
+from chalicelib.rounds.store import Place, RoundStore
+from chalicelib.storage.presign import Presigner
+from muster.wire import messages as wire
+
+
+class CheckIns:
+    """Admits clients into rounds."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        rounds: RoundStore,
+        current: Current,
+        presigner: Presigner,
+        clock: Clock,
+        fleet: Memory[int],
+        pace_seconds: float,
+        heartbeat_seconds: float,
+    ) -> None:
+        self._directory = directory
+        self._rounds = rounds
+        self._current = current
+        self._presigner = presigner
+        self._clock = clock
+        self._fleet = fleet
+        """The clients of a model that live, as last counted."""
+        self._pace_seconds = pace_seconds
+        self._heartbeat_seconds = heartbeat_seconds
+
+    def check_in(self, model: str, caller: Credential | None, request: wire.CheckIn) -> wire.Assignment:
+        """Work for this client in the model's current round; asked again, the same work.
+
+        Raises:
+            Refused: `unauthenticated`, `unknown-model`.
+        """
+        client = self._directory.authenticate(caller)
+        if not client.may_use(model):
+            raise unknown_model(model)
+        rnd = self._current.round.get(model)
+        if self._current.rests(model, rnd):
+            return wire.Wait(retry_after_seconds=self._heartbeat_seconds, reason="no-training")
+        if rnd is None:
+            return self._wait("between-rounds")
+        try:
+            return self._answer(client, rnd, request)
+        except _Moved:
+            # What was remembered is a phase that has ended since; what is now is read once, and if even that has
+            # moved on when it is acted upon, the client may come back.
+            fresh = self._current.round.refresh(model)
+        try:
+            return self._answer(client, fresh or rnd, request)
+        except _Moved:
+            return self._wait("between-rounds")
+
+    def _answer(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
+        if rnd.phase is Phase.COLLECTING and "train" in request.can:
+            return self._wait("already-done") if request.reported == str(rnd.id) else self._train(client, rnd, request)
+        if rnd.phase is Phase.EVALUATING and "evaluate" in request.can:
+            return self._wait("already-done") if request.judged == str(rnd.id) else self._evaluate(client, rnd, request)
+        return self._wait("between-rounds")
+
+    def _train(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
+        now = self._clock()
+        if now >= rnd.report_by:
+            return self._wait("round-closed")
+        receipt: Receipt | None
+        if place := self._takes_place(rnd, "admitted", rnd.places, now):
+            fresh = Receipt(
+                round=rnd.id,
+                client_id=client.client_id,
+                state=ReceiptState.ASSIGNED,
+                assigned_at=now,
+                report_by=rnd.report_by,
+                min_bytes=rnd.base.min_update_bytes,
+                max_bytes=rnd.base.max_update_bytes,
+                ttl=int((rnd.report_by + KEEP).timestamp()),
+                encoding=rnd.config.encoding if rnd.config.encoding in request.encodings else "plain",
+            )
+            receipt = self._rounds.assign(fresh)
+            if receipt is not fresh:
+                self._rounds.give_back(rnd, place)
+        else:
+            receipt = self._rounds.receipt(rnd.id, client.client_id)
+        if receipt is None:
+            return self._wait("round-full")
+        if receipt.state is not ReceiptState.ASSIGNED:
+            return self._wait("already-done")
+        return wire.TrainAssignment(
+            round=str(rnd.id),
+            base=downloadable(rnd.base, self._presigner, request.have),
+            report_by=rnd.report_by,
+            hyperparameters=dict(rnd.config.hyperparameters),
+            encoding=receipt.encoding,
+        )
+
+    def _evaluate(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
+        now, published = self._clock(), rnd.published
+        if now >= published.evaluate_by:
+            return self._wait("round-closed")
+        may_judge_at = turn(rnd, client, self._fleet.get(rnd.model))
+        judge: Evaluation | None
+        place = None
+        if now >= may_judge_at:
+            place = self._takes_place(rnd, "judges", places(rnd, may_judge_at, now), now)
+        if place is not None:
+            ttl = int((published.evaluate_by + KEEP).timestamp())
+            fresh = Evaluation(
+                round=rnd.id, client_id=client.client_id, assigned_at=now, report_by=published.evaluate_by, ttl=ttl
+            )
+            judge = self._rounds.appoint(fresh)
+            if judge is not fresh:
+                self._rounds.give_back(rnd, place)
+        else:
+            judge = self._rounds.evaluation(rnd.id, client.client_id)
+        if judge is None and now < may_judge_at:
+            return self._wait("not-drawn", (may_judge_at - now).total_seconds())
+        if judge is None:
+            return self._wait("round-full")
+        if judge.is_complete or judge.withdrawn:
+            return self._wait("already-done")
+        return wire.EvaluateAssignment(
+            round=str(rnd.id),
+            candidate=downloadable(published.candidate, self._presigner, [*request.have, published.deployed.sha256]),
+            deployed=downloadable(published.deployed, self._presigner, request.have),
+            report_by=published.evaluate_by,
+        )
+
+    def _takes_place(self, rnd: Round, kind: PlaceKind, places: int, now: datetime) -> Place | None:
+        """Take one of so many places if there is one left.
+
+        Raises `_Moved` when the round is no longer in the phase that is remembered.
+
+        A round that is remembered as full is believed for as long as it is remembered: a fleet that keeps asking for places
+        that are gone then costs no writes.
+        """
+        if getattr(rnd, kind) >= places:
+            return None
+        taken, found = self._rounds.take_place(rnd, kind, rnd.phase, places, now)
+        if taken is None and (found is None or found.phase is not rnd.phase):
+            raise _Moved
+        return taken
+
+    def _wait(self, reason: str, at_most_seconds: float = math.inf) -> wire.Wait:
+        return wire.Wait.model_validate({"retry_after_seconds": min(self._pace_seconds, at_most_seconds), "reason": reason})
+
+
+class _Moved(Exception):
+    """The round is in another phase than the one that was remembered."""

@@ -1,0 +1,84 @@
+"""Who may judge a candidate: drawn by lot (docs/judging.md).
+
+Whoever judged because it came first would need only to be quick. So each client has a lot, a number between 0 and 1 made of
+the candidate's digest and its id: nobody knows it before the candidate is published, so no id can be chosen for it. The share
+of lots that are drawn begins at as many clients as are wanted, and grows when too few of them come:
+
+    share drawn  1 ┤                    ╭───────────────── everybody, also those who trained
+                   │                ╭───╯
+                   │           ╭────╯
+    wanted / fleet ┼───────────╯
+                   └───────────┬────────┬────────────────┬
+           published          1/4      1/2          evaluate_by
+
+Those who come later only fill up what is missing of the judges that decide (`places`): the quick among them must not take what
+is left for the slow who were drawn at once.
+
+When a client's turn comes is a function of these alone, and not of who came before. Last come those who trained in the round,
+who would judge their own work, where the fleet has others; and those who enrolled after the publication, who could have chosen
+their ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import datetime, timedelta
+
+from chalicelib.clients.client import Client
+from chalicelib.rounds.round import Round
+
+HOLD, EVERYBODY = 0.25, 0.5
+"""Parts of the time for evaluating: until the first only those drawn at once may judge, from the second on all may."""
+
+SPARE = 2
+"""A fleet with fewer than so many times the clients that are wanted, besides those who train, is not drawn from: all may judge
+at once, and no time is lost."""
+
+
+def lot(candidate_sha256: str, client_id: str) -> float:
+    """A client's lot for a candidate, from 0 up to but not including 1."""
+    digest = hashlib.sha256(f"{candidate_sha256}{client_id}".encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
+
+
+def turn(rnd: Round, client: Client, active: int) -> datetime:
+    """From when on a client may judge the candidate of an evaluating round.
+
+    `active` are the clients of the model that live, as last counted; 0 when they were not.
+    """
+    published_at, whole = _window(rnd)
+    wanted, others = rnd.judges_wanted, active - rnd.config.goal
+    draws = 0 < SPARE * wanted <= others
+    if client.enrolled_at > published_at or (draws and str(rnd.id) in client.credited):
+        return published_at + EVERYBODY * whole
+    if not draws:
+        return published_at
+    return published_at + _drawn_after(lot(rnd.published.candidate.sha256, client.client_id), wanted / others) * whole
+
+
+def places(rnd: Round, its_turn: datetime, now: datetime) -> int:
+    """How many judges there may be, for a client whose turn has come: all that are wanted, if it was drawn at once, and when
+    everybody may judge; in between as many as decide.
+    """
+    published_at, whole = _window(rnd)
+    if its_turn == published_at or now >= published_at + EVERYBODY * whole:
+        return rnd.judges_wanted
+    return rnd.config.evaluators
+
+
+def _window(rnd: Round) -> tuple[datetime, timedelta]:
+    """When the candidate was published, and the time for judging it."""
+    whole = timedelta(seconds=rnd.config.evaluate_seconds)
+    return rnd.published.evaluate_by - whole, whole
+
+
+def _drawn_after(lot: float, first: float) -> float:
+    """After which part of the time a lot is drawn, when the share `first`, below 1, is drawn at once.
+
+    The share grows from `first` to 1 at a constant rate: share = first ** (1 - grown).
+    """
+    if lot < first:
+        return 0.0
+    grown = 1.0 - math.log(lot) / math.log(first)
+    return HOLD + (EVERYBODY - HOLD) * grown

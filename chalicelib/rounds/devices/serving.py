@@ -1,0 +1,58 @@
+"""What a device is told between rounds: its heartbeat's answer, and the version that it should run."""
+
+from __future__ import annotations
+
+from chalicelib.clients.credentials import Credential
+from chalicelib.clients.directory import Directory
+from chalicelib.registry.urls import downloadable
+from chalicelib.rounds.devices.current import Current, unknown_model
+from chalicelib.storage.presign import Presigner
+from muster.wire import messages as wire
+
+
+class Serving:
+    """Answers from memory where it can; what it says is a hint to come and ask."""
+
+    def __init__(self, *, directory: Directory, current: Current, presigner: Presigner, heartbeat_seconds: float) -> None:
+        self._directory = directory
+        self._current = current
+        self._presigner = presigner
+        self._heartbeat_seconds = heartbeat_seconds
+
+    def heartbeat(self, caller: Credential | None, beat: wire.Heartbeat) -> wire.HeartbeatReply:
+        """Mark the caller alive, and say when to come again and what waits.
+
+        Raises:
+            Refused: `unauthenticated`, `unknown-model`.
+        """
+        if self._directory.heartbeat(caller, beat) == "foreign-model":
+            raise unknown_model(str(beat.model))
+        if beat.model is None:
+            return wire.HeartbeatReply(next_heartbeat_seconds=self._heartbeat_seconds, work=False, newer_version=None)
+        served = self._current.deployment(beat.model).stable.version
+        rnd = self._current.round.get(beat.model)
+        return wire.HeartbeatReply(
+            next_heartbeat_seconds=self._heartbeat_seconds,
+            work=not self._current.rests(beat.model, rnd),
+            newer_version=None if served == beat.version else served,
+        )
+
+    def model(
+        self, name: str, caller: Credential | None, query: wire.ModelQuery, known_tag: str | None
+    ) -> tuple[str, wire.ModelReply | None]:
+        """The tag of what the caller should run, and where to read it, or None when it has that already (`known_tag`).
+
+        The tag names the version too: two may have the same bytes, and who runs one should hear of the other.
+
+        Raises:
+            Refused: `unauthenticated`, `unknown-model`.
+        """
+        if not self._directory.authenticate(caller).may_use(name):
+            raise unknown_model(name)
+        deployment = self._current.deployment(name)
+        tag = f'"{deployment.stable.version}.{deployment.stable.sha256}"'
+        if known_tag == tag:
+            return tag, None
+        checkpoint = downloadable(deployment.stable, self._presigner, (query.have or "").split(","))
+        reply = wire.ModelReply(model=name, revision=deployment.revision, round=deployment.round, checkpoint=checkpoint)
+        return tag, reply

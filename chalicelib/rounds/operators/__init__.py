@@ -1,0 +1,7 @@
+"""What operators ask of rounds; what they read of them is in `chalicelib.monitoring.status`.
+
+* `finding`      how each of these finds its round
+* `abandonment`  ends a round before its time, also one that cannot be read
+* `exports`      what a version was made of, as files
+* `revocation`   takes a client out, also of rounds that are open
+"""

@@ -1,0 +1,73 @@
+"""Revocation: a key is taken away for good, and what it still has in open rounds no longer counts.
+
+| the round is | its update | its voice as a judge |
+|---|---|---|
+| collecting | rejected | it gets none |
+| aggregating | stays: the manifest is frozen | it gets none |
+| evaluating | stays | is taken out; a decision that was made with it cannot be written any more |
+
+What has ended stays as it is.
+"""
+
+from __future__ import annotations
+
+from chalicelib.clients.directory import Directory
+from chalicelib.instants import Clock
+from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.evaluation import Evaluation
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.receipt import KEEP, REVOKED, ReceiptState, Rejected
+from chalicelib.rounds.round import Round
+from chalicelib.rounds.store import RoundStore
+from muster.wire import admin
+
+
+class Revocation:
+    """Takes clients out."""
+
+    def __init__(self, *, directory: Directory, registry: RegistryStore, rounds: RoundStore, clock: Clock) -> None:
+        self._directory = directory
+        self._registry = registry
+        self._rounds = rounds
+        self._clock = clock
+
+    def revoke(self, client_id: str) -> admin.ClientReply:
+        """Revoke a client's key, then take it out of every model's open round; a repeat finishes what is left.
+
+        Raises:
+            Refused: `unknown-client`.
+        """
+        client = self._directory.revoke(client_id)
+        for model in self._registry.models():
+            while not self._is_out(model.name, client_id):
+                pass
+        return client
+
+    def _is_out(self, model: str, client_id: str) -> bool:
+        """Take the client out of the model's open round; False when that changed meanwhile and is to be read again."""
+        rnd = self._rounds.current(model)
+        if rnd is None or rnd.is_terminal:
+            return True
+        if rnd.phase is Phase.COLLECTING and not self._rejected(rnd, client_id):
+            return False
+        return self._barred(rnd, client_id)
+
+    def _rejected(self, rnd: Round, client_id: str) -> bool:
+        receipt = self._rounds.receipt(rnd.id, client_id)
+        if receipt is None or receipt.state in (ReceiptState.REJECTED, ReceiptState.LATE):
+            return True
+        if receipt.state is ReceiptState.ACCEPTED:
+            return self._rounds.withdraw(rnd, receipt, REVOKED)
+        return self._rounds.settle(receipt, Rejected(REVOKED))
+
+    def _barred(self, rnd: Round, client_id: str) -> bool:
+        """Take its place among the judges, if it has one; else put one there that counts for nothing, in whatever phase: a
+        check-in that had authenticated it before may still be under way, and finds that place taken.
+        """
+        now = self._clock()
+        gone = Evaluation(
+            round=rnd.id, client_id=client_id, assigned_at=now, report_by=now, ttl=int((now + KEEP).timestamp()), withdrawn=True
+        )
+        judge = self._rounds.appoint(gone)
+        # one whose row cannot be read counts for nothing in any case
+        return judge is None or judge.withdrawn or self._rounds.withdraw_judge(rnd, judge)

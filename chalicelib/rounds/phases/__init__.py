@@ -1,0 +1,9 @@
+"""What is due in a round, phase by phase, done by the tick and by workers.
+
+* `coordinator`  reconciles one model: opens, advances, finalises, until nothing is due
+* `collecting`   waits for accepted updates, and freezes them
+* `aggregating`  sums them, here or in `parts`; `publishing` makes the version, `training_metrics` what it shows (pure)
+* `evaluating`   decides when the judges have spoken
+* `settling`     the last word on every receipt, and the end of a round and of its files
+* `sweeping`     once a day, deletes from the bucket what nothing names
+"""

@@ -1,0 +1,96 @@
+"""COLLECTING: wait for accepted updates, then freeze them as the manifest and move on.
+
+Who is an outlier depends on all that are accepted, so each tick judges anew, and only those that would be in the manifest
+count toward goal and quorum. Nobody is told before the round has closed: the move names the bound, and `settling` applies it.
+
+The manifest object is addressed by its content; the round's move names the one that counts. That move is the freeze: if it
+does not happen, the object is an orphan and the next tick makes another.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from chalicelib.instants import Clock
+from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.moves import Abandoned, Frozen, Phase
+from chalicelib.rounds.receipt import Receipt, ReceiptState, summarise
+from chalicelib.rounds.round import Round, Summary, counts_too_many, next_phase
+from chalicelib.rounds.store import RoundStore
+from chalicelib.storage import keys
+from chalicelib.storage.blobs import Blobs
+from chalicelib.storage.queues import Queue
+from muster.aggregation.clipping import first_norm
+from muster.aggregation.manifest import freeze
+from muster.aggregation.outliers import norm_bound
+from muster.wire.reasons import Reason
+from muster.wire.refs import digest
+
+
+class Collecting:
+    """What is due in a round that collects."""
+
+    def __init__(
+        self,
+        *,
+        rounds: RoundStore,
+        registry: RegistryStore,
+        blobs: Blobs,
+        inspections: Queue,
+        clock: Clock,
+        resend_seconds: float,
+    ) -> None:
+        self._rounds = rounds
+        self._registry = registry
+        self._blobs = blobs
+        self._inspections = inspections
+        self._clock = clock
+        self._resend = timedelta(seconds=resend_seconds)
+
+    def advance(self, rnd: Round) -> Round | None:
+        """Close the round if it is due; None when it is not, or when another actor was faster."""
+        now = self._clock()
+        receipts = list(self._rounds.receipts(rnd.id))
+        accepted = [r for r in receipts if r.state is ReceiptState.ACCEPTED]
+        bound = norm_bound(rnd.config.outliers, [r.norm for r in accepted if r.norm is not None])
+        summary = summarise(r.under(bound) for r in receipts)
+        self._send_again([r for r in receipts if r.state is ReceiptState.REPORTED], now)
+        match next_phase(rnd, summary, now):
+            case Phase.AGGREGATING:
+                return self._freeze(rnd, accepted, now)
+            case Phase.ABANDONED:
+                reason = _too_few(rnd, summary, bound)
+                return self._rounds.move(rnd, Abandoned(reason=reason, closed_at=now, finished_at=now, norm_bound=bound))
+            case _:
+                if counts_too_many(rnd, "admitted", summary.places, now):
+                    self._rounds.correct_places(rnd, "admitted", summary.places)
+                return None
+
+    def _freeze(self, rnd: Round, accepted: list[Receipt], now: datetime) -> Round | None:
+        base = self._registry.known(rnd.model, rnd.base.version)
+        goes_on = base.optimizer is not None and base.optimizer.optimizer == rnd.config.optimizer.name
+        manifest = freeze(
+            str(rnd.id),
+            rnd.base,
+            rnd.config,
+            base.optimizer if goes_on else None,
+            first_norm(rnd.config.clipping, base.clip_norm),
+            (receipt.entry() for receipt in accepted),
+        )
+        data = manifest.to_bytes()
+        sha256 = digest(data)
+        self._blobs.put_once(keys.MANIFEST.key(round=rnd.id, sha256=sha256), data)
+        return self._rounds.move(rnd, Frozen(manifest_sha256=sha256, norm_bound=manifest.norm_bound, closed_at=now))
+
+    def _send_again(self, reported: list[Receipt], now: datetime) -> None:
+        """Ask again for inspections that have been silent for too long: their message may have been lost."""
+        for receipt in reported:
+            if receipt.reported_at and now - receipt.reported_at >= self._resend:
+                self._inspections.send({"round": str(receipt.round), "client": receipt.client_id})
+
+
+def _too_few(rnd: Round, summary: Summary, bound: float | None) -> str:
+    """Why a round is abandoned that did not reach its quorum."""
+    reason = f"quorum-not-reached: {summary.accepted} of {rnd.config.quorum} updates accepted"
+    outliers = (summary.rejected or {}).get(Reason.NORM_OUTLIER, 0)
+    return f"{reason}, and {outliers} with an outlying norm (above {bound})" if outliers else reason

@@ -1,0 +1,53 @@
+"""EVALUATING: the version exists and is staged; when its judges have spoken, or their time is up, decide and complete."""
+
+from __future__ import annotations
+
+from chalicelib.instants import Clock
+from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.evaluation import decide, is_due
+from chalicelib.rounds.moves import Decided
+from chalicelib.rounds.round import Round, counts_too_many
+from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.dynamo import Put, Update
+
+
+class Evaluating:
+    """What is due in a round that evaluates."""
+
+    def __init__(self, rounds: RoundStore, registry: RegistryStore, clock: Clock) -> None:
+        self._rounds = rounds
+        self._registry = registry
+        self._clock = clock
+
+    def advance(self, rnd: Round) -> Round | None:
+        """Decide if it is due: the new deployment, if any, and the round's completion are one transaction.
+
+        None when it is not due, or when another actor was faster, be it an operator who deployed something else: the next
+        tick then decides again, knowing that.
+        """
+        now = self._clock()
+        evaluations = self._rounds.evaluations(rnd.id)
+        if not is_due(rnd, sum(e.counts for e in evaluations), now):
+            seated = sum(not e.withdrawn for e in evaluations)
+            if counts_too_many(rnd, "judges", seated, now):
+                self._rounds.correct_places(rnd, "judges", seated)
+            return None
+        candidate, served = rnd.published.candidate, self._registry.present(rnd.model)
+        decision = decide(evaluations, rnd.config, served.revision != rnd.deployment_revision)
+        writes: list[Put | Update] = []
+        if decision.candidate is not None and decision.judged is not None:
+            writes.append(self._registry.put_evaluation(rnd.model, candidate.version, decision.candidate, decision.judged))
+        if decision.deploy:
+            deployment = Deployment(
+                model=rnd.model,
+                revision=served.revision + 1,
+                stable=candidate,
+                at=now,
+                because=decision.reason,
+                previous=served.revision,
+                round=rnd.number,
+            )
+            writes.append(self._registry.put_deployment(deployment))
+        decided = Decided(gain=decision.gain, was_deployed=decision.deploy, reason=decision.reason, finished_at=now)
+        return self._rounds.move(rnd, decided, writes)

@@ -1,0 +1,224 @@
+"""What a backup does with every kind of row and object (pure). Where they lie is in `muster.layout`.
+
+Whoever adds a kind there must decide about it here; a test sees to it. Rows are copied as they are, in DynamoDB's own JSON;
+only what names something else is looked into.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from muster import layout as places
+from muster.layout import TABLES, RowPlace, TableName
+
+Item = dict[str, Any]
+"""A row in DynamoDB's JSON: `{"pk": {"S": "fleet"}, …}`."""
+
+NOT_COPIED = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(RowPlace):
+    """A kind of row. Stages are restored in their order: what is pointed at before what points at it."""
+
+    stage: int
+
+    @classmethod
+    def of(cls, place: RowPlace, stage: int) -> Kind:
+        """What lies there."""
+        return cls(**asdict(place), stage=stage)
+
+
+CLIENT = Kind.of(places.CLIENT, 3)
+TOKEN = Kind.of(places.TOKEN, 4)
+FLEET = Kind.of(places.FLEET, NOT_COPIED)  # counted again from the clients
+TALLY = Kind.of(places.TALLY, 3)
+MODEL = Kind.of(places.MODEL, 8)  # the tick lists models: until they are there, nothing moves
+VERSION = Kind.of(places.VERSION, 1)
+DEPLOYMENT = Kind.of(places.DEPLOYMENT, 2)
+REGISTRATION = Kind.of(places.REGISTRATION, 2)
+ROUND = Kind.of(places.ROUND, 5)
+RECEIPT = Kind.of(places.RECEIPT, 6)
+EVALUATION = Kind.of(places.EVALUATION, 6)
+ROUND_RECORD = Kind.of(places.ROUND_RECORD, 7)
+FLEET_RECORD = Kind.of(places.FLEET_RECORD, 7)
+OUTGOING = Kind.of(places.OUTGOING, NOT_COPIED)  # or it is sent twice
+THRESHOLD = Kind.of(places.THRESHOLD, 7)
+ALERT = Kind.of(places.ALERT, 7)
+SWEEP = Kind.of(places.SWEEP, NOT_COPIED)  # a restored stack sweeps its own bucket
+RESTORE = Kind.of(places.RESTORE, NOT_COPIED)  # it says how this stack came about
+
+KINDS = (
+    CLIENT, TOKEN, FLEET, TALLY, MODEL, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
+    ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
+)  # fmt: skip
+STAGES = sorted({kind.stage for kind in KINDS} - {NOT_COPIED})
+
+OBJECTS = (places.CHECKPOINT, places.STATE, places.DOCUMENT, places.MANIFEST)
+"""Objects that are copied, because rows name them and their content gives them their name."""
+
+OBJECTS_LEFT = (
+    places.UPDATE,  # private data with a day's life
+    places.PART,  # made again, or never needed again
+    places.DELTA,  # who is pointed to one that is not there downloads the version
+    places.STAGED,  # not yet anything
+)
+
+PREFIXES = tuple(sorted({place.template.split("{", 1)[0] for place in (*OBJECTS, *OBJECTS_LEFT)}))
+"""What the keys of all objects begin with."""
+
+_GAPS = {"sha256": "[0-9a-f]{64}", "spread": "[0-9a-f]{4}", "round": r"[a-z][a-z0-9-]*\.[0-9]+"}
+_OBJECT = re.compile(
+    "|".join(re.sub(r"\\{(\w+)\\}", lambda gap: _GAPS[gap[1]], re.escape(place.template)) for place in OBJECTS)
+)
+_DIGEST = re.compile(_GAPS["sha256"])
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    gaps = re.split(r"(\{\w+(?::08d)?\})", template)
+    return re.compile("".join(_gap(part) if part.startswith("{") else re.escape(part) for part in gaps))
+
+
+def _gap(gap: str) -> str:
+    name, _, width = gap[1:-1].partition(":")
+    return f"(?P<{name}>{'[0-9]{8}' if width else '.+'})"
+
+
+_PATTERNS = {table: [(k, _pattern(k.pk), _pattern(k.sk)) for k in KINDS if k.table == table] for table in TABLES}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row, its kind, and what fills the gaps of its key."""
+
+    kind: Kind
+    parts: Mapping[str, str]
+    item: Item
+
+    def value(self, name: str) -> Any:
+        """An attribute as a plain value, or None."""
+        return plain(self.item[name]) if name in self.item else None
+
+    @property
+    def model(self) -> str | None:
+        """The model of which it speaks, or None: it is of the fleet."""
+        return self.parts.get("model") or (self.parts["round"].rpartition(".")[0] if "round" in self.parts else None)
+
+    def __str__(self) -> str:
+        return f"{self.kind.name} {self.item['pk']['S']} {self.item['sk']['S']}"
+
+
+def recognise(table: TableName, item: Item) -> Row | None:
+    """What a row is, or None: no kind of this release has such a key."""
+    pk, sk = item.get("pk", {}).get("S", ""), item.get("sk", {}).get("S", "")
+    for kind, in_pk, in_sk in _PATTERNS[table]:
+        if (partition := in_pk.fullmatch(pk)) and (sort := in_sk.fullmatch(sk)):
+            return Row(kind, partition.groupdict() | sort.groupdict(), item)
+    return None
+
+
+def key(kind: Kind, **parts: object) -> Item:
+    """The key of a row."""
+    return {"pk": {"S": kind.pk.format(**parts)}, "sk": {"S": kind.sk.format(**parts)}}
+
+
+def identities(row: Row) -> Iterator[str]:
+    """What others may name, if this row is there."""
+    match row.kind.name:
+        case "client":
+            yield f"client {row.parts['client']}"
+        case "model":
+            yield f"model {row.model}"
+        case "version":
+            number = int(row.parts["version"])
+            yield f"version {row.model}.v{number}"
+            yield _checkpoint(row.model, {"version": number, "sha256": row.value("checkpoint")["sha256"]})
+        case "deployment":
+            yield f"revision {int(row.parts['revision'])} of {row.model}"
+        case "round":
+            yield f"round {row.model}.{int(row.parts['number'])}"
+
+
+def pointers(row: Row) -> Iterator[str]:
+    """What this row names; each must be the identity of a row."""
+    if row.kind is not MODEL and "model" in row.parts:
+        yield f"model {row.model}"
+    match row.kind.name:
+        case "model":
+            yield f"version {row.model}.v0"
+            yield f"revision 1 of {row.model}"
+        case "version":
+            yield from (f"version {row.model}.v{n}" for n in (row.value("base"), row.value("parent")) if n is not None)
+            yield from _round_of(row)
+        case "deployment":
+            yield _checkpoint(row.model, row.value("stable"))
+            yield from (f"version {row.model}.v{number}" for number in row.value("left") or ())
+            if (previous := row.value("previous")) is not None:
+                yield f"revision {previous} of {row.model}"
+            yield from _round_of(row)
+        case "registration":
+            yield _checkpoint(row.model, {"version": row.value("version"), "sha256": row.parts["sha256"]})
+        case "round":
+            yield from (_checkpoint(row.model, ref) for ref in _refs(row))
+            yield f"revision {row.value('deployment_revision')} of {row.model}"
+        case "receipt" | "evaluation":
+            yield f"round {row.parts['round']}"
+            yield f"client {row.parts['client']}"
+
+
+def objects(row: Row) -> Iterator[str]:
+    """The keys of the objects that this row names, and that are copied."""
+    match row.kind.name:
+        case "version":
+            yield places.CHECKPOINT.key(sha256=row.value("checkpoint")["sha256"])
+            yield places.DOCUMENT.key(sha256=row.value("document_sha256"))
+            for file in (row.value("optimizer") or {}).get("files", ()):
+                yield places.STATE.key(sha256=file["sha256"])
+            yield from _manifest(f"{row.model}.{row.value('round')}", row.value("manifest_sha256"))
+        case "deployment":
+            yield places.CHECKPOINT.key(sha256=row.value("stable")["sha256"])
+        case "round":
+            yield from (places.CHECKPOINT.key(sha256=ref["sha256"]) for ref in _refs(row))
+            yield from _manifest(f"{row.model}.{int(row.parts['number'])}", row.value("manifest_sha256"))
+
+
+def digest_in(key: str) -> str | None:
+    """The SHA-256 that the key of a copied object names, or None: it is no such key."""
+    return _DIGEST.findall(key)[-1] if _OBJECT.fullmatch(key) else None
+
+
+def plain(value: Mapping[str, Any]) -> Any:
+    """A value of DynamoDB's JSON as Python's."""
+    ((kind, inner),) = value.items()
+    match kind:
+        case "N":
+            return int(inner) if re.fullmatch("-?[0-9]+", inner) else float(inner)
+        case "M":
+            return {name: plain(member) for name, member in inner.items()}
+        case "L":
+            return [plain(member) for member in inner]
+        case "NULL":
+            return None
+        case _:
+            return inner
+
+
+def _refs(row: Row) -> Iterator[Any]:
+    return (ref for ref in map(row.value, ("base", "deployed", "candidate")) if ref is not None)
+
+
+def _round_of(row: Row) -> Iterator[str]:
+    if (number := row.value("round")) is not None:
+        yield f"round {row.model}.{number}"
+
+
+def _checkpoint(model: str | None, ref: Any) -> str:
+    return f"version {model}.v{ref['version']} with checkpoint {ref['sha256']}"
+
+
+def _manifest(round_id: str, digest: str | None) -> Iterator[str]:
+    if digest is not None:
+        yield places.MANIFEST.key(round=round_id, sha256=digest)
