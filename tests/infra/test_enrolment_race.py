@@ -1,13 +1,14 @@
-"""A token is exact, also when many devices come at once through real sockets."""
+"""A token is exact, also when many devices come at once."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from chalicelib.clients.directory import Directory
 from chalicelib.errors import Refused
 from chalicelib.instants import utc_now
 from chalicelib.settings import Settings
@@ -16,8 +17,12 @@ from infra.local import LocalCloud
 from muster.operator import Operator
 from muster.wire.messages import Enrolment
 from muster.wire.problems import Problem
+from tests.fleet import SESSION, World
 
-THREADS, ENROLMENTS, USES = 8, 10_000, 100
+THREADS, USES = 8, 100
+
+Directories = Callable[[], Directory]
+"""Makes a directory, each with AWS clients of its own."""
 
 
 @pytest.fixture
@@ -26,25 +31,14 @@ def cloud() -> Iterator[LocalCloud]:
         yield made
 
 
-def test_of_ten_thousand_enrolments_with_a_token_of_a_hundred_uses_exactly_a_hundred_succeed(cloud: LocalCloud) -> None:
-    operator = Operator(cloud.url)
-    minted = operator.mint_token(USES)
-
-    class Session:
-        """What the server asks of a boto3 session, in one thread of its own."""
-
-        def client(self, service: str, config: object) -> object:
-            return cloud.client(service)
-
-    settings = Settings.from_environment(cloud.environment)
+def race(token: str, enrolments: int, directories: Directories) -> Counter[str]:
+    """Let so many devices enrol with a token, some at a time; what became of them."""
 
     def enrol_many(thread: int) -> list[str]:
-        directory = Services(settings, utc_now, Session()).directory
+        directory = directories()
         outcomes = []
-        for number in range(thread, ENROLMENTS, THREADS):
-            body = Enrolment(
-                token=minted.token, client_id=f"device-{number}", proof="p" * 43, device_type="iot", sdk_version="test"
-            )
+        for number in range(thread, enrolments, THREADS):
+            body = Enrolment(token=token, client_id=f"device-{number}", proof="p" * 43, device_type="iot", sdk_version="test")
             try:
                 directory.enrol(body)
                 outcomes.append("enrolled")
@@ -53,9 +47,33 @@ def test_of_ten_thousand_enrolments_with_a_token_of_a_hundred_uses_exactly_a_hun
         return outcomes
 
     with ThreadPoolExecutor(THREADS) as pool:
-        outcomes = Counter(outcome for found in pool.map(enrol_many, range(THREADS)) for outcome in found)
-    assert outcomes == {"enrolled": USES, Problem.ENROLMENT_REFUSED.value: ENROLMENTS - USES}
+        return Counter(outcome for found in pool.map(enrol_many, range(THREADS)) for outcome in found)
+
+
+def check(operator: Operator, outcomes: Counter[str], enrolments: int) -> None:
+    """Exactly as many as the token has uses are enrolled, and nobody else is there."""
+    assert outcomes == {"enrolled": USES, Problem.ENROLMENT_REFUSED.value: enrolments - USES}
     (token,) = operator.tokens()
     assert (token.claimed, token.state) == (USES, "used-up")
     assert len(list(operator.clients())) == USES
+
+
+def test_of_ten_thousand_enrolments_with_a_token_of_a_hundred_uses_exactly_a_hundred_succeed(world: World) -> None:
+    token = world.operator.mint_token(USES).token
+    outcomes = race(token, 10_000, lambda: Services(world.settings, world.clock, SESSION).directory)
+    check(world.operator, outcomes, 10_000)
+
+
+def test_a_token_is_exact_through_real_sockets_too(cloud: LocalCloud) -> None:
+    class Session:
+        """What the server asks of a boto3 session, in one thread of its own."""
+
+        def client(self, service: str, config: object) -> object:
+            return cloud.client(service)
+
+    operator = Operator(cloud.url)
+    token = operator.mint_token(USES).token
+    settings = Settings.from_environment(cloud.environment)
+    outcomes = race(token, 1_000, lambda: Services(settings, utc_now, Session()).directory)
+    check(operator, outcomes, 1_000)
     operator.close()
