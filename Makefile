@@ -5,7 +5,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-trouble flower-vectors package e2e deploy destroy clean
+.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-trouble flower-vectors stores package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench-trouble: $(READY) ## Let a thousand devices live through outages, in virtu
 flower-vectors: $(READY) ## Compute anew, with Flower, the vectors that the tests compare with
 	"$$($(BIN)/python -c 'from bench.aggregation.__main__ import environment; print(environment("flwr"))')" \
 	  bench/aggregation/flower_vectors.py tests/aggregation/flower_vectors.json
+
+stores: $(READY) ## Hold the stores that the tests stand on against moto and DynamoDB Local, and print what holds where (needs Java)
+	$(BIN)/python -m tests.stores
 
 package: $(READY) ## Make what AWS gets, for both architectures, in build/package
 	$(BIN)/python -m infra.package

@@ -231,10 +231,18 @@ def test_ctrl_c_stops_it_cleanly_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert process.wait(30) == 0
     assert process.stdout.read().strip() == b"stopped"
     process.stdout.close()
-    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+    _await_end_of(children)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/v1/health")
     assert list(tmp_path.glob("muster-local-*")) == []
+
+
+def _await_end_of(processes: list[int]) -> None:
+    """Wait until none of them is there: who has lost its parent is reaped by the system, in its own time."""
+    until = time.monotonic() + 30
+    while left := [pid for pid in processes if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < until, f"{left} are still there"
+        time.sleep(0.05)
 
 
 def _children(parent: int) -> list[int]:
