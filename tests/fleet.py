@@ -361,7 +361,8 @@ class World:
             with self.calls.by("api"):
                 found = gateway.answer(request.method, path, request.headers, request.read())
             response = httpx.Response(found.status, headers=found.headers, content=found.content)
-            contract.check(request.method, path.partition("?")[0], response)
+            said = unquote(path) + request.content.decode(errors="replace") + str(request.headers)
+            contract.check(request.method, path.partition("?")[0], response, said)
             return response
         return self._store(request)
 
