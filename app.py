@@ -386,7 +386,9 @@ def inspection_worker(event: SQSEvent) -> dict[str, Any]:
 
     def inspect(message: dict[str, Any]) -> None:
         round_id = RoundId.parse(message["round"])
-        if round_id and inspector.inspect(round_id, message["client"]):
+        if round_id is None:
+            raise ValueError(f"expected the id of a round in a message, got {message['round']!r}")
+        if inspector.inspect(round_id, message["client"]):
             settled.append(round_id)
 
     failures = each_message(event, inspect)

@@ -12,8 +12,9 @@ Every move is one write on the condition that the phase and the fence are still 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Any
 
 from chalicelib.instants import Instant
 from muster.wire.refs import CheckpointRef
@@ -90,3 +91,8 @@ AFTER_FREEZE = frozenset({Phase.AGGREGATING, Phase.EVALUATING, Phase.COMPLETED})
 
 AFTER_PUBLICATION = frozenset({Phase.EVALUATING, Phase.COMPLETED})
 """Phases that a round reaches only with a candidate."""
+
+
+def members(value: Any) -> dict[str, Any]:
+    """What a move, or what becomes of a receipt, sets: its members by name, each as it is."""
+    return {each.name: getattr(value, each.name) for each in fields(value)}

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.instants import Instant, text
-from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.moves import Phase, members
 from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundName
 from muster.aggregation.manifest import Entry
@@ -165,8 +165,7 @@ class Receipt:
 
     def after(self, outcome: Outcome) -> Receipt:
         """The receipt as it is once this has become of it."""
-        known = {each.name: getattr(outcome, each.name) for each in fields(outcome)}
-        return replace(self, state=OUTCOMES[type(outcome)], **known)
+        return replace(self, state=OUTCOMES[type(outcome)], **members(outcome))
 
     def under(self, bound: float | None) -> Receipt:
         """The receipt as it is, or will be, when its round has closed with this bound on norms: an outlier is rejected."""

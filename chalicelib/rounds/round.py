@@ -8,14 +8,14 @@ what is served as it was. Every move adds one to the fence: a stale actor change
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from chalicelib.instants import Instant
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import FrozenConfig, Model, TrainingState
-from chalicelib.rounds.moves import AFTER_FREEZE, AFTER_PUBLICATION, ENDED, MOVES, Frozen, Move, Phase, Published
+from chalicelib.rounds.moves import AFTER_FREEZE, AFTER_PUBLICATION, ENDED, MOVES, Frozen, Move, Phase, Published, members
 from chalicelib.rounds.round_id import RoundId
 from muster.wire.refs import CheckpointRef
 
@@ -127,7 +127,7 @@ class Round:
         promised = {"manifest_sha256": AFTER_FREEZE, "candidate": AFTER_PUBLICATION, "evaluate_by": AFTER_PUBLICATION}
         for name, phases in promised.items():
             if self.phase in phases and getattr(self, name) is None:
-                raise ValueError(f"a round that is {self.phase} has a {name}")
+                raise ValueError(f"expected a {name} of a round that is {self.phase}, got none")
 
     @property
     def frozen(self) -> Frozen:
@@ -166,8 +166,7 @@ class Round:
         before, phase = MOVES[type(move)]
         if self.phase not in before:
             raise NoSuchMove(f"round {self.id} is {self.phase}; {type(move).__name__} leads from {' or '.join(sorted(before))}")
-        known = {each.name: getattr(move, each.name) for each in fields(move)}
-        return replace(self, phase=phase, fence=self.fence + 1, **known)
+        return replace(self, phase=phase, fence=self.fence + 1, **members(move))
 
     @property
     def is_terminal(self) -> bool:

@@ -8,7 +8,7 @@ away; who must know it apart from none asks for the `entry`, the `history` or th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ from chalicelib.clients.directory import Allowance
 from chalicelib.instants import text
 from chalicelib.log import log
 from chalicelib.rounds.evaluation import Evaluation, Measurement
-from chalicelib.rounds.moves import Move, Phase
+from chalicelib.rounds.moves import Move, Phase, members
 from chalicelib.rounds.receipt import Declared, Outcome, Receipt, ReceiptState, Uploaded, Verdict
 from chalicelib.rounds.round import PlaceKind, Round, Summary
 from chalicelib.rounds.round_id import RoundId
@@ -150,7 +150,7 @@ class RoundStore:
             "the round is still as it was read",
             {":was_phase": rnd.phase, ":was_fence": rnd.fence},
         )
-        change = {name: stored[name] for name in ("phase", "fence", *names_of(move)) if name in stored}
+        change = {name: stored[name] for name in ("phase", "fence", *members(move)) if name in stored}
         write = Update(
             table=self._table, key=keys.ROUND.key(model=rnd.model, number=rnd.number), condition=condition, set=change
         )
@@ -343,7 +343,7 @@ class RoundStore:
         settled = to_item(receipt.after(outcome))
         condition = Condition("#state = :was_state", "the receipt is as it was read", {":was_state": receipt.state})
         key = keys.RECEIPT.key(round=receipt.round, client=receipt.client_id)
-        change = {name: settled[name] for name in ("state", *names_of(outcome))}
+        change = {name: settled[name] for name in ("state", *members(outcome))}
         return self._changed(Update(table=self._table, key=key, condition=condition, set=change))
 
     def withdraw(self, rnd: Round, receipt: Receipt, verdict: Verdict) -> bool:
@@ -444,11 +444,6 @@ class RoundStore:
         except ConditionFailed:
             return False
         return True
-
-
-def names_of(value: Move | Outcome) -> tuple[str, ...]:
-    """The attributes of a row that a move, or an outcome, sets."""
-    return tuple(each.name for each in fields(value))
 
 
 def _about(rnd: Round) -> dict[str, object]:

@@ -238,6 +238,7 @@ class Transport:
             with self.http.stream(method, url, headers=headers, content=content, auth=auth) as response:
                 if into is not None and response.is_success:
                     into.fill(response, limit)
+                    self._came_to(answered=True)
                     return Answer(response.status_code, response.headers, bytearray())
                 check_plain(response)
                 data = bounded(response, limit if into is None else REPLY_LIMIT_BYTES)

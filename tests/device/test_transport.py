@@ -354,3 +354,14 @@ def test_several_threads_share_a_transport_and_each_has_its_own_answer() -> None
         found = list(pool.map(lambda number: made.call("GET", f"/{number}", Health).release, range(200)))
     assert found == [f"/{number}" for number in range(200)]
     assert sum(seen.values()) == 300
+
+
+def test_a_file_that_was_saved_is_an_answer_too() -> None:
+    made, seen = impatient(httpx.ConnectError("no"), *[httpx.Response(200, content=DATA)], *[httpx.ConnectError("no")] * 3)
+    made._came_to(answered=False)
+    with pytest.raises(Unreachable):
+        made.call("GET", "/v1/health", Health)
+    made.save(CHECKPOINT.url, CHECKPOINT.sha256, len(DATA), io.BytesIO())
+    with pytest.raises(Unreachable):
+        made.call("GET", "/v1/health", Health)
+    assert len(seen) == 1 + 1 + of_a_device.ATTEMPTS

@@ -8,9 +8,8 @@ from typing import Any
 
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
-from chalicelib.rounds.moves import AFTER_FREEZE, AFTER_PUBLICATION, Frozen, Phase, Published
+from chalicelib.rounds.moves import AFTER_FREEZE, AFTER_PUBLICATION, Frozen, Phase, Published, members
 from chalicelib.rounds.round import Round
-from chalicelib.rounds.store import names_of
 from muster.wire.admin import RoundConfig
 from muster.wire.refs import CheckpointRef
 
@@ -30,9 +29,9 @@ PUBLISHED = Published(candidate=ref(1), deployed=ref(0), deployment_revision=1, 
 
 def reached(phase: Phase) -> dict[str, Any]:
     """What a round has that came to a phase."""
-    known: tuple[Frozen | Published, ...] = (FROZEN,) if phase in AFTER_FREEZE else ()
-    known += (PUBLISHED,) if phase in AFTER_PUBLICATION else ()
-    return {name: getattr(move, name) for move in known for name in names_of(move)} | {"phase": phase}
+    frozen = members(FROZEN) if phase in AFTER_FREEZE else {}
+    published = members(PUBLISHED) if phase in AFTER_PUBLICATION else {}
+    return frozen | published | {"phase": phase}
 
 
 def a_round(phase: Phase = Phase.COLLECTING, **changes: Any) -> Round:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from chalice.local import LambdaContext
 
+import app as functions
 from chalicelib import wiring
 from chalicelib.rounds.receipt import ReceiptState
 from chalicelib.rounds.round_id import RoundId
@@ -409,3 +412,15 @@ def test_a_measurement_is_taken_by_an_instance_that_remembers_the_round_from_bef
     world.restart()
     world.tick()
     assert world.operator.round("toy", 1).phase == "completed"
+
+
+def test_a_message_that_names_no_round_is_a_failure_and_holds_up_no_other(world: World) -> None:
+    world.model()
+    device = world.devices(1)[0]
+    world.tick()
+    world.update(device)
+    good = {"messageId": "good", "receiptHandle": "", "body": json.dumps({"round": "toy.1", "client": device.client_id})}
+    bad = {"messageId": "bad", "receiptHandle": "", "body": json.dumps({"round": "toy", "client": device.client_id})}
+    answer = functions.inspection_worker({"Records": [bad, good]}, LambdaContext("worker", 1024))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+    assert device.receipt("toy.1").state == "accepted"
