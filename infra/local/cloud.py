@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +58,8 @@ class _Kept:
     again: bool
     """Whether it may be started again."""
     born: float
+    farewell: signal.Signals = signal.SIGTERM
+    """What tells it to end, and soon."""
     died: float | None = None
     deaths: int = 0
     """In a row."""
@@ -127,17 +131,21 @@ class LocalCloud:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
     def close(self) -> None:
-        """Stop the processes, those that ask before those that answer, and remove what they wrote."""
+        """Stop the processes, those that ask before those that answer, and remove what they wrote.
+
+        A server is not asked to wait for connections that its clients keep open: nothing here outlives it anyway, and who was
+        being answered will ask again.
+        """
         self._closing.set()
         if self._watcher.is_alive():
             self._watcher.join()
-        for process in [kept.process for kept in reversed(self._running.values())]:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for kept in reversed(self._running.values()):
+            kept.process.send_signal(kept.farewell)
+            with suppress(subprocess.TimeoutExpired):
+                kept.process.wait(STOP_SECONDS)
+            with suppress(ProcessLookupError):  # and what it has left behind, if anything
+                os.killpg(kept.process.pid, signal.SIGKILL)
+            kept.process.wait()
         self._running.clear()
         for listener in self._listeners:
             listener.close()
@@ -195,10 +203,12 @@ class LocalCloud:
         command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--workers", str(processes)]
         command += ["--worker-class", "gthread", "--threads", "64", "--keep-alive", "75", "--graceful-timeout", "3"]
         command += ["--log-level", "warning", "--no-control-socket", "--chdir", str(ROOT), application]
-        self._spawn(name, command, env, listener.fileno())
+        self._spawn(name, command, env, listener.fileno(), farewell=signal.SIGQUIT)  # gunicorn's word for "at once"
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
-    def _spawn(self, name: str, command: list[str], env: Mapping[str, str], *fds: int) -> None:
+    def _spawn(
+        self, name: str, command: list[str], env: Mapping[str, str], *fds: int, farewell: signal.Signals = signal.SIGTERM
+    ) -> None:
         """A child in a session of its own: Ctrl-C reaches this process alone, which then stops the others in order."""
 
         def start() -> subprocess.Popen[bytes]:
@@ -207,7 +217,7 @@ class LocalCloud:
                     command, cwd=ROOT, env=dict(env), stdout=log, stderr=subprocess.STDOUT, pass_fds=fds, start_new_session=True
                 )
 
-        self._running[name] = _Kept(start, start(), name not in AWS, time.monotonic())
+        self._running[name] = _Kept(start, start(), name not in AWS, time.monotonic(), farewell)
 
     def _watch(self) -> None:
         """Start again what died, until the cloud is closed."""

@@ -44,25 +44,6 @@ def failed(report: Report) -> dict[str, str]:
     return {found.check.name: found.why for found in report.results if found.outcome is Outcome.FAIL}
 
 
-@pytest.fixture(scope="module")
-def runs() -> Iterator[dict[str, Future[Report]]]:
-    """Every faulty device on a walk of its own, side by side: they mostly wait."""
-    with ThreadPoolExecutor(8) as pool:
-        yield {
-            name: pool.submit(
-                walked, f"tests.conformance.faulty {name}", LESS_PATIENCE.get(name, PATIENCE_SECONDS), fail_fast=True
-            )
-            for name in FAULTS
-        }
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_device_with_a_fault_fails_the_check_that_is_about_it(runs: dict[str, Future[Report]], fault: str) -> None:
-    report, expected = runs[fault].result(), FAULTS[fault][1]
-    assert report.conforms == (expected is None), (report.ended, failed(report), report.output)
-    assert expected is None or expected in failed(report), (report.ended, failed(report), report.output)
-
-
 class Recorded(World):
     """The kit's honest server, whose answers are kept."""
 
@@ -79,10 +60,24 @@ class Recorded(World):
         return answer
 
 
-def test_the_raw_device_passes_every_check_and_the_kit_speaks_as_the_server_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kit, "World", Recorded)
+@pytest.fixture(scope="module")
+def runs() -> Iterator[dict[str, Future[Report]]]:
+    """The SDK and every faulty device, each on a walk of its own, all side by side: they mostly wait."""
+    with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(len(FAULTS) + 1) as pool:
+        patched.setattr(kit, "World", Recorded)
+        yield {
+            "the SDK": pool.submit(walked, "tests.conformance.sdk_device", base=encode(BASE)),
+            **{
+                name: pool.submit(
+                    walked, f"tests.conformance.faulty {name}", LESS_PATIENCE.get(name, PATIENCE_SECONDS), fail_fast=True
+                )
+                for name in FAULTS
+            },
+        }
+
+
+def test_the_raw_device_passes_every_check(runs: dict[str, Future[Report]], tmp_path: Path) -> None:
+    assert runs, "the others walk meanwhile"
     file = tmp_path / "report.json"
     command = f"{PYTHON} -m examples.raw_device {TOLD} 0.1"
     done = CliRunner().invoke(app, ["conformance", "--run", command, "--json", str(file), "--patience-seconds", "60"])
@@ -93,20 +88,32 @@ def test_the_raw_device_passes_every_check_and_the_kit_speaks_as_the_server_does
     assert outcomes.keys() == {one.name for one in CHECKS}
     assert {name for name, outcome in outcomes.items() if outcome != "pass"} == {"rotation", "not-modified"}
     assert "conforms: " in done.output
+
+
+def test_the_sdk_passes_with_a_model_of_its_own(runs: dict[str, Future[Report]]) -> None:
+    report = runs["the SDK"].result()
+    assert report.conforms, (failed(report), report.output)
+    skipped = {found.check.name for found in report.results if found.outcome is Outcome.SKIP}
+    assert skipped <= {"rotation", "receipt"}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_device_with_a_fault_fails_the_check_that_is_about_it(runs: dict[str, Future[Report]], fault: str) -> None:
+    report, expected = runs[fault].result(), FAULTS[fault][1]
+    assert report.conforms == (expected is None), (report.ended, failed(report), report.output)
+    assert expected is None or expected in failed(report), (report.ended, failed(report), report.output)
+
+
+def test_the_kit_speaks_as_the_server_does(runs: dict[str, Future[Report]]) -> None:
+    for run in runs.values():
+        run.result()
     spoken = [(request, answer) for request, answer in Recorded.kept if not request.seen.target.startswith("/store/")]
     for request, answer in spoken:
         path = request.seen.target.partition("?")[0].removeprefix("/api")
         response = httpx.Response(answer.status, headers=dict(answer.headers), content=answer.body)
         contract.check(request.seen.method, path, response)
-    routes = {"enrol", "heartbeat", "check-in", "grant", "report", "receipt", "metrics"}
+    routes = {"enrol", "heartbeat", "check-in", "grant", "report", "receipt", "metrics", "model"}
     assert {request.route for request, _ in spoken} == routes
-
-
-def test_the_sdk_passes_with_a_model_of_its_own() -> None:
-    report = walked("tests.conformance.sdk_device", base=encode(BASE))
-    assert report.conforms, (failed(report), report.output)
-    skipped = {found.check.name for found in report.results if found.outcome is Outcome.SKIP}
-    assert skipped <= {"rotation", "receipt"}
 
 
 def test_a_device_that_ends_at_once_fails_and_the_command_says_so() -> None:

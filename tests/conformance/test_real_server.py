@@ -24,13 +24,7 @@ from tests.fleet import BASE, CONFIG
 ROOT = Path(__file__).parent.parent.parent
 ENOUGH_SECONDS = 120.0
 
-pytestmark = pytest.mark.xdist_group("conformance")
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud(api_processes=1, tick_seconds=0.2) as made:
-        yield made
+pytestmark = pytest.mark.xdist_group("cloud")
 
 
 @pytest.fixture

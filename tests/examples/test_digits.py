@@ -67,14 +67,16 @@ def test_a_tour_that_fails_or_leaves_another_version_deployed_is_told() -> None:
     ]  # fmt: skip
 
 
-def test_the_demo_runs_in_a_cloud_that_is_there_already_and_takes_no_model_that_it_has(tmp_path: Path) -> None:
-    with LocalCloud(api_processes=1, tick_seconds=1.0) as cloud:
-        command = [sys.executable, "-m", "examples.digits", "--rounds", "1", "--devices", "6", "--out", str(tmp_path)]
-        command += ["--url", cloud.url, "--model", "scans"]
-        first, second = (subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False) for _ in range(2))
-        with closing(Operator.connect(cloud.url)) as operator:
-            assert operator.status("scans").training.rounds_completed == 1
-            assert operator.client("scans-device-01").state == "active"
+@pytest.mark.xdist_group("cloud")
+def test_the_demo_runs_in_a_cloud_that_is_there_already_and_takes_no_model_that_it_has(
+    cloud: LocalCloud, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "examples.digits", "--rounds", "1", "--devices", "6", "--out", str(tmp_path)]
+    command += ["--url", cloud.url, "--model", "scans"]
+    first, second = (subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False) for _ in range(2))
+    with closing(Operator.connect(cloud.url)) as operator:
+        assert operator.status("scans").training.rounds_completed == 1
+        assert operator.client("scans-device-01").state == "active"
     assert f"1 round, {cloud.url}." in first.stdout, first.stdout + first.stderr
     assert json.loads((tmp_path / "demo.json").read_text())["rejected"] == {"not-finite": 1, "wrong-shape": 1}
     assert second.returncode == 2

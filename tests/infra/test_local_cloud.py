@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -38,11 +38,7 @@ from tests.infra.accounts import Aws
 
 ROOT = Path(__file__).parent.parent.parent
 
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud(api_processes=2, tick_seconds=0.2) as made:
-        yield made
+pytestmark = pytest.mark.xdist_group("cloud")
 
 
 def test_the_resources_are_those_of_the_template(cloud: LocalCloud) -> None:
@@ -130,7 +126,7 @@ def started_again(kept: _Kept, before: object) -> bool:
     return kept.process is not before
 
 
-def test_a_process_that_dies_is_started_again_and_the_cloud_goes_on(tmp_path: Path) -> None:
+def test_a_process_that_dies_is_started_again_but_a_store_took_everything_with_it_and_that_is_said(tmp_path: Path) -> None:
     with LocalCloud(api_processes=1, tick_seconds=0.2) as cloud:
         operator = Operator(cloud.url)
         operator.create_model("toy", encode(BASE), RoundConfig(**CONFIG))
@@ -146,10 +142,6 @@ def test_a_process_that_dies_is_started_again_and_the_cloud_goes_on(tmp_path: Pa
         until(lambda: operator.status("toy").round is not None, lambda: cloud.log("workers"))
         operator.close()
 
-
-def test_a_store_that_dies_took_everything_with_it_and_that_is_said(tmp_path: Path) -> None:
-    with LocalCloud(api_processes=1) as cloud:
-        cloud.check()
         store = cloud._running["dynamodb"]
         store.process.kill()
         store.process.wait()
