@@ -51,8 +51,13 @@ class Averaged:
 
     @classmethod
     def of(cls, manifest: Manifest, entries: Sequence[Entry], weights: Sequence[int]) -> Averaged:
-        """Some updates of a manifest, with integer weights, clipped as it says."""
-        return cls(tuple(entries), tuple(weights), tuple(manifest.factor(entry) for entry in entries))
+        """Some updates of a manifest, with positive integer weights, clipped as it says.
+
+        Weights are taken in lowest terms: it is the same mean, and equal claims, however large, cost no bits.
+        """
+        common = math.gcd(*weights)
+        lowest = tuple(weight // common for weight in weights)
+        return cls(tuple(entries), lowest, tuple(manifest.factor(entry) for entry in entries))
 
     def __getitem__(self, some: slice) -> Averaged:
         return Averaged(self.entries[some], self.weights[some], self.clips[some])

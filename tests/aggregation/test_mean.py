@@ -61,7 +61,7 @@ def test_merge_of_the_parts_is_the_whole_to_the_last_bit(count: int, seed: int, 
     merged = summed(made, order[cut:])
     merged.merge([summed(made, order[:cut]).tensors])
     assert bits(merged.tensors) == bits(whole.tensors)
-    mean = whole.over(made.manifest.total_weight)
+    mean = whole.over(averaged_of(made).total_weight)
     weights = np.array([min(n, 1000) for n in examples], np.float64)
     plain = np.tensordot(weights, np.stack([u["w"].astype("f8") for u in updates]), 1) / weights.sum()
     assert np.abs(mean["w"] - plain.reshape(-1)).max() <= 1e-9 * scale * 4

@@ -6,14 +6,18 @@ import hashlib
 import json
 
 import httpx
-from hypothesis import Phase, given, settings
+import numpy as np
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from muster import Device
+from muster.wire.arrays import encode
 from tests.fleet import World
+from tests.refusals import UPDATE
 from tests.rounds.hostile import requests, updates
 
 EXAMPLES = 40
+ROUNDS = 20
 
 
 class Hostile:
@@ -103,5 +107,33 @@ def test_nothing_that_a_device_sends_makes_anybody_elses_request_fail() -> None:
         holds()
         rounds = list(world.operator.rounds("toy"))
         assert {"completed", "abandoned"} & {rnd.phase for rnd in rounds}, "rounds have been through with what was sent"
+    finally:
+        world.close()
+
+
+anything = st.floats(width=32) | st.sampled_from([0.0, 1e-45, 1e19, 1e30, 1e38, 3.4e38, -3.4e38])
+
+
+def test_no_update_of_any_size_makes_anybody_elses_request_fail() -> None:
+    """Each update has a round of its own, so each is inspected."""
+    world = World()
+    try:
+        world.model(goal=1, quorum=1, over_selection=2.0, evaluators=0, rounds=10**6, report_seconds=300.0, max_norm=1e30)
+        (witness,), hostile = world.devices(1), Hostile(world)
+
+        @settings(max_examples=ROUNDS, phases=[Phase.explicit, Phase.generate])
+        @given(st.lists(anything, min_size=3, max_size=3), st.integers(-(2**63), 2**63 - 1))
+        @example([1e38] * 3, 0)
+        def holds(bias: list[float], steps: int) -> None:
+            world.clock.advance(400)
+            world.tick()
+            world.clock.advance(world.settings.memory_seconds)
+            counters = np.array(steps, "i8")
+            hostile.take_part(encode({**UPDATE, "layer.bias": np.array(bias, "f4"), "norm.num_batches_tracked": counters}), 1)
+            everybody_else_goes_on(world, witness)
+
+        holds()
+        settled = [rnd.accepted + sum(rnd.rejected.values()) for rnd in world.operator.rounds("toy")]
+        assert sum(settled) >= 0.75 * ROUNDS, "the updates were inspected"
     finally:
         world.close()

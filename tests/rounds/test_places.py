@@ -249,3 +249,29 @@ def test_a_receipt_written_before_the_close_is_settled_by_it(world: World) -> No
     world.deliver()
     assert stored(world, second).state is ReceiptState.LATE
     assert second.receipt("toy.1").state == "late"
+
+
+def test_a_place_given_back_again_after_another_was_taken_takes_none_away(world: World) -> None:
+    """The repeat of a giving back comes late: somebody has taken a place in between."""
+    world.model(goal=3, quorum=1, over_selection=1.0)
+    world.tick()
+    devices = world.devices(6)
+    for device in devices[:2]:
+        device.check_in()
+    seen, kinds = [0], []
+
+    def late(called: str, proceed: Callable[[], Any]) -> Any:
+        seen[0] += called == "UpdateItem"
+        if called == "UpdateItem" and seen[0] == 2:  # the giving back: its answer is lost
+            proceed()
+            world.calls.between = None
+            kinds.append(devices[2].check_in().kind)
+        return proceed()
+
+    world.calls.between = late
+    assert devices[0].check_in().kind == "train"
+    world.calls.between = None
+    world.clock.advance(world.settings.memory_seconds)
+    kinds += [device.check_in().kind for device in devices[3:]]
+    assert kinds == ["train", "wait", "wait", "wait"]
+    assert world.operator.round("toy", 1).assigned == 3

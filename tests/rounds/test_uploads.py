@@ -138,3 +138,25 @@ def test_a_measurement_that_differs_is_told_in_plain_words(world: World) -> None
     assert measured(0.5).status_code == measured(0.5).status_code == 202
     document = measured(0.75).json()
     assert (document["expected"], document["got"]) == ("accuracy 0.5 on 7 examples", "accuracy 0.75 on 7 examples")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "nonsense"])
+def test_any_http_client_downloads_an_update_as_it_is_stored(world: World, encoding: str) -> None:
+    """Not only the SDK, which decodes nothing: the store is asked not to say again what the device said."""
+    world.model(goal=1, quorum=1, evaluators=0, keep_updates=True)
+    world.tick()
+    (device,) = world.devices(1)
+    device.check_in()
+    key, data = world.key_of(device), encode({**UPDATE, "layer.bias": np.ones(3, "f4")})
+    declared = {"bytes": len(data), "sha256": digest(data), "examples": 1}
+    grant = world.request("POST", "/v1/rounds/toy.1/upload", key=key, body=declared).json()
+    with world.http() as http:
+        http.put(grant["url"], content=data, headers={**grant["headers"], "Content-Encoding": encoding})
+    world.request("POST", "/v1/rounds/toy.1/report", key=key, body={"sha256": digest(data)})
+    world.deliver()
+    world.play()
+    (file,) = [f for f in world.request("GET", "/v1/admin/models/toy/rounds/1/files").json()["files"] if f["kind"] == "update"]
+    with world.http() as http:
+        answer = http.get(file["url"])
+    assert answer.headers.get("content-encoding", "identity") == "identity"
+    assert answer.content == data
