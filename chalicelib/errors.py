@@ -1,7 +1,7 @@
 """How the server says no.
 
     Exception
-    ├── Refused            an answer: a problem document with a name both sides know (`muster.wire.problems`)
+    ├── Refusal            an answer: a problem document with a name both sides know (`muster.wire.problems`)
     └── anything else      a failure: logged, answered 500 or left to the queue's retry; never hidden
 
 A refusal has changed nothing. A failure may have changed something, and the same step may be taken again.
@@ -16,7 +16,7 @@ from muster.wire.messages import ProblemDocument
 from muster.wire.problems import Problem
 
 
-class Refused(Exception):
+class Refusal(Exception):
     """The request cannot be granted, for a reason that the caller can act on."""
 
     def __init__(self, problem: Problem, detail: str, *, expected: object = None, got: object = None) -> None:

@@ -17,7 +17,7 @@ from chalice.app import Chalice, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from chalicelib.clients.credentials import Credential, parse_bearer
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.log import log
 from chalicelib.rounds.round_id import FORM, RoundId
 from muster.wire.explaining import explained
@@ -143,7 +143,7 @@ def speaks(
                 read: list[Any] = [parse(app, takes)] if takes else []
                 read += [parse_query(app, asks)] if asks else []
                 reply = view(*read, **{name: PATH_NAMES[name].read(text) for name, text in path.items()})
-            except Refused as refused:
+            except Refusal as refused:
                 log.info("refused", problem=refused.problem.value, route=view.__name__)
                 return problem_response(refused)
             return reply if isinstance(reply, Response) else json_response(reply, status)
@@ -165,15 +165,15 @@ def only_problems(request: Request, respond: Callable[[Request], Response]) -> R
             return problem_response(_not_json(header_of(request, "content-type")))
         case 405:  # the gateway lets no such request through
             return problem_response(_no_route())
-    return problem_response(Refused(Problem.INTERNAL_ERROR, "the server failed; it has written down why"))
+    return problem_response(Refusal(Problem.INTERNAL_ERROR, "the server failed; it has written down why"))
 
 
-def _no_route() -> Refused:
-    return Refused(Problem.FORBIDDEN, "no route has this path and this method, or it asks for a signature")
+def _no_route() -> Refusal:
+    return Refusal(Problem.FORBIDDEN, "no route has this path and this method, or it asks for a signature")
 
 
-def _not_json(media_type: str | None) -> Refused:
-    return Refused(
+def _not_json(media_type: str | None) -> Refusal:
+    return Refusal(
         Problem.UNSUPPORTED_MEDIA_TYPE,
         "a body must say that it is JSON",
         expected="Content-Type: application/json",
@@ -189,7 +189,7 @@ def _check_path(app: Chalice, speech: Speech, names: Mapping[str, str]) -> None:
     may stand the stage, or the base path of a domain of one's own.
 
     Raises:
-        Refused: `forbidden`, or that there is no such thing.
+        Refusal: `forbidden`, or that there is no such thing.
     """
     request = _request(app)
     _check_form(request, re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(request.path)))
@@ -197,7 +197,7 @@ def _check_path(app: Chalice, speech: Speech, names: Mapping[str, str]) -> None:
         known = PATH_NAMES[name]
         if not re.fullmatch(known.pattern, text):
             shown = text[:64].encode("ascii", "backslashreplace").decode()
-            raise Refused(speech.unknown(name), f"no {known.noun} '{shown}'", expected=known.what, got=shown)
+            raise Refusal(speech.unknown(name), f"no {known.noun} '{shown}'", expected=known.what, got=shown)
     _check_form(request, re.escape(re.sub(r"\{(\w+)\}", lambda part: names[part[1]], request.path)))
 
 
@@ -212,7 +212,7 @@ def parse(app: Chalice, kind: type[Body]) -> Body:
     """The request's body.
 
     Raises:
-        Refused: `unsupported-media-type`, `body-too-large`, `malformed-body`, `invalid-body` (with the first field that is
+        Refusal: `unsupported-media-type`, `body-too-large`, `malformed-body`, `invalid-body` (with the first field that is
             wrong).
     """
     media_type = header(app, "content-type")
@@ -220,7 +220,7 @@ def parse(app: Chalice, kind: type[Body]) -> Body:
         raise _not_json(media_type)
     raw = _request(app).raw_body or b""
     if len(raw) > BODY_LIMIT_BYTES:
-        raise Refused(
+        raise Refusal(
             Problem.BODY_TOO_LARGE,
             "the body is too large",
             expected=f"at most {BODY_LIMIT_BYTES} bytes",
@@ -234,7 +234,7 @@ def parse(app: Chalice, kind: type[Body]) -> Body:
         if first["type"] == "json_invalid":  # nested too deeply, or a text that is no Unicode
             raise _malformed("a JSON object", "something else") from error
         field, what = explained(first, content)
-        raise Refused(
+        raise Refusal(
             Problem.INVALID_BODY,
             f"{field or 'body'}: {what}",
             expected=f"{kind.__name__}, as docs/openapi.json has it",
@@ -247,7 +247,7 @@ def _json(raw: bytes) -> Any:
     is not what is used.
 
     Raises:
-        Refused: `malformed-body`.
+        Refusal: `malformed-body`.
     """
     try:
         return json.loads(raw.decode(), object_pairs_hook=_once)
@@ -264,21 +264,21 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _malformed(expected: str, got: str) -> Refused:
-    return Refused(Problem.MALFORMED_BODY, "the body is not JSON as it must be", expected=expected, got=got)
+def _malformed(expected: str, got: str) -> Refusal:
+    return Refusal(Problem.MALFORMED_BODY, "the body is not JSON as it must be", expected=expected, got=got)
 
 
 def parse_query(app: Chalice, kind: type[Question]) -> Question:
     """The request's query string.
 
     Raises:
-        Refused: `invalid-query` (with the first parameter that is wrong).
+        Refusal: `invalid-query` (with the first parameter that is wrong).
     """
     query = _request(app).query_params
     given = {name: query.getlist(name) for name in query} if query is not None else {}
     for name, values in given.items():
         if len(values) > 1:
-            raise Refused(
+            raise Refusal(
                 Problem.INVALID_QUERY, f"{_shortened(name)}: stands more than once", expected="once", got=f"{len(values)} times"
             )
     content = {name: values[0] for name, values in given.items()}
@@ -287,7 +287,7 @@ def parse_query(app: Chalice, kind: type[Question]) -> Question:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name, what = explained(first, content)
-        raise Refused(
+        raise Refusal(
             Problem.INVALID_QUERY,
             f"{name or 'query'}: {what}",
             expected=f"a query of {', '.join(sorted(kind.model_fields))}",
@@ -325,7 +325,7 @@ def json_response(body: BaseModel, status: int = 200, headers: Mapping[str, str]
     return Response(body.model_dump_json(), {"Content-Type": "application/json", **(headers or {})}, status)
 
 
-def problem_response(refused: Refused, headers: Mapping[str, str] | None = None) -> Response:
+def problem_response(refused: Refusal, headers: Mapping[str, str] | None = None) -> Response:
     """A refusal as a problem document (RFC 9457)."""
     document = refused.document()
     more = {"WWW-Authenticate": "Bearer"} if document.status == 401 else {}

@@ -40,7 +40,7 @@ NOT_IN_LAMBDA = ("device", "operator", "conformance", "__pycache__")
 """Folders of the wheel that no function needs."""
 
 
-class Unfit(Stopped):
+class UnfitPackage(Stopped):
     """What came out is not what Lambda should get."""
 
 
@@ -98,7 +98,7 @@ def _chalice(python: Path, project: Path, made: Path) -> dict[str, Any]:
     command = [str(python.with_name("chalice")), "package", "--stage", "dev", *merged, str(made)]
     done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unfit(f"chalice package failed:\n{done.stdout}{done.stderr}")
+        raise UnfitPackage(f"chalice package failed:\n{done.stdout}{done.stderr}")
     template: dict[str, Any] = yaml.safe_load((made / "sam.yaml").read_text())
     return template
 
@@ -132,12 +132,12 @@ def _check(out: Path) -> None:
     for name, files in needed.items():
         with zipfile.ZipFile(out / name) as archive:
             if missing := files - set(archive.namelist()):
-                raise Unfit(f"{name} lacks {', '.join(sorted(missing))}: a library has no wheel for Lambda's Python")
+                raise UnfitPackage(f"{name} lacks {', '.join(sorted(missing))}: a library has no wheel for Lambda's Python")
             unzipped = sum(entry.file_size for entry in archive.infolist())
         zipped = (out / name).stat().st_size
         if zipped >= ZIP_LIMIT_BYTES or unzipped >= UNZIPPED_LIMIT_BYTES:
             limits = f"{ZIP_LIMIT_BYTES} bytes, and {UNZIPPED_LIMIT_BYTES} unzipped"
-            raise Unfit(f"{name}: expected below {limits}, got {zipped} and {unzipped}")
+            raise UnfitPackage(f"{name}: expected below {limits}, got {zipped} and {unzipped}")
 
 
 def _check_ways_in(template: dict[str, Any]) -> None:
@@ -147,7 +147,7 @@ def _check_ways_in(template: dict[str, Any]) -> None:
     """
     said = template["Resources"]["RestAPI"]["Properties"].get("OpenApiVersion")
     if said != "2.0":
-        raise Unfit(f"RestAPI: expected OpenApiVersion 2.0, so that there is one stage, got {said}")
+        raise UnfitPackage(f"RestAPI: expected OpenApiVersion 2.0, so that there is one stage, got {said}")
 
 
 def sizes(out: Path) -> Iterable[str]:

@@ -37,7 +37,7 @@ Tensors = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class VectorCase:
     """One strategy, how often it steps, and what the clients claim. `offset` is added to every weight of the first model."""
 
     strategy: str
@@ -50,25 +50,25 @@ class Case:
 ADAPTIVE = {"eta": 0.1, "tau": 1e-3}
 MOMENTS = {**ADAPTIVE, "beta_1": 0.9, "beta_2": 0.99}
 CASES = {
-    "mean": Case(strategy="FedAvg"),
-    "momentum": Case(strategy="FedAvgM", parameters={"server_learning_rate": 0.5, "server_momentum": 0.9}, rounds=ROUNDS),
-    "adagrad": Case(strategy="FedAdagrad", parameters=ADAPTIVE, rounds=ROUNDS),
-    "adam": Case(strategy="FedAdam", parameters=MOMENTS, rounds=ROUNDS),
-    "yogi": Case(strategy="FedYogi", parameters=MOMENTS, rounds=ROUNDS),
-    "median": Case(strategy="FedMedian"),
-    "median-even": Case(strategy="FedMedian", examples=EXAMPLES[:6]),
-    "trimmed": Case(strategy="FedTrimmedAvg", parameters={"beta": 0.2}),
-    "trimmed-none": Case(strategy="FedTrimmedAvg", parameters={"beta": 0.1}),
-    "krum": Case(strategy="Krum", parameters={"num_malicious_nodes": 2}),
-    "multikrum": Case(strategy="MultiKrum", parameters={"num_malicious_nodes": 2, "num_nodes_to_select": 3}),
-    "multikrum-alike": Case(
+    "mean": VectorCase(strategy="FedAvg"),
+    "momentum": VectorCase(strategy="FedAvgM", parameters={"server_learning_rate": 0.5, "server_momentum": 0.9}, rounds=ROUNDS),
+    "adagrad": VectorCase(strategy="FedAdagrad", parameters=ADAPTIVE, rounds=ROUNDS),
+    "adam": VectorCase(strategy="FedAdam", parameters=MOMENTS, rounds=ROUNDS),
+    "yogi": VectorCase(strategy="FedYogi", parameters=MOMENTS, rounds=ROUNDS),
+    "median": VectorCase(strategy="FedMedian"),
+    "median-even": VectorCase(strategy="FedMedian", examples=EXAMPLES[:6]),
+    "trimmed": VectorCase(strategy="FedTrimmedAvg", parameters={"beta": 0.2}),
+    "trimmed-none": VectorCase(strategy="FedTrimmedAvg", parameters={"beta": 0.1}),
+    "krum": VectorCase(strategy="Krum", parameters={"num_malicious_nodes": 2}),
+    "multikrum": VectorCase(strategy="MultiKrum", parameters={"num_malicious_nodes": 2, "num_nodes_to_select": 3}),
+    "multikrum-alike": VectorCase(
         strategy="MultiKrum", parameters={"num_malicious_nodes": 2, "num_nodes_to_select": 3}, examples=ALIKE
     ),
-    "krum-far-from-zero": Case(strategy="Krum", parameters={"num_malicious_nodes": 2}, offset=OFFSET),
+    "krum-far-from-zero": VectorCase(strategy="Krum", parameters={"num_malicious_nodes": 2}, offset=OFFSET),
 }
 
 
-class Grid:
+class VectorGrid:
     """All that a strategy asks of Flower's grid: which nodes there are."""
 
     def __init__(self, clients: int) -> None:
@@ -84,13 +84,13 @@ def drawn(rng: np.random.Generator, width: int) -> Tensors:
     return {name: np.asarray(rng.integers(-width, width + 1, shape) / 64, np.float32) for name, shape in SHAPES.items()}
 
 
-def run(case: Case, model: Tensors, updates: Sequence[Sequence[Tensors]]) -> list[Tensors]:
+def run(case: VectorCase, model: Tensors, updates: Sequence[Sequence[Tensors]]) -> list[Tensors]:
     """The model after each round."""
     strategy = getattr(flower, case.strategy)(**case.parameters)
     current, found = {name: array + np.float32(case.offset) for name, array in model.items()}, []
     for number in range(1, case.rounds + 1):
         arrays = ArrayRecord({name: Array(np.asarray(array)) for name, array in current.items()})
-        asked = list(strategy.configure_train(number, arrays, ConfigRecord(), Grid(len(case.examples))))
+        asked = list(strategy.configure_train(number, arrays, ConfigRecord(), VectorGrid(len(case.examples))))
         asked.sort(key=lambda message: message.metadata.dst_node_id)
         replies = []
         for message, update, examples in zip(asked, updates[number - 1], case.examples, strict=False):

@@ -12,7 +12,7 @@ from bench.aggregation import data
 from muster.wire.arrays import encode
 
 
-class Handler(BaseHTTPRequestHandler):
+class LoopbackHandler(BaseHTTPRequestHandler):
     """Serves `/bucket/update-<n>` and `/bucket/base`."""
 
     protocol_version = "HTTP/1.1"
@@ -59,9 +59,9 @@ def main() -> None:
     """Serve until the end."""
     port, objects, parameters = (int(argument) for argument in sys.argv[1:])
     for number in range(objects):
-        Handler.objects[f"update-{number}"] = encode(data.update(number, parameters))
-    Handler.objects["base"] = encode(data.update(objects, parameters))
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        LoopbackHandler.objects[f"update-{number}"] = encode(data.update(number, parameters))
+    LoopbackHandler.objects["base"] = encode(data.update(objects, parameters))
+    with ThreadingHTTPServer(("127.0.0.1", port), LoopbackHandler) as server:
         print("ready", flush=True)
         server.serve_forever()
 

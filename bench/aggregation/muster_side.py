@@ -36,7 +36,7 @@ RULES = {
 ENCODINGS: tuple[Encoding, ...] = ("float16", "bfloat16", "int8")
 
 
-class Round:
+class EncodedRound:
     """A round's updates, encoded and inspected, as they lie in the store."""
 
     def __init__(self, updates: int, parameters: int, encoding: Encoding = "plain") -> None:
@@ -83,7 +83,7 @@ def main() -> None:
     for case in sys.argv[2:]:
         kind, _, shape = case.partition(":")
         encoding: Encoding = next((known for known in ENCODINGS if known == kind), "plain")
-        made = Round(*data.SHAPES[shape or data.ROBUST_SHAPE], encoding)
+        made = EncodedRound(*data.SHAPES[shape or data.ROBUST_SHAPE], encoding)
         if kind == "read":
             measure(case, runs, made.read, lambda total: [float(total)])
         else:

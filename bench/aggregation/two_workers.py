@@ -19,13 +19,13 @@ PARTS = 4
 def work(core: int, number: int, workers: int, pipe: Connection) -> None:
     """One worker: it holds its parts' updates, as if it had read them, and sums whenever it is asked to."""
     os.sched_setaffinity(0, {core})
-    from bench.aggregation.muster_side import MEAN, Round
+    from bench.aggregation.muster_side import MEAN, EncodedRound
     from muster.aggregation.plan import Limits
     from muster.aggregation.registry import find_aggregator
     from muster.aggregation.replay import Loaded, LocalParts
 
     updates, parameters = data.SHAPES[SHAPE]
-    made = Round(updates, parameters)
+    made = EncodedRound(updates, parameters)
     manifest = made.manifest(MEAN)
     limits = Limits(1 << 62, 1 << 62, updates // PARTS)
     stage = find_aggregator(MEAN).plan(manifest, made.schema, limits).stages[0]

@@ -23,12 +23,12 @@ from bench.attacks import honest
 from bench.attacks.attacks import ATTACKS
 from bench.attacks.data import FOLDER, PICTURES, TASKS
 from bench.attacks.defences import defences
-from bench.attacks.training import Course, Setting, train
+from bench.attacks.training import Setting, TrainingCourse, train
 
 FILE = FOLDER / "attacks.json"
 COST_SEEDS = 5
 
-Courses = dict[tuple[str, str, str], Course]
+Courses = dict[tuple[str, str, str], TrainingCourse]
 """By data set, attack, and defence."""
 
 
@@ -92,7 +92,7 @@ def _costs(pool: Executor, setting: Setting, tasks: Sequence[str], seeds: int) -
 
 
 def _under_attack(pool: Executor, setting: Setting, chosen: argparse.Namespace) -> Courses:
-    runs: dict[tuple[str, str, str], Future[Course]] = {}
+    runs: dict[tuple[str, str, str], Future[TrainingCourse]] = {}
     for data in chosen.data:
         task = TASKS[data](setting.clients, setting.seed)
         configs = defences(setting.clients, setting.hostile, task.recipe.clip_norm)
@@ -125,7 +125,7 @@ def _median_norm(courses: Any) -> float | None:
     return statistics.median(norms) if norms else None
 
 
-def told(found: Course) -> dict[str, object]:
+def told(found: TrainingCourse) -> dict[str, object]:
     """A training's figures; of the norms each round's median."""
     medians = [statistics.median(norms) if norms else None for norms in found.honest_norms]
     return {**asdict(found), "honest_norms": medians, "rejected": dict(found.rejected)}  # asdict counts a Counter's pairs
@@ -153,7 +153,7 @@ def _print_table(data: str, courses: Courses, chosen: argparse.Namespace) -> Non
             print(f"| {attack} |" + "".join(f" {_cell(course, shows)} |" for course in cells))
 
 
-def _cell(course: Course, shows_success: bool) -> str:
+def _cell(course: TrainingCourse, shows_success: bool) -> str:
     success = f" ({course.success:.2f})" if shows_success and course.success is not None else ""
     return f"{course.accuracies[-1]:.3f}{'!' if course.abandoned else ''}{success}"
 

@@ -28,7 +28,7 @@ def first_model(features: int, recipe: Recipe, seed: int) -> dict[str, Array]:
     return model
 
 
-class Fleet:
+class AttackedFleet:
     """Clients that hold examples, and train on them."""
 
     def __init__(self, holdings: Sequence[Examples], recipe: Recipe, seed: int) -> None:

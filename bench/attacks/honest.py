@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.attacks.defences import OFF
-from bench.attacks.training import Course
+from bench.attacks.training import TrainingCourse
 from muster.wire.admin import Outliers, RoundConfig
 
 GUARDS: dict[str, dict[str, Any]] = {
@@ -27,7 +27,7 @@ def configs(clients: int) -> dict[str, RoundConfig]:
     return {name: RoundConfig(goal=clients, quorum=1, over_selection=1.0, **settings) for name, settings in GUARDS.items()}
 
 
-def line(courses: Iterable[Course]) -> dict[str, float]:
+def line(courses: Iterable[TrainingCourse]) -> dict[str, float]:
     """Of some trainings that differ in their seed: the mean accuracy after the last round, its least and its most; the shares
     of updates that were quarantined, and that weighed less than was claimed.
     """

@@ -31,14 +31,14 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Arrived:
     """An upload that passed the gate, and what the gate measured."""
 
     upload: Upload
     entry: Entry
 
 
-def inspect(upload: Upload, schema: Schema, config: RoundConfig, base_norm: float) -> Accepted:
+def inspect(upload: Upload, schema: Schema, config: RoundConfig, base_norm: float) -> Arrived:
     """What the server's worker does with an upload, of a round whose base has this L2 norm.
 
     Raises:
@@ -62,10 +62,10 @@ def inspect(upload: Upload, schema: Schema, config: RoundConfig, base_norm: floa
         encoding=upload.encoding,
         magnitudes=packed(measured.exponents, measured.levels),
     )
-    return Accepted(upload, entry)
+    return Arrived(upload, entry)
 
 
-def frozen(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Accepted]) -> Manifest:
+def frozen(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Arrived]) -> Manifest:
     """What a round aggregates.
 
     Raises:

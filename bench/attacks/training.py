@@ -10,8 +10,8 @@ import numpy as np
 
 from bench.attacks.attacks import ATTACKS, TARGET, Attack, Sight, spoiled, triggered
 from bench.attacks.data import TASKS, Task
-from bench.attacks.fleet import Fleet, first_model, predict, shaped
-from bench.attacks.rounds import Accepted, Upload, aggregated, frozen, inspect
+from bench.attacks.fleet import AttackedFleet, first_model, predict, shaped
+from bench.attacks.rounds import Arrived, Upload, aggregated, frozen, inspect
 from muster.aggregation.exact import SumOutOfRange
 from muster.aggregation.registry import WrongNumberOfUpdates
 from muster.wire.admin import RoundConfig
@@ -32,7 +32,7 @@ class Setting:
 
 
 @dataclass
-class Course:
+class TrainingCourse:
     """How a training went, round by round. A round that is abandoned leaves the model as it was."""
 
     accuracies: list[float] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Course:
     """Rounds without a version, and why."""
 
 
-class Crew:
+class Trainees:
     """The clients of a task, some of them hostile: the same ones under every attack, or the first of them.
 
     Their ids come first in every order, because a client chooses its id.
@@ -71,7 +71,7 @@ class Crew:
         self._examples = [len(holding.labels) for holding in holdings]
         for place in range(self._hostile if attack.spoils else 0):
             holdings[place] = spoiled(holdings[place], task, attack.spoils or "labels")
-        self._fleet = Fleet(holdings, task.recipe, seed)
+        self._fleet = AttackedFleet(holdings, task.recipe, seed)
 
     def uploads(self, base: Mapping[str, Array]) -> list[Upload]:
         """What each sends in a round; an honest client whose numbers are not finite sends nothing."""
@@ -112,12 +112,12 @@ def int8_file(base: Mapping[str, Array], number: int, scale: float) -> bytes:
     return write(schema, {spec.name: np.full(spec.shape, filling[spec.name]) for spec in schema})
 
 
-def train(setting: Setting, data: str, attack: str, config: RoundConfig) -> Course:
+def train(setting: Setting, data: str, attack: str, config: RoundConfig) -> TrainingCourse:
     """Train on a data set, under an attack, with a configuration."""
     task = TASKS[data](setting.clients, setting.seed)
-    crew = Crew(task=task, attack=ATTACKS[attack], hostile=setting.hostile, seed=setting.seed)
+    crew = Trainees(task=task, attack=ATTACKS[attack], hostile=setting.hostile, seed=setting.seed)
     first = first_model(task.holdings[0].inputs.shape[1], task.recipe, setting.seed)
-    model, course = encode(first), Course()
+    model, course = encode(first), TrainingCourse()
     for number in range(1, setting.rounds + 1):
         accepted = _accepted(model, crew.uploads(decode(model, HEADER_LIMIT_BYTES)), config, course)
         try:
@@ -131,7 +131,7 @@ def train(setting: Setting, data: str, attack: str, config: RoundConfig) -> Cour
     return course
 
 
-def _next(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Accepted], course: Course) -> bytes:
+def _next(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Arrived], course: TrainingCourse) -> bytes:
     manifest = frozen(number, model, config, accepted)
     honest = {one.entry.client_id for one in accepted if not one.upload.hostile}
     course.honest_norms.append([one.entry.norm for one in accepted if not one.upload.hostile])
@@ -142,7 +142,7 @@ def _next(number: int, model: bytes, config: RoundConfig, accepted: Sequence[Acc
     return aggregated(manifest, model, {one.entry.key: one.upload.update for one in accepted})
 
 
-def _accepted(model: bytes, sent: Sequence[Upload], config: RoundConfig, course: Course) -> list[Accepted]:
+def _accepted(model: bytes, sent: Sequence[Upload], config: RoundConfig, course: TrainingCourse) -> list[Arrived]:
     schema, accepted = update_schema(parse_header(model, HEADER_LIMIT_BYTES).specs), []
     squares = sum(float(np.square(array, dtype=np.float64).sum()) for array in decode(model, HEADER_LIMIT_BYTES).values())
     for upload in sent:

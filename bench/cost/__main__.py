@@ -42,7 +42,7 @@ def main() -> int:
     runs = {"50 x 1.4 MB": few, f"{many:,} x 1.4 MB": lots, f"{many:,} x 45 MB": lots}
     sizes = dict(zip(runs, (None, SMALL, LARGE), strict=True))
 
-    def rounds(downloads: float) -> dict[str, scenarios.Round]:
+    def rounds(downloads: float) -> dict[str, scenarios.MeasuredRound]:
         return {
             name: scenarios.at_size(runs[name], size, cpu, downloads) if size else scenarios.as_run(runs[name], downloads)
             for name, size in sizes.items()
@@ -111,7 +111,7 @@ def _causes(month: Mapping[str, Usage]) -> dict[str, Any]:
     return {**by_cause, "total": sum(by_cause.values()), "by_service": bill(added(*month.values()))}
 
 
-def _print_rounds(console: Console, found: Mapping[str, scenarios.Round], waits: Mapping[str, Usage]) -> None:
+def _print_rounds(console: Console, found: Mapping[str, scenarios.MeasuredRound], waits: Mapping[str, Usage]) -> None:
     table = Table("service", *(name.replace(" x ", " × ") for name in found), title="dollars a round")
     bills = {name: bill(rnd.used) for name, rnd in found.items()}
     for service in max(bills.values(), key=len):

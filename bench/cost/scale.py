@@ -40,7 +40,7 @@ PAGE_BYTES, PAGE_SECONDS = 1 << 20, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fleet:
+class FleetSize:
     """A fleet, its pace, and its rounds."""
 
     clients: int
@@ -74,7 +74,7 @@ class Demand:
         return self.asked / self.allowed
 
 
-def demands(fleet: Fleet) -> list[Demand]:
+def demands(fleet: FleetSize) -> list[Demand]:
     """Every quota that a fleet could reach."""
     beats, polls = fleet.clients / fleet.heartbeat_seconds, fleet.clients / fleet.pace_seconds
     joins = fleet.places / fleet.window_seconds
@@ -110,7 +110,7 @@ def _read_seconds(nbytes: float) -> float:
     return max(nbytes / (4096 * 3000), _pages(nbytes) * PAGE_SECONDS)
 
 
-def first_to_break(fleet: Fleet) -> Demand:
+def first_to_break(fleet: FleetSize) -> Demand:
     """The quota of which the largest share is asked."""
     return max(demands(fleet), key=lambda demand: demand.share)
 
@@ -139,10 +139,10 @@ def census_dollars_a_month(clients: int, seconds: float) -> float:
     return clients * CLIENT_BYTES / 4096 / 2 * 730 * 3600 / seconds * 0.125 / 1e6
 
 
-FLEETS = (Fleet(clients=10**4), Fleet(clients=10**6, goal=10_000), Fleet(clients=10**8, goal=100_000))
+FLEETS = (FleetSize(clients=10**4), FleetSize(clients=10**6, goal=10_000), FleetSize(clients=10**8, goal=100_000))
 
 
-def table(fleets: Sequence[Fleet] = FLEETS) -> str:
+def table(fleets: Sequence[FleetSize] = FLEETS) -> str:
     """Markdown: each quota, and what share of it each fleet asks for."""
     head = "| quota | allowed | " + " | ".join(f"{f.clients:,} clients" for f in fleets) + " |"
     lines = [head, "|---|--:|" + "--:|" * len(fleets)]
@@ -165,7 +165,7 @@ def prices() -> str:
     return "\n".join(lines)
 
 
-def slowed(fleet: Fleet) -> Fleet:
+def slowed(fleet: FleetSize) -> FleetSize:
     """The same fleet at the pace, and with rounds spread, as wide as its quotas need."""
     pace = max(fleet.pace_seconds, shortest_pace(fleet.clients))
     window = max(fleet.window_seconds, shortest_window(fleet.places), pace)

@@ -34,7 +34,7 @@ SUM_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class MeasuredRound:
     """What a round used, beside what happens anyway (`idle_month`)."""
 
     clients: int
@@ -57,17 +57,17 @@ def cpu_per_byte(small: Run, large: Run) -> CpuPerByte:
     return found
 
 
-def as_run(run: Run, downloads: float = 1.0) -> Round:
+def as_run(run: Run, downloads: float = 1.0) -> MeasuredRound:
     """A round as it was run; `downloads` is the share of a checkpoint that a device fetches (1: all of it)."""
     saved = usage(egress_GB=-run.device_get_bytes * (1 - downloads) / GB)
     kept = _stored(run.clients, run.update_bytes, 0)
     used = added(run.used["round"], saved, kept)
-    return Round(
+    return MeasuredRound(
         clients=run.clients, update_bytes=run.update_bytes, used=used, download_bytes=run.device_get_bytes * downloads, parts=0
     )
 
 
-def at_size(run: Run, update_bytes: int, cpu: CpuPerByte, downloads: float = 1.0) -> Round:
+def at_size(run: Run, update_bytes: int, cpu: CpuPerByte, downloads: float = 1.0) -> MeasuredRound:
     """The same round with longer updates."""
     ratio = update_bytes / run.update_bytes
     plan = real_plan(run.clients, update_bytes)
@@ -81,7 +81,7 @@ def at_size(run: Run, update_bytes: int, cpu: CpuPerByte, downloads: float = 1.0
     grown = added(grown, _longer("aggregation_worker", 2 * sums, cpu))  # each is written, and read once by what follows
     messages = len(parts) + 1 if shared else 0  # and the publication
     used = added(run.used["round"], grown, times(A_PART, messages), _stored(run.clients, update_bytes, sums))
-    return Round(clients=run.clients, update_bytes=update_bytes, used=used, download_bytes=fetched, parts=len(parts))
+    return MeasuredRound(clients=run.clients, update_bytes=update_bytes, used=used, download_bytes=fetched, parts=len(parts))
 
 
 A_PART = usage(
@@ -193,7 +193,7 @@ def resting_month(run: Run, clients: int) -> dict[str, Usage]:
     }
 
 
-def busy_month(run: Run, rnd: Round) -> dict[str, Usage]:
+def busy_month(run: Run, rnd: MeasuredRound) -> dict[str, Usage]:
     """A round an hour, by cause; the devices are always on and run the SDK's loop."""
     callers = 4 + 2 + 2  # tables that the API and the two workers read, beside the schedules
     return {
@@ -207,7 +207,7 @@ def busy_month(run: Run, rnd: Round) -> dict[str, Usage]:
     }
 
 
-def server_month(rnd: Round, rounds: float) -> dict[str, Usage]:
+def server_month(rnd: MeasuredRound, rounds: float) -> dict[str, Usage]:
     """One server that is always on, behind a balancer through which everything passes, and the same egress."""
     through = (rnd.download_bytes + rnd.clients * rnd.update_bytes) * rounds / GB
     return {

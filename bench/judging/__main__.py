@@ -16,7 +16,7 @@ import numpy as np
 from bench.judging.judges import honest, liars
 from bench.judging.rules import RULES, Rule, default
 from bench.judging.seats import WAYS, seat
-from chalicelib.rounds.evaluation import Evaluation
+from chalicelib.rounds.judgement import Judgement
 
 FILE = Path(__file__).parent.parent.parent / "build/bench/judging.json"
 GAINS = (-0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1)
@@ -56,13 +56,13 @@ def main() -> int:
     return 0
 
 
-def share_deployed(rule: Rule, fleets: Sequence[Sequence[Evaluation]], lying: int, says: float) -> float:
+def share_deployed(rule: Rule, fleets: Sequence[Sequence[Judgement]], lying: int, says: float) -> float:
     """How many of some rounds deploy their candidate when so many of their judges say the same lie instead."""
     lies = list(liars(lying, says))
     return sum(rule([*lies, *fleet[lying:]]) for fleet in fleets) / len(fleets)
 
 
-def fleets(rounds: int, count: int, gain: float, disagreement: float, seed: int) -> list[list[Evaluation]]:
+def fleets(rounds: int, count: int, gain: float, disagreement: float, seed: int) -> list[list[Judgement]]:
     """The honest judges of some rounds, whose candidates are truly better by `gain`."""
     rng = np.random.default_rng(seed)
     return [honest(count, gain, max(disagreement, abs(gain)), rng) for _ in range(rounds)]

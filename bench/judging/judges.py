@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.round_id import RoundId
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,7 +21,7 @@ CLAIM = 10**9
 """Examples that a liar says it has."""
 
 
-def honest(count: int, gain: float, disagreement: float, rng: np.random.Generator) -> list[Evaluation]:
+def honest(count: int, gain: float, disagreement: float, rng: np.random.Generator) -> list[Judgement]:
     """Judges of a candidate that is truly better by `gain`.
 
     Each measures both versions on the same examples. On a share `disagreement` of them one version is right and the other is
@@ -37,14 +37,14 @@ def honest(count: int, gain: float, disagreement: float, rng: np.random.Generato
     return found
 
 
-def liars(count: int, candidate: float) -> Iterator[Evaluation]:
+def liars(count: int, candidate: float) -> Iterator[Judgement]:
     """Judges who all say the same: that the candidate's accuracy is 1 and the deployed version's 0, or the other way round."""
     return (_judge(f"liar-{number}", CLAIM, candidate, 1.0 - candidate) for number in range(count))
 
 
-def _judge(name: str, examples: int, candidate: float, deployed: float) -> Evaluation:
+def _judge(name: str, examples: int, candidate: float, deployed: float) -> Judgement:
     measured = {
         "candidate": Measurement(examples, {"accuracy": candidate}),
         "deployed": Measurement(examples, {"accuracy": deployed}),
     }
-    return Evaluation(round=RoundId("m", 1), client_id=name, assigned_at=NOW, report_by=NOW, ttl=0, measured=measured)
+    return Judgement(round=RoundId("m", 1), client_id=name, assigned_at=NOW, report_by=NOW, ttl=0, measured=measured)

@@ -5,44 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from chalicelib.registry.voting import ONE_IN, midmean, sign_test
-from chalicelib.rounds.evaluation import Evaluation, decide
+from chalicelib.rounds.judgement import Judgement, decide
 from muster.wire.admin import RoundConfig
 
 DEFAULTS = RoundConfig(goal=100, quorum=50)
 
-Rule = Callable[[Sequence[Evaluation]], bool]
+Rule = Callable[[Sequence[Judgement]], bool]
 
 
-def default(judges: Sequence[Evaluation]) -> bool:
+def default(judges: Sequence[Judgement]) -> bool:
     """The server's decision, with what a model's configuration says unless it says otherwise."""
     return decide(judges, DEFAULTS, revision_moved=False).deploy
 
 
-def weighted_mean(judges: Sequence[Evaluation]) -> bool:
+def weighted_mean(judges: Sequence[Judgement]) -> bool:
     """A mean weighted by what each says it has, up to a cap of 10,000 examples: the rule of the first releases."""
     weights = [min(e.measured["candidate"].examples, DEFAULTS.max_examples) for e in judges]
     total = sum(weight * e.difference for weight, e in zip(weights, judges, strict=True))
     return total / sum(weights) > DEFAULTS.min_gain
 
 
-def mean(judges: Sequence[Evaluation]) -> bool:
+def mean(judges: Sequence[Judgement]) -> bool:
     """A plain mean: one judge, one voice, and as loud as it likes."""
     return sum(e.difference for e in judges) / len(judges) > DEFAULTS.min_gain
 
 
-def midmean_alone(judges: Sequence[Evaluation]) -> bool:
+def midmean_alone(judges: Sequence[Judgement]) -> bool:
     """The default's midmean without its sign test."""
     return midmean(e.difference for e in judges) > DEFAULTS.min_gain
 
 
-def plain_sign(judges: Sequence[Evaluation]) -> bool:
+def plain_sign(judges: Sequence[Judgement]) -> bool:
     """The default with a sign test that thinks nobody is bought, at the usual level of 0.05."""
     differences = [e.difference for e in judges]
     p = sign_test(sum(d > 0 for d in differences), sum(d < 0 for d in differences), 0)
     return midmean_alone(judges) and p <= 0.05
 
 
-def signed_rank(judges: Sequence[Evaluation]) -> bool:
+def signed_rank(judges: Sequence[Judgement]) -> bool:
     """The default with a signed-rank test in the place of the sign test, at the usual level of 0.05."""
     return midmean_alone(judges) and pratt([e.difference for e in judges]) <= 0.05
 

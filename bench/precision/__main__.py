@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 
 from bench.precision.comparing import compare
-from bench.precision.rounds import Case, Round
+from bench.precision.rounds import PrecisionCase, PrecisionRound
 from muster.aggregation.grids import Grid
 from muster.wire.encodings import ENCODINGS, Encoding
 
@@ -24,9 +24,9 @@ LEAST = 0.999
 """The share of elements that must be correctly rounded; of a float64 model none may be a whole ulp off."""
 
 
-def cases(elements: int) -> Iterator[Case]:
+def cases(elements: int) -> Iterator[PrecisionCase]:
     """What is measured."""
-    usual = Case(dtype="f4", encoding="plain", spread="bell", giant=0.0, total=100, updates=100, elements=elements)
+    usual = PrecisionCase(dtype="f4", encoding="plain", spread="bell", giant=0.0, total=100, updates=100, elements=elements)
     for spread in ("bell", "log-normal 1", "log-normal 2", "log-normal 4"):
         for giant in (0.0, 1e6, 1e30):
             for total in (100, 1 << 17, 1 << 36):
@@ -50,9 +50,9 @@ def cases(elements: int) -> Iterator[Case]:
             yield from (replace(few, spread=spread, giant=giant, updates=updates, total=t) for t in (updates, 1 << 40))
 
 
-def measured(case: Case, sample: int) -> dict[str, Any]:
+def measured(case: PrecisionCase, sample: int) -> dict[str, Any]:
     """One case: which grid it has, and how its elements compare."""
-    made = Round(case)
+    made = PrecisionRound(case)
     places = np.random.default_rng(3).choice(case.elements, min(case.elements, sample * 100 // case.updates), replace=False)
     found = compare(made.mean()[places], made.exact(places.tolist()), case.dtype)
     grid = made.grid
@@ -78,8 +78,10 @@ def times(runs: int, elements: int) -> dict[str, dict[str, float]]:
     """CPU time of each way, in turns, on the same updates in memory: the least of some runs, where one limb is 1."""
     found: dict[str, dict[str, float]] = {}
     for dtype, encoding in TIMED:
-        made = Round(
-            Case(dtype=dtype, encoding=encoding, spread="bell", giant=0.0, total=1 << 17, updates=64, elements=elements)
+        made = PrecisionRound(
+            PrecisionCase(
+                dtype=dtype, encoding=encoding, spread="bell", giant=0.0, total=1 << 17, updates=64, elements=elements
+            )
         )
         best = dict.fromkeys(FORCED, float("inf"))
         for _ in range(runs):

@@ -13,7 +13,7 @@ from muster.wire.arrays import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Comparison:
     """What was found of some elements."""
 
     correct: float
@@ -22,7 +22,7 @@ class Compared:
     """The largest distance of the float64 mean, as it is cast, from the exact one, in ulps of the dtype."""
 
 
-def compare(found: Array, exact: Sequence[Fraction], dtype: str) -> Compared:
+def compare(found: Array, exact: Sequence[Fraction], dtype: str) -> Comparison:
     """Of means in float64, cast to a model's dtype, and the exact ones."""
     cast = found.astype(dtype)
     right, worst = 0, Fraction(0)
@@ -30,7 +30,7 @@ def compare(found: Array, exact: Sequence[Fraction], dtype: str) -> Compared:
         ulp = Fraction(float(np.spacing(np.abs(value))))
         worst = max(worst, abs(Fraction(float(value)) - true) / ulp)
         right += nearest(true, dtype) == float(value)
-    return Compared(right / len(exact), float(worst))
+    return Comparison(right / len(exact), float(worst))
 
 
 def nearest(true: Fraction, dtype: str) -> float:

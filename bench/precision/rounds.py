@@ -28,7 +28,7 @@ SPREADS = {"bell": None, "log-normal 1": 1.0, "log-normal 2": 2.0, "log-normal 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class PrecisionCase:
     """What a round is made of."""
 
     dtype: str
@@ -64,10 +64,10 @@ class Case:
         return [max(1, min(10**9, int(claim * self.total / claims.sum()))) for claim in claims]
 
 
-class Round:
+class PrecisionRound:
     """A round's updates, inspected and frozen."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: PrecisionCase) -> None:
         self.case = case
         self.schema: Schema = schema_of({"w": case.update(0)})
         self.files: list[bytes] = []

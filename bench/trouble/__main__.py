@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import get_args
 
 from bench.trouble.server import HEARTBEAT_SECONDS, Fleet, Trouble
-from bench.trouble.simulation import Course, observe_quietly
+from bench.trouble.simulation import OutageCourse, observe_quietly
 
 FILE = Path(__file__).parent.parent.parent / "build/bench/trouble.json"
 WORDS: dict[Fleet, str] = {
@@ -56,13 +56,13 @@ def main() -> int:
     return 0 if all(_holds(fleet, trouble, course) for (fleet, trouble), course in courses.items()) else 1
 
 
-def _holds(fleet: Fleet, trouble: Trouble, course: Course) -> bool:
+def _holds(fleet: Fleet, trouble: Trouble, course: OutageCourse) -> bool:
     """Whether all were back within two intervals, and an overload lowered the rate as it should."""
     few = fleet == "rests" or not trouble.startswith("429") or course.share <= MOST_SHARE
     return few and len(course.back) == course.devices and course.back[-1] <= 2 * HEARTBEAT_SECONDS
 
 
-def _line(fleet: Fleet, trouble: Trouble, course: Course) -> str:
+def _line(fleet: Fleet, trouble: Trouble, course: OutageCourse) -> str:
     after = " ".join(f"{rate:.1f}" for rate in course.after)
     busiest = " ".join(f"{rate:.1f}" for rate in course.busiest)
     back = f"{course.back[len(course.back) // 2] / 60:.0f} · {course.back[-1] / 60:.0f}" if course.back else "never"

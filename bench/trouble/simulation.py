@@ -53,7 +53,7 @@ def live(loops: Mapping[float, Loop], clock: Clock, until: float) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class OutageCourse:
     """What a fleet sent."""
 
     devices: int
@@ -74,7 +74,7 @@ class Course:
         return self.during / self.before
 
 
-def observe(devices: int, fleet: Fleet, trouble: Trouble, folder: Path, seed: int = 0) -> Course:
+def observe(devices: int, fleet: Fleet, trouble: Trouble, folder: Path, seed: int = 0) -> OutageCourse:
     """Let a fleet live through an outage of 30 minutes."""
     clock = Clock()
     start = WARM_UP + BEFORE
@@ -90,7 +90,7 @@ def observe(devices: int, fleet: Fleet, trouble: Trouble, folder: Path, seed: in
     live(loops, clock, start + OUTAGE + AFTER)
     end = start + OUTAGE
     edges = [end + HEARTBEAT_SECONDS * n for n in range(int(AFTER / HEARTBEAT_SECONDS) + 1)]
-    return Course(
+    return OutageCourse(
         devices=devices,
         before=_rate(server.asked, devices, start - BEFORE, start),
         during=_rate(server.asked, devices, start, end),
@@ -104,7 +104,7 @@ def observe(devices: int, fleet: Fleet, trouble: Trouble, folder: Path, seed: in
     )
 
 
-def observe_quietly(devices: int, fleet: Fleet, trouble: Trouble, seed: int) -> Course:
+def observe_quietly(devices: int, fleet: Fleet, trouble: Trouble, seed: int) -> OutageCourse:
     """The same in a process of its own: without the log of some ten thousand troubles, and in a folder that goes."""
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:

@@ -8,11 +8,11 @@ from chalicelib.clients import credentials
 from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.store import ClientStore, FleetFull, Touch
-from chalicelib.errors import Refused, near
+from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
 from chalicelib.log import log
 from chalicelib.storage import keys
-from chalicelib.storage.dynamo import Check, ConditionFailed
+from chalicelib.storage.dynamo import ConditionCheck, ConditionFailed
 from chalicelib.storage.rows import Unreadable, readable_one
 from muster.wire import admin
 from muster.wire import messages as wire
@@ -26,9 +26,9 @@ TRIES = 8
 """How often a client's sums are read again when another inspection changed them in between."""
 
 
-def unauthenticated() -> Refused:
+def unauthenticated() -> Refusal:
     """One answer for an unknown id, a wrong key and a revoked client: it tells a stranger nothing."""
-    return Refused(
+    return Refusal(
         Problem.UNAUTHENTICATED,
         "the bearer key is unknown, wrong or revoked",
         expected="Authorization: Bearer <client_id>.<secret>",
@@ -44,13 +44,13 @@ class Allowance:
     """
 
     caller: Credential
-    check: Check
+    check: ConditionCheck
 
     def is_missing(self, lost: ConditionFailed) -> bool:
         """Whether a write was not done because the model is outside the client's scope.
 
         Raises:
-            Refused: `unauthenticated`: because the key is not a client's.
+            Refusal: `unauthenticated`: because the key is not a client's.
         """
         if lost.condition is not self.check.condition:
             return False
@@ -79,12 +79,12 @@ class Directory:
         The token is claimed first. A device that dies in between repeats, and its claim is already there.
 
         Raises:
-            Refused: `enrolment-refused` (the token), `client-exists` (another device has the id), `fleet-full`.
+            Refusal: `enrolment-refused` (the token), `client-exists` (another device has the id), `fleet-full`.
         """
         token = credentials.parse(request.token)
         now = self._clock()
         if token is None:
-            raise Refused(Problem.ENROLMENT_REFUSED, "the token has not the shape of one", expected="<id>.<secret>")
+            raise Refusal(Problem.ENROLMENT_REFUSED, "the token has not the shape of one", expected="<id>.<secret>")
         key = credentials.device_key(token, request.client_id, request.proof)
         try:
             claimed = self._store.claim(token, request.client_id, request.device_type, now)
@@ -93,7 +93,7 @@ class Directory:
             # the token since.
             if credentials.holds(self._store.get(request.client_id), key):
                 return self._enrolled(key)
-            raise Refused(
+            raise Refusal(
                 Problem.ENROLMENT_REFUSED,
                 "this enrolment token does not admit this client",
                 expected=lost.condition.because,
@@ -113,14 +113,14 @@ class Directory:
         try:
             holder = self._store.add(client, self._max_clients)
         except FleetFull as full:
-            raise Refused(
+            raise Refusal(
                 Problem.FLEET_FULL,
                 f"the fleet has {self._max_clients} clients, as many as it may have",
                 expected="a fleet with room: revoke clients that are gone, or raise MUSTER_MAX_CLIENTS",
                 got=f"client id {request.client_id!r}",
             ) from full
         if holder is not None and not credentials.holds(holder, key):
-            raise Refused(
+            raise Refusal(
                 Problem.CLIENT_EXISTS,
                 f"client id {request.client_id!r} was enrolled by another device or with another token",
                 expected="an id that is free, or the token and proof that it was enrolled with",
@@ -134,7 +134,7 @@ class Directory:
         """Give a device a new key in the place of its own; the same rotation sent again has the same answer.
 
         Raises:
-            Refused: `unauthenticated`.
+            Refusal: `unauthenticated`.
         """
         if caller is None:
             raise unauthenticated()
@@ -149,7 +149,7 @@ class Directory:
         """Store what an enrolled device says of itself now; a repeat is the same.
 
         Raises:
-            Refused: `unauthenticated`.
+            Refusal: `unauthenticated`.
         """
         changes = {"sdk_version": request.sdk_version, "capabilities": dict(request.capabilities)}
         client = self._store.describe(caller, changes) if caller else None
@@ -166,7 +166,7 @@ class Directory:
         """The active client whose key this is.
 
         Raises:
-            Refused: `unauthenticated`.
+            Refusal: `unauthenticated`.
         """
         client = self._store.get(credential.public) if credential else None
         if credential is None or not credentials.holds(client, credential) or client is None:
@@ -177,7 +177,7 @@ class Directory:
         """What a write has to check that is done in the name of a key, for a model.
 
         Raises:
-            Refused: `unauthenticated`: there is no key that could be anybody's.
+            Refusal: `unauthenticated`: there is no key that could be anybody's.
         """
         if credential is None:
             raise unauthenticated()
@@ -187,7 +187,7 @@ class Directory:
         """Authenticate and mark alive, in one conditional write; `foreign-model` when the model is not in the client's scope.
 
         Raises:
-            Refused: `unauthenticated`.
+            Refusal: `unauthenticated`.
         """
         done: Touch = self._store.touch(credential, self._clock(), beat.model, beat.version) if credential else "refused"
         if done == "refused":
@@ -215,7 +215,7 @@ class Directory:
         """One client.
 
         Raises:
-            Refused: `unknown-client`.
+            Refusal: `unknown-client`.
         """
         return self._reply(self._known(client_id))
 
@@ -237,7 +237,7 @@ class Directory:
         """Take a client's key away for good; a repeat is the same.
 
         Raises:
-            Refused: `unknown-client`.
+            Refusal: `unknown-client`.
         """
         client = self._known(client_id)
         if client.state is ClientState.ACTIVE:
@@ -249,7 +249,7 @@ class Directory:
     def _known(self, client_id: str) -> Client:
         client = self._store.get(client_id)
         if client is None:
-            raise Refused(
+            raise Refusal(
                 Problem.UNKNOWN_CLIENT,
                 f"no client {client_id[:64]!r}",
                 expected=near(client_id, self._store.ids_like(client_id, 5)),

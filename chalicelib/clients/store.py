@@ -14,7 +14,7 @@ from chalicelib.clients.tally import Tally
 from chalicelib.clients.token import EnrolmentToken
 from chalicelib.instants import text
 from chalicelib.storage import keys
-from chalicelib.storage.dynamo import NEW, Check, Condition, ConditionFailed, Put, Table, Update
+from chalicelib.storage.dynamo import NEW, Condition, ConditionCheck, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, to_item
 
 Touch = Literal["seen", "foreign-model", "refused"]
@@ -95,11 +95,11 @@ class ClientStore:
             return "foreign-model" if found and credentials.holds(found, credential) else "refused"
         return "seen"
 
-    def may_use(self, credential: Credential, model: str) -> Check:
+    def may_use(self, credential: Credential, model: str) -> ConditionCheck:
         """What a transaction checks that is done for a client: that the key is its own, at that instant, and the model in its
         scope.
         """
-        return Check(self._table, keys.client_key(credential.public), _own_within(credential, model))
+        return ConditionCheck(self._table, keys.client_key(credential.public), _own_within(credential, model))
 
     def describe(self, credential: Credential, changes: Item) -> Client | None:
         """Change what a client says of itself, if the key is its own and it is active, and return the client, or else None."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from chalicelib.clients import credentials
 from chalicelib.clients.store import ClientStore
 from chalicelib.clients.token import EnrolmentToken
-from chalicelib.errors import Refused, near
+from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
 from chalicelib.storage import keys
 from chalicelib.storage.rows import Unreadable
@@ -61,12 +61,12 @@ class Tokens:
         """Let a token admit nobody any more; a repeat is the same. Who enrolled with it stays.
 
         Raises:
-            Refused: `unknown-token`.
+            Refusal: `unknown-token`.
         """
         token = self._store.revoke_token(token_id, self._clock())
         if token is None:
             known = (row.token_id for row in self._store.tokens(None, PAGE) if isinstance(row, EnrolmentToken))
-            raise Refused(
+            raise Refusal(
                 Problem.UNKNOWN_TOKEN,
                 f"no enrolment token {token_id[:32]!r}",
                 expected=near(token_id[:32], known),

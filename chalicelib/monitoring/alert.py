@@ -65,7 +65,7 @@ class Alert:
         return f"{self.metric} of {self.model} is {self.value:g}, {bound}"
 
 
-class Step(StrEnum):
+class AlertStep(StrEnum):
     """What follows from a new value."""
 
     OPEN = "open"
@@ -75,7 +75,7 @@ class Step(StrEnum):
 
 def next_step(
     threshold: Threshold, value: float | None, present: Alert | None, now: datetime, republish: timedelta
-) -> Step | None:
+) -> AlertStep | None:
     """What is due at `now` for a metric, from its newest value and its last alert; None when nothing is.
 
     Without a recent value nothing is known, and nothing changes. An alert whose publication has been under way for longer
@@ -83,11 +83,11 @@ def next_step(
     """
     is_open = present is not None and present.state is not AlertState.CLEARED
     if is_open and not threshold.is_watched:
-        return Step.CLEAR
+        return AlertStep.CLEAR
     if value is not None and threshold.is_breached_by(value) != is_open:
-        return Step.CLEAR if is_open else Step.OPEN
+        return AlertStep.CLEAR if is_open else AlertStep.OPEN
     if present and is_open and not present.published_at and now - present.publishing_at >= republish:
-        return Step.PUBLISH
+        return AlertStep.PUBLISH
     return None
 
 

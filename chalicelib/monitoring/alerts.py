@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 
-from chalicelib.errors import Refused, near
+from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
 from chalicelib.monitoring.alert import Alert, AlertState
 from chalicelib.monitoring.record import newest
@@ -35,7 +35,7 @@ class Alerts:
         """What is watched, and how it stands.
 
         Raises:
-            Refused: `unknown-model`.
+            Refusal: `unknown-model`.
         """
         self._catalogue.model(model)
         latest = newest(self._store.recent(model, self._clock() - self._keep))
@@ -48,11 +48,11 @@ class Alerts:
         """Watch a metric within new bounds, or, without bounds, no more; a repeat is the same.
 
         Raises:
-            Refused: `unknown-model`, `unknown-metric` (what cannot be a metric's name).
+            Refusal: `unknown-model`, `unknown-metric` (what cannot be a metric's name).
         """
         self._catalogue.model(model)
         if not _METRIC.fullmatch(metric):
-            raise Refused(
+            raise Refusal(
                 Problem.UNKNOWN_METRIC,
                 f"{metric[:48]!r} cannot be a metric",
                 expected=f"a name like {_METRIC.pattern}",
@@ -73,7 +73,7 @@ class Alerts:
         """The open alerts of a model, and the last that were cleared, newest first.
 
         Raises:
-            Refused: `unknown-model`.
+            Refusal: `unknown-model`.
         """
         self._catalogue.model(model)
         watched = effective(model, self._store.thresholds(model))
@@ -85,7 +85,7 @@ class Alerts:
         """Note who looks after an open alert; the first who does so stays.
 
         Raises:
-            Refused: `unknown-model`, `no-open-alert`.
+            Refusal: `unknown-model`, `no-open-alert`.
         """
         self._catalogue.model(model)
         alert = self._store.present(model, metric)
@@ -93,7 +93,7 @@ class Alerts:
             alert = self._store.acknowledge(alert, by, self._clock()) or self._store.present(model, metric)
         if alert is None or alert.state is AlertState.CLEARED:
             known = near(metric, (found.metric for found in self.open(model)))
-            raise Refused(Problem.NO_OPEN_ALERT, f"{model} has no open alert of {metric!r}", expected=known, got=metric)
+            raise Refusal(Problem.NO_OPEN_ALERT, f"{model} has no open alert of {metric!r}", expected=known, got=metric)
         return reply(alert)
 
 

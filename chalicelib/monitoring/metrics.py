@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from chalicelib.errors import Refused, near
+from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.catalogue import Catalogue
@@ -29,7 +29,7 @@ class MetricHistory:
         """A metric over the last hours: the aggregates from CloudWatch, the points from the recent records.
 
         Raises:
-            Refused: `unknown-model`, `unknown-metric`.
+            Refusal: `unknown-model`, `unknown-metric`.
         """
         self._catalogue.model(model)
         now = self._clock()
@@ -52,4 +52,4 @@ class MetricHistory:
         recent = self._store.recent(model, self._clock() - self._keep)
         known = self._metrics.names(model) | {metric for record in recent for metric in record.metrics}
         if name not in known:
-            raise Refused(Problem.UNKNOWN_METRIC, f"{model} has no metric {name!r}", expected=near(name, known), got=name)
+            raise Refusal(Problem.UNKNOWN_METRIC, f"{model} has no metric {name!r}", expected=near(name, known), got=name)

@@ -52,7 +52,7 @@ class Status:
         """Everything about one model. What it costs depends on the model's thresholds and its round, not on the fleet.
 
         Raises:
-            Refused: `unknown-model`.
+            Refusal: `unknown-model`.
         """
         model = self._catalogue.model(name)
         deployment, newest = self._registry.present(name), self._registry.newest_number(name)
@@ -78,7 +78,7 @@ class Status:
         """A page of a model's rounds, newest first, those below `before`.
 
         Raises:
-            Refused: `unknown-model`.
+            Refusal: `unknown-model`.
         """
         self._catalogue.model(name)
         page = self._rounds.history(name, query.before, PAGE)
@@ -89,7 +89,7 @@ class Status:
         """One round.
 
         Raises:
-            Refused: `unknown-model`, `unknown-round`.
+            Refusal: `unknown-model`, `unknown-round`.
         """
         return self._reply(name, self._finder.find(name, number))
 
@@ -114,7 +114,7 @@ class Status:
             late=summary.late,
             uploaded_bytes=summary.uploaded_bytes,
             examples=summary.examples,
-            evaluations=sum(e.counts for e in self._rounds.evaluations(rnd.id)) if judged else 0,
+            evaluations=sum(e.counts for e in self._rounds.judgements(rnd.id)) if judged else 0,
             version=rnd.candidate.version if rnd.candidate else None,
             gain=rnd.gain,
             deployed=rnd.was_deployed,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from chalicelib.instants import Clock, text
 from chalicelib.log import log
-from chalicelib.monitoring.alert import Alert, Step, next_step, opened
+from chalicelib.monitoring.alert import Alert, AlertStep, next_step, opened
 from chalicelib.monitoring.record import newest
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.monitoring.threshold import Threshold, effective
@@ -40,14 +40,14 @@ class Watching:
     def _watch(self, threshold: Threshold, value: float | None, now: datetime) -> None:
         present = self._store.present(threshold.model, threshold.metric)
         match next_step(threshold, value, present, now, self._republish):
-            case Step.OPEN if value is not None:
+            case AlertStep.OPEN if value is not None:
                 alert = opened(threshold, value, present, now)
                 if self._store.open(alert):
                     self._publish(alert)
-            case Step.PUBLISH if present is not None:
+            case AlertStep.PUBLISH if present is not None:
                 if self._store.take_publication(present, now):
                     self._publish(present)
-            case Step.CLEAR if present is not None:
+            case AlertStep.CLEAR if present is not None:
                 if self._store.clear(present, now):
                     log.info("alert cleared", model=present.model, metric=present.metric, alert=present.number)
             case _:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from chalicelib.errors import Refused, near
+from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock, text
 from chalicelib.registry.checkpoints import Checkpoints
 from chalicelib.registry.deployment import Deployment
@@ -55,7 +55,7 @@ class Catalogue:
         """Make a model whose version 0 is the uploaded checkpoint, and deploy it; the same again is the same.
 
         Raises:
-            Refused: `invalid-body` (rules that cannot be carried out), `upload-missing`, `checkpoint-unfit`, `model-exists`
+            Refusal: `invalid-body` (rules that cannot be carried out), `upload-missing`, `checkpoint-unfit`, `model-exists`
                 (with other content).
         """
         self._check_rules(request.config)
@@ -65,7 +65,7 @@ class Catalogue:
         first = self._store.version(request.name, 0)
         same = first is not None and first.checkpoint.sha256 == request.checkpoint.sha256
         if holder.config != request.config or not same:
-            raise Refused(
+            raise Refusal(
                 Problem.MODEL_EXISTS,
                 f"model {request.name!r} was created at {text(holder.created_at)} with another config or checkpoint",
                 expected="a name that is free, or the same content",
@@ -76,7 +76,7 @@ class Catalogue:
         """Make the model, or find the one that has its name.
 
         Raises:
-            Refused: `upload-missing`, `checkpoint-unfit`.
+            Refusal: `upload-missing`, `checkpoint-unfit`.
             Swept: the bucket was swept meanwhile.
         """
         now, seen = self._clock(), self._store.sweep()
@@ -110,7 +110,7 @@ class Catalogue:
         """Start or stop a model's training; a round that is open goes on to its end.
 
         Raises:
-            Refused: `unknown-model`.
+            Refusal: `unknown-model`.
         """
         current = self.model(name)
         wanted = current.rounds_wanted if request.rounds is None else request.rounds
@@ -134,10 +134,10 @@ class Catalogue:
         """A model.
 
         Raises:
-            Refused: `unknown-model`, naming those that are near.
+            Refusal: `unknown-model`, naming those that are near.
         """
         model = self._store.model(name)
         if model is None:
             known = near(name[:48], (m.name for m in self._store.models()))
-            raise Refused(Problem.UNKNOWN_MODEL, f"no model {name[:48]!r}", expected=known, got=name[:48])
+            raise Refusal(Problem.UNKNOWN_MODEL, f"no model {name[:48]!r}", expected=known, got=name[:48])
         return model

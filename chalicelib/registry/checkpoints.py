@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.registry.schemas import checkpoint_ref
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
@@ -39,14 +39,14 @@ class Checkpoints:
         finite, its norm is bounded, its updates can be encoded, and, where a schema is given, it has exactly those tensors.
 
         Raises:
-            Refused: `upload-missing`, `checkpoint-unfit`.
+            Refusal: `upload-missing`, `checkpoint-unfit`.
         """
         from muster.wire import gate  # numpy: only this step of the API touches tensors
 
         key = keys.CHECKPOINT.key(sha256=upload.sha256)
         stat = self._blobs.stat(key)
         if stat is None:
-            raise Refused(
+            raise Refusal(
                 Problem.UPLOAD_MISSING, "the checkpoint was not uploaded", expected=f"sha256 {upload.sha256}", got="no object"
             )
         try:
@@ -64,14 +64,14 @@ class Checkpoints:
             with self._blobs.open(key, upload.bytes, etag=stat.etag) as body:
                 measured = gate.inspect(body, body.nbytes, header.specs, upload.sha256)
         except NotEncodable as unable:
-            raise Refused(
+            raise Refusal(
                 Problem.CHECKPOINT_UNFIT,
                 f"no update of this model can be written in {encoding}: {unable}",
                 expected="another encoding",
                 got=encoding,
             ) from unable
         except Unfit as unfit:
-            raise Refused(
+            raise Refusal(
                 Problem.CHECKPOINT_UNFIT, f"the checkpoint is unfit: {unfit.reason}", expected=unfit.expected, got=unfit.got
             ) from unfit
         ref = checkpoint_ref(version, upload.sha256, upload.bytes, header.data_start, header.specs)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.spool import Spool
-from muster.wire.deltas import Ends, encode_delta
+from muster.wire.deltas import DeltaEnds, encode_delta
 from muster.wire.refs import CheckpointRef, DeltaRef
 
 WORTH_IT = 0.9
@@ -44,7 +44,7 @@ class Deltas:
             self._blobs.open(keys.CHECKPOINT.key(sha256=target.sha256), target.nbytes) as wanted,
             Spool(self._blobs, keys.STAGED.prefix(round=round_id)) as spool,
         ):
-            for piece in encode_delta(had, wanted, Ends(base.sha256, target.sha256, target.nbytes)):
+            for piece in encode_delta(had, wanted, DeltaEnds(base.sha256, target.sha256, target.nbytes)):
                 spool.write(piece)
                 if spool.nbytes > WORTH_IT * target.nbytes:
                     return False

@@ -49,7 +49,7 @@ MOVES: Mapping[VersionState, frozenset[VersionState]] = {
 """The moves that a log can bring about. Nothing becomes undeployed without something else being deployed."""
 
 
-class Kind(StrEnum):
+class DeploymentKind(StrEnum):
     """How a revision came about."""
 
     DEPLOYED = "deployed"
@@ -67,7 +67,7 @@ class Deployment:
     because: str
     previous: int | None = None
     """The revision to which one step of rollback leads; None at the end of the history."""
-    kind: Kind = Kind.DEPLOYED
+    kind: DeploymentKind = DeploymentKind.DEPLOYED
     left: tuple[int, ...] = ()
     """The versions that a rollback went past."""
     by: str | None = None
@@ -126,7 +126,7 @@ def roll_back(
         at=at,
         because=because,
         previous=target.previous,
-        kind=Kind.ROLLED_BACK,
+        kind=DeploymentKind.ROLLED_BACK,
         left=passed,
         by=by,
     )

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TypeVar
 
-from chalicelib.errors import Refused, near
+from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock, text
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.checkpoints import Checkpoints
@@ -67,7 +67,7 @@ class Versions:
         """A page of a model's versions, newest first, of a bounded number that were looked at.
 
         Raises:
-            Refused: `unknown-model`.
+            Refusal: `unknown-model`.
         """
         self._catalogue.model(model)
         found: list[admin.VersionReply] = []
@@ -88,7 +88,7 @@ class Versions:
         """One version.
 
         Raises:
-            Refused: `unknown-model`, `unknown-version`.
+            Refusal: `unknown-model`, `unknown-version`.
         """
         (reply,) = self._replies(model, [self.find(model, ref)])
         return reply
@@ -97,7 +97,7 @@ class Versions:
         """The version that a reference names: a number, an id, an alias, `newest`, or a state (the newest in it).
 
         Raises:
-            Refused: `unknown-model`, `unknown-version`.
+            Refusal: `unknown-model`, `unknown-version`.
         """
         self._catalogue.model(model)
         version: Version | None = None
@@ -124,7 +124,7 @@ class Versions:
         """Make an uploaded checkpoint the model's next version, staged; the same again is the same version.
 
         Raises:
-            Refused: `unknown-model`, `upload-missing`, `checkpoint-unfit`, `version-exists` (with other metrics or note).
+            Refusal: `unknown-model`, `upload-missing`, `checkpoint-unfit`, `version-exists` (with other metrics or note).
         """
         model = self._catalogue.model(name)
         sha256, metrics = request.checkpoint.sha256, storable(request.metrics)
@@ -171,7 +171,7 @@ class Versions:
     def _same(self, model: str, number: int, request: admin.RegisterVersion) -> admin.VersionReply:
         reply = self.show(model, str(number))
         if (reply.metrics, reply.note) != (storable(request.metrics), request.note):
-            raise Refused(
+            raise Refusal(
                 Problem.VERSION_EXISTS,
                 f"this checkpoint is version {number} of {model}, registered with other metrics or another note",
                 expected=_words(reply.metrics, reply.note),
@@ -228,7 +228,7 @@ class Versions:
         hopeful = (VersionState.STAGED, VersionState.TRAINING)
         return next((version for version, state in newer if state in hopeful), None)
 
-    def _unknown(self, model: str, ref: str) -> Refused:
+    def _unknown(self, model: str, ref: str) -> Refusal:
         last = self._store.newest_number(model)
         if ref in (CHALLENGER, *VersionState):
             expected = f"no version of {model} is {ref} now; 0 to {last} exist"
@@ -237,7 +237,7 @@ class Versions:
         else:
             names = [CHAMPION, CHALLENGER, NEWEST, *VersionState, f"{model}.v{last}"]
             expected = f"{near(ref[:64], names)}, or a number from 0 to {last}"
-        return Refused(Problem.UNKNOWN_VERSION, f"model {model!r} has no version {ref[:64]!r}", expected=expected, got=ref[:64])
+        return Refusal(Problem.UNKNOWN_VERSION, f"model {model!r} has no version {ref[:64]!r}", expected=expected, got=ref[:64])
 
 
 def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:

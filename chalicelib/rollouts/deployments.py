@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.instants import Clock, text
 from chalicelib.log import log
 from chalicelib.registry.catalogue import Catalogue
@@ -36,7 +36,7 @@ class Deployments:
         """A page of a model's deployments, newest first, those below `before`.
 
         Raises:
-            Refused: `unknown-model`.
+            Refusal: `unknown-model`.
         """
         self._catalogue.model(model)
         found: list[admin.DeploymentReply] = []
@@ -54,11 +54,11 @@ class Deployments:
         """Serve a version from now on; one that is served already stays so.
 
         Raises:
-            Refused: `unknown-model`, `unknown-version`, `version-in-training`, `deployment-moved`.
+            Refusal: `unknown-model`, `unknown-version`, `version-in-training`, `deployment-moved`.
         """
         version = self._versions.find(model, request.version)
         if self._versions.state(version) is VersionState.TRAINING:
-            raise Refused(
+            raise Refusal(
                 Problem.VERSION_IN_TRAINING,
                 f"version {version.number} of {model} is being evaluated; its round will decide",
                 expected="a version whose round has ended: wait, or abandon the round",
@@ -73,7 +73,7 @@ class Deployments:
         """Go back along the history of deployments.
 
         Raises:
-            Refused: `unknown-model`, `nothing-to-roll-back-to`, `deployment-moved`.
+            Refusal: `unknown-model`, `nothing-to-roll-back-to`, `deployment-moved`.
         """
         self._catalogue.model(model)
         now = self._clock()
@@ -82,7 +82,7 @@ class Deployments:
             try:
                 back = roll_back(seen, lambda r: self._revision(model, r), request.steps, now, request.because, by)
             except NothingBeneath as bottom:
-                raise Refused(
+                raise Refusal(
                     Problem.NOTHING_TO_ROLL_BACK_TO,
                     f"the history of {model} does not go back {request.steps} steps from revision {seen.revision}",
                     expected=f"at most {bottom.steps} steps",
@@ -104,7 +104,7 @@ class Deployments:
             raise _moved(present, revision)
         try:
             wanted = decide(seen)
-        except Refused as refused:
+        except Refusal as refused:
             raise refused if seen is present else _moved(present, revision) from refused
         if wanted is present or (dry_run and seen is present):
             return _reply(wanted)
@@ -128,10 +128,10 @@ class Deployments:
         return found
 
 
-def _moved(present: Deployment, revision: int) -> Refused:
+def _moved(present: Deployment, revision: int) -> Refusal:
     who = present.by or f"round {present.round}"
     there = f"version {present.stable.version}, {present.kind} at {text(present.at)} by {who}"
-    return Refused(
+    return Refusal(
         Problem.DEPLOYMENT_MOVED,
         f"revision {revision} is not the present one of {present.model}; nothing was changed",
         expected=f"revision {present.revision}: {there}",

@@ -1,4 +1,4 @@
-"""Rows of rounds, receipts and evaluations. Every method is one write with one condition, and says what a repeat does.
+"""Rows of rounds, receipts and judgements. Every method is one write with one condition, and says what a repeat does.
 
 A row that cannot be read is named in the log. A receipt, or a judge's place, of that kind counts as nothing: it is neither
 accepted nor waited for. A round of that kind gives nobody work, and the next one does not open, until an operator has taken it
@@ -15,7 +15,7 @@ from uuid import uuid4
 from chalicelib.clients.directory import Allowance
 from chalicelib.instants import text
 from chalicelib.log import log
-from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.moves import Move, Phase, members
 from chalicelib.rounds.receipt import Declared, Outcome, Receipt, ReceiptState, Uploaded, Verdict
 from chalicelib.rounds.round import PlaceKind, Round, Summary
@@ -107,7 +107,7 @@ class RoundStore:
         found = unreadable(Round, items)
         if items:
             name = RoundId(model, int(keys.ROUND.name_in(items[0]["sk"])))
-            for kind, row in ((keys.RECEIPT, Receipt), (keys.EVALUATION, Evaluation)):
+            for kind, row in ((keys.RECEIPT, Receipt), (keys.EVALUATION, Judgement)):
                 found += unreadable(row, self._table.query(kind.partition(round=name), kind.prefix, consistent=False))
         return found
 
@@ -288,7 +288,7 @@ class RoundStore:
             NotDone: there is no receipt, or it is reported already, is out of time, takes no update of that length, or has had
                 all its grants.
             OutOfScope: the model is not for that client.
-            Refused: `unauthenticated`.
+            Refusal: `unauthenticated`.
         """
         key = keys.RECEIPT.key(round=round_id, client=by.caller.public)
         takes = "#state = :assigned AND #report_by > :now AND :nbytes BETWEEN #min_bytes AND #max_bytes"
@@ -324,7 +324,7 @@ class RoundStore:
         Raises:
             NotDone: there is no receipt, or it is reported already, is out of time, or declared other bytes.
             OutOfScope: the model is not for that client.
-            Refused: `unauthenticated`.
+            Refusal: `unauthenticated`.
         """
         condition = Condition(
             "#state = :assigned AND #report_by > :now AND #declared.#sha256 = :sha256 AND #declared.#nbytes = :nbytes",
@@ -366,29 +366,29 @@ class RoundStore:
             return False
         return True
 
-    # ---- evaluations
+    # ---- judgements
 
-    def evaluation(self, round_id: RoundId, client_id: str) -> Evaluation | None:
+    def judgement(self, round_id: RoundId, client_id: str) -> Judgement | None:
         """A judge's place, or None."""
-        return readable_one(Evaluation, self._table.get(keys.EVALUATION.key(round=round_id, client=client_id)))
+        return readable_one(Judgement, self._table.get(keys.EVALUATION.key(round=round_id, client=client_id)))
 
-    def evaluations(self, round_id: RoundId) -> list[Evaluation]:
+    def judgements(self, round_id: RoundId) -> list[Judgement]:
         """All judges of a round's candidate, by client."""
         items = self._table.query(keys.EVALUATION.partition(round=round_id), keys.EVALUATION.prefix)
-        return list(readable(Evaluation, items))
+        return list(readable(Judgement, items))
 
-    def appoint(self, evaluation: Evaluation) -> Evaluation | None:
+    def appoint(self, judgement: Judgement) -> Judgement | None:
         """Give a client its place among the judges, and return it: this one, or the one that it already had; None when that
         cannot be read.
         """
-        key = keys.EVALUATION.key(round=evaluation.round, client=evaluation.client_id)
+        key = keys.EVALUATION.key(round=judgement.round, client=judgement.client_id)
         try:
-            self._table.put(Put(table=self._table, key=key, item=to_item(evaluation), condition=NEW))
+            self._table.put(Put(table=self._table, key=key, item=to_item(judgement), condition=NEW))
         except ConditionFailed as lost:
             if lost.found:
-                return readable_one(Evaluation, lost.found)
+                return readable_one(Judgement, lost.found)
             raise
-        return evaluation
+        return judgement
 
     def measure(self, round_id: RoundId, by: Allowance, role: str, measurement: Measurement, now: datetime) -> None:
         """Store, once, what a judge measured of one of the two versions.
@@ -396,7 +396,7 @@ class RoundStore:
         Raises:
             NotDone: the caller is no judge (any more), already measured that version, or is out of time.
             OutOfScope: the model is not for that client.
-            Refused: `unauthenticated`.
+            Refusal: `unauthenticated`.
         """
         condition = Condition(
             f"#report_by > :now AND attribute_not_exists(#measured.#{role}) "
@@ -408,7 +408,7 @@ class RoundStore:
         change = {f"measured.{role}": to_item(measurement)}
         self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
 
-    def withdraw_judge(self, rnd: Round, judge: Evaluation) -> bool:
+    def withdraw_judge(self, rnd: Round, judge: Judgement) -> bool:
         """Take a judge out while its round evaluates, whatever it measured, and move the round's fence so that no decision
         that was made before can be written; False when the round no longer evaluates.
         """

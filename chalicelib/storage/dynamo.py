@@ -85,7 +85,7 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ConditionCheck:
     """A row that a transaction only looks at, and the condition that it must meet."""
 
     table: Table
@@ -202,7 +202,7 @@ class Table:
         """The row with the highest sort key that begins with `prefix`, or None."""
         return next(self.query(partition, prefix, newest_first=True, limit=1), None)
 
-    def transact(self, writes: Sequence[Put | Update | Check]) -> None:
+    def transact(self, writes: Sequence[Put | Update | ConditionCheck]) -> None:
         """All of the writes (of any tables, at most one a row), or none; none if a check does not hold. A conflict with another
         one is tried again.
 
@@ -231,17 +231,17 @@ def _reasons(error: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _action(write: Put | Update | Check, op_id: str) -> Any:
+def _action(write: Put | Update | ConditionCheck, op_id: str) -> Any:
     match write:
         case Put():
             return {"Put": _put(write, op_id)}
         case Update():
             return {"Update": _update(write, op_id)}
-        case Check():
+        case ConditionCheck():
             return {"ConditionCheck": _check(write)}
 
 
-def _check(write: Check) -> Any:
+def _check(write: ConditionCheck) -> Any:
     request: dict[str, Any] = {
         "TableName": write.table.name,
         "Key": _typed(write.key),

@@ -108,7 +108,7 @@ RECEIPT = RowKind.of(
 )
 EVALUATION = RowKind.of(
     layout.EVALUATION,
-    "chalicelib.rounds.evaluation.Evaluation",
+    "chalicelib.rounds.judgement.Judgement",
     "A client's place among a candidate's judges, and what it measured of the candidate and of the deployed version.",
 )
 ROUND_RECORD = RowKind.of(

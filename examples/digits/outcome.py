@@ -73,7 +73,7 @@ class HostileFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DemoOutcome:
     """A whole run."""
 
     seed: int

@@ -28,7 +28,7 @@ EVERY_MINUTE = Pace(report=300.0, grace=60.0, evaluate=300.0, patience=1200.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DemoPlace:
     """A cloud that answers."""
 
     url: str
@@ -38,10 +38,10 @@ class Place:
 
 
 @contextmanager
-def place(url: str | None) -> Iterator[Place]:
+def place(url: str | None) -> Iterator[DemoPlace]:
     """The cloud at `url`, or, without one, a local cloud for as long as the context lasts."""
     if url:
-        yield Place(url, EVERY_MINUTE, lambda: None)
+        yield DemoPlace(url, EVERY_MINUTE, lambda: None)
         return
     with LocalCloud(api_processes=2, tick_seconds=1.0) as cloud:
-        yield Place(cloud.url, EVERY_SECOND, cloud.check)
+        yield DemoPlace(cloud.url, EVERY_SECOND, cloud.check)

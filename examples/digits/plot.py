@@ -8,12 +8,12 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from examples.digits.outcome import Outcome
+from examples.digits.outcome import DemoOutcome
 
 FEDERATED, CENTRAL, SERVED = "#1f5fa8", "#c2571a", "#6b7684"
 
 
-def draw(outcome: Outcome, path: Path) -> None:
+def draw(outcome: DemoOutcome, path: Path) -> None:
     """Write the figure as a PNG."""
     start = outcome.versions[0].accuracy
     measured = [(rnd.number, rnd.accuracy, rnd.deployed) for rnd in outcome.rounds if rnd.accuracy is not None]

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from examples.digits.outcome import Outcome, RoundFigures
+from examples.digits.outcome import DemoOutcome, RoundFigures
 from muster.wire import admin
 
 WIDTH = 104
@@ -87,7 +87,7 @@ class Screen:
         self._bars.update(self._updates, visible=False)
         self._bars.update(self._rounds, note=f"training centrally on all {examples} examples")
 
-    def lineage(self, outcome: Outcome) -> None:
+    def lineage(self, outcome: DemoOutcome) -> None:
         """Every version and where it came from."""
         table = Table(
             title="Versions", title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0)
@@ -105,14 +105,14 @@ class Screen:
         self._print("")
         self._print(table)
 
-    def tour(self, outcome: Outcome) -> None:
+    def tour(self, outcome: DemoOutcome) -> None:
         """The operator's tour, as a terminal shows it."""
         self._print(Text("\nThe operator's tour", style="bold"))
         for step in outcome.tour.steps:
             self._print(Text(f"\n$ {step.command}", style="bold"))
             self._print(step.output)
 
-    def summary(self, outcome: Outcome, files: Sequence[str]) -> None:
+    def summary(self, outcome: DemoOutcome, files: Sequence[str]) -> None:
         """The figures that matter, and whether they are the expected ones."""
         final, central = outcome.deployed, outcome.central[-1]
         uploaded = sum(rnd.uploaded_bytes for rnd in outcome.rounds)

@@ -15,7 +15,7 @@ from examples.digits.crew import Crew
 from examples.digits.data import Digits, digits
 from examples.digits.devices import Honest, Hostile, not_a_number, wrong_shape
 from examples.digits.model import accuracy, central_accuracies, network, round_config
-from examples.digits.outcome import HostileFigures, Outcome, RoundFigures, VersionFigures
+from examples.digits.outcome import DemoOutcome, HostileFigures, RoundFigures, VersionFigures
 from examples.digits.place import place
 from examples.digits.report import Screen
 from muster.device.torch import TorchTrainer, checkpoint, weights
@@ -33,7 +33,7 @@ class ModelExists(Exception):
     """The cloud has a model of that name."""
 
 
-def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digits", url: str | None = None) -> Outcome:
+def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digits", url: str | None = None) -> DemoOutcome:
     """Train a new model federated, in the cloud at `url` or in one of this machine, then centrally, and measure both.
 
     Raises:
@@ -55,7 +55,7 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
         ]
         config = round_config(devices, len(hostile), cloud.pace)
         screen.open(url or "on this machine", devices, [one.client_id for one in hostile], config, rounds)
-        desk = _Desk(operator=operator, model=model, data=data, goal=config.goal)
+        measuring = _Measuring(operator=operator, model=model, data=data, goal=config.goal)
         token = operator.mint_token(devices + len(hostile), label="demo", models=[model]).token
         operator.create_model(model, checkpoint(network(seed)), config)
         with Crew(url=cloud.url, token=token, model=model, members=[*honest, *hostile], folder=Path(folder)) as crew:
@@ -67,13 +67,13 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
 
             ended = []
             for rnd in _ended_rounds(operator, model, rounds, cloud.pace.patience, screen, healthy):
-                ended.append(desk.round(rnd))
+                ended.append(measuring.round(rnd))
                 screen.row(ended[-1])
-        versions = tuple(desk.version(version) for version in reversed(list(operator.versions(model))))
+        versions = tuple(measuring.version(version) for version in reversed(list(operator.versions(model))))
         deployed_version = operator.status(model).deployed_version
         toured = tour.take(cloud.url, model)
     screen.central(len(data.union))
-    return Outcome(
+    return DemoOutcome(
         seed=seed,
         devices=devices,
         rounds_wanted=rounds,
@@ -88,8 +88,8 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
     )
 
 
-class _Desk:
-    """The operator's desk: downloads versions, verified, and measures them on the held-out scans, each once."""
+class _Measuring:
+    """Downloads versions, verified, and measures them on the held-out scans, each once."""
 
     def __init__(self, *, operator: Operator, model: str, data: Digits, goal: int) -> None:
         self._operator = operator

@@ -15,7 +15,7 @@ MUSTER = Path(sys.executable).with_name("muster")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TourStep:
     """One command, what it printed, and its exit status."""
 
     command: str
@@ -27,7 +27,7 @@ class Step:
 class Tour:
     """The whole tour, and whether it left the model as it found it."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[TourStep, ...]
     deployed_before: int
     deployed_after: int
 
@@ -57,11 +57,11 @@ def take(url: str, model: str) -> Tour:
     return Tour(steps, before, after)
 
 
-def _type(url: str, words: list[str]) -> Step:
+def _type(url: str, words: list[str]) -> TourStep:
     environment = {**os.environ, "MUSTER_URL": url, "NO_COLOR": "1"}
     done = subprocess.run(  # noqa: S603 (our own command)
         [str(MUSTER), *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     output = "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
     shown = " ".join(f"'{word}'" if " " in word else word for word in words)
-    return Step(f"muster {shown}", output, done.returncode)
+    return TourStep(f"muster {shown}", output, done.returncode)

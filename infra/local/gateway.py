@@ -35,7 +35,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GatewayAnswer:
     """An HTTP response."""
 
     status: int
@@ -43,7 +43,7 @@ class Answer:
     content: bytes
 
 
-def answer(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+def answer(method: str, path: str, headers: Mapping[str, str], body: bytes) -> GatewayAnswer:
     """The response to a request; `path` is as it was sent, with its query. One call at a time in a process."""
     if len(body) > LIMIT_BYTES:
         return _refusal("REQUEST_TOO_LARGE")
@@ -56,7 +56,7 @@ def answer(method: str, path: str, headers: Mapping[str, str], body: bytes) -> A
     found = _gateway.handle_request(method, path, {name.lower(): value for name, value in headers.items()}, body)
     several = {name: value for name, values in found.get("multiValueHeaders", {}).items() for value in values}
     content = (found.get("body") or "").encode()
-    return Answer(found["statusCode"], {**several, **found["headers"]}, content)
+    return GatewayAnswer(found["statusCode"], {**several, **found["headers"]}, content)
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -73,12 +73,12 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
     return [found.content]
 
 
-def _refusal(kind: str) -> Answer:
+def _refusal(kind: str) -> GatewayAnswer:
     """What the gateway itself answers, by API Gateway's name of it."""
     said = _refusals()[kind]
     headers = {name.rpartition(".")[2]: value.strip("'") for name, value in said["responseParameters"].items()}
     document = json.loads(said["responseTemplates"]["application/json"])
-    return Answer(int(said["statusCode"]), headers, json.dumps(document).encode())
+    return GatewayAnswer(int(said["statusCode"]), headers, json.dumps(document).encode())
 
 
 @cache

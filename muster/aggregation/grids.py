@@ -23,7 +23,7 @@ import numpy as np
 from muster.aggregation.exact import addend_bits, grid_bits
 from muster.aggregation.manifest import Entry, Manifest
 from muster.wire.gate import ZERO_EXPONENT
-from muster.wire.magnitudes import Numbers, Table
+from muster.wire.magnitudes import MagnitudeTable, Numbers
 from muster.wire.spread import NO_LEVEL
 from muster.wire.tensors import Schema
 
@@ -128,7 +128,7 @@ def coarsest(averaged: Averaged, schema: Schema, count: int) -> Grids:
 
 def _grids(averaged: Averaged, schema: Schema, count: int, typical: Callable[[Numbers], int]) -> Grids:
     floats = [spec.dtype for spec in schema if spec.is_float]
-    table = Table([entry.magnitudes for entry in averaged.entries], len(floats))
+    table = MagnitudeTable([entry.magnitudes for entry in averaged.entries], len(floats))
     after, before = _Shifts.of(averaged.clips), _Shifts.of(averaged.factors)
     total = averaged.total_weight if count == len(averaged.entries) else count
     measured = []

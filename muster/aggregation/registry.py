@@ -72,7 +72,7 @@ class Aggregator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class OptimizerStep:
     """What an optimizer answers for one tensor: by how much it moves (float64), and the state to keep of it, by letter."""
 
     move: F64
@@ -92,7 +92,7 @@ class Optimizer(Protocol):
         """The server's learning rate, η."""
         ...
 
-    def step(self, gradient: F64, state: Mapping[str, F64] | None) -> Step:
+    def step(self, gradient: F64, state: Mapping[str, F64] | None) -> OptimizerStep:
         """The step of one tensor. Without state it is the first."""
         ...
 

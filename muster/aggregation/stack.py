@@ -26,7 +26,7 @@ def dtype_of(manifest: Manifest, schema: Schema) -> np.dtype[np.float64] | np.dt
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class UpdateStack:
     """Rows of the float elements of a range, clipped, in the manifest's order; and the counters, a matrix each."""
 
     pieces: tuple[Slice, ...]
@@ -36,7 +36,7 @@ class Stack:
     """By name: int64, an update a row."""
 
     @classmethod
-    def of(cls, part: Part, manifest: Manifest, schema: Schema, inputs: Inputs) -> Stack:
+    def of(cls, part: Part, manifest: Manifest, schema: Schema, inputs: Inputs) -> UpdateStack:
         """The stack of a part."""
         everything = slices(schema, part.start, part.stop)
         places, columns = list[int | None](), 0

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from muster.conformance.checks import Board
-from muster.conformance.requests import Request
+from muster.conformance.requests import RoutedRequest
 
 EARLY = 0.9
 """A wait may be shorter by a tenth: a device may count from when it sent a request, and the kit from when that came."""
 
-Right = Callable[[Request], bool]
-Wrong = Callable[[Request], str | None]
+Right = Callable[[RoutedRequest], bool]
+Wrong = Callable[[RoutedRequest], str | None]
 """What is wrong with a request, or None."""
 
 
@@ -36,7 +36,7 @@ class Expectations:
         """Expect something from now on."""
         self._open.append(expectation)
 
-    def look(self, request: Request) -> None:
+    def look(self, request: RoutedRequest) -> None:
         """Settle what a request settles."""
         still: list[Expectation] = []
         for one in self._open:
@@ -56,14 +56,14 @@ class Expectations:
         self._open = []
 
 
-def again(check: str, first: Request, *also: str, same: bool = False, seconds: float = 0.0) -> Expectation:
+def again(check: str, first: RoutedRequest, *also: str, same: bool = False, seconds: float = 0.0) -> Expectation:
     """A request to the same path, or to one of some other routes; with the `same` body, and not before so many seconds."""
     path = (first.route, first.names)
 
-    def right(request: Request) -> bool:
+    def right(request: RoutedRequest) -> bool:
         return (request.route, request.names) == path or request.route in also
 
-    def wrong(request: Request) -> str | None:
+    def wrong(request: RoutedRequest) -> str | None:
         if request.route != first.route:
             return None
         waited = request.seen.at - first.seen.at
@@ -83,5 +83,5 @@ def instead(check: str, route: str, *never: str) -> Expectation:
     )
 
 
-def _name(request: Request) -> str:
+def _name(request: RoutedRequest) -> str:
     return f"{request.seen.method} {request.route}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from muster.conformance.expecting import Expectation, again, instead
 from muster.conformance.http import Answer, Spoil
-from muster.conformance.requests import Request, problem
+from muster.conformance.requests import RoutedRequest, problem
 from muster.wire.problems import MEDIA_TYPE, Problem
 
 USES = ("grant", "metrics")
@@ -22,7 +22,7 @@ class Fault:
 
     spoil: Callable[[Answer], Answer]
     """Makes it of the honest one."""
-    then: Callable[[Request], Expectation]
+    then: Callable[[RoutedRequest], Expectation]
     """What has to follow the request that met it."""
     happens: bool = True
     """Whether the server does what was asked for, though it does not say so."""
@@ -95,8 +95,8 @@ def vanished(check: str) -> Fault:
     """The upload is not there any more when it is reported."""
     answer = problem(Problem.UPLOAD_MISSING, "nothing with that digest was uploaded")
 
-    def then(first: Request) -> Expectation:
-        def wrong(request: Request) -> str | None:
+    def then(first: RoutedRequest) -> Expectation:
+        def wrong(request: RoutedRequest) -> str | None:
             claims = request.route == "check-in" and request.said and request.said.reported == first.names[0]
             return "it says that it has reported what was refused" if claims else None
 
@@ -105,10 +105,10 @@ def vanished(check: str) -> Fault:
     return Fault(spoil=lambda _: answer, then=then, happens=False, loses_upload=True)
 
 
-def killed(check: str, may_go_on: Callable[[Request], str | None]) -> Fault:
+def killed(check: str, may_go_on: Callable[[RoutedRequest], str | None]) -> Fault:
     """The device is killed in the middle of a request, and started again. `may_go_on` says what is wrong with a request."""
 
-    def then(_: Request) -> Expectation:
+    def then(_: RoutedRequest) -> Expectation:
         return Expectation(check, lambda request: request.route in ("enrol", "heartbeat", "check-in"), may_go_on)
 
     return Fault(spoil=lambda answer: replace(answer, spoil=Spoil.SILENT), then=then, happens=False, kills=True)
@@ -161,12 +161,12 @@ def conflict(check: str) -> Fault:
     return Fault(spoil=lambda _: answer, then=lambda request: _before_report(check, request), happens=False)
 
 
-def _read_again(check: str, *whole: str) -> Callable[[Request], Expectation]:
-    def then(first: Request) -> Expectation:
-        def right(request: Request) -> bool:
+def _read_again(check: str, *whole: str) -> Callable[[RoutedRequest], Expectation]:
+    def then(first: RoutedRequest) -> Expectation:
+        def right(request: RoutedRequest) -> bool:
             return request.route in (whole or (first.route,)) and request.names == first.names
 
-        def wrong(request: Request) -> str | None:
+        def wrong(request: RoutedRequest) -> str | None:
             return f"{request.route} came, with a checkpoint that was never read right" if request.route in USES else None
 
         return Expectation(check, right, wrong)
@@ -174,7 +174,7 @@ def _read_again(check: str, *whole: str) -> Callable[[Request], Expectation]:
     return then
 
 
-def _before_report(check: str, first: Request) -> Expectation:
+def _before_report(check: str, first: RoutedRequest) -> Expectation:
     return instead(check, first.route, "report")
 
 

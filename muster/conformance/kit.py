@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from muster.conformance.checks import Board, Outcome, Result
 from muster.conformance.http import Answer, Seen, serving
-from muster.conformance.versions import Versions, toy
+from muster.conformance.versions import ServedVersions, toy
 from muster.conformance.walk import LAST_SECONDS, Walk
 from muster.conformance.world import World
 
@@ -54,7 +54,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class KitSettings:
     """What the kit is to do."""
 
     url: str = "http://127.0.0.1:0/api"
@@ -75,7 +75,7 @@ class NoPlace(Exception):
     """The kit cannot stand where it was told to."""
 
 
-def check(settings: Settings, introduce: Callable[[Introduction], None] = lambda _: None) -> Report:
+def check(settings: KitSettings, introduce: Callable[[Introduction], None] = lambda _: None) -> Report:
     """Walk a device through the protocol. `introduce` is told what the device needs to know, before it is started.
 
     Raises:
@@ -87,7 +87,7 @@ def check(settings: Settings, introduce: Callable[[Introduction], None] = lambda
     if parts.scheme != "http" or parts.hostname is None or parts.query or parts.fragment:
         raise NoPlace(f"{settings.url!r} is no http:// URL of this machine")
     board = Board()
-    world = World(settings.model, Versions(settings.base or toy()), board)
+    world = World(settings.model, ServedVersions(settings.base or toy()), board)
     running = _Running(Walk(world, board, can_restart=settings.command is not None))
     begun = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -136,7 +136,7 @@ class _Running:
             return replace(answer, before=self.device.restart)
         return answer
 
-    def wait(self, settings: Settings, board: Board, device: _Device | None) -> str:
+    def wait(self, settings: KitSettings, board: Board, device: _Device | None) -> str:
         """Wait for the end, and say which it was."""
         begun = time.monotonic()
         while True:

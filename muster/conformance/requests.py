@@ -35,7 +35,7 @@ _ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None], ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class RoutedRequest:
     """A request, and what it is for."""
 
     seen: Seen
@@ -47,17 +47,17 @@ class Request:
     """The body, parsed: None where there is none, or where it cannot be taken."""
 
 
-def route_of(seen: Seen, prefix: str) -> tuple[Request, type[BaseModel] | None] | None:
+def route_of(seen: Seen, prefix: str) -> tuple[RoutedRequest, type[BaseModel] | None] | None:
     """The route that a request is for, under a prefix of the path, and the body that it takes; None when there is none."""
     path = seen.target.partition("?")[0]
     for name, method, pattern, body in _ROUTES:
         found = re.fullmatch(re.escape(prefix) + pattern, path)
         if found and method == seen.method:
-            return Request(seen=seen, route=name, names=found.groups()), body
+            return RoutedRequest(seen=seen, route=name, names=found.groups()), body
     return None
 
 
-def with_body(request: Request, kind: type[BaseModel], board: Board) -> tuple[Request, Answer | None]:
+def with_body(request: RoutedRequest, kind: type[BaseModel], board: Board) -> tuple[RoutedRequest, Answer | None]:
     """The request with its body, or its refusal, which is noted."""
     seen = request.seen
     if not seen.headers.get("content-type", "").lower().startswith("application/json"):
@@ -78,7 +78,7 @@ def with_body(request: Request, kind: type[BaseModel], board: Board) -> tuple[Re
         board.failed("bodies", f"{request.route}: {error}")
         return request, problem(Problem.MALFORMED_BODY, "the body is not JSON")
     board.passed("bodies")
-    return Request(seen=seen, route=request.route, names=request.names, said=said), None
+    return RoutedRequest(seen=seen, route=request.route, names=request.names, said=said), None
 
 
 def reply(body: BaseModel, status: int = 200) -> Answer:

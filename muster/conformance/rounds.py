@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from muster.conformance.versions import Version
+from muster.conformance.versions import ServedVersion
 from muster.wire import messages as wire
 from muster.wire.encodings import Encoding
 from muster.wire.tensors import Unfit
 
 
 @dataclass
-class Round:
+class ScriptedRound:
     """One round, of one device."""
 
     number: int
-    base: Version
+    base: ServedVersion
     encoding: Encoding
-    candidate: Version | None = None
+    candidate: ServedVersion | None = None
     declared: wire.UploadRequest | None = None
     stored: bytes | None = None
     report: wire.UpdateReport | None = None

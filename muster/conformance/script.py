@@ -12,7 +12,7 @@ from typing import Literal
 
 from muster.conformance import faults as fault
 from muster.conformance.faults import Fault
-from muster.conformance.requests import Request
+from muster.conformance.requests import RoutedRequest
 from muster.conformance.world import World
 from muster.wire.encodings import Encoding
 
@@ -24,7 +24,7 @@ Faults = Mapping[str, Sequence[Fault]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class ScriptStep:
     """What check-ins are answered with, and the faults of each route, in their order."""
 
     name: str
@@ -61,12 +61,12 @@ _TROUBLE: Mapping[str, Faults] = {
 """One round each: never more than a device must bear before it may give a place up."""
 
 
-def script(world: World, *, can_restart: bool) -> Iterator[Step]:
+def script(world: World, *, can_restart: bool) -> Iterator[ScriptStep]:
     """The steps, each made when it is reached: by then the device has said what it can do."""
     yield _first(world)
-    yield Step(name="rest", work="wait", faults={}, reason="no-training", seconds=REST_SECONDS)
+    yield ScriptStep(name="rest", work="wait", faults={}, reason="no-training", seconds=REST_SECONDS)
     garbage = [fault.garbage("garbage")]
-    yield Step(
+    yield ScriptStep(
         name="wait for an unknown reason",
         work="wait",
         faults={"check-in": garbage},
@@ -75,7 +75,7 @@ def script(world: World, *, can_restart: bool) -> Iterator[Step]:
     )
     base = 1
     for base, (name, faults) in enumerate(_TROUBLE.items(), 2):
-        yield Step(name=f"train: {name}", work="train", faults=faults, base=base)
+        yield ScriptStep(name=f"train: {name}", work="train", faults=faults, base=base)
     encodings: list[Encoding] = [encoding for encoding in world.encodings if encoding != "plain"]
     encodings += ["plain"] * (2 - len(encodings))
     world.store.offers_deltas = True
@@ -85,23 +85,23 @@ def script(world: World, *, can_restart: bool) -> Iterator[Step]:
         if number == 0:
             faults["delta"] = [fault.changed("delta-damaged", "checkpoint")]
             faults["grant"] = [fault.killed("restart", partial(_wrong_after_restart, world))] if can_restart else []
-        yield Step(name=f"train in {encoding}", work="train", faults=faults, base=base, encoding=encoding)
+        yield ScriptStep(name=f"train in {encoding}", work="train", faults=faults, base=base, encoding=encoding)
     lost = [fault.lost("metrics-again", same=False)]
-    yield Step(name="judge", work="evaluate", faults={"metrics": lost}, base=base, judging="the next")
-    yield Step(name="judge a wild candidate", work="evaluate", base=base, judging="a wild one")
-    yield Step(name="the key is refused", work="gone")
+    yield ScriptStep(name="judge", work="evaluate", faults={"metrics": lost}, base=base, judging="the next")
+    yield ScriptStep(name="judge a wild candidate", work="evaluate", base=base, judging="a wild one")
+    yield ScriptStep(name="the key is refused", work="gone")
 
 
-def _first(world: World) -> Step:
+def _first(world: World) -> ScriptStep:
     faults = {
         "enrol": [fault.busy("retry-after-503", 503, 1, same=True), fault.lost("enrol-again")],
         "heartbeat": [fault.busy("retry-after-429", 429, 1, same=False)],
         "check-in": [fault.moved("no-redirects", lambda: world.elsewhere), fault.failing("server-errors")],
     }
-    return Step(name="enrol", work="wait", faults=faults, reason="between-rounds", seconds=WAIT_SECONDS)
+    return ScriptStep(name="enrol", work="wait", faults=faults, reason="between-rounds", seconds=WAIT_SECONDS)
 
 
-def _wrong_after_restart(world: World, request: Request) -> str | None:
+def _wrong_after_restart(world: World, request: RoutedRequest) -> str | None:
     if request.route == "enrol" and request.said is not None and not world.is_known(request.said):
         return "started again, it enrolled as another device, or with another proof"
     bearer = request.seen.headers.get("authorization", "").partition(" ")[2]

@@ -10,9 +10,9 @@ from typing import Any
 
 from muster.conformance.checks import Board
 from muster.conformance.http import Answer, Seen
-from muster.conformance.requests import Request
-from muster.conformance.rounds import Round
-from muster.conformance.versions import Version, Versions
+from muster.conformance.requests import RoutedRequest
+from muster.conformance.rounds import ScriptedRound
+from muster.conformance.versions import ServedVersion, ServedVersions
 from muster.wire import messages as wire
 
 PREFIX = "/store/"
@@ -23,7 +23,7 @@ _FREE = frozenset({"host", "user-agent", "accept", "accept-encoding", "accept-la
 class Store:
     """Its objects are the versions, and what the round holds."""
 
-    def __init__(self, versions: Versions, board: Board) -> None:
+    def __init__(self, versions: ServedVersions, board: Board) -> None:
         self.origin = ""
         """Scheme, host and port of every URL."""
         self.offers_deltas = False
@@ -32,10 +32,10 @@ class Store:
         self._urls: dict[str, tuple[str, str]] = {}
         """What a target is for: its kind, and which one."""
         self._expired: set[str] = set()
-        self._known: dict[str, Version] = {}
+        self._known: dict[str, ServedVersion] = {}
         """Those that a URL was made for, by digest."""
 
-    def checkpoint(self, version: Version, have: Collection[str]) -> dict[str, Any]:
+    def checkpoint(self, version: ServedVersion, have: Collection[str]) -> dict[str, Any]:
         """A version as an assignment names it, with fresh URLs of itself and of the delta to it, if the device has its base."""
         self._known[version.sha256] = version
         made: dict[str, Any] = {
@@ -61,25 +61,25 @@ class Store:
         """A URL is good no more."""
         self._expired.add(target)
 
-    def read(self, seen: Seen) -> tuple[Request, Answer | None]:
+    def read(self, seen: Seen) -> tuple[RoutedRequest, Answer | None]:
         """What a request is for; and its refusal, if the store would not act upon it."""
         kind, which = self._urls.get(seen.target, ("unknown", ""))
         if "authorization" in seen.headers:
             self._board.failed("key-stays-home", f"the key was sent to the store, with {seen.method} of a {kind}")
         if kind == "unknown":
             self._board.failed("urls-as-given", "the store was asked for a URL that was not given like this")
-            return Request(seen=seen, route="unknown"), Answer(
+            return RoutedRequest(seen=seen, route="unknown"), Answer(
                 status=403, body=b"<Error><Code>SignatureDoesNotMatch</Code></Error>"
             )
         self._board.passed("urls-as-given")
         if seen.method != ("PUT" if kind == "put" else "GET"):
             self._board.failed("urls-as-given", f"{seen.method} to a URL that was signed for another method")
-            return Request(seen=seen, route="unknown"), Answer(status=403)
-        request = Request(seen=seen, route=kind, names=(which,))
+            return RoutedRequest(seen=seen, route="unknown"), Answer(status=403)
+        request = RoutedRequest(seen=seen, route=kind, names=(which,))
         expired = seen.target in self._expired
         return request, Answer(status=403, body=b"<Error><Code>AccessDenied</Code></Error>") if expired else None
 
-    def download(self, request: Request, rnd: Round | None) -> Answer:
+    def download(self, request: RoutedRequest, rnd: ScriptedRound | None) -> Answer:
         """A checkpoint, or a delta to it."""
         version = self._known[request.names[0]]
         if request.route == "delta":
@@ -90,7 +90,7 @@ class Store:
                 self._board.failed("keeps-checkpoints", f"it read version {version.number}, which it says it has")
         return Answer(status=200, body=version.data)
 
-    def put(self, request: Request, rnd: Round) -> Answer:
+    def put(self, request: RoutedRequest, rnd: ScriptedRound) -> Answer:
         """Store an update, if it is what its grant was bound to."""
         seen = request.seen
         wanted = {name.lower(): value for name, value in headers_of(rnd.declared).items()} if rnd.declared else {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from muster.wire.arrays import Array, decode, encode, schema_of
-from muster.wire.deltas import Ends, encode_delta
+from muster.wire.deltas import DeltaEnds, encode_delta
 from muster.wire.refs import digest
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, update_schema
 
@@ -33,7 +33,7 @@ def toy() -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ServedVersion:
     """A checkpoint, and the delta that leads to it from the version before."""
 
     number: int
@@ -47,7 +47,7 @@ class Version:
         return digest(self.data)
 
 
-class Versions:
+class ServedVersions:
     """The versions of one model, made as they are needed."""
 
     def __init__(self, first: bytes) -> None:
@@ -59,31 +59,31 @@ class Versions:
         tensors = decode(first, HEADER_LIMIT_BYTES)
         self.update: Schema = update_schema(schema_of(tensors))
         """What an update of the model holds."""
-        self._made = [Version(1, first, b"")]
+        self._made = [ServedVersion(1, first, b"")]
 
-    def __getitem__(self, number: int) -> Version:
+    def __getitem__(self, number: int) -> ServedVersion:
         """A version by its number, from 1 on."""
         while len(self._made) < number:
             self._made.append(_next(self._made[-1]))
         return self._made[number - 1]
 
-    def wild(self, number: int) -> Version:
+    def wild(self, number: int) -> ServedVersion:
         """A version whose floats are as large as its dtypes hold, or 1e30: finite, and nothing measured on it may be."""
         tensors = decode(self[number].data, HEADER_LIMIT_BYTES)
         data = encode({name: _wild(array) if array.dtype.kind == "f" else array for name, array in tensors.items()})
-        return Version(number, data, b"")
+        return ServedVersion(number, data, b"")
 
 
 def _wild(array: Array) -> Array:
     return np.full_like(array, min(1e30, float(np.finfo(array.dtype).max)))
 
 
-def _next(last: Version) -> Version:
+def _next(last: ServedVersion) -> ServedVersion:
     """Trained a little: every float moved by a small step, every counter by one."""
     tensors = decode(last.data, HEADER_LIMIT_BYTES)
     data = encode({name: _moved(array, last.number) for name, array in tensors.items()})
-    ends = Ends(last.sha256, digest(data), len(data))
-    return Version(last.number + 1, data, b"".join(encode_delta(io.BytesIO(last.data), io.BytesIO(data), ends)))
+    ends = DeltaEnds(last.sha256, digest(data), len(data))
+    return ServedVersion(last.number + 1, data, b"".join(encode_delta(io.BytesIO(last.data), io.BytesIO(data), ends)))
 
 
 def _moved(array: Array, number: int) -> Array:

@@ -13,7 +13,7 @@ from muster.conformance.checks import Board
 from muster.conformance.expecting import EARLY, Expectation, Expectations
 from muster.conformance.faults import USES, Fault
 from muster.conformance.http import ENDLESS_BYTES, Answer, Seen
-from muster.conformance.requests import Request, problem
+from muster.conformance.requests import RoutedRequest, problem
 from muster.conformance.script import UNKNOWN_REASON, WAIT_SECONDS, script
 from muster.conformance.world import HEARTBEAT_SECONDS, World
 from muster.wire.problems import Problem
@@ -99,7 +99,7 @@ class Walk:
         if self._world.is_gone:
             self._board.passed("stops-without-key", f"{self._without_key} requests in {LAST_SECONDS:g} s")
 
-    def _move_on(self, request: Request) -> None:
+    def _move_on(self, request: RoutedRequest) -> None:
         """Take the next step that the device offers to do, if this one is done."""
         self._world.can = frozenset(request.said.can)
         self._world.encodings = list(request.said.encodings)
@@ -117,7 +117,7 @@ class Walk:
         waiting = self._faults.get(route)
         return waiting.popleft() if waiting else None
 
-    def _spoilt(self, spoilt: Fault, request: Request, honest: Answer) -> Answer:
+    def _spoilt(self, spoilt: Fault, request: RoutedRequest, honest: Answer) -> Answer:
         expectation = spoilt.then(request)
         if expectation:
             self._expectations.add(expectation)
@@ -137,7 +137,7 @@ class Walk:
         if taken >= ENDLESS_BYTES:
             self._board.failed(check, f"it read {taken >> 20} MiB beyond the announced length")
 
-    def _honest(self, request: Request) -> Answer:
+    def _honest(self, request: RoutedRequest) -> Answer:
         if request.route != "check-in":
             answer = self._world.answer(request)
             if request.route == "heartbeat":
@@ -161,11 +161,11 @@ class Walk:
         self._places += 1
         return self._world.place(request)
 
-    def _wait(self, request: Request, reason: str, seconds: float) -> Answer:
+    def _wait(self, request: RoutedRequest, reason: str, seconds: float) -> Answer:
         self._pace.after_wait(request.seen.at, seconds, _OF_REASONS.get(reason, "waits"))
         return self._world.wait(reason, seconds)
 
-    def _without(self, request: Request, refusal: Answer | None) -> Answer:
+    def _without(self, request: RoutedRequest, refusal: Answer | None) -> Answer:
         """The last step: no key is good any more."""
         self._world.is_gone = True
         if self.gone_at is None:
@@ -176,10 +176,10 @@ class Walk:
         return refusal or problem(Problem.UNAUTHENTICATED, "the key was revoked")
 
 
-def _applied(delta: Request) -> Expectation:
+def _applied(delta: RoutedRequest) -> Expectation:
     """After a good delta: the checkpoint is used without being read whole."""
 
-    def wrong(request: Request) -> str | None:
+    def wrong(request: RoutedRequest) -> str | None:
         whole = request.route == "checkpoint" and request.names == delta.names
         return "it read the whole checkpoint after a delta that was in order" if whole else None
 
@@ -195,7 +195,7 @@ class _Pace:
         self._no_check_in_before: tuple[float, str] | None = None
         self._no_heartbeat_before: float | None = None
 
-    def look(self, request: Request) -> None:
+    def look(self, request: RoutedRequest) -> None:
         """Note a request that came too early, and one that came when it should."""
         now = request.seen.at
         self._recent.append(now)

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from muster.conformance.checks import Board
 from muster.conformance.http import Answer, Seen
-from muster.conformance.requests import Request, problem, reply, route_of, with_body
-from muster.conformance.rounds import Round
+from muster.conformance.requests import RoutedRequest, problem, reply, route_of, with_body
+from muster.conformance.rounds import ScriptedRound
 from muster.conformance.store import PREFIX, Store, headers_of
-from muster.conformance.versions import Versions
+from muster.conformance.versions import ServedVersions
 from muster.wire import gate
 from muster.wire import messages as wire
 from muster.wire.encodings import Encoding, update_lengths
@@ -31,11 +31,11 @@ HYPERPARAMETERS = {"epochs": 2, "learning_rate": 0.1}
 class World:
     """Token, device, model, round, and the store."""
 
-    def __init__(self, model: str, versions: Versions, board: Board) -> None:
+    def __init__(self, model: str, versions: ServedVersions, board: Board) -> None:
         self.model = model
         self.token = f"kit{secrets.token_hex(5)}.{secrets.token_urlsafe(32)}"
         self.store = Store(versions, board)
-        self.round: Round | None = None
+        self.round: ScriptedRound | None = None
         self.can: frozenset[str] = frozenset()
         self.encodings: list[Encoding] = ["plain"]
         self.is_gone = False
@@ -46,7 +46,7 @@ class World:
         self._enrolments: dict[str, tuple[wire.Enrolment, str]] = {}
         self._rotations: dict[tuple[str, str], str] = {}
         self._key = ""
-        self._rounds: dict[str, Round] = {}
+        self._rounds: dict[str, ScriptedRound] = {}
 
     def stand_at(self, url: str) -> None:
         """Say where the API is; the store is beside it."""
@@ -60,22 +60,24 @@ class World:
 
     # ---- reading a request
 
-    def read(self, seen: Seen) -> tuple[Request, Answer | None]:
+    def read(self, seen: Seen) -> tuple[RoutedRequest, Answer | None]:
         """What a request is for; and its refusal, if it is none that the server would act upon."""
         path = seen.target.partition("?")[0]
         if path.startswith("/elsewhere"):
-            return Request(seen=seen, route="elsewhere"), Answer(status=404)
+            return RoutedRequest(seen=seen, route="elsewhere"), Answer(status=404)
         if path.startswith(PREFIX):
             return self.store.read(seen)
         found = route_of(seen, self._prefix)
         if found is None:
             self._board.failed("base-url", f"{seen.method} {path[:80]} is no route of {self.store.origin}{self._prefix}")
-            return Request(seen=seen, route="unknown"), Answer(status=403, body=b'{"message":"Missing Authentication Token"}')
+            return RoutedRequest(seen=seen, route="unknown"), Answer(
+                status=403, body=b'{"message":"Missing Authentication Token"}'
+            )
         request, body = found
         refusal = self._authorised(request)
         return (request, refusal) if refusal or body is None else with_body(request, body, self._board)
 
-    def _authorised(self, request: Request) -> Answer | None:
+    def _authorised(self, request: RoutedRequest) -> Answer | None:
         if request.route in ("enrol", "health"):
             return None
         scheme, _, key = request.seen.headers.get("authorization", "").partition(" ")
@@ -90,7 +92,7 @@ class World:
 
     # ---- answering it
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: RoutedRequest) -> Answer:
         """The honest answer to everything but a check-in, which the walk decides."""
         match request.route:
             case "enrol":
@@ -126,7 +128,7 @@ class World:
         """Nothing to do."""
         return reply(wire.Wait(retry_after_seconds=seconds, reason=reason))
 
-    def place(self, request: Request) -> Answer:
+    def place(self, request: RoutedRequest) -> Answer:
         """The place in the present round: to train, or, where it has a candidate, to judge."""
         rnd, have = self._open, frozenset(request.said.have)
         rnd.had, rnd.read = have, []
@@ -148,7 +150,7 @@ class World:
         """Open the next round, from this version on; or let a candidate be judged beside it."""
         number = self.round.number + 1 if self.round else 1
         candidate = self._versions[base + 1] if judging == "the next" else self._versions.wild(base + 1) if judging else None
-        self.round = Round(number, self._versions[base], encoding, candidate)
+        self.round = ScriptedRound(number, self._versions[base], encoding, candidate)
         self._rounds[self.round_id] = self.round
 
     @property
@@ -157,7 +159,7 @@ class World:
         return f"{self.model}.{self._open.number}"
 
     @property
-    def _open(self) -> Round:
+    def _open(self) -> ScriptedRound:
         if self.round is None:
             raise AssertionError("no round is open")
         return self.round
@@ -193,7 +195,7 @@ class World:
         self._board.passed("base-url")
         return reply(wire.Enrolled(client_id=said.client_id, key=known[1], heartbeat_seconds=HEARTBEAT_SECONDS), 201)
 
-    def _rotate(self, request: Request) -> Answer:
+    def _rotate(self, request: RoutedRequest) -> Answer:
         old = request.seen.headers["authorization"].partition(" ")[2]
         made = self._rotations.get((old, request.said.proof))
         if made is None:
@@ -206,7 +208,7 @@ class World:
         self._board.passed("rotation")
         return reply(wire.Enrolled(client_id=self._client.client_id, key=made, heartbeat_seconds=HEARTBEAT_SECONDS))
 
-    def _served(self, request: Request) -> Answer:
+    def _served(self, request: RoutedRequest) -> Answer:
         if request.names[0] != self.model:
             return problem(Problem.UNKNOWN_MODEL, "no such model")
         deployed = self._versions[1]
@@ -220,7 +222,7 @@ class World:
         answer = reply(told)
         return Answer(status=200, body=answer.body, headers={**answer.headers, "ETag": tag})
 
-    def _grant(self, request: Request) -> Answer:
+    def _grant(self, request: RoutedRequest) -> Answer:
         refusal = self._other_round(request)
         if refusal:
             return refusal
@@ -241,11 +243,11 @@ class World:
         grant = wire.UploadGrant.model_validate({"url": url, "headers": headers_of(said), "expires_at": FAR_AWAY})
         return reply(grant)
 
-    def _note_kept(self, rnd: Round) -> None:
+    def _note_kept(self, rnd: ScriptedRound) -> None:
         if rnd.base.sha256 in rnd.had and rnd.base.sha256 not in rnd.read:
             self._board.passed("keeps-checkpoints")
 
-    def _report(self, request: Request) -> Answer:
+    def _report(self, request: RoutedRequest) -> Answer:
         refusal = self._other_round(request)
         if refusal:
             return refusal
@@ -261,7 +263,7 @@ class World:
             return problem(Problem.REPORT_CONFLICT, "another update was reported already")
         return self._receipt(request, 202)
 
-    def _inspect(self, rnd: Round, declared: wire.UploadRequest, data: bytes) -> None:
+    def _inspect(self, rnd: ScriptedRound, declared: wire.UploadRequest, data: bytes) -> None:
         """Let the server's own gate look at an update."""
         try:
             measured = gate.inspect(io.BytesIO(data), len(data), self._versions.update, declared.sha256, rnd.encoding)
@@ -272,7 +274,7 @@ class World:
             what = f"{len(data)} bytes, L2 norm {measured.norm:.4g}, {declared.examples} examples"
             self._board.passed(f"update-{rnd.encoding}", what)
 
-    def _receipt(self, request: Request, status: int = 200) -> Answer:
+    def _receipt(self, request: RoutedRequest, status: int = 200) -> Answer:
         rnd = self._rounds.get(request.names[0])
         if rnd is None or rnd.candidate is not None:
             return problem(Problem.NOT_ASSIGNED, "this client has no place in that round")
@@ -286,7 +288,7 @@ class World:
                 receipt |= {"reason": rnd.verdict.reason, "expected": rnd.verdict.expected, "got": rnd.verdict.got}
         return reply(wire.ReceiptReply.model_validate(receipt), status)
 
-    def _measure(self, request: Request) -> Answer:
+    def _measure(self, request: RoutedRequest) -> Answer:
         said: wire.EvaluationReport = request.said
         rnd, number = self.round, int(request.names[1])
         self._board.passed("unknown-members")
@@ -312,7 +314,7 @@ class World:
         told = wire.EvaluationReply(round=said.round, version=number, client_id=self._client.client_id)
         return reply(told, 202)
 
-    def _other_round(self, request: Request) -> Answer | None:
+    def _other_round(self, request: RoutedRequest) -> Answer | None:
         if self.round is not None and request.names[0] == self.round_id and self.round.candidate is None:
             return None
         self._board.failed("one-update-a-round", f"{request.route} in round {request.names[0][:60]}, in which it has no place")

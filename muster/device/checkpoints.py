@@ -19,7 +19,7 @@ from pathlib import Path
 from muster.device.files import replace_file
 from muster.http.errors import Overloaded, Unreachable, Untrusted
 from muster.http.transport import Transport
-from muster.wire.deltas import BadDelta, Ends, apply_delta
+from muster.wire.deltas import BadDelta, DeltaEnds, apply_delta
 from muster.wire.messages import Checkpoint, Delta
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ KEPT_CHECKPOINTS = 2
 _NAME = re.compile(r"([0-9a-f]{64})\.safetensors")
 
 
-class Checkpoints:
+class CheckpointCache:
     """The last checkpoints that were used, in a folder of their own."""
 
     def __init__(self, folder: Path) -> None:
@@ -97,7 +97,7 @@ class Checkpoints:
             return None
 
     def _applied(self, checkpoint: Checkpoint, delta: Delta, file: io.BytesIO) -> bytes:
-        ends = Ends(delta.base_sha256, checkpoint.sha256, checkpoint.bytes)
+        ends = DeltaEnds(delta.base_sha256, checkpoint.sha256, checkpoint.bytes)
         made = bytearray(checkpoint.bytes)
         with closing(self._open(delta.base_sha256)) as base:
             apply_delta(base, file, ends, memoryview(made))

@@ -25,7 +25,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from muster import __version__
-from muster.device.checkpoints import Checkpoints
+from muster.device.checkpoints import CheckpointCache
 from muster.device.errors import DeviceError
 from muster.device.files import remove_leftovers
 from muster.device.identity import FILE, Identity
@@ -84,7 +84,7 @@ class Device:
         self._judged: str | None = None
         self._served: tuple[str, wire.ModelReply] | None = None
         self._ready: Ready | None = None
-        self._checkpoints = Checkpoints(folder / f"{model}.checkpoints")
+        self._checkpoints = CheckpointCache(folder / f"{model}.checkpoints")
         self._feedback = Feedback(folder / _feedback(model))
 
     @property

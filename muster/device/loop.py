@@ -58,7 +58,7 @@ ROTATION_SECONDS = 900.0
 """How often a rotation of the key that did not end is tried again, unless the old key is refused."""
 
 
-class Kind(Enum):
+class TroubleKind(Enum):
     """A kind of trouble; its value is the first wait in seconds and its name in the log."""
 
     NETWORK = (5.0, "the network")
@@ -70,7 +70,7 @@ class Kind(Enum):
     OTHER = (30.0, "an error")
 
 
-GENERAL = (Kind.NETWORK, Kind.OVERLOADED, Kind.REFUSED, Kind.OTHER)
+GENERAL = (TroubleKind.NETWORK, TroubleKind.OVERLOADED, TroubleKind.REFUSED, TroubleKind.OTHER)
 """Ended by an answer without work, as by work that is done."""
 
 
@@ -80,14 +80,14 @@ class Loop:
     def __init__(self, device: Device, trainer: Trainer) -> None:
         self._device = device
         self._trainer = trainer
-        self._back_offs = {kind: BackOff(kind.value[0]) for kind in Kind}
+        self._back_offs = {kind: BackOff(kind.value[0]) for kind in TroubleKind}
         self._ask_at = self._silent_until = self._rotate_at = self._save_at = device.clock()
         self._only_heartbeats = False
         """Whether the server is overloaded, as far as is known."""
         self._doubts = 0
         """How often in a row the key was refused."""
-        self._at_work: Kind | None = None
-        self._tries = {Kind.TRAINING: ("", 0), Kind.JUDGING: ("", 0)}
+        self._at_work: TroubleKind | None = None
+        self._tries = {TroubleKind.TRAINING: ("", 0), TroubleKind.JUDGING: ("", 0)}
         """The last place to train and to judge, and how often its work was done."""
 
     def turn(self) -> float:
@@ -134,9 +134,9 @@ class Loop:
         """Do the work of a place, unless it was tried often enough."""
         device = self._device
         if isinstance(assignment, wire.TrainAssignment):
-            kind, place = Kind.TRAINING, f"{assignment.round} from {assignment.base.sha256}"
+            kind, place = TroubleKind.TRAINING, f"{assignment.round} from {assignment.base.sha256}"
         else:
-            kind, place = Kind.JUDGING, f"{assignment.round} of {assignment.candidate.sha256}"
+            kind, place = TroubleKind.JUDGING, f"{assignment.round} of {assignment.candidate.sha256}"
         if self._tries[kind][0] != place:
             self._tries[kind] = (place, 0)
         if self._tries[kind][1] >= TRIES:
@@ -161,7 +161,7 @@ class Loop:
         if refused.unauthenticated:
             self._doubt(refused)
         else:
-            self._back_off(Kind.REFUSED, refused)
+            self._back_off(TroubleKind.REFUSED, refused)
 
     def _doubt(self, refused: Refused) -> None:
         """A key that is refused may be good all the same: a server, or its store, may be wrong for a while."""
@@ -188,19 +188,19 @@ class Loop:
             seconds = min(overloaded.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
             self._silent_until = device.clock() + stretched(seconds, device.random)
         self._only_heartbeats = self._at_work is None
-        self._back_off(Kind.OVERLOADED, overloaded)
+        self._back_off(TroubleKind.OVERLOADED, overloaded)
 
     def _failed(self, error: Exception) -> None:
         """Anything but a refusal or an overload: of the network, of the work, of the disk, or an error of this SDK."""
         if isinstance(error, Unreachable):
-            self._back_off(Kind.NETWORK, error)
+            self._back_off(TroubleKind.NETWORK, error)
         elif self._at_work:
             self._count_try()
             self._back_off(self._at_work, error)
         else:
-            self._back_off(Kind.DISK if isinstance(error, OSError) else Kind.OTHER, error)
+            self._back_off(TroubleKind.DISK if isinstance(error, OSError) else TroubleKind.OTHER, error)
 
-    def _back_off(self, kind: Kind, error: Exception) -> None:
+    def _back_off(self, kind: TroubleKind, error: Exception) -> None:
         device, back_off = self._device, self._back_offs[kind]
         back_off.failed()
         self._ask_at = device.clock() + back_off.seconds(device.random)
@@ -218,7 +218,7 @@ class Loop:
         """Write an identity that the disk did not take when it was learnt."""
         if self._device.keys.is_saved or now < self._save_at:
             return
-        back_off = self._back_offs[Kind.DISK]
+        back_off = self._back_offs[TroubleKind.DISK]
         try:
             self._device.keys.save()
             back_off.succeeded()
@@ -229,7 +229,7 @@ class Loop:
 
     # ---- time
 
-    def _succeeded(self, *kinds: Kind) -> None:
+    def _succeeded(self, *kinds: TroubleKind) -> None:
         for kind in kinds:
             self._back_offs[kind].succeeded()
 

@@ -21,7 +21,7 @@ Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What was answered, if it is a success or else acceptable."""
 
     status: int
@@ -135,7 +135,7 @@ def bounded(response: httpx.Response, limit: int) -> bytearray:
     return data
 
 
-def parsed(answer: Answer, reply: type[Reply] | TypeAdapter[Reply], to: str) -> Reply:
+def parsed(answer: HttpAnswer, reply: type[Reply] | TypeAdapter[Reply], to: str) -> Reply:
     """The reply that an answer holds.
 
     Raises:

@@ -28,7 +28,7 @@ from tenacity import (
 from muster.http.addresses import check_address
 from muster.http.answers import (
     KINDS,
-    Answer,
+    HttpAnswer,
     Passing,
     Reply,
     Sink,
@@ -188,7 +188,7 @@ class Transport:
         auth: httpx.Auth | None = None,
         accept: tuple[int, ...] = (),
         into: Sink | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         check_address(url, self._insecure_http)
         headers = {"Accept-Encoding": "identity", **headers}
         retrying = Retrying(
@@ -233,20 +233,20 @@ class Transport:
         auth: httpx.Auth | None,
         accept: tuple[int, ...],
         into: Sink | None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         try:
             with self.http.stream(method, url, headers=headers, content=content, auth=auth) as response:
                 if into is not None and response.is_success:
                     into.fill(response, limit)
                     self._came_to(answered=True)
-                    return Answer(response.status_code, response.headers, bytearray())
+                    return HttpAnswer(response.status_code, response.headers, bytearray())
                 check_plain(response)
                 data = bounded(response, limit if into is None else REPLY_LIMIT_BYTES)
         except httpx.TransportError as error:
             raise Passing(type(error).__name__) from error
         if response.is_success or response.status_code in accept:
             self._came_to(answered=True)
-            return Answer(response.status_code, response.headers, data)
+            return HttpAnswer(response.status_code, response.headers, data)
         if may_pass(response):
             raise Passing.of(response)
         self._came_to(answered=True)

@@ -24,7 +24,7 @@ from muster.operator.folder import (
     UPDATES,
     About,
     Content,
-    Published,
+    PublishedVersion,
     RoundFolder,
     contents,
     state_path,
@@ -56,7 +56,7 @@ class Exported:
     """What an export came to."""
 
     about: About
-    published: Published
+    published: PublishedVersion
     manifest: Manifest
     files: int
     """Those that the manifest names."""
@@ -119,7 +119,7 @@ class _Fetching:
     number: int
     folder: RoundFolder
 
-    def manifest(self, published: Published) -> Manifest:
+    def manifest(self, published: PublishedVersion) -> Manifest:
         """The manifest, fetched unless it is there."""
         path = self.folder.root / MANIFEST
         nbytes = path.stat().st_size if path.exists() else MANIFEST_LIMIT_BYTES

@@ -66,7 +66,7 @@ class PublishedConfig(Reply):
     clipping: Clipping | None = None
 
 
-class Published(Reply):
+class PublishedVersion(Reply):
     """What a version's document says, as far as it is computed here."""
 
     model: str
@@ -106,15 +106,15 @@ class RoundFolder(PrivateFolder):
         with path.open("rb") as file:
             return About.model_validate_json(file.read(DOCUMENT_LIMIT_BYTES))
 
-    def published(self, about: About) -> Published:
+    def published(self, about: About) -> PublishedVersion:
         """What was published.
 
         Raises:
             NotAsExported: the document is not the one that round.json names.
         """
-        return Published.model_validate_json(self._read(DOCUMENT, about.document_sha256, DOCUMENT_LIMIT_BYTES))
+        return PublishedVersion.model_validate_json(self._read(DOCUMENT, about.document_sha256, DOCUMENT_LIMIT_BYTES))
 
-    def manifest(self, published: Published) -> Manifest:
+    def manifest(self, published: PublishedVersion) -> Manifest:
         """What the version was made of.
 
         Raises:

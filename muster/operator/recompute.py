@@ -21,7 +21,7 @@ from muster.aggregation.outliers import norm_bound
 from muster.aggregation.plan import NO_LIMITS, Limits
 from muster.aggregation.registry import UnknownRule, WrongNumberOfUpdates
 from muster.aggregation.replay import gradient
-from muster.operator.folder import BASE, About, NotAsExported, Published, RoundFolder, state_path, update_content
+from muster.operator.folder import BASE, About, NotAsExported, PublishedVersion, RoundFolder, state_path, update_content
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, parse_header, update_schema
 
 LIMITS = Limits(memory_bytes=1 << 30, read_bytes=NO_LIMITS.read_bytes, reads=NO_LIMITS.reads)
@@ -50,7 +50,7 @@ class Recomputed:
     """A version, computed again."""
 
     about: About
-    published: Published
+    published: PublishedVersion
     manifest: Manifest
     compared: tuple[Compared, ...]
 
@@ -99,7 +99,7 @@ def _replayed(folder: RoundFolder, manifest: Manifest) -> dict[str, str]:
         return {name: hash_.hexdigest() for name, hash_ in hashes.items()}
 
 
-def _files(published: Published, found: dict[str, str]) -> Iterator[Compared]:
+def _files(published: PublishedVersion, found: dict[str, str]) -> Iterator[Compared]:
     """The checkpoint, and the optimizer's state."""
     yield Compared("checkpoint", published.checkpoint.sha256, found[MODEL])
     files = {file.letter: file.sha256 for file in published.optimizer.files} if published.optimizer else {}
@@ -108,7 +108,7 @@ def _files(published: Published, found: dict[str, str]) -> Iterator[Compared]:
         yield Compared(f"state {letter}", files.get(letter), made.get(letter))
 
 
-def _numbers(published: Published, manifest: Manifest) -> Iterator[Compared]:
+def _numbers(published: PublishedVersion, manifest: Manifest) -> Iterator[Compared]:
     """The bound beyond which updates were left out, the largest weight, and the norm to which the next round clips; each where
     there is one.
     """

@@ -41,7 +41,7 @@ class BadDelta(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class DeltaEnds:
     """From which file a delta leads to which: digests are SHA-256 in hex, `nbytes` is the target's length."""
 
     base_sha256: str
@@ -53,7 +53,7 @@ class Ends:
         return HEADER.pack(MAGIC, bytes.fromhex(self.base_sha256), bytes.fromhex(self.target_sha256), self.nbytes)
 
 
-def encode_delta(base: Readable, target: Readable, ends: Ends) -> Iterator[bytes]:
+def encode_delta(base: Readable, target: Readable, ends: DeltaEnds) -> Iterator[bytes]:
     """The delta, piece by piece, from one file to another, both read from beginning to end.
 
     Raises:
@@ -71,7 +71,7 @@ def encode_delta(base: Readable, target: Readable, ends: Ends) -> Iterator[bytes
     yield deflate.flush()
 
 
-def apply_delta(base: Readable, delta: Readable, ends: Ends, into: memoryview) -> None:
+def apply_delta(base: Readable, delta: Readable, ends: DeltaEnds, into: memoryview) -> None:
     """Fill `into`, which is as long as the target, with the target.
 
     Raises:

@@ -45,7 +45,7 @@ def packed(exponents: Sequence[int], levels: Sequence[int]) -> str:
     return base64.b64encode(pairs.tobytes()).decode()
 
 
-class Table:
+class MagnitudeTable:
     """The numbers of many updates, of which each group of neighbouring float tensors is looked at by itself."""
 
     def __init__(self, texts: Sequence[str], tensors: int) -> None:

@@ -14,7 +14,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemKind:
     """One kind of refusal: its HTTP status, and a title that never changes from case to case."""
 
     status: int
@@ -66,7 +66,7 @@ class Problem(Enum):
     UPDATES_DELETED = "updates-deleted"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ProblemKind:
         """Status and title of this refusal."""
         return KINDS[self]
 
@@ -85,41 +85,41 @@ class Problem(Enum):
         return cls(urn.removeprefix(URN))
 
 
-KINDS: dict[Problem, Kind] = {
-    Problem.MALFORMED_BODY: Kind(400, "The body is not JSON, or has a key twice"),
-    Problem.BODY_TOO_LARGE: Kind(413, "The body is larger than this route accepts"),
-    Problem.INVALID_BODY: Kind(422, "A field of the body is missing, unknown or out of bounds"),
-    Problem.INVALID_QUERY: Kind(422, "A query parameter is unknown or out of bounds"),
-    Problem.UNSUPPORTED_MEDIA_TYPE: Kind(415, "The body must be application/json"),
-    Problem.FORBIDDEN: Kind(403, "No such route is there for this caller"),
-    Problem.TOO_MANY_REQUESTS: Kind(429, "There are more requests than the server takes; send this one later"),
-    Problem.INTERNAL_ERROR: Kind(500, "The server failed; the same request may be sent again"),
-    Problem.UNAVAILABLE: Kind(503, "The server did not answer in time; the same request may be sent again"),
-    Problem.UNAUTHENTICATED: Kind(401, "The device key is not valid"),
-    Problem.ENROLMENT_REFUSED: Kind(403, "The enrolment token does not admit this client"),
-    Problem.CLIENT_EXISTS: Kind(409, "This client id belongs to another device"),
-    Problem.FLEET_FULL: Kind(403, "The fleet has as many clients as it may have"),
-    Problem.UNKNOWN_CLIENT: Kind(404, "There is no such client"),
-    Problem.UNKNOWN_MODEL: Kind(404, "There is no such model"),
-    Problem.UNKNOWN_ROUND: Kind(404, "There is no such round"),
-    Problem.UNKNOWN_VERSION: Kind(404, "There is no such version"),
-    Problem.UNKNOWN_TOKEN: Kind(404, "There is no such enrolment token"),
-    Problem.UNKNOWN_METRIC: Kind(404, "There is no such metric"),
-    Problem.NO_OPEN_ALERT: Kind(404, "There is no open alert of this metric"),
-    Problem.NOT_ASSIGNED: Kind(409, "This client has no place in this round"),
-    Problem.ROUND_CLOSED: Kind(409, "The round no longer takes updates"),
-    Problem.WRONG_LENGTH: Kind(422, "An update of this length cannot fit the model"),
-    Problem.TOO_MANY_GRANTS: Kind(409, "This client has declared too many different updates in this round"),
-    Problem.UPLOAD_MISSING: Kind(409, "Nothing was uploaded under the grant"),
-    Problem.UPLOAD_MISMATCH: Kind(409, "What was uploaded is not what was declared"),
-    Problem.REPORT_CONFLICT: Kind(409, "Something else was already reported"),
-    Problem.MODEL_EXISTS: Kind(409, "A model of this name exists with other content"),
-    Problem.CHECKPOINT_UNFIT: Kind(422, "The uploaded file cannot be a checkpoint"),
-    Problem.VERSION_EXISTS: Kind(409, "This checkpoint was registered with other words"),
-    Problem.VERSION_IN_TRAINING: Kind(409, "The round that made this version has not decided yet"),
-    Problem.DEPLOYMENT_MOVED: Kind(409, "Something else was deployed in the meantime"),
-    Problem.NOTHING_TO_ROLL_BACK_TO: Kind(409, "The history of deployments does not go back so far"),
-    Problem.ROUND_ENDED: Kind(409, "The round has ended"),
-    Problem.NOTHING_PUBLISHED: Kind(409, "The round has published no version"),
-    Problem.UPDATES_DELETED: Kind(410, "The round's updates were deleted"),
+KINDS: dict[Problem, ProblemKind] = {
+    Problem.MALFORMED_BODY: ProblemKind(400, "The body is not JSON, or has a key twice"),
+    Problem.BODY_TOO_LARGE: ProblemKind(413, "The body is larger than this route accepts"),
+    Problem.INVALID_BODY: ProblemKind(422, "A field of the body is missing, unknown or out of bounds"),
+    Problem.INVALID_QUERY: ProblemKind(422, "A query parameter is unknown or out of bounds"),
+    Problem.UNSUPPORTED_MEDIA_TYPE: ProblemKind(415, "The body must be application/json"),
+    Problem.FORBIDDEN: ProblemKind(403, "No such route is there for this caller"),
+    Problem.TOO_MANY_REQUESTS: ProblemKind(429, "There are more requests than the server takes; send this one later"),
+    Problem.INTERNAL_ERROR: ProblemKind(500, "The server failed; the same request may be sent again"),
+    Problem.UNAVAILABLE: ProblemKind(503, "The server did not answer in time; the same request may be sent again"),
+    Problem.UNAUTHENTICATED: ProblemKind(401, "The device key is not valid"),
+    Problem.ENROLMENT_REFUSED: ProblemKind(403, "The enrolment token does not admit this client"),
+    Problem.CLIENT_EXISTS: ProblemKind(409, "This client id belongs to another device"),
+    Problem.FLEET_FULL: ProblemKind(403, "The fleet has as many clients as it may have"),
+    Problem.UNKNOWN_CLIENT: ProblemKind(404, "There is no such client"),
+    Problem.UNKNOWN_MODEL: ProblemKind(404, "There is no such model"),
+    Problem.UNKNOWN_ROUND: ProblemKind(404, "There is no such round"),
+    Problem.UNKNOWN_VERSION: ProblemKind(404, "There is no such version"),
+    Problem.UNKNOWN_TOKEN: ProblemKind(404, "There is no such enrolment token"),
+    Problem.UNKNOWN_METRIC: ProblemKind(404, "There is no such metric"),
+    Problem.NO_OPEN_ALERT: ProblemKind(404, "There is no open alert of this metric"),
+    Problem.NOT_ASSIGNED: ProblemKind(409, "This client has no place in this round"),
+    Problem.ROUND_CLOSED: ProblemKind(409, "The round no longer takes updates"),
+    Problem.WRONG_LENGTH: ProblemKind(422, "An update of this length cannot fit the model"),
+    Problem.TOO_MANY_GRANTS: ProblemKind(409, "This client has declared too many different updates in this round"),
+    Problem.UPLOAD_MISSING: ProblemKind(409, "Nothing was uploaded under the grant"),
+    Problem.UPLOAD_MISMATCH: ProblemKind(409, "What was uploaded is not what was declared"),
+    Problem.REPORT_CONFLICT: ProblemKind(409, "Something else was already reported"),
+    Problem.MODEL_EXISTS: ProblemKind(409, "A model of this name exists with other content"),
+    Problem.CHECKPOINT_UNFIT: ProblemKind(422, "The uploaded file cannot be a checkpoint"),
+    Problem.VERSION_EXISTS: ProblemKind(409, "This checkpoint was registered with other words"),
+    Problem.VERSION_IN_TRAINING: ProblemKind(409, "The round that made this version has not decided yet"),
+    Problem.DEPLOYMENT_MOVED: ProblemKind(409, "Something else was deployed in the meantime"),
+    Problem.NOTHING_TO_ROLL_BACK_TO: ProblemKind(409, "The history of deployments does not go back so far"),
+    Problem.ROUND_ENDED: ProblemKind(409, "The round has ended"),
+    Problem.NOTHING_PUBLISHED: ProblemKind(409, "The round has published no version"),
+    Problem.UPDATES_DELETED: ProblemKind(410, "The round's updates were deleted"),
 }

@@ -33,10 +33,10 @@ from bench.attacks.attacks import (
 )
 from bench.attacks.data import LABELS, Task, digits, synthetic
 from bench.attacks.defences import defences
-from bench.attacks.fleet import Fleet, first_model, flat, predict, shaped
+from bench.attacks.fleet import AttackedFleet, first_model, flat, predict, shaped
 from bench.attacks.honest import configs, line
 from bench.attacks.rounds import Upload, aggregated, frozen, inspect
-from bench.attacks.training import Course, Crew, Setting, int8_file, train
+from bench.attacks.training import Setting, Trainees, TrainingCourse, int8_file, train
 from muster.aggregation.outliers import norm_bound
 from muster.aggregation.registry import TooFewUpdates, find_aggregator
 from muster.wire.admin import Outliers, RoundConfig
@@ -60,7 +60,7 @@ def base(task: Task) -> dict[str, Array]:
 
 
 def uploads(task: Task, base: dict[str, Array], attack: str) -> list[Upload]:
-    return Crew(task=task, attack=ATTACKS[attack], hostile=HOSTILE, seed=SEED).uploads(base)
+    return Trainees(task=task, attack=ATTACKS[attack], hostile=HOSTILE, seed=SEED).uploads(base)
 
 
 def rows(sent: list[Upload], base: dict[str, Array], hostile: bool) -> Array:
@@ -185,7 +185,7 @@ def test_side_by_side_each_client_learns_what_it_would_alone() -> None:
     task = synthetic(6, 2)
     base = first_model(60, replace(task.recipe, hidden=5), 0)
     recipe = replace(task.recipe, batch=10**6)  # one step an epoch over all, so that the order does not matter
-    together = Fleet(task.holdings, recipe, 0).train(base)
+    together = AttackedFleet(task.holdings, recipe, 0).train(base)
     for holding, found in zip(task.holdings, together, strict=True):
         np.testing.assert_allclose(_by_differences(base, holding.inputs, holding.labels, recipe.rate), found, atol=2e-3)
 
@@ -208,14 +208,14 @@ def _by_differences(base: dict[str, Array], inputs: Array, labels: Array, rate: 
 
 
 def test_who_holds_more_takes_more_steps(task: Task, base: dict[str, Array]) -> None:
-    norms = np.linalg.norm(Fleet(task.holdings, task.recipe, SEED).train(base), axis=1)
+    norms = np.linalg.norm(AttackedFleet(task.holdings, task.recipe, SEED).train(base), axis=1)
     sizes = np.array([len(holding.labels) for holding in task.holdings])
     assert np.corrcoef(norms, sizes)[0, 1] > 0.5
 
 
 def test_honest_clients_learn(task: Task, base: dict[str, Array]) -> None:
     held = task.holdings[0]
-    trained = shaped(flat(base) + Fleet([held], replace(task.recipe, epochs=100), SEED).train(base)[0], base)
+    trained = shaped(flat(base) + AttackedFleet([held], replace(task.recipe, epochs=100), SEED).train(base)[0], base)
     assert (predict(trained, held.inputs) == held.labels).mean() > 0.95
 
 
@@ -287,14 +287,14 @@ def test_under_sign_flip_the_unguarded_mean_learns_nothing_and_the_defaults_do()
 
 
 def test_a_line_of_the_costs_counts_over_all_seeds() -> None:
-    first = Course(accuracies=[0.5, 0.9], honest=10, honest_quarantined=1, honest_capped=0)
-    second = Course(accuracies=[0.5, 0.7], honest=30, honest_quarantined=0, honest_capped=4)
+    first = TrainingCourse(accuracies=[0.5, 0.9], honest=10, honest_quarantined=1, honest_capped=0)
+    second = TrainingCourse(accuracies=[0.5, 0.7], honest=30, honest_quarantined=0, honest_capped=4)
     assert line([first, second]) == pytest.approx(
         {"accuracy": 0.8, "least": 0.7, "most": 0.9, "quarantined": 1 / 40, "capped": 4 / 40}
     )
 
 
 def test_what_is_told_of_a_training_can_be_written_down() -> None:
-    course = Course()
+    course = TrainingCourse()
     course.rejected["norm-overflow"] += 4
     assert json.loads(json.dumps(told(course)))["rejected"] == {"norm-overflow": 4}

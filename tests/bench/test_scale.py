@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.cost import scale
-from bench.cost.scale import Fleet, demands, first_to_break, shortest_pace, shortest_window, slowed
+from bench.cost.scale import FleetSize, demands, first_to_break, shortest_pace, shortest_window, slowed
 from bench.cost.units import item_bytes
 from chalicelib.storage.keys import SHARDS
 from tests.fleet import SESSION, World
@@ -24,13 +24,13 @@ def test_the_document_holds_the_tables_as_they_are_computed(part: str) -> None:
     assert part in DOCUMENT, "python -m bench.cost.scale prints what belongs there"
 
 
-def asked(fleet: Fleet, quota: str) -> float:
+def asked(fleet: FleetSize, quota: str) -> float:
     (found,) = [demand.asked for demand in demands(fleet) if demand.quota.startswith(quota)]
     return found
 
 
 def test_what_is_asked_by_hand() -> None:
-    fleet = Fleet(clients=9000, heartbeat_seconds=900, pace_seconds=60, goal=100, over_selection=1.2, window_seconds=30)
+    fleet = FleetSize(clients=9000, heartbeat_seconds=900, pace_seconds=60, goal=100, over_selection=1.2, window_seconds=30)
     assert asked(fleet, "API Gateway") == 10 + 150 + 3 * 4
     assert asked(fleet, "DynamoDB: write units/s of a shard") == (10 + 4 * 4) / SHARDS
     assert asked(fleet, "DynamoDB: read units/s of a shard") == (150 + 4) / SHARDS
@@ -49,7 +49,7 @@ def test_polling_is_the_first_to_break_for_a_million_clients_and_slower_devices_
 def test_a_round_takes_as_many_clients_a_second_as_its_partition_takes_writes() -> None:
     places = 13_000
     window = shortest_window(places)
-    there = Fleet(clients=places, goal=10_000, window_seconds=window)
+    there = FleetSize(clients=places, goal=10_000, window_seconds=window)
     assert asked(there, "DynamoDB: write units/s of a round's partition") == pytest.approx(1000)
     assert asked(there, "DynamoDB: write units/s of a round's own row") == pytest.approx(1000 * 4 / 6)
 

@@ -18,8 +18,8 @@ from muster import conformance
 from muster.conformance import kit
 from muster.conformance.checks import CHECKS, Outcome
 from muster.conformance.http import Answer
-from muster.conformance.kit import NoPlace, Report, Settings, check
-from muster.conformance.requests import Request
+from muster.conformance.kit import KitSettings, NoPlace, Report, check
+from muster.conformance.requests import RoutedRequest
 from muster.conformance.world import World
 from muster.operator.cli.app import app
 from muster.wire.arrays import encode
@@ -37,7 +37,7 @@ LESS_PATIENCE = {"wants-no-more": 8.0}
 
 
 def walked(module: str, patience: float = PATIENCE_SECONDS, **more: object) -> Report:
-    return check(Settings(command=f"{PYTHON} -m {module} {TOLD}", patience_seconds=patience, **more))  # type: ignore[arg-type]
+    return check(KitSettings(command=f"{PYTHON} -m {module} {TOLD}", patience_seconds=patience, **more))  # type: ignore[arg-type]
 
 
 def failed(report: Report) -> dict[str, str]:
@@ -47,15 +47,15 @@ def failed(report: Report) -> dict[str, str]:
 class Recorded(World):
     """The kit's honest server, whose answers are kept."""
 
-    kept: ClassVar[list[tuple[Request, Answer]]] = []
+    kept: ClassVar[list[tuple[RoutedRequest, Answer]]] = []
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: RoutedRequest) -> Answer:
         return self._keep(request, super().answer(request))
 
-    def place(self, request: Request) -> Answer:
+    def place(self, request: RoutedRequest) -> Answer:
         return self._keep(request, super().place(request))
 
-    def _keep(self, request: Request, answer: Answer) -> Answer:
+    def _keep(self, request: RoutedRequest, answer: Answer) -> Answer:
         self.kept.append((request, answer))
         return answer
 
@@ -126,7 +126,7 @@ def test_a_device_that_ends_at_once_fails_and_the_command_says_so() -> None:
 
 def test_without_a_device_the_walk_ends_when_patience_does() -> None:
     told: list[str] = []
-    report = check(Settings(patience_seconds=0.2), lambda told_to: told.append(told_to.url))
+    report = check(KitSettings(patience_seconds=0.2), lambda told_to: told.append(told_to.url))
     assert told[0].startswith("http://127.0.0.1:")
     assert told[0].endswith("/api")
     assert not report.conforms
@@ -139,7 +139,7 @@ def test_without_a_device_the_walk_ends_when_patience_does() -> None:
 )
 def test_the_kit_stands_only_where_a_server_can(url: str) -> None:
     with pytest.raises(NoPlace):
-        check(Settings(url=url))
+        check(KitSettings(url=url))
     done = CliRunner().invoke(app, ["conformance", url])
     assert done.exit_code == 2
 

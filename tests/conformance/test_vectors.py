@@ -15,7 +15,7 @@ from muster.conformance.vectors.deltas import content
 from muster.wire import gate
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import DTYPES, Array
-from muster.wire.deltas import BadDelta, Ends, apply_delta
+from muster.wire.deltas import BadDelta, DeltaEnds, apply_delta
 from muster.wire.encodings import ENCODINGS
 from muster.wire.reasons import Reason
 from muster.wire.tensors import TensorSpec, Unfit, update_schema
@@ -81,7 +81,7 @@ def test_an_encoding_writes_and_reads_what_its_vector_says(vector: dict[str, Any
 @named("deltas")
 def test_a_delta_leads_to_its_target_or_is_refused(vector: dict[str, Any]) -> None:
     base, target = content(vector["base"]), content(vector["target"])
-    ends, into = Ends(vector["base_sha256"], vector["target_sha256"], vector["target_bytes"]), bytearray(len(target))
+    ends, into = DeltaEnds(vector["base_sha256"], vector["target_sha256"], vector["target_bytes"]), bytearray(len(target))
     delta = io.BytesIO(bytes.fromhex(vector["delta"]))
     if vector["fit"]:
         apply_delta(io.BytesIO(base), delta, ends, memoryview(into))

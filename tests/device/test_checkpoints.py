@@ -17,10 +17,10 @@ import pytest
 from muster import Device
 from muster.device import Overloaded, Unreachable, Untrusted
 from muster.device import checkpoints as module
-from muster.device.checkpoints import KEPT_CHECKPOINTS, Checkpoints
+from muster.device.checkpoints import KEPT_CHECKPOINTS, CheckpointCache
 from muster.device.files import replace_file
 from muster.device.transport import DeviceTransport
-from muster.wire.deltas import Ends, encode_delta
+from muster.wire.deltas import DeltaEnds, encode_delta
 from muster.wire.messages import MOST_HELD, Checkpoint, Delta
 from tests.fleet import World
 
@@ -49,7 +49,7 @@ class Store:
         """A version, and, if there is a base, a delta from that."""
         delta = None
         if base is not None:
-            ends = Ends(DIGESTS[base], DIGESTS[number], len(FILES[number]))
+            ends = DeltaEnds(DIGESTS[base], DIGESTS[number], len(FILES[number]))
             content = b"".join(encode_delta(io.BytesIO(FILES[base]), io.BytesIO(FILES[number]), ends))
             self.objects.setdefault("/delta", content)
             fields = {"base_sha256": DIGESTS[base], "bytes": len(content), "url": "https://s3.test/delta"}
@@ -63,9 +63,9 @@ def store() -> Store:
     return Store()
 
 
-def get(folder: Path, store: Store, *numbers: int) -> Checkpoints:
+def get(folder: Path, store: Store, *numbers: int) -> CheckpointCache:
     """Checkpoints of a device that has used these versions."""
-    kept = Checkpoints(folder)
+    kept = CheckpointCache(folder)
     for number in numbers:
         assert kept.get(store.checkpoint(number), store.transport) == FILES[number]
     return kept
@@ -89,10 +89,10 @@ def test_the_last_ones_that_were_used_are_kept_and_no_more_are_told_than_may_be(
     assert kept.held == [DIGESTS[0], DIGESTS[2]]
     assert names(tmp_path) == {f"{DIGESTS[number]}.safetensors" for number in (0, 2)}
     os.utime(tmp_path / f"{DIGESTS[2]}.safetensors", ns=(1, 1))
-    assert Checkpoints(tmp_path).held == [DIGESTS[2], DIGESTS[0]]
+    assert CheckpointCache(tmp_path).held == [DIGESTS[2], DIGESTS[0]]
     os.utime(tmp_path / f"{DIGESTS[0]}.safetensors", ns=(2, 2))
     kept.find(DIGESTS[2])
-    assert Checkpoints(tmp_path).held == [DIGESTS[0], DIGESTS[2]]
+    assert CheckpointCache(tmp_path).held == [DIGESTS[0], DIGESTS[2]]
     assert len(kept.held) == KEPT_CHECKPOINTS <= MOST_HELD
 
 
@@ -100,7 +100,7 @@ def test_what_an_earlier_run_left_unfinished_or_too_much_of_is_removed(tmp_path:
     get(tmp_path, store, 0, 1)
     (tmp_path / f".{DIGESTS[2]}.safetensors.123").write_bytes(b"half")
     (tmp_path / f"{DIGESTS[3]}.safetensors").write_bytes(FILES[3])
-    assert Checkpoints(tmp_path).held == [DIGESTS[1], DIGESTS[3]]
+    assert CheckpointCache(tmp_path).held == [DIGESTS[1], DIGESTS[3]]
     assert names(tmp_path) == {f"{DIGESTS[number]}.safetensors" for number in (1, 3)}
 
 
@@ -131,7 +131,7 @@ def test_a_disk_that_is_full_does_not_stop_a_device(
     assert caplog.text.count("No space left on device") == 2
     kept.get(store.checkpoint(2), store.transport)
     assert kept.held == [DIGESTS[0], DIGESTS[2]]
-    assert Checkpoints(tmp_path).held == []
+    assert CheckpointCache(tmp_path).held == []
 
 
 def test_a_folder_that_cannot_be_one_is_said_and_stops_nothing(

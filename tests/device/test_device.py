@@ -251,7 +251,7 @@ def test_a_judge_that_was_interrupted_goes_on_though_it_measures_something_else_
         judge.judge(assignment, Fickle(0.0))
     judge.judge(assignment, Fickle(0.0))
     assert world.operator.round("toy", 1).evaluations == 1
-    evaluation = world.services.rounds.evaluation(RoundId("toy", 1), judge.client_id)
+    evaluation = world.services.rounds.judgement(RoundId("toy", 1), judge.client_id)
     assert evaluation
     assert {role: round(m.metrics["accuracy"], 1) for role, m in evaluation.measured.items()} == {
         "deployed": 0.1,

@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 
 from bench.trouble.server import HEARTBEAT_SECONDS, Fleet, Trouble
-from bench.trouble.simulation import Course, observe
+from bench.trouble.simulation import OutageCourse, observe
 
 DEVICES = 60
 
 
 @pytest.fixture(scope="module", params=["429 and 503", "429 and 503, Retry-After"])
-def overload(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Course:
+def overload(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> OutageCourse:
     """A fleet that waits for a round, in half an hour of overload."""
     return observe(DEVICES, "waits", request.param, tmp_path_factory.mktemp("fleet"))
 
 
-def test_an_overloaded_server_gets_at_most_a_tenth_of_the_usual_requests(overload: Course) -> None:
+def test_an_overloaded_server_gets_at_most_a_tenth_of_the_usual_requests(overload: OutageCourse) -> None:
     assert 12 < overload.before < 16
     assert overload.share <= 0.1
 
 
-def test_all_devices_are_back_within_two_intervals_and_not_all_at_once(overload: Course) -> None:
+def test_all_devices_are_back_within_two_intervals_and_not_all_at_once(overload: OutageCourse) -> None:
     assert len(overload.back) == DEVICES
     assert overload.back[-1] <= 2 * HEARTBEAT_SECONDS
     assert overload.back[DEVICES * 3 // 4] - overload.back[DEVICES // 4] > 300

@@ -15,7 +15,7 @@ import pytest
 from examples.digits.data import digits
 from examples.digits.devices import not_a_number, wrong_shape
 from examples.digits.model import network
-from examples.digits.tour import Step, Tour
+from examples.digits.tour import Tour, TourStep
 from infra.local import LocalCloud
 from muster.device.torch import weights
 from muster.operator import Operator
@@ -59,9 +59,9 @@ def test_a_run_that_is_too_short_to_learn_says_so_and_fails(tmp_path: Path) -> N
 
 
 def test_a_tour_that_fails_or_leaves_another_version_deployed_is_told() -> None:
-    well = Tour((Step("muster status digits", "", 0),), 3, 3)
+    well = Tour((TourStep("muster status digits", "", 0),), 3, 3)
     assert well.unmet() == []
-    ill = Tour((Step("muster rollback digits", "", 1),), 3, 2)
+    ill = Tour((TourStep("muster rollback digits", "", 1),), 3, 2)
     assert [sentence.partition(",")[0] for sentence in ill.unmet()] == [
         "expected `muster rollback digits` to succeed", "expected version 3 to be deployed after the tour",
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.clients.directory import Directory
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.instants import utc_now
 from chalicelib.settings import Settings
 from chalicelib.wiring import Services
@@ -36,7 +36,7 @@ def race(token: str, enrolments: int, directories: Directories) -> Counter[str]:
             try:
                 directory.enrol(body)
                 outcomes.append("enrolled")
-            except Refused as refused:
+            except Refusal as refused:
                 outcomes.append(refused.problem.value)
         return outcomes
 

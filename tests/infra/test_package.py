@@ -19,7 +19,7 @@ import yaml
 from chalicelib.settings import Settings
 from infra import interpreter
 from infra.local import resources
-from infra.package import ROOT, Unfit, _check_ways_in, package, rewrite
+from infra.package import ROOT, UnfitPackage, _check_ways_in, package, rewrite
 from muster.wire import messages as wire
 from muster.wire.problems import MEDIA_TYPE, Problem
 
@@ -164,7 +164,7 @@ def test_a_library_that_chalice_could_not_find_for_lambda_is_noticed(
     shutil.copytree(made.parent / "venv", tmp_path / "venv", symlinks=True)
     original = zipfile.ZipFile.namelist
     monkeypatch.setattr(zipfile.ZipFile, "namelist", lambda self: [n for n in original(self) if not n.startswith("numpy/")])
-    with pytest.raises(Unfit, match="no wheel"):
+    with pytest.raises(UnfitPackage, match="no wheel"):
         package("x86_64", tmp_path)
 
 
@@ -341,7 +341,7 @@ def test_a_template_with_a_second_stage_is_not_packaged(made: Path, template: di
     resources = transformed(second, made.parent / "transform")["Resources"].values()
     stages = [said["Properties"]["StageName"] for said in resources if "StageName" in said["Properties"]]
     assert sorted(stages) == ["Stage", "v"], "which is why the version is said"
-    with pytest.raises(Unfit, match=r"expected OpenApiVersion 2\.0, so that there is one stage, got None"):
+    with pytest.raises(UnfitPackage, match=r"expected OpenApiVersion 2\.0, so that there is one stage, got None"):
         _check_ways_in(second)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.monitoring.alert import Alert, AlertState, Step, next_step, opened
+from chalicelib.monitoring.alert import Alert, AlertState, AlertStep, next_step, opened
 from chalicelib.monitoring.record import Record, newest, of_round, period, summarise, unit
 from chalicelib.monitoring.threshold import Threshold, defaults, effective
 from chalicelib.rounds.moves import Phase
@@ -26,19 +26,20 @@ CLEARED = replace(OPEN, cleared_at=T0)
 @pytest.mark.parametrize(
     ("value", "present", "step"),
     [
-        (0.4, None, Step.OPEN), (0.4, OPEN, None), (0.5, OPEN, Step.CLEAR), (0.4, CLEARED, Step.OPEN), (0.6, CLEARED, None),
+        (0.4, None, AlertStep.OPEN), (0.4, OPEN, None), (0.5, OPEN, AlertStep.CLEAR), (0.4, CLEARED, AlertStep.OPEN),
+        (0.6, CLEARED, None),
         (0.6, None, None), (None, None, None), (None, OPEN, None), (None, CLEARED, None),
     ],
 )  # fmt: skip
 def test_an_alert_opens_once_stays_while_the_breach_lasts_and_clears_on_recovery(
-    value: float | None, present: Alert | None, step: Step | None
+    value: float | None, present: Alert | None, step: AlertStep | None
 ) -> None:
     assert next_step(AT_LEAST, value, present, T0, timedelta(seconds=60)) is step
 
 
 def test_a_metric_that_is_no_longer_watched_clears_its_alert() -> None:
     unwatched = Threshold(model="toy", metric="accuracy")
-    assert next_step(unwatched, 0.4, OPEN, T0, DAY) is Step.CLEAR
+    assert next_step(unwatched, 0.4, OPEN, T0, DAY) is AlertStep.CLEAR
     assert next_step(unwatched, 0.4, CLEARED, T0, DAY) is None
 
 
@@ -46,7 +47,7 @@ def test_an_alert_whose_publication_was_lost_is_published_again_after_a_while() 
     lost = opened(AT_LEAST, 0.4, None, T0)
     soon, later = T0 + timedelta(seconds=59), T0 + timedelta(seconds=60)
     assert next_step(AT_LEAST, 0.4, lost, soon, timedelta(seconds=60)) is None
-    assert next_step(AT_LEAST, 0.4, lost, later, timedelta(seconds=60)) is Step.PUBLISH
+    assert next_step(AT_LEAST, 0.4, lost, later, timedelta(seconds=60)) is AlertStep.PUBLISH
     assert next_step(AT_LEAST, 0.4, replace(lost, published_at=soon), later, timedelta(seconds=60)) is None
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chalicelib.registry.deployment import (
     MOVES,
     Deployment,
-    Kind,
+    DeploymentKind,
     NothingBeneath,
     VersionState,
     deploy,
@@ -163,4 +163,4 @@ def test_whatever_happens_one_version_is_deployed_and_every_move_is_in_the_table
             assert was is is_ or is_ in MOVES[was], f"{was} → {is_}"
     for row in log.rows[1:]:
         assert row.previous is None or row.previous < row.revision
-        assert (row.kind is Kind.ROLLED_BACK) == bool(row.left) or row.kind is Kind.ROLLED_BACK
+        assert (row.kind is DeploymentKind.ROLLED_BACK) == bool(row.left) or row.kind is DeploymentKind.ROLLED_BACK

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.credentials import Credential
-from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Round
 from muster.http.errors import Refused
@@ -173,7 +173,7 @@ class Registry(RuleBasedStateMachine):
         assert rnd.candidate
         rounds, own = self.world.services.rounds, self.world.services.directory.allowance(JUDGE, "toy")
         rounds.appoint(
-            Evaluation(round=rnd.id, client_id=JUDGE.public, assigned_at=now, report_by=now + timedelta(seconds=60), ttl=0)
+            Judgement(round=rnd.id, client_id=JUDGE.public, assigned_at=now, report_by=now + timedelta(seconds=60), ttl=0)
         )
         for role, accuracy in (("deployed", 0.5), ("candidate", 0.5 + gain)):
             rounds.measure(rnd.id, own, role, Measurement(10, {"accuracy": accuracy}), now)

@@ -19,7 +19,7 @@ from muster import Device, TrainingResult
 from muster.aggregation.manifest import Manifest
 from muster.device import Evaluation
 from muster.wire.arrays import Array, encode
-from muster.wire.deltas import Ends, apply_delta
+from muster.wire.deltas import DeltaEnds, apply_delta
 from muster.wire.refs import CheckpointRef, DeltaRef
 from tests.fleet import BASE, Drift, World
 
@@ -59,7 +59,7 @@ def test_a_version_has_a_delta_from_its_base_and_what_lies_there_makes_it(traini
     (delta,) = version.checkpoint.deltas
     base = encode(BASE)
     made = bytearray(version.checkpoint.nbytes)
-    ends = Ends(delta.base_sha256, version.checkpoint.sha256, version.checkpoint.nbytes)
+    ends = DeltaEnds(delta.base_sha256, version.checkpoint.sha256, version.checkpoint.nbytes)
     content = stored(world, version.checkpoint, delta)
     apply_delta(io.BytesIO(base), io.BytesIO(content), ends, memoryview(made))
     assert made == world.operator.download(world.operator.version("toy", 1).checkpoint)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from chalicelib.rounds.evaluation import Evaluation
+from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Round
 from muster import Device
@@ -141,8 +141,8 @@ def test_accuracies_by_different_judges_do_not_stand_side_by_side(world: World, 
 # ---- revoked
 
 
-def voices(world: World, rnd: Round) -> dict[str, Evaluation]:
-    return {e.client_id: e for e in world.services.rounds.evaluations(rnd.id)}
+def voices(world: World, rnd: Round) -> dict[str, Judgement]:
+    return {e.client_id: e for e in world.services.rounds.judgements(rnd.id)}
 
 
 def test_a_revoked_judge_counts_no_more(world: World, devices: list[Device]) -> None:

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.registry.configuring import check_rules
 from chalicelib.registry.voting import ONE_IN, midmean, sign_test
-from chalicelib.rounds.evaluation import Evaluation, Measurement, decide, typical
+from chalicelib.rounds.judgement import Judgement, Measurement, decide, typical
 from chalicelib.rounds.round_id import RoundId
 from muster.wire import messages as wire
 from muster.wire.admin import RoundConfig
@@ -26,8 +26,8 @@ T0 = datetime(2026, 1, 1, tzinfo=UTC)
 CONFIG = RoundConfig(goal=10, quorum=4)
 
 
-def a_judge(number: int, candidate: Measurement, deployed: Measurement) -> Evaluation:
-    return Evaluation(
+def a_judge(number: int, candidate: Measurement, deployed: Measurement) -> Judgement:
+    return Judgement(
         round=RoundId("toy", 1),
         client_id=f"judge-{number:02}",
         assigned_at=T0,
@@ -37,13 +37,13 @@ def a_judge(number: int, candidate: Measurement, deployed: Measurement) -> Evalu
     )
 
 
-def judges(*accuracies: tuple[float, float], examples: int = 10) -> list[Evaluation]:
+def judges(*accuracies: tuple[float, float], examples: int = 10) -> list[Judgement]:
     """Of candidate and deployed version, a pair each."""
     measured = ([Measurement(examples, {"accuracy": accuracy}) for accuracy in pair] for pair in accuracies)
     return [a_judge(number, *pair) for number, pair in enumerate(measured)]
 
 
-def differing(*differences: float) -> list[Evaluation]:
+def differing(*differences: float) -> list[Judgement]:
     """Judges that found such differences."""
     return judges(*((max(0.0, d), max(0.0, -d)) for d in differences))
 
@@ -121,7 +121,7 @@ def test_a_third_of_the_judges_that_are_wanted_must_speak_and_at_least_three(eva
 
 @pytest.mark.parametrize(("evaluators", "least"), [(1, 0.5), (2, 0.25)])
 def test_so_few_judges_that_they_could_never_agree_must_be_asked_for_by_name(evaluators: int, least: float) -> None:
-    with pytest.raises(Refused, match="evaluation_level") as refused:
+    with pytest.raises(Refusal, match="evaluation_level") as refused:
         check_rules(config(evaluators=evaluators))
     assert f"at least {least}" in str(refused.value.expected)
     check_rules(config(evaluators=evaluators, evaluation_level=least))

@@ -130,7 +130,7 @@ def test_judges_too_many_by_the_hint_do_not_make_the_evaluation_wait_for_its_dea
     world.clock.advance(world.settings.memory_seconds)
     lost(world, "UpdateItem")
     world.judge(devices[:1])
-    assert (current(world).judges, len(world.services.rounds.evaluations(RoundId("toy", 1)))) == (2, 1)
+    assert (current(world).judges, len(world.services.rounds.judgements(RoundId("toy", 1)))) == (2, 1)
     assert devices[1].check_in().kind == "wait"
     world.clock.advance(MINUTE)
     world.tick()
@@ -140,7 +140,7 @@ def test_judges_too_many_by_the_hint_do_not_make_the_evaluation_wait_for_its_dea
     world.tick()
     rnd = world.operator.round("toy", 1)
     assert (rnd.phase, rnd.evaluations) == ("completed", 2)
-    assert world.services.rounds.evaluation(RoundId("toy", 1), devices[2].client_id) is None
+    assert world.services.rounds.judgement(RoundId("toy", 1), devices[2].client_id) is None
 
 
 # ---- every receipt is settled when its round is

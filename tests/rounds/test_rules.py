@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import TrainingState
-from chalicelib.rounds.evaluation import is_due
+from chalicelib.rounds.judgement import is_due
 from chalicelib.rounds.moves import MOVES, Phase
 from chalicelib.rounds.round import NoSuchMove, NotReached, Round, Summary, next_base, next_phase, open_next
 from chalicelib.rounds.round_id import RoundId

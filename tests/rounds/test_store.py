@@ -11,9 +11,9 @@ import pytest
 from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Allowance
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.registry.version import Judged
-from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import REVOKED, Accepted, Declared, Late, Receipt, ReceiptState, Uploaded, late
 from chalicelib.rounds.round import PlaceKind, Round, Summary
@@ -81,10 +81,10 @@ def receipt(world: World, store: RoundStore, rnd: Round, own: Allowance) -> Rece
 
 
 @pytest.fixture
-def judge(world: World, store: RoundStore, rnd: Round, own: Allowance) -> Evaluation:
+def judge(world: World, store: RoundStore, rnd: Round, own: Allowance) -> Judgement:
     now = world.clock()
     appointed = store.appoint(
-        Evaluation(round=rnd.id, client_id="device-1", assigned_at=now, report_by=now + timedelta(seconds=60), ttl=0)
+        Judgement(round=rnd.id, client_id="device-1", assigned_at=now, report_by=now + timedelta(seconds=60), ttl=0)
     )
     assert appointed
     return appointed
@@ -124,7 +124,7 @@ def test_a_write_on_a_receipt_that_is_not_due_changes_nothing(
 
 @pytest.mark.parametrize("credential", [Credential("device-1", "b" * 43), Credential("device-2", "a" * 43)])
 def test_a_write_with_a_key_that_is_not_the_clients_changes_nothing_and_shows_nothing(
-    world: World, store: RoundStore, rnd: Round, receipt: Receipt, judge: Evaluation, credential: Credential
+    world: World, store: RoundStore, rnd: Round, receipt: Receipt, judge: Judgement, credential: Credential
 ) -> None:
     by, now = world.services.directory.allowance(credential, "toy"), world.clock()
     attempts: tuple[Callable[[], object], ...] = (
@@ -133,14 +133,14 @@ def test_a_write_with_a_key_that_is_not_the_clients_changes_nothing_and_shows_no
         lambda: store.measure(rnd.id, by, "candidate", MEASURED, now),
     )
     for attempt in attempts:
-        with pytest.raises(Refused, match="unauthenticated"):
+        with pytest.raises(Refusal, match="unauthenticated"):
             attempt()
     assert stored(store, rnd) == receipt
-    assert store.evaluation(rnd.id, "device-1") == judge
+    assert store.judgement(rnd.id, "device-1") == judge
 
 
 def test_a_write_for_a_model_outside_the_scope_changes_nothing(
-    world: World, store: RoundStore, rnd: Round, receipt: Receipt, judge: Evaluation
+    world: World, store: RoundStore, rnd: Round, receipt: Receipt, judge: Judgement
 ) -> None:
     by, now = world.services.directory.allowance(OWNER, "other"), world.clock()
     attempts: tuple[Callable[[], object], ...] = (
@@ -152,7 +152,7 @@ def test_a_write_for_a_model_outside_the_scope_changes_nothing(
         with pytest.raises(OutOfScope):
             attempt()
     assert stored(store, rnd) == receipt
-    assert store.evaluation(rnd.id, "device-1") == judge
+    assert store.judgement(rnd.id, "device-1") == judge
 
 
 def test_a_reported_update_is_neither_reported_again_nor_declared_anew(
@@ -194,15 +194,15 @@ def test_a_move_by_who_read_another_phase_or_an_older_fence_changes_nothing(stor
 
 
 def test_a_measurement_is_in_time_and_once(
-    world: World, store: RoundStore, rnd: Round, judge: Evaluation, own: Allowance
+    world: World, store: RoundStore, rnd: Round, judge: Judgement, own: Allowance
 ) -> None:
     with pytest.raises(NotDone):
         store.measure(rnd.id, own, "candidate", MEASURED, judge.report_by)
-    assert store.evaluation(rnd.id, "device-1") == judge
+    assert store.judgement(rnd.id, "device-1") == judge
     store.measure(rnd.id, own, "candidate", MEASURED, world.clock())
     with pytest.raises(NotDone):
         store.measure(rnd.id, own, "candidate", replace(MEASURED, examples=11), world.clock())
-    found = store.evaluation(rnd.id, "device-1")
+    found = store.judgement(rnd.id, "device-1")
     assert found
     assert found.measured == {"candidate": MEASURED}
 

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from chalicelib.rounds.evaluation import Measurement
+from chalicelib.rounds.judgement import Measurement
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import from_item, storable, to_item
 from tests.fleet import SESSION, World

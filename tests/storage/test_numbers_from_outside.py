@@ -18,7 +18,7 @@ from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.token import EnrolmentToken
 from chalicelib.monitoring.threshold import Threshold
 from chalicelib.registry.model import Model
-from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage.dynamo import Condition, Put, Table
@@ -128,7 +128,7 @@ def test_what_a_device_declares_reports_and_measures_is_read_as_it_came(world: W
         except ValidationError:
             return
         measurement = Measurement(judged.examples, storable(judged.metrics))
-        judge = Evaluation(
+        judge = Judgement(
             round=RoundId("toy", 1),
             client_id="device-1",
             assigned_at=NOW,

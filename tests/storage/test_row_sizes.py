@@ -22,7 +22,7 @@ from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
 from chalicelib.registry.sweep import Sweep
 from chalicelib.registry.version import Judged, Registration, Version
-from chalicelib.rounds.evaluation import Evaluation, Measurement
+from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import Put, Table
@@ -158,7 +158,7 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
     measured = {role: Measurement(10**9, METRICS, "measured") for role in ("candidate", "deployed")}
     yield (
         keys.EVALUATION,
-        Evaluation(round=ROUND, client_id=ID, assigned_at=NOW, report_by=NOW, ttl=10**10, measured=measured),
+        Judgement(round=ROUND, client_id=ID, assigned_at=NOW, report_by=NOW, ttl=10**10, measured=measured),
     )
     # What judges and trainers measured, 16 each, what is always recorded, and a number for each reason there could be.
     record = Record(

@@ -14,20 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muster.wire import deltas
-from muster.wire.deltas import CHUNK_BYTES, HEADER, BadDelta, Ends, apply_delta, encode_delta
+from muster.wire.deltas import CHUNK_BYTES, HEADER, BadDelta, DeltaEnds, apply_delta, encode_delta
 
 FILES = st.binary(max_size=70)
 
 
-def ends(base: bytes, target: bytes) -> Ends:
-    return Ends(hashlib.sha256(base).hexdigest(), hashlib.sha256(target).hexdigest(), len(target))
+def ends(base: bytes, target: bytes) -> DeltaEnds:
+    return DeltaEnds(hashlib.sha256(base).hexdigest(), hashlib.sha256(target).hexdigest(), len(target))
 
 
 def made(base: bytes, target: bytes) -> bytes:
     return b"".join(encode_delta(io.BytesIO(base), io.BytesIO(target), ends(base, target)))
 
 
-def applied(base: bytes, delta: bytes, to: Ends) -> bytes:
+def applied(base: bytes, delta: bytes, to: DeltaEnds) -> bytes:
     memory = bytearray(to.nbytes)
     apply_delta(io.BytesIO(base), io.BytesIO(delta), to, memoryview(memory))
     return bytes(memory)
@@ -124,7 +124,7 @@ def test_a_delta_of_other_files_is_refused_before_anything_is_inflated() -> None
     for wrong in (
         ends(other, target),
         ends(base, other),
-        Ends(ends(base, b"").base_sha256, ends(b"", target).target_sha256, 7),
+        DeltaEnds(ends(base, b"").base_sha256, ends(b"", target).target_sha256, 7),
     ):
         with pytest.raises(BadDelta, match="header"):
             applied(base, delta, wrong)
@@ -190,13 +190,13 @@ def test_memory_is_bounded_by_the_chunk_and_not_by_the_file() -> None:
 
     nbytes = 64 * CHUNK_BYTES
     tracemalloc.start()
-    length = sum(map(len, encode_delta(Zeros(nbytes), Zeros(nbytes), Ends("0" * 64, "1" * 64, nbytes))))
+    length = sum(map(len, encode_delta(Zeros(nbytes), Zeros(nbytes), DeltaEnds("0" * 64, "1" * 64, nbytes))))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 16 * CHUNK_BYTES
     assert length < nbytes / 500
     with pytest.raises(EOFError):
-        list(encode_delta(Zeros(1), Zeros(nbytes - 1), Ends("0" * 64, "1" * 64, nbytes)))
+        list(encode_delta(Zeros(1), Zeros(nbytes - 1), DeltaEnds("0" * 64, "1" * 64, nbytes)))
 
 
 def test_steps_of_training_leave_less_than_three_quarters() -> None:

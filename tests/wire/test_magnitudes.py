@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.wire.gate import NORM_LIMIT, ZERO_EXPONENT, exponent_of
-from muster.wire.magnitudes import GROUPS, UNKNOWN, UNKNOWN_LEVEL, Table, packed
+from muster.wire.magnitudes import GROUPS, UNKNOWN, UNKNOWN_LEVEL, MagnitudeTable, packed
 from muster.wire.spread import ALL_BELOW, NO_LEVEL, SPOILED, Spread
 
 pairs = st.lists(st.tuples(st.just(ZERO_EXPONENT) | st.integers(-1080, 107), st.integers(-1200, 100)), min_size=1, max_size=700)
@@ -24,7 +24,7 @@ def level_of(values: np.ndarray) -> int:
 @given(st.lists(pairs, min_size=1, max_size=4).filter(lambda rows: len({len(row) for row in rows}) == 1))
 def test_no_exponent_is_read_back_too_small_and_no_level_too_high(updates: list[list[tuple[int, int]]]) -> None:
     texts = [packed([e for e, _ in update], [level for _, level in update]) for update in updates]
-    table = Table(texts, len(updates[0]))
+    table = MagnitudeTable(texts, len(updates[0]))
     assert len(table) == min(GROUPS, len(updates[0]))
     for tensor, group in enumerate(table.groups):
         exponents, levels = table.column(group)
@@ -39,7 +39,7 @@ def test_no_exponent_is_read_back_too_small_and_no_level_too_high(updates: list[
 
 
 def test_an_update_that_was_not_measured_may_be_anything_that_passes_the_gate() -> None:
-    exponents, levels = Table([UNKNOWN, packed([3], [-9])], 1).column(0)
+    exponents, levels = MagnitudeTable([UNKNOWN, packed([3], [-9])], 1).column(0)
     assert exponents[0] >= exponent_of(128 * NORM_LIMIT)
     assert levels.tolist() == [UNKNOWN_LEVEL, -9]
 

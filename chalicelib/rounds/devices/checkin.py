@@ -12,7 +12,7 @@ from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
 from chalicelib.rounds.devices.current import Current, Memory, unknown_model
 from chalicelib.rounds.devices.drawing import places, turn
-from chalicelib.rounds.evaluation import Evaluation
+from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import KEEP, Receipt, ReceiptState
 from chalicelib.rounds.round import PlaceKind, Round
@@ -50,7 +50,7 @@ class CheckIns:
         """Work for this client in the model's current round; asked again, the same work.
 
         Raises:
-            Refused: `unauthenticated`, `unknown-model`.
+            Refusal: `unauthenticated`, `unknown-model`.
         """
         client = self._directory.authenticate(caller)
         if not client.may_use(model):
@@ -62,13 +62,13 @@ class CheckIns:
             return self._wait("between-rounds")
         try:
             return self._answer(client, rnd, request)
-        except _Moved:
+        except _RoundMoved:
             # What was remembered is a phase that has ended since; what is now is read once, and if even that has
             # moved on when it is acted upon, the client may come back.
             fresh = self._current.round.refresh(model)
         try:
             return self._answer(client, fresh or rnd, request)
-        except _Moved:
+        except _RoundMoved:
             return self._wait("between-rounds")
 
     def _answer(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
@@ -117,20 +117,20 @@ class CheckIns:
         if now >= published.evaluate_by:
             return self._wait("round-closed")
         may_judge_at = turn(rnd, client, self._fleet.get(rnd.model))
-        judge: Evaluation | None
+        judge: Judgement | None
         place = None
         if now >= may_judge_at:
             place = self._takes_place(rnd, "judges", places(rnd, may_judge_at, now), now)
         if place is not None:
             ttl = int((published.evaluate_by + KEEP).timestamp())
-            fresh = Evaluation(
+            fresh = Judgement(
                 round=rnd.id, client_id=client.client_id, assigned_at=now, report_by=published.evaluate_by, ttl=ttl
             )
             judge = self._rounds.appoint(fresh)
             if judge is not fresh:
                 self._rounds.give_back(rnd, place)
         else:
-            judge = self._rounds.evaluation(rnd.id, client.client_id)
+            judge = self._rounds.judgement(rnd.id, client.client_id)
         if judge is None and now < may_judge_at:
             return self._wait("not-drawn", (may_judge_at - now).total_seconds())
         if judge is None:
@@ -147,7 +147,7 @@ class CheckIns:
     def _takes_place(self, rnd: Round, kind: PlaceKind, places: int, now: datetime) -> Place | None:
         """Take one of so many places if there is one left.
 
-        Raises `_Moved` when the round is no longer in the phase that is remembered.
+        Raises `_RoundMoved` when the round is no longer in the phase that is remembered.
 
         A round that is remembered as full is believed for as long as it is remembered: a fleet that keeps asking for places
         that are gone then costs no writes.
@@ -156,12 +156,12 @@ class CheckIns:
             return None
         taken, found = self._rounds.take_place(rnd, kind, rnd.phase, places, now)
         if taken is None and (found is None or found.phase is not rnd.phase):
-            raise _Moved
+            raise _RoundMoved
         return taken
 
     def _wait(self, reason: str, at_most_seconds: float = math.inf) -> wire.Wait:
         return wire.Wait.model_validate({"retry_after_seconds": min(self._pace_seconds, at_most_seconds), "reason": reason})
 
 
-class _Moved(Exception):
+class _RoundMoved(Exception):
     """The round is in another phase than the one that was remembered."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.instants import Clock
 from chalicelib.recent import Recent
 from chalicelib.registry.deployment import Deployment
@@ -58,7 +58,7 @@ class Current:
         """Whether no round of a model is open, and none will be until an operator decides so. `last` is its last round.
 
         Raises:
-            Refused: `unknown-model`.
+            Refusal: `unknown-model`.
         """
         if last is not None and not last.is_terminal:
             return False  # and the model need not be read
@@ -71,7 +71,7 @@ class Current:
         """What the model's clients are served.
 
         Raises:
-            Refused: `unknown-model`.
+            Refusal: `unknown-model`.
         """
         deployment = self._deployments.get(model)
         if deployment is None:
@@ -79,6 +79,6 @@ class Current:
         return deployment
 
 
-def unknown_model(name: str) -> Refused:
+def unknown_model(name: str) -> Refusal:
     """There is no such model."""
-    return Refused(Problem.UNKNOWN_MODEL, f"no model {name[:48]!r}", expected="the name of a model", got=name[:48])
+    return Refusal(Problem.UNKNOWN_MODEL, f"no model {name[:48]!r}", expected="the name of a model", got=name[:48])

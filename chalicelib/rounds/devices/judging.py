@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Allowance, Directory
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.instants import Clock, text
 from chalicelib.rounds.devices.current import Current
 from chalicelib.rounds.devices.updates import unknown_round, words
-from chalicelib.rounds.evaluation import Measurement
+from chalicelib.rounds.judgement import Measurement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.round_id import RoundId
@@ -37,7 +37,7 @@ class Judging:
         """Store one measurement of the candidate or of the deployed version; the same may be sent again.
 
         Raises:
-            Refused: `unauthenticated`, `unknown-round`, `unknown-version`, `not-assigned`, `round-closed`,
+            Refusal: `unauthenticated`, `unknown-round`, `unknown-version`, `not-assigned`, `round-closed`,
                 `report-conflict`.
         """
         if not self._directory.authenticate(caller).may_use(model):
@@ -69,23 +69,23 @@ class Judging:
         role = _roles(rnd).get(version)
         if role is None:
             raise _unknown_version(rnd, version)
-        known = self._rounds.evaluation(rnd.id, client_id)
+        known = self._rounds.judgement(rnd.id, client_id)
         if known is None:
-            raise Refused(
+            raise Refusal(
                 Problem.NOT_ASSIGNED,
                 f"this client is no judge of round {rnd.id}; check in first",
                 expected="a client that was asked to evaluate",
                 got="one that was not",
             )
         if role not in known.measured:
-            raise Refused(
+            raise Refusal(
                 Problem.ROUND_CLOSED,
                 f"round {rnd.id} takes no more evaluations",
                 expected=f"a report before {text(known.report_by)} and before the round is decided",
                 got=f"round {rnd.phase.value} at {text(self._clock())}",
             )
         if known.measured[role] != measured:
-            raise Refused(
+            raise Refusal(
                 Problem.REPORT_CONFLICT,
                 f"this client already measured version {version} in round {rnd.id}",
                 expected=_told(known.measured[role]),
@@ -113,8 +113,8 @@ def _told(measured: Measurement) -> str:
     return f"{what} on {measured.examples} examples"
 
 
-def _unknown_version(rnd: Round, version: int) -> Refused:
-    return Refused(
+def _unknown_version(rnd: Round, version: int) -> Refusal:
+    return Refusal(
         Problem.UNKNOWN_VERSION,
         f"version {version} is not being evaluated in round {rnd.id}",
         expected=" or ".join(f"version {number} ({role})" for number, role in sorted(_roles(rnd).items())),

@@ -23,7 +23,7 @@ class Serving:
         """Mark the caller alive, and say when to come again and what waits.
 
         Raises:
-            Refused: `unauthenticated`, `unknown-model`.
+            Refusal: `unauthenticated`, `unknown-model`.
         """
         if self._directory.heartbeat(caller, beat) == "foreign-model":
             raise unknown_model(str(beat.model))
@@ -45,7 +45,7 @@ class Serving:
         The tag names the version too: two may have the same bytes, and who runs one should hear of the other.
 
         Raises:
-            Refused: `unauthenticated`, `unknown-model`.
+            Refusal: `unauthenticated`, `unknown-model`.
         """
         if not self._directory.authenticate(caller).may_use(name):
             raise unknown_model(name)

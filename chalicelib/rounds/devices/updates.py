@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.instants import Clock, text
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import Declared, Late, Receipt, ReceiptState, Uploaded, last_word, late
@@ -43,7 +43,7 @@ class Updates:
         """One PUT of exactly the declared bytes. May be asked for again, a few times also for other bytes, until the report.
 
         Raises:
-            Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `report-conflict`, `round-closed`, `wrong-length`,
+            Refusal: `unauthenticated`, `unknown-round`, `not-assigned`, `report-conflict`, `round-closed`, `wrong-length`,
                 `too-many-grants`.
         """
         by = self._directory.allowance(caller, round_id.model)
@@ -60,13 +60,13 @@ class Updates:
             if receipt.state is not ReceiptState.ASSIGNED:
                 raise _conflict(receipt, f"sha256 {request.sha256}", _reported_sha256(receipt)) from other
             if receipt.grants >= MOST_GRANTS and receipt.takes(declared, now):
-                raise Refused(
+                raise Refusal(
                     Problem.TOO_MANY_GRANTS,
                     f"this client has declared {receipt.grants} different updates for round {round_id}; upload the last one",
                     expected=f"sha256 {receipt.declared.sha256}" if receipt.declared else f"at most {MOST_GRANTS}",
                     got=f"sha256 {request.sha256}",
                 ) from other
-            raise Refused(
+            raise Refusal(
                 Problem.WRONG_LENGTH,
                 f"no update to the base of round {round_id} is {request.bytes} bytes long",
                 expected=f"{receipt.min_bytes} to {receipt.max_bytes} bytes",
@@ -82,7 +82,7 @@ class Updates:
         The receipt is durable before the reply. The message to the inspection may be lost: the tick sends it again.
 
         Raises:
-            Refused: `unauthenticated`, `unknown-round`, `not-assigned`, `upload-missing`, `upload-mismatch`,
+            Refusal: `unauthenticated`, `unknown-round`, `not-assigned`, `upload-missing`, `upload-mismatch`,
                 `report-conflict`, `round-closed`.
         """
         by, metrics = self._directory.allowance(caller, round_id.model), storable(report.metrics)
@@ -110,7 +110,7 @@ class Updates:
         """Where the caller's update stands, and why.
 
         Raises:
-            Refused: `unauthenticated`, `unknown-round`, `not-assigned`.
+            Refusal: `unauthenticated`, `unknown-round`, `not-assigned`.
         """
         return reply(self._settled(self._own(round_id, caller)))
 
@@ -129,7 +129,7 @@ class Updates:
             return receipt
         if self._rounds.get(round_id.model, round_id.number) is None:
             raise unknown_round(round_id)
-        raise Refused(
+        raise Refusal(
             Problem.NOT_ASSIGNED,
             f"this client has no place in round {round_id}; check in first",
             expected="a client that was assigned to the round",
@@ -177,7 +177,7 @@ class Updates:
         if receipt.state is not ReceiptState.LATE:
             return
         verdict = late(self._clock(), receipt.report_by)
-        raise Refused(
+        raise Refusal(
             Problem.ROUND_CLOSED,
             f"round {receipt.round} takes no more updates; check in again for the next one",
             expected=verdict.expected,
@@ -185,10 +185,10 @@ class Updates:
         )
 
 
-def unknown_round(name: object) -> Refused:
+def unknown_round(name: object) -> Refusal:
     """There is no round of that name."""
     text = str(name)[:64]
-    return Refused(Problem.UNKNOWN_ROUND, f"no round {text!r}", expected="the id of a round", got=text)
+    return Refusal(Problem.UNKNOWN_ROUND, f"no round {text!r}", expected="the id of a round", got=text)
 
 
 def reply(receipt: Receipt) -> wire.ReceiptReply:
@@ -213,9 +213,9 @@ def _reported_sha256(receipt: Receipt) -> str:
     return f"sha256 {receipt.declared.sha256}" if receipt.declared else "no further update"
 
 
-def _conflict(receipt: Receipt, got: str, expected: str) -> Refused:
+def _conflict(receipt: Receipt, got: str, expected: str) -> Refusal:
     reported_at = text(receipt.reported_at) if receipt.reported_at else "an earlier time"
-    return Refused(
+    return Refusal(
         Problem.REPORT_CONFLICT,
         f"this client's update for round {receipt.round} was reported at {reported_at} and is {receipt.state.value}",
         expected=expected,
@@ -223,17 +223,17 @@ def _conflict(receipt: Receipt, got: str, expected: str) -> Refused:
     )
 
 
-def _not_as_declared(receipt: Receipt, sha256: str, nbytes: int | None) -> Refused:
+def _not_as_declared(receipt: Receipt, sha256: str, nbytes: int | None) -> Refusal:
     declared = receipt.declared
     expected = f"{declared.nbytes} bytes with sha256 {declared.sha256}" if declared else "an upload grant, and an upload"
     if nbytes is None:
-        return Refused(
+        return Refusal(
             Problem.UPLOAD_MISSING,
             f"nothing with that digest was uploaded for round {receipt.round}",
             expected=expected,
             got=f"no object for sha256 {sha256}",
         )
-    return Refused(
+    return Refusal(
         Problem.UPLOAD_MISMATCH,
         f"the upload for round {receipt.round} is not the one that was declared",
         expected=expected,

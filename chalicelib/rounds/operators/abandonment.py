@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.instants import Clock
 from chalicelib.log import log
 from chalicelib.registry.catalogue import Catalogue
@@ -49,7 +49,7 @@ class Abandonment:
         the next one can open: it starts from what is deployed.
 
         Raises:
-            Refused: `unknown-model`, `unknown-round`, `round-ended` (it completed).
+            Refusal: `unknown-model`, `unknown-round`, `round-ended` (it completed).
         """
         for _ in range(TRIES):
             rnd = self._finder.find(model, number)
@@ -62,7 +62,7 @@ class Abandonment:
             if rnd.phase is Phase.ABANDONED:
                 return rnd
             if rnd.is_terminal:
-                raise Refused(
+                raise Refusal(
                     Problem.ROUND_ENDED,
                     f"round {rnd.id} is {rnd.phase}",
                     expected="a round that is collecting, aggregating or evaluating",

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.rounds.manifests import read_manifest
 from chalicelib.rounds.operators.finding import RoundFinder
 from chalicelib.rounds.round import Round
@@ -48,25 +48,25 @@ class RoundExports:
         """A page: manifest, base and state come first, then the updates by client.
 
         Raises:
-            Refused: `unknown-model`, `unknown-round`, `nothing-published`, `updates-deleted`.
+            Refusal: `unknown-model`, `unknown-round`, `nothing-published`, `updates-deleted`.
         """
         rnd = self._finder.find(model, number)
         if isinstance(rnd, Unreadable):
-            raise Refused(
+            raise Refusal(
                 Problem.NOTHING_PUBLISHED,
                 f"round {number} of {model} cannot be read, so nobody knows what it published",
                 expected="a round that has published its version",
                 got="a round whose row cannot be read",
             )
         if rnd.candidate is None:
-            raise Refused(
+            raise Refusal(
                 Problem.NOTHING_PUBLISHED,
                 f"round {rnd.id} is {rnd.phase}: {rnd.reason or 'its version is yet to be made'}",
                 expected="a round that has published its version",
                 got=f"a round that is {rnd.phase}",
             )
         if rnd.is_terminal and not rnd.config.keep_updates:
-            raise Refused(
+            raise Refusal(
                 Problem.UPDATES_DELETED,
                 f"the updates of round {rnd.id} were deleted when it ended",
                 expected="a round whose configuration says keep_updates",

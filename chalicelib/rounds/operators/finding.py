@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.errors import Refused
+from chalicelib.errors import Refusal
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.round_id import RoundId
@@ -22,13 +22,13 @@ class RoundFinder:
         """A round, or what says that it cannot be read.
 
         Raises:
-            Refused: `unknown-model`, `unknown-round`.
+            Refusal: `unknown-model`, `unknown-round`.
         """
         self._catalogue.model(model)
         rnd = self._rounds.entry(model, number)
         if rnd is None:
             last = next(iter(self._rounds.history(model, None, 1)), None)
-            raise Refused(
+            raise Refusal(
                 Problem.UNKNOWN_ROUND,
                 f"no round {RoundId(model, number)}",
                 expected=f"1 to {last.number}" if last else f"{model} has had no round yet",

@@ -14,7 +14,7 @@ from __future__ import annotations
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
 from chalicelib.registry.store import RegistryStore
-from chalicelib.rounds.evaluation import Evaluation
+from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import KEEP, REVOKED, ReceiptState, Rejected
 from chalicelib.rounds.round import Round
@@ -35,7 +35,7 @@ class Revocation:
         """Revoke a client's key, then take it out of every model's open round; a repeat finishes what is left.
 
         Raises:
-            Refused: `unknown-client`.
+            Refusal: `unknown-client`.
         """
         client = self._directory.revoke(client_id)
         for model in self._registry.models():
@@ -65,7 +65,7 @@ class Revocation:
         check-in that had authenticated it before may still be under way, and finds that place taken.
         """
         now = self._clock()
-        gone = Evaluation(
+        gone = Judgement(
             round=rnd.id, client_id=client_id, assigned_at=now, report_by=now, ttl=int((now + KEEP).timestamp()), withdrawn=True
         )
         judge = self._rounds.appoint(gone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.store import RegistryStore
-from chalicelib.rounds.evaluation import decide, is_due
+from chalicelib.rounds.judgement import decide, is_due
 from chalicelib.rounds.moves import Decided
 from chalicelib.rounds.round import Round, counts_too_many
 from chalicelib.rounds.store import RoundStore
@@ -27,7 +27,7 @@ class Evaluating:
         tick then decides again, knowing that.
         """
         now = self._clock()
-        evaluations = self._rounds.evaluations(rnd.id)
+        evaluations = self._rounds.judgements(rnd.id)
         if not is_due(rnd, sum(e.counts for e in evaluations), now):
             seated = sum(not e.withdrawn for e in evaluations)
             if counts_too_many(rnd, "judges", seated, now):

@@ -25,7 +25,7 @@ from muster.aggregation.grids import limbs_of
 from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, columns
 from muster.aggregation.registry import F64, TooFewUpdates, aggregator
-from muster.aggregation.stack import Stack, dtype_of
+from muster.aggregation.stack import UpdateStack, dtype_of
 from muster.aggregation.threads import Share, shares, side_by_side
 from muster.wire.arrays import Array
 from muster.wire.tensors import ITEM_BYTES, Schema
@@ -59,7 +59,7 @@ class Coordinatewise(ABC):
         parts = columns(schema, len(manifest.entries), element_bytes, limits, dtype_of(manifest, schema).itemsize)
 
         def run(part: Part, inputs: Inputs) -> Result:
-            stack = Stack.of(part, manifest, schema, inputs)
+            stack = UpdateStack.of(part, manifest, schema, inputs)
             found: dict[str, Array] = {schema[piece.tensor].name: np.empty(len(piece)) for piece in stack.pieces}
 
             def combine(share: Share) -> None:

@@ -36,7 +36,7 @@ from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, columns
 from muster.aggregation.registry import F64, TooFewUpdates, TooManyUpdates, aggregator
 from muster.aggregation.rules.mean import Averaging
-from muster.aggregation.stack import Stack, dtype_of
+from muster.aggregation.stack import UpdateStack, dtype_of
 from muster.aggregation.sums import SCRATCH_BYTES
 from muster.aggregation.threads import Share, shares, side_by_side
 from muster.wire.arrays import Array
@@ -91,7 +91,7 @@ class _Nearest:
         kept = self.kept(count)
 
         def gram(part: Part, inputs: Inputs) -> Result:
-            return {GRAM: gram_of(Stack.of(part, manifest, schema, inputs).rows, rounding)}
+            return {GRAM: gram_of(UpdateStack.of(part, manifest, schema, inputs).rows, rounding)}
 
         def choose(part: Part, inputs: Inputs) -> Result:
             total = summed((result[GRAM] for result in inputs.results(grams)), count)

@@ -24,7 +24,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from muster.aggregation.registry import F64, Step, optimizer
+from muster.aggregation.registry import F64, OptimizerStep, optimizer
 
 Rate = Annotated[float, Field(gt=0.0, le=100.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -44,13 +44,13 @@ class Sgd:
         """Velocity, where there is momentum."""
         return ("v",) if self.momentum else ()
 
-    def step(self, gradient: F64, state: Mapping[str, F64] | None) -> Step:
+    def step(self, gradient: F64, state: Mapping[str, F64] | None) -> OptimizerStep:
         """One step."""
         if not self.momentum:
-            return Step(self.learning_rate * gradient, {})
+            return OptimizerStep(self.learning_rate * gradient, {})
         velocity = self.momentum * state["v"] + gradient if state else gradient
         ahead = gradient + self.momentum * velocity if self.nesterov else velocity
-        return Step(self.learning_rate * ahead, {"v": velocity})
+        return OptimizerStep(self.learning_rate * ahead, {"v": velocity})
 
 
 class _Adaptive(ABC):
@@ -70,11 +70,11 @@ class _Adaptive(ABC):
     def second(self, v: F64, square: F64) -> F64:
         """The next v, from v and Δ²."""
 
-    def step(self, gradient: F64, state: Mapping[str, F64] | None) -> Step:
+    def step(self, gradient: F64, state: Mapping[str, F64] | None) -> OptimizerStep:
         """One step."""
         m = self.beta_1 * state["m"] + (1.0 - self.beta_1) * gradient if state else (1.0 - self.beta_1) * gradient
         v = self.second(state["v"] if state else np.full_like(gradient, self.tau * self.tau), gradient * gradient)
-        return Step(self.learning_rate * m / (np.sqrt(v) + self.tau), {"m": m, "v": v})
+        return OptimizerStep(self.learning_rate * m / (np.sqrt(v) + self.tau), {"m": m, "v": v})
 
 
 @optimizer("adagrad")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from muster.conformance.vectors.files import update, whole
-from muster.wire.deltas import CHUNK_BYTES, HEADER, MAGIC, WORD_BYTES, Ends, encode_delta
+from muster.wire.deltas import CHUNK_BYTES, HEADER, MAGIC, WORD_BYTES, DeltaEnds, encode_delta
 
 Described = Mapping[str, Any]
 """A file: its bytes in hex, how many times they are repeated, and what follows."""
@@ -50,8 +50,8 @@ def _made(base: Described, target: Described) -> bytes:
     return b"".join(encode_delta(io.BytesIO(had), io.BytesIO(wanted), _ends(had, wanted)))
 
 
-def _ends(had: bytes, wanted: bytes) -> Ends:
-    return Ends(hashlib.sha256(had).hexdigest(), hashlib.sha256(wanted).hexdigest(), len(wanted))
+def _ends(had: bytes, wanted: bytes) -> DeltaEnds:
+    return DeltaEnds(hashlib.sha256(had).hexdigest(), hashlib.sha256(wanted).hexdigest(), len(wanted))
 
 
 _BY_HAND = (_hex("00000000ffffffff"), _hex("01000000feffffff"))

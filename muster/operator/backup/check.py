@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from muster.layout import TABLES, TableName
 from muster.operator.backup import kinds
 from muster.operator.backup.errors import DoesNotHold, NotAsBackedUp, UnknownRow
-from muster.operator.backup.folder import BackupFolder, Manifest, RowsFile, object_path, rows_path
+from muster.operator.backup.folder import BackupFolder, BackupManifest, RowsFile, object_path, rows_path
 from muster.operator.backup.kinds import Row
 
 SHOWN = 3
@@ -43,7 +43,7 @@ class Contents:
                 yield row
 
 
-def check(folder: BackupFolder, told: Told = lambda doing: None) -> Manifest:
+def check(folder: BackupFolder, told: Told = lambda doing: None) -> BackupManifest:
     """Read all of a backup, and return what belongs to it.
 
     Raises:
@@ -88,7 +88,7 @@ def check_names(contents: Contents, stored: set[str]) -> None:
         raise DoesNotHold(f"not there: {told}{more}")
 
 
-def _check_files(folder: BackupFolder, manifest: Manifest) -> None:
+def _check_files(folder: BackupFolder, manifest: BackupManifest) -> None:
     wanted = {rows_path(table, file.sha256): file.sha256 for table, file in manifest.tables.items()}
     wanted |= {object_path(stored.key): kinds.digest_in(stored.key) or "" for stored in manifest.objects}
     missing, changed = list[str](), list[str]()

@@ -17,14 +17,14 @@ from muster.layout import TableName
 from muster.operator.backup import kinds
 from muster.operator.backup.cloud import Cloud, Conflict
 from muster.operator.backup.errors import Unsteady
-from muster.operator.backup.kinds import Item, Kind, Row
+from muster.operator.backup.kinds import BackupKind, Item, Row
 
 TRIES = 20
 """How often a model is looked at until it was still for the time of two requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ends:
+class ModelEnds:
     """The ends of one model at one instant: its last round (0: none yet), version and revision, and those rows."""
 
     model: str
@@ -36,11 +36,11 @@ class Ends:
     items: tuple[Item, ...]
 
 
-Cut = Mapping[str, Ends]
+Cut = Mapping[str, ModelEnds]
 """The ends of each model."""
 
 
-class _Moved(Exception):
+class _ModelMoved(Exception):
     """The model changed between two requests."""
 
 
@@ -88,20 +88,20 @@ def ends_of(cut: Cut, table: TableName) -> Iterator[Item]:
         yield from (item for item in ends.items if kinds.recognise(table, item))
 
 
-def _ends(cloud: Cloud, model: str) -> Ends:
+def _ends(cloud: Cloud, model: str) -> ModelEnds:
     retrying = Retrying(
-        retry=retry_if_exception_type((_Moved, Conflict)),
+        retry=retry_if_exception_type((_ModelMoved, Conflict)),
         stop=stop_after_attempt(TRIES),
         wait=wait_random_exponential(multiplier=0.05, max=2.0),
         reraise=True,
     )
     try:
         return retrying(_look, cloud, model)
-    except (_Moved, Conflict) as moved:
+    except (_ModelMoved, Conflict) as moved:
         raise Unsteady(f"model {model} changed {TRIES} times while its last rows were read") from moved
 
 
-def _look(cloud: Cloud, model: str) -> Ends:
+def _look(cloud: Cloud, model: str) -> ModelEnds:
     """The ends of a model, if they are still the ends once they are known.
 
     Raises:
@@ -125,14 +125,14 @@ def _look(cloud: Cloud, model: str) -> Ends:
     found = cloud.together([(kind.table, key) for kind, key in (*here, *beyond)])
     items = tuple(item for item in found[: len(here)] if item is not None)
     if len(items) < len(here) or any(found[len(here) :]):
-        raise _Moved
+        raise _ModelMoved
     ended = bool(rnd) and "summary" in items[-1]
-    return Ends(
+    return ModelEnds(
         model=model, round=rnd, recorded=rnd if ended else max(rnd - 1, 0), version=version, revision=revision, items=items
     )
 
 
-def _last(cloud: Cloud, kind: Kind, model: str, number: str) -> int:
+def _last(cloud: Cloud, kind: BackupKind, model: str, number: str) -> int:
     """The highest number of a model's rows of a kind; 0 when there is none."""
     prefix = kind.sk.split("{", 1)[0]
     item = next(cloud.partition(kind.table, kind.pk.format(model=model), prefix, last=True), None)

@@ -53,7 +53,7 @@ class StoredObject(_Part):
     bytes: int
 
 
-class Manifest(_Part):
+class BackupManifest(_Part):
     """What backup.json says."""
 
     format: Literal[1] = 1
@@ -92,7 +92,7 @@ class BackupFolder(PrivateFolder):
         elif foreign := sorted(path.name for path in self.root.iterdir() if path.name not in (ROWS, OBJECTS)):
             raise OtherStack(f"{self.root} is not empty, and holds no backup: {foreign[0]}")
 
-    def manifest(self) -> Manifest:
+    def manifest(self) -> BackupManifest:
         """What belongs to the backup.
 
         Raises:
@@ -104,7 +104,7 @@ class BackupFolder(PrivateFolder):
         with path.open("rb") as file:
             data = file.read(MANIFEST_LIMIT_BYTES)
         try:
-            manifest = Manifest.model_validate_json(data)
+            manifest = BackupManifest.model_validate_json(data)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             raise NoBackup(f"{path} is not what this release writes: {first['loc']}: {first['msg']}") from error
@@ -112,7 +112,7 @@ class BackupFolder(PrivateFolder):
             raise NoBackup(f"{path} is not what this release writes: it names other tables, or objects that cannot be some")
         return manifest
 
-    def finish(self, manifest: Manifest) -> None:
+    def finish(self, manifest: BackupManifest) -> None:
         """Make this the backup that counts, and drop the rows of the one before."""
         self.write(MANIFEST, lambda file: file.write(manifest.to_bytes()))
         named = {rows_path(table, rows.sha256) for table, rows in manifest.tables.items()}

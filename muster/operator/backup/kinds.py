@@ -21,35 +21,35 @@ NOT_COPIED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind(RowPlace):
+class BackupKind(RowPlace):
     """A kind of row. Stages are restored in their order: what is pointed at before what points at it."""
 
     stage: int
 
     @classmethod
-    def of(cls, place: RowPlace, stage: int) -> Kind:
+    def of(cls, place: RowPlace, stage: int) -> BackupKind:
         """What lies there."""
         return cls(**asdict(place), stage=stage)
 
 
-CLIENT = Kind.of(places.CLIENT, 3)
-TOKEN = Kind.of(places.TOKEN, 4)
-FLEET = Kind.of(places.FLEET, NOT_COPIED)  # counted again from the clients
-TALLY = Kind.of(places.TALLY, 3)
-MODEL = Kind.of(places.MODEL, 8)  # the tick lists models: until they are there, nothing moves
-VERSION = Kind.of(places.VERSION, 1)
-DEPLOYMENT = Kind.of(places.DEPLOYMENT, 2)
-REGISTRATION = Kind.of(places.REGISTRATION, 2)
-ROUND = Kind.of(places.ROUND, 5)
-RECEIPT = Kind.of(places.RECEIPT, 6)
-EVALUATION = Kind.of(places.EVALUATION, 6)
-ROUND_RECORD = Kind.of(places.ROUND_RECORD, 7)
-FLEET_RECORD = Kind.of(places.FLEET_RECORD, 7)
-OUTGOING = Kind.of(places.OUTGOING, NOT_COPIED)  # or it is sent twice
-THRESHOLD = Kind.of(places.THRESHOLD, 7)
-ALERT = Kind.of(places.ALERT, 7)
-SWEEP = Kind.of(places.SWEEP, NOT_COPIED)  # a restored stack sweeps its own bucket
-RESTORE = Kind.of(places.RESTORE, NOT_COPIED)  # it says how this stack came about
+CLIENT = BackupKind.of(places.CLIENT, 3)
+TOKEN = BackupKind.of(places.TOKEN, 4)
+FLEET = BackupKind.of(places.FLEET, NOT_COPIED)  # counted again from the clients
+TALLY = BackupKind.of(places.TALLY, 3)
+MODEL = BackupKind.of(places.MODEL, 8)  # the tick lists models: until they are there, nothing moves
+VERSION = BackupKind.of(places.VERSION, 1)
+DEPLOYMENT = BackupKind.of(places.DEPLOYMENT, 2)
+REGISTRATION = BackupKind.of(places.REGISTRATION, 2)
+ROUND = BackupKind.of(places.ROUND, 5)
+RECEIPT = BackupKind.of(places.RECEIPT, 6)
+EVALUATION = BackupKind.of(places.EVALUATION, 6)
+ROUND_RECORD = BackupKind.of(places.ROUND_RECORD, 7)
+FLEET_RECORD = BackupKind.of(places.FLEET_RECORD, 7)
+OUTGOING = BackupKind.of(places.OUTGOING, NOT_COPIED)  # or it is sent twice
+THRESHOLD = BackupKind.of(places.THRESHOLD, 7)
+ALERT = BackupKind.of(places.ALERT, 7)
+SWEEP = BackupKind.of(places.SWEEP, NOT_COPIED)  # a restored stack sweeps its own bucket
+RESTORE = BackupKind.of(places.RESTORE, NOT_COPIED)  # it says how this stack came about
 
 KINDS = (
     CLIENT, TOKEN, FLEET, TALLY, MODEL, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
@@ -94,7 +94,7 @@ _PATTERNS = {table: [(k, _pattern(k.pk), _pattern(k.sk)) for k in KINDS if k.tab
 class Row:
     """A row, its kind, and what fills the gaps of its key."""
 
-    kind: Kind
+    kind: BackupKind
     parts: Mapping[str, str]
     item: Item
 
@@ -120,7 +120,7 @@ def recognise(table: TableName, item: Item) -> Row | None:
     return None
 
 
-def key(kind: Kind, **parts: object) -> Item:
+def key(kind: BackupKind, **parts: object) -> Item:
     """The key of a row."""
     return {"pk": {"S": kind.pk.format(**parts)}, "sk": {"S": kind.sk.format(**parts)}}
 

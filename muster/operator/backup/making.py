@@ -19,7 +19,7 @@ from muster.operator.backup.check import Contents, Told, check_names, named_obje
 from muster.operator.backup.cloud import Cloud
 from muster.operator.backup.cut import Cut, belongs, ends_of, take_cut
 from muster.operator.backup.errors import UnknownRow
-from muster.operator.backup.folder import BackupFolder, Manifest, StoredObject, object_path
+from muster.operator.backup.folder import BackupFolder, BackupManifest, StoredObject, object_path
 from muster.operator.backup.kinds import NOT_COPIED, Item
 
 ORDER: tuple[TableName, ...] = ("rounds", "versions", "monitoring", "clients")
@@ -29,7 +29,7 @@ ORDER: tuple[TableName, ...] = ("rounds", "versions", "monitoring", "clients")
 class Made:
     """What a backup came to."""
 
-    manifest: Manifest
+    manifest: BackupManifest
     fetched: int
     """Objects that were not there already."""
 
@@ -70,7 +70,9 @@ def back_up(
         fetched += is_new
         told(f"copying objects: {len(objects)} of {len(keys)}")
     check_names(contents, set(keys))
-    manifest = Manifest(release=__version__, stack=stack, source=source, taken_at=taken_at, tables=tables, objects=objects)
+    manifest = BackupManifest(
+        release=__version__, stack=stack, source=source, taken_at=taken_at, tables=tables, objects=objects
+    )
     folder.finish(manifest)
     return Made(manifest, fetched)
 

@@ -22,7 +22,7 @@ from muster.operator.backup import kinds
 from muster.operator.backup.check import Contents, Told, check
 from muster.operator.backup.cloud import Cloud
 from muster.operator.backup.errors import NotEmpty, OtherRestore
-from muster.operator.backup.folder import BackupFolder, Manifest, StoredObject, object_path
+from muster.operator.backup.folder import BackupFolder, BackupManifest, StoredObject, object_path
 from muster.operator.backup.kinds import FLEET, RESTORE, STAGES, Item, Row
 from muster.operator.backup.making import instant
 
@@ -48,7 +48,7 @@ class Mark:
 class Restored:
     """What a restore came to."""
 
-    manifest: Manifest
+    manifest: BackupManifest
     went_on: bool
     """Whether it had been begun before."""
     rows: int
@@ -93,7 +93,7 @@ def restore(
 # ---- the mark
 
 
-def _mark(cloud: Cloud, manifest: Manifest) -> Mark | None:
+def _mark(cloud: Cloud, manifest: BackupManifest) -> Mark | None:
     """The mark of this backup in the target, or None: the target has none.
 
     Raises:
@@ -114,7 +114,7 @@ def _mark(cloud: Cloud, manifest: Manifest) -> Mark | None:
     return mark
 
 
-def _begin(cloud: Cloud, manifest: Manifest, now: datetime) -> Mark:
+def _begin(cloud: Cloud, manifest: BackupManifest, now: datetime) -> Mark:
     mark = Mark(backup=manifest.id, taken_at=manifest.taken_at, begun_at=instant(now))
     item = {
         **kinds.key(RESTORE),
@@ -172,7 +172,7 @@ def _restore_objects(cloud: Cloud, folder: BackupFolder, objects: list[StoredObj
     return len(missing)
 
 
-def _restore_rows(cloud: Cloud, contents: Contents, mark: Mark, chunk_rows: int, manifest: Manifest, told: Told) -> int:
+def _restore_rows(cloud: Cloud, contents: Contents, mark: Mark, chunk_rows: int, manifest: BackupManifest, told: Told) -> int:
     rows, written = _rows(contents, manifest.taken_at), 0
     total = sum(file.rows for file in manifest.tables.values())
     number = 0

@@ -11,7 +11,7 @@ from botocore.session import Session as AwsSession
 from muster.operator.backup.check import check
 from muster.operator.backup.cloud import Cloud, Places, connected, places_of
 from muster.operator.backup.errors import NoStack
-from muster.operator.backup.folder import BackupFolder, Manifest
+from muster.operator.backup.folder import BackupFolder, BackupManifest
 from muster.operator.backup.making import back_up
 from muster.operator.backup.restoring import restore as restored
 from muster.operator.cli.session import DryRun, Json, Session, of
@@ -147,7 +147,7 @@ def _cloud(
     )
 
 
-def _summary(manifest: Manifest) -> dict[str, object]:
+def _summary(manifest: BackupManifest) -> dict[str, object]:
     return {
         "backup": manifest.id,
         "stack": manifest.stack,
@@ -159,6 +159,6 @@ def _summary(manifest: Manifest) -> dict[str, object]:
     }
 
 
-def _sentence(manifest: Manifest) -> str:
+def _sentence(manifest: BackupManifest) -> str:
     rows = ", ".join(f"{file.rows} rows of {table}" for table, file in sorted(manifest.tables.items()))
     return f"{manifest.id[:12]} of {manifest.taken_at}; {rows}; {len(manifest.objects)} objects"

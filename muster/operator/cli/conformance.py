@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from muster.conformance.checks import Outcome
-from muster.conformance.kit import Introduction, NoPlace, Report, Settings, check
+from muster.conformance.kit import Introduction, KitSettings, NoPlace, Report, check
 from muster.operator.cli import render
 from muster.operator.cli.errors import DIFFERENT
 from muster.operator.cli.session import Session, of
@@ -49,7 +49,7 @@ def conformance(
     """
     session = of(ctx)
     data = base.read_bytes() if base else None
-    settings = Settings(url=url, command=run, model=model, client_id=client_id, base=data, patience_seconds=patience_seconds)
+    settings = KitSettings(url=url, command=run, model=model, client_id=client_id, base=data, patience_seconds=patience_seconds)
     try:
         with session.errors.status("walking a device through the protocol"):
             report = check(settings, lambda told: _introduce(session, told, run))

@@ -44,7 +44,7 @@ def row(table: TableName, pk: str, sk: str, **attributes: Any) -> kinds.Row:
 def test_what_is_newer_than_the_cut_is_left_out(
     table: TableName, pk: str, sk: str, attributes: dict[str, Any], is_old: bool
 ) -> None:
-    ends = backup_cut.Ends(model="toy", round=7, recorded=6, version=3, revision=5, items=())
+    ends = backup_cut.ModelEnds(model="toy", round=7, recorded=6, version=3, revision=5, items=())
     assert backup_cut.belongs(row(table, pk, sk, **attributes), {"toy": ends}) is is_old
 
 

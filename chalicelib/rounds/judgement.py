@@ -36,7 +36,7 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class Judgement:
     """One judge's place, and its measurements by role: `candidate` and `deployed`."""
 
     round: RoundName
@@ -106,7 +106,7 @@ def is_due(rnd: Round, counted: int, now: datetime) -> bool:
     return counted >= rnd.config.evaluators or (rnd.evaluate_by is not None and now >= rnd.evaluate_by)
 
 
-def decide(evaluations: Sequence[Evaluation], config: RoundConfig, revision_moved: bool) -> Decision:
+def decide(evaluations: Sequence[Judgement], config: RoundConfig, revision_moved: bool) -> Decision:
     """Whether the candidate is deployed: enough judges, a gain above `min_gain`, and a sign test at `evaluation_level`.
 
     Without enough judges there is no evidence, and with another deployment since there is no comparison: the version then
