@@ -55,7 +55,7 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
         ]
         config = round_config(devices, len(hostile), cloud.pace)
         screen.open(url or "on this machine", devices, [one.client_id for one in hostile], config, rounds)
-        measuring = _Measuring(operator=operator, model=model, data=data, goal=config.goal)
+        figures = _Figures(operator=operator, model=model, data=data, goal=config.goal)
         token = operator.mint_token(devices + len(hostile), label="demo", models=[model]).token
         operator.create_model(model, checkpoint(network(seed)), config)
         with Crew(url=cloud.url, token=token, model=model, members=[*honest, *hostile], folder=Path(folder)) as crew:
@@ -67,9 +67,9 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
 
             ended = []
             for rnd in _ended_rounds(operator, model, rounds, cloud.pace.patience, screen, healthy):
-                ended.append(measuring.round(rnd))
+                ended.append(figures.round(rnd))
                 screen.row(ended[-1])
-        versions = tuple(measuring.version(version) for version in reversed(list(operator.versions(model))))
+        versions = tuple(figures.version(version) for version in reversed(list(operator.versions(model))))
         deployed_version = operator.status(model).deployed_version
         toured = tour.take(cloud.url, model)
     screen.central(len(data.union))
@@ -88,7 +88,7 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
     )
 
 
-class _Measuring:
+class _Figures:
     """Downloads versions, verified, and measures them on the held-out scans, each once."""
 
     def __init__(self, *, operator: Operator, model: str, data: Digits, goal: int) -> None:

@@ -61,7 +61,7 @@ def test_a_sum_that_cannot_be_exact_abandons_the_round_by_name(world: World, mon
     monkeypatch.setattr("muster.aggregation.exact._COARSEST", 60)
     rnd = ended(world, world.devices(2), examples=9000)
     assert rnd.phase is Phase.ABANDONED
-    assert rnd.reason == "sum-out-of-range: expected magnitudes below 2**-9, got up to 2**11"
+    assert rnd.reason == "sum-out-of-range: expected magnitudes below 2**-9, got up to 2**-3"
 
 
 def test_one_client_and_an_update_of_zeros_are_a_round(world: World) -> None:
