@@ -95,9 +95,10 @@ class Metrics:
 
 
 def period_seconds(hours: int) -> int:
-    """The shortest period in which so many hours can be asked for at once.
+    """The shortest period in which so many hours, and what is asked for beyond them, can be asked for at once: the last second,
+    and of the first period the part that comes before.
 
     CloudWatch keeps one-minute periods for 15 days, five-minute ones for 63, hours for 455 ("Metrics retention").
     """
     step = 60 if hours <= 15 * 24 else 300 if hours <= 63 * 24 else 3600
-    return max(1, math.ceil(hours * 3600 / MOST_DATAPOINTS / step)) * step
+    return max(1, math.ceil((hours * 3600 + 1) / (MOST_DATAPOINTS - 1) / step)) * step

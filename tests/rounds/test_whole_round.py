@@ -36,6 +36,17 @@ def test_a_round_runs_from_enrolment_to_deployment(world: World) -> None:
     assert hashlib.sha256(data).hexdigest() == sha256
 
 
+def test_the_same_round_on_moto_publishes_the_same_bytes() -> None:
+    published = []
+    for store in ("memory", "moto"):
+        world = World(store=store)
+        try:
+            published.append(run_round(world))
+        finally:
+            world.close()
+    assert published[0] == published[1]
+
+
 def test_the_checkpoint_is_the_plain_float64_weighted_mean(world: World) -> None:
     run_round(world, max_claim_ratio="none")
     published = decode(world.operator.download(world.operator.version("toy", 1).checkpoint), HEADER_LIMIT_BYTES)
