@@ -221,6 +221,20 @@ def read_status(model: str) -> admin.ModelStatus:
     return services().status.model(model)
 
 
+@app.route("/v1/admin/models/{model}/configurations", methods=["POST"], authorizer=operators)
+@speaks(admin.ConfigurationReply, P.UNKNOWN_MODEL, P.CONFIGURATION_MOVED, takes=admin.Configure)
+def configure_model(body: admin.Configure, model: str) -> admin.ConfigurationReply:
+    """Run a model's rounds so from the next one on; an open round goes on as it opened. The same again has the same answer."""
+    return services().configurations.configure(model, body, operator(app))
+
+
+@app.route("/v1/admin/models/{model}/configurations", methods=["GET"], authorizer=operators)
+@speaks(admin.ConfigurationList, P.UNKNOWN_MODEL, asks=admin.Page)
+def list_configurations(query: admin.Page, model: str) -> admin.ConfigurationList:
+    """The history of a model's configuration, newest first; it only grows."""
+    return services().configurations.page(model, query)
+
+
 @app.route("/v1/admin/models/{model}/training", methods=["PUT"], authorizer=operators)
 @speaks(admin.ModelStatus, P.UNKNOWN_MODEL, takes=admin.Training)
 def set_training(body: admin.Training, model: str) -> admin.ModelStatus:

@@ -24,6 +24,7 @@ from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.monitoring.watching import Watching
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.checkpoints import Checkpoints
+from chalicelib.registry.configurations import Configurations
 from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.versions import Versions
@@ -263,6 +264,17 @@ class Services:
         )
 
     @cached_property
+    def configurations(self) -> Configurations:
+        """How rounds are run."""
+        return Configurations(
+            catalogue=self.catalogue,
+            store=self.registry,
+            schemas=self.schemas,
+            check_rules=_check_rules,
+            clock=self.clock,
+        )
+
+    @cached_property
     def deployments(self) -> Deployments:
         """What clients are served."""
         return Deployments(catalogue=self.catalogue, versions=self.versions, store=self.registry, clock=self.clock)
@@ -420,7 +432,7 @@ class Services:
 
 
 def _check_rules(config: RoundConfig) -> None:
-    from chalicelib.registry.configuring import check_rules
+    from chalicelib.registry.feasibility import check_rules
 
     check_rules(config)
 

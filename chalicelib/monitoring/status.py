@@ -60,6 +60,7 @@ class Status:
         return admin.ModelStatus(
             model=name,
             config=model.config,
+            config_revision=model.config_revision,
             training=admin.TrainingReply(
                 state=model.training.value,
                 rounds_completed=_completed(last),
@@ -102,6 +103,7 @@ class Status:
             round=str(rnd.id),
             number=rnd.number,
             phase=rnd.phase.value,
+            config_revision=rnd.config_revision,
             base_version=rnd.base.version,
             opened_at=rnd.opened_at,
             report_by=rnd.report_by,
@@ -129,6 +131,7 @@ def _unknown(model: str, row: Unreadable) -> admin.RoundReply:
         round=str(RoundId(model, row.number)),
         number=row.number,
         phase="unreadable",
+        config_revision=None,
         base_version=None,
         opened_at=None,
         report_by=None,

@@ -2,12 +2,13 @@
 
 * `model`        a model, its configuration, and whether its training runs (pure)
 * `version`      a checkpoint and its lineage; the document that describes it (pure)
+* `configuration` the append-only log of how rounds were run; the model's row has the present one (pure)
 * `deployment`   the append-only log whose last row is what clients are served; states of versions are read off it (pure)
 * `voting`       how sure it is that a candidate is better, when some who say so may lie (pure)
-* `configuring`  whether a configuration can be carried out
+* `feasibility`  whether a configuration can be carried out
 * `store`        their rows
 * `schemas`, `checkpoints`, `deltas`, `urls`   tensor files: what is in them; may it be registered; from one to the next; where
   to read them
 * `sweep`        which files no version names any more (pure)
-* `catalogue`, `versions`   the use cases of operators; deployments are in `chalicelib.rollouts`
+* `catalogue`, `versions`, `configurations`   the use cases of operators; deployments are in `chalicelib.rollouts`
 """

@@ -10,6 +10,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock, text
 from chalicelib.registry.checkpoints import Checkpoints
+from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
 from chalicelib.registry.store import RegistryStore, Swept
@@ -62,9 +63,9 @@ class Catalogue:
         holder = _past_sweeps(self._create, request, by)
         if holder is None:
             return
-        first = self._store.version(request.name, 0)
+        first, configured = self._store.version(request.name, 0), self._store.configuration(request.name, 1)
         same = first is not None and first.checkpoint.sha256 == request.checkpoint.sha256
-        if holder.config != request.config or not same:
+        if (configured or holder).config != request.config or not same:
             raise Refusal(
                 Problem.MODEL_EXISTS,
                 f"model {request.name!r} was created at {text(holder.created_at)} with another config or checkpoint",
@@ -91,6 +92,9 @@ class Catalogue:
                 "config": request.config.model_dump(mode="json"),
             }
         )
+        configured = Configuration(
+            model=model.name, revision=1, config=request.config, at=now, because="the model was created", by=by
+        )
         version = Version(
             model=model.name,
             number=0,
@@ -104,7 +108,7 @@ class Catalogue:
             model=model.name, revision=1, stable=ref, at=now, because="the model was created", previous=None, by=by
         )
         self._checkpoints.store_document(document)
-        return self._store.create(model, version, deployment, seen, self._clock())
+        return self._store.create(model, configured, version, deployment, seen, self._clock())
 
     def set_training(self, name: str, request: admin.Training) -> Model:
         """Start or stop a model's training; a round that is open goes on to its end.

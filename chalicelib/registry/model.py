@@ -35,5 +35,7 @@ class Model:
     config: FrozenConfig
     created_at: Instant
     training: TrainingState = TrainingState.STOPPED
+    config_revision: int = 1
+    """The revision of `config` (`chalicelib.registry.configuration`)."""
     rounds_wanted: int = 0
     """How many rounds must have completed, in the model's whole life, before training rests."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.instants import text
+from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
 from chalicelib.registry.sweep import Names, Sweep
@@ -60,8 +61,10 @@ class RegistryStore:
             found += unreadable(row, items)
         return found
 
-    def create(self, model: Model, version: Version, deployment: Deployment, seen: Sweep, now: datetime) -> Model | None:
-        """Store a model, its version 0 and its first deployment, all or none.
+    def create(
+        self, model: Model, configured: Configuration, version: Version, deployment: Deployment, seen: Sweep, now: datetime
+    ) -> Model | None:
+        """Store a model, its first configuration, its version 0 and its first deployment, all or none.
 
         When the name is taken nothing changes, and the model that has it is returned.
 
@@ -72,6 +75,7 @@ class RegistryStore:
             self._table.transact(
                 [
                     Put(table=self._table, key=keys.MODEL.key(model=model.name), item=to_item(model), condition=NEW),
+                    self._put_configuration(configured),
                     self.put_version(version),
                     self._put_registration(version),
                     self.put_deployment(deployment),
@@ -96,6 +100,45 @@ class RegistryStore:
         except ConditionFailed:
             return None
         return from_item(Model, item)
+
+    # ---- configurations
+
+    def configure(self, made: Configuration) -> bool:
+        """Make a revision the present configuration; False when the present one is not the one before it (any more)."""
+        seen = {":seen": made.revision - 1}
+        words = (
+            "#config_revision = :seen"
+            if made.revision > 2
+            else ("#config_revision = :seen OR (attribute_exists(#pk) AND attribute_not_exists(#config_revision))")
+        )
+        condition = Condition(words, "the model has the revision before", seen)
+        change = {"config": to_item(made)["config"], "config_revision": made.revision}
+        try:
+            self._table.transact(
+                [
+                    Update(table=self._table, key=keys.MODEL.key(model=made.model), condition=condition, set=change),
+                    self._put_configuration(made),
+                ]
+            )
+        except ConditionFailed:
+            return False
+        return True
+
+    def configuration(self, model: str, revision: int) -> Configuration | None:
+        """One revision of a model's configuration, or None."""
+        item = self._table.get(keys.CONFIGURATION.key(model=model, revision=revision))
+        return from_item(Configuration, item) if item else None
+
+    def page_of_configurations(self, model: str, before: int | None, limit: int) -> Iterator[Configuration | Unreadable]:
+        """The model's configurations, newest first, those below `before`, up to `limit`; also those that cannot be read."""
+        below = None if before is None else keys.CONFIGURATION.key(model=model, revision=before - 1)["sk"]
+        partition = keys.CONFIGURATION.partition(model=model)
+        items = self._table.query(partition, keys.CONFIGURATION.prefix, newest_first=True, below=below, limit=limit)
+        return each(Configuration, items)
+
+    def _put_configuration(self, made: Configuration) -> Put:
+        key = keys.CONFIGURATION.key(model=made.model, revision=made.revision)
+        return Put(table=self._table, key=key, item=to_item(made), condition=NEW)
 
     # ---- versions
 

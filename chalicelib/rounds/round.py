@@ -78,6 +78,8 @@ class Round:
     report_by: Instant
     completed_before: int
     """Rounds of the model that had completed when this one opened."""
+    config_revision: int = 1
+    """The revision of its config (`chalicelib.registry.configuration`)."""
     admitted: int = 0
     """Places given, as a hint that is never too low: a repeat may count one twice; receipts are what is true."""
     inspected: int = 0
@@ -254,6 +256,7 @@ def open_next(model: Model, last: Round | None, deployment: Deployment, now: dat
         phase=Phase.COLLECTING,
         fence=0,
         config=model.config,
+        config_revision=model.config_revision,
         base=next_base(last, deployment),
         deployed=deployment.stable,
         deployment_revision=deployment.revision,

@@ -80,6 +80,11 @@ MODEL = RowKind.of(
     "chalicelib.registry.model.Model",
     "A model, how its rounds run, and whether they open by themselves. All models share a partition: the tick lists it.",
 )
+CONFIGURATION = RowKind.of(
+    layout.CONFIGURATION,
+    "chalicelib.registry.configuration.Configuration",
+    "How the model's rounds are run since a revision, who decided it and why. The model's row has the present one.",
+)
 VERSION = RowKind.of(
     layout.VERSION,
     "chalicelib.registry.version.Version",
@@ -155,6 +160,7 @@ ROWS = (
     FLEET,
     TALLY,
     MODEL,
+    CONFIGURATION,
     VERSION,
     DEPLOYMENT,
     REGISTRATION,

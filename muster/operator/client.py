@@ -16,7 +16,15 @@ from muster.operator.signing import SigV4
 from muster.wire import admin
 from muster.wire import messages as wire
 
-Page = TypeVar("Page", admin.RoundList, admin.VersionList, admin.DeploymentList, admin.ClientList, admin.TokenList)
+Page = TypeVar(
+    "Page",
+    admin.ConfigurationList,
+    admin.RoundList,
+    admin.VersionList,
+    admin.DeploymentList,
+    admin.ClientList,
+    admin.TokenList,
+)
 
 
 class NoAddress(Exception):
@@ -107,6 +115,19 @@ class Operator:
     def models(self) -> list[admin.ModelSummary]:
         """All models, by name."""
         return self._transport.call("GET", "/v1/admin/models", admin.ModelList).models
+
+    def configure(
+        self, model: str, config: admin.RoundConfig, *, revision: int, because: str | None = None, dry_run: bool = False
+    ) -> admin.ConfigurationReply:
+        """Run a model's rounds so from the next one on, if `revision` is still the newest configuration."""
+        words = {"because": because} if because else {}
+        request = admin.Configure(config=config, revision=revision, dry_run=dry_run, **words)
+        return self._transport.call("POST", f"/v1/admin/models/{model}/configurations", admin.ConfigurationReply, request)
+
+    def configurations(self, model: str) -> Iterator[admin.ConfigurationReply]:
+        """The history of a model's configuration, newest first: one request a page, as far as it is read."""
+        for page in self._pages(f"/v1/admin/models/{model}/configurations", admin.ConfigurationList):
+            yield from page.configurations
 
     def start(self, model: str, rounds: int) -> admin.ModelStatus:
         """Let rounds open until `rounds` of them have completed in the model's whole life."""

@@ -273,6 +273,33 @@ class CreateModel(Request):
     checkpoint: CheckpointUpload
 
 
+class Configure(Request):
+    """Run the model's rounds so from the next one on, if nothing else was decided since revision `revision`."""
+
+    config: RoundConfig
+    revision: Annotated[int, Field(ge=1, lt=10**8)] = Field(description="the revision that the operator saw")
+    because: Label = "an operator configured it"
+    dry_run: bool = Field(False, description="answer what would happen, and change nothing")
+
+
+class ConfigurationReply(Reply):
+    """One revision of how a model's rounds are run."""
+
+    model: str
+    revision: int
+    config: RoundConfig
+    at: datetime
+    because: str
+    by: str | None = Field(description="the operator, where the request said who it was")
+
+
+class ConfigurationList(Reply):
+    """The history of a model's configuration, newest first, one page. It only grows."""
+
+    configurations: list[ConfigurationReply]
+    before: int | None = Field(description="pass as `?before=` for the next page; null on the last")
+
+
 class Training(Request):
     """Whether rounds open by themselves, and how many must have completed, in the model's whole life, before they rest."""
 
@@ -320,6 +347,7 @@ class RoundReply(Reply):
     phase: Literal["collecting", "aggregating", "evaluating", "completed", "abandoned", "unreadable"] = Field(
         description="unreadable: its row is of another release, or damaged; only its number is known; `abandon` takes it away"
     )
+    config_revision: int | None = Field(description="of the configuration that it opened with; null of an unreadable round")
     base_version: int | None = Field(description="null of an unreadable round, as are the next two")
     opened_at: datetime | None
     report_by: datetime | None
@@ -579,6 +607,7 @@ class ModelStatus(Reply):
 
     model: str
     config: RoundConfig
+    config_revision: int
     training: TrainingReply
     deployed_version: int
     deployment_revision: int

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from chalicelib.errors import Refusal
-from chalicelib.registry.configuring import check_rules
+from chalicelib.registry.feasibility import check_rules
 from chalicelib.registry.voting import ONE_IN, midmean, sign_test
 from chalicelib.rounds.judgement import Judgement, Measurement, decide, typical
 from chalicelib.rounds.round_id import RoundId

@@ -18,6 +18,7 @@ from chalicelib.clients.token import EnrolmentToken
 from chalicelib.monitoring.alert import Alert
 from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Threshold
+from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
 from chalicelib.registry.sweep import Sweep
@@ -113,6 +114,8 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
     assert len(tally.by_device_type) == len(tally.active_by_model) == MOST_NAMES + 1
     yield keys.TALLY, tally
     yield keys.MODEL, Model(name=MODEL, config=CONFIG, created_at=NOW, training=TrainingState.RUNNING, rounds_wanted=10**6)
+    configured = Configuration(model=MODEL, revision=10**8, config=CONFIG, at=NOW, because=LABEL, by="a" * 2048)
+    yield keys.CONFIGURATION, configured
     state = OptimizerState("o" * 40, 10**8, tuple(StateFile(letter, HASH, 1 << 40) for letter in "mv"))
     yield (
         keys.VERSION,

@@ -33,6 +33,8 @@ class ModelEnds:
     """The last round that had ended for good. Only up to there, what monitoring says of rounds will stay true."""
     version: int
     revision: int
+    configured: int
+    """The revision of its configuration."""
     items: tuple[Item, ...]
 
 
@@ -68,6 +70,8 @@ def belongs(row: Row, cut: Cut) -> bool:
             return int(row.parts["version"]) < ends.version
         case "deployment":
             return int(row.parts["revision"]) < ends.revision
+        case "configuration":
+            return int(row.parts["revision"]) <= ends.configured
         case "round":
             return int(row.parts["number"]) < ends.round
         case "registration":
@@ -128,7 +132,13 @@ def _look(cloud: Cloud, model: str) -> ModelEnds:
         raise _ModelMoved
     ended = bool(rnd) and "summary" in items[-1]
     return ModelEnds(
-        model=model, round=rnd, recorded=rnd if ended else max(rnd - 1, 0), version=version, revision=revision, items=items
+        model=model,
+        round=rnd,
+        recorded=rnd if ended else max(rnd - 1, 0),
+        version=version,
+        revision=revision,
+        configured=kinds.plain(items[0].get("config_revision", {"N": "1"})),
+        items=items,
     )
 
 

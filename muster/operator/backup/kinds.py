@@ -37,6 +37,7 @@ TOKEN = BackupKind.of(places.TOKEN, 4)
 FLEET = BackupKind.of(places.FLEET, NOT_COPIED)  # counted again from the clients
 TALLY = BackupKind.of(places.TALLY, 3)
 MODEL = BackupKind.of(places.MODEL, 8)  # the tick lists models: until they are there, nothing moves
+CONFIGURATION = BackupKind.of(places.CONFIGURATION, 2)
 VERSION = BackupKind.of(places.VERSION, 1)
 DEPLOYMENT = BackupKind.of(places.DEPLOYMENT, 2)
 REGISTRATION = BackupKind.of(places.REGISTRATION, 2)
@@ -52,7 +53,7 @@ SWEEP = BackupKind.of(places.SWEEP, NOT_COPIED)  # a restored stack sweeps its o
 RESTORE = BackupKind.of(places.RESTORE, NOT_COPIED)  # it says how this stack came about
 
 KINDS = (
-    CLIENT, TOKEN, FLEET, TALLY, MODEL, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
+    CLIENT, TOKEN, FLEET, TALLY, MODEL, CONFIGURATION, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
     ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
 )  # fmt: skip
 STAGES = sorted({kind.stage for kind in KINDS} - {NOT_COPIED})
@@ -138,6 +139,8 @@ def identities(row: Row) -> Iterator[str]:
             yield _checkpoint(row.model, {"version": number, "sha256": row.value("checkpoint")["sha256"]})
         case "deployment":
             yield f"revision {int(row.parts['revision'])} of {row.model}"
+        case "configuration":
+            yield f"configuration {int(row.parts['revision'])} of {row.model}"
         case "round":
             yield f"round {row.model}.{int(row.parts['number'])}"
 
@@ -150,6 +153,8 @@ def pointers(row: Row) -> Iterator[str]:
         case "model":
             yield f"version {row.model}.v0"
             yield f"revision 1 of {row.model}"
+            if (configured := row.value("config_revision") or 1) > 1:  # a model may be older than the history
+                yield f"configuration {configured} of {row.model}"
         case "version":
             yield from (f"version {row.model}.v{n}" for n in (row.value("base"), row.value("parent")) if n is not None)
             yield from _round_of(row)

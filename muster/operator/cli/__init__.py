@@ -5,6 +5,7 @@
 * `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs
 * `render`       tables
+* `changes`      what differs between two configurations
 * `errors`       what, why, and the next command
 
 Every command is one or two methods of `muster.operator.Operator`; only those of backups need no server, but the

@@ -55,6 +55,7 @@ NEXT: dict[P, str] = {
     P.UPLOAD_MISSING: "the same command again",
     P.VERSION_EXISTS: "muster version list {model}",
     P.VERSION_IN_TRAINING: "muster round show {model}",
+    P.CONFIGURATION_MOVED: "muster model history {model}, and decide again",
     P.DEPLOYMENT_MOVED: "muster deployment list {model}, and decide again",
     P.NOTHING_TO_ROLL_BACK_TO: "muster deployment list {model}",
     P.ROUND_ENDED: "muster round show {model}",

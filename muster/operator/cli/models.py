@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +12,14 @@ import typer
 
 from muster.http.errors import Refused
 from muster.operator.cli import render
-from muster.operator.cli.session import DryRun, Json, Model, of
+from muster.operator.cli.changes import changed, changes
+from muster.operator.cli.session import Because, DryRun, Json, Model, of
 from muster.operator.client import Operator
 from muster.wire import admin
 from muster.wire.problems import Problem
 from muster.wire.tensors import HEADER_LIMIT_BYTES, parse_header
 
-app = typer.Typer(no_args_is_help=True, help="Create and list models.")
+app = typer.Typer(no_args_is_help=True, help="Create, configure and list models.")
 
 Checkpoint = Annotated[
     Path, typer.Argument(help="A safetensors file.", exists=True, dir_okay=False, readable=True, show_default=False)
@@ -53,6 +55,68 @@ def create(
         return
     reply = session.operator.create_model(name, data, wanted)
     session.show(reply, as_json, lambda: render.status(reply))
+
+
+@app.command()
+def configure(
+    ctx: typer.Context,
+    model: Model,
+    assign: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="name=value; names may be dotted (hyperparameters.learning_rate=0.01); without a value, the default.",
+            show_default=False,
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--config", help="A JSON file with members to replace.", exists=True, dir_okay=False, show_default=False),
+    ] = None,
+    revision: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="The configuration's revision that you saw: if another was made since, nothing is changed. Without it, the "
+            "present. With it, the same command may be sent twice.",
+            show_default=False,
+        ),
+    ] = None,
+    because: Because = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Change how a model's rounds run, from the next one on. What changes is shown; --dry-run shows it only."""
+    session = of(ctx)
+    if not assign and file is None:
+        raise typer.BadParameter("what is to change? --set name=value, or --config FILE", param_hint="--set")
+    found = session.operator.status(model)
+    wanted = changed(found.config, assign or [], _object(file))
+    seen = revision or found.config_revision
+    reply = session.operator.configure(model, wanted, revision=seen, because=because, dry_run=dry_run)
+    differing = changes(found.config, reply.config)
+    if as_json:
+        told = [{"name": name, "before": before, "after": after} for name, before, after in differing]
+        session.json({"dry_run": dry_run, "changes": told, **reply.model_dump(mode="json")})
+        return
+    session.console.print(render.changes(differing), highlight=False)
+    if dry_run:
+        session.say("dry run: nothing was changed", "dim")
+    else:
+        session.say(f"configured {model}: revision {reply.revision}, from the next round on")
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    model: Model,
+    limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """How a model was configured, newest first: who, when, why, and what changed."""
+    session = of(ctx)
+    found = list(islice(session.operator.configurations(model), limit + 1))
+    session.show(found[:limit], as_json, lambda: render.configurations(found, limit))
 
 
 @app.command("list")
@@ -94,13 +158,20 @@ def _exists(operator: Operator, name: str) -> bool:
 
 def _config(path: Path | None, **chosen: int | None) -> admin.RoundConfig:
     """The configuration of a file, and what options say before it."""
+    return admin.RoundConfig.model_validate(
+        _object(path) | {name: value for name, value in chosen.items() if value is not None}
+    )
+
+
+def _object(path: Path | None) -> dict[str, Any]:
+    """What a file of JSON says; nothing without one."""
     try:
         values = json.loads(path.read_bytes()) if path else {}
     except ValueError as error:
         raise typer.BadParameter(f"{path} is not JSON: {error}", param_hint="--config") from error
     if not isinstance(values, dict):
         raise typer.BadParameter(f"{path} does not hold a JSON object", param_hint="--config")
-    return admin.RoundConfig.model_validate(values | {name: value for name, value in chosen.items() if value is not None})
+    return values
 
 
 def about(data: bytes) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -9,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from muster.operator.cli.changes import Change
+from muster.operator.cli.changes import changes as differing
 from muster.operator.recompute import Compared
 from muster.wire import admin
 
@@ -139,6 +142,29 @@ def deployments(found: Sequence[admin.DeploymentReply]) -> RenderableType:
     """The history of deployments."""
     rows = [(d.revision, d.version, d.kind, d.left, d.at, d.by or f"round {d.round}", d.because) for d in found]
     return table(["revision", "version", "how", "went past", "at", "by", "why"], rows, "no deployments")
+
+
+def changes(found: Sequence[Change]) -> RenderableType:
+    """What differs between two configurations."""
+    return table(["what", "was", "is"], [(name, _shown(was), _shown(now)) for name, was, now in found], "nothing changes")
+
+
+def configurations(found: Sequence[admin.ConfigurationReply], limit: int) -> RenderableType:
+    """The history of a configuration: each revision, and what it changed of the one before."""
+    rows = []
+    for number, one in enumerate(found[:limit]):
+        before = found[number + 1].config if number + 1 < len(found) else None
+        what = (
+            ""
+            if before is None
+            else ", ".join(f"{name}: {_shown(was)} → {_shown(now)}" for name, was, now in differing(before, one.config))
+        )
+        rows.append((one.revision, one.at, one.by, what, one.because))
+    return table(["revision", "at", "by", "what changed", "why"], rows, "no configuration")
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def clients(found: Sequence[admin.ClientReply]) -> RenderableType:

@@ -74,6 +74,8 @@ def lived(world: World) -> list[Device]:
         train(world, devices)
     world.operator.rollback("toy", revision=revision(world))
     train(world, devices, step=0.3)
+    config = world.operator.status("toy").config.model_copy(update={"hyperparameters": {"learning_rate": 0.1}})
+    world.operator.configure("toy", config, revision=1, because="slower")
     world.operator.set_threshold("toy", "accepted_updates", minimum=100.0)
     world.calls.between = cloudwatch_is_down
     with pytest.raises(ExceptionGroup):

@@ -25,6 +25,8 @@ def row(table: TableName, pk: str, sk: str, **attributes: Any) -> kinds.Row:
         ("versions", "model#toy", "version#00000003", {}, False),  # an end: it is taken from the cut
         ("versions", "model#toy", "deployment#00000004", {}, True),
         ("versions", "model#toy", "deployment#00000005", {}, False),
+        ("versions", "model#toy", "configuration#00000002", {}, True),
+        ("versions", "model#toy", "configuration#00000003", {}, False),
         ("versions", "model#toy", "registration#" + "0" * 64, {"version": {"N": "3"}}, True),
         ("versions", "model#toy", "registration#" + "0" * 64, {"version": {"N": "4"}}, False),
         ("versions", "models", "model#toy", {}, False),
@@ -44,7 +46,7 @@ def row(table: TableName, pk: str, sk: str, **attributes: Any) -> kinds.Row:
 def test_what_is_newer_than_the_cut_is_left_out(
     table: TableName, pk: str, sk: str, attributes: dict[str, Any], is_old: bool
 ) -> None:
-    ends = backup_cut.ModelEnds(model="toy", round=7, recorded=6, version=3, revision=5, items=())
+    ends = backup_cut.ModelEnds(model="toy", round=7, recorded=6, version=3, revision=5, configured=2, items=())
     assert backup_cut.belongs(row(table, pk, sk, **attributes), {"toy": ends}) is is_old
 
 

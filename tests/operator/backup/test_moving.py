@@ -48,6 +48,12 @@ def moves(world: World, devices: list[Device]) -> Iterator[None]:
             yield
             world.operator.rollback("toy", revision=revision(world))
             yield
+        if number % 3 == 2:
+            now = world.operator.status("toy")
+            world.operator.configure(
+                "toy", now.config.model_copy(update={"min_gain": number / 1000}), revision=now.config_revision
+            )
+            yield
         if number % 5 == 4:
             world.operator.create_model(f"other-{number}", encode(BASE), RoundConfig(goal=2, quorum=1))
             yield

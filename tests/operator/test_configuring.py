@@ -1,0 +1,30 @@
+"""`muster model configure` and `muster model history`, as a person types them."""
+
+from __future__ import annotations
+
+from muster.wire.admin import RoundConfig, Rule
+from tests.fleet import CONFIG, World
+from tests.operator.terminal import Terminal
+
+
+def test_the_terminal_shows_what_changes_and_changes_only_that(world: World, muster: Terminal) -> None:
+    world.model(rounds=0)
+    shown = muster.text("model configure toy --set goal=5 --set hyperparameters.learning_rate=0.01 --dry-run")
+    assert "hyperparameters.learning_rate" in shown
+    assert "nothing was changed" in shown
+    assert len(list(world.operator.configurations("toy"))) == 1
+    told = muster.json("model configure toy --set goal=5 --set aggregator.name=median --because steadier")
+    assert [(one["name"], one["before"], one["after"]) for one in told["changes"]] == [
+        ("goal", 3, 5), ("aggregator.name", "mean", "median"),
+    ]  # fmt: skip
+    assert world.operator.status("toy").config == RoundConfig(**{**CONFIG, "goal": 5, "aggregator": Rule(name="median")})
+    history = muster.text("model history toy")
+    assert "goal: 3 → 5, aggregator.name: mean → median" in " ".join(history.split())
+    assert "steadier" in history
+    muster.json("model configure toy --set min_gain=0.5")
+    assert muster.json("model configure toy --set min_gain=")["config"]["min_gain"] == 0.01
+    assert "Field required" in muster.fails("model configure toy --set goal=", 2)
+    assert "expected" in muster.fails("model configure toy --set goal", 2)
+    assert "has no members" in muster.fails("model configure toy --set goal.more=1", 2)
+    assert "what is to change?" in muster.fails("model configure toy", 2)
+    assert "goal" in muster.fails("model configure toy --set goal=many", 2)
