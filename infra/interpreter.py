@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,16 +37,21 @@ def find() -> Path:
 
 
 def environment(folder: Path, *requirements: Path) -> Path:
-    """The interpreter of a virtual environment with these requirements files; made when it is not there, or they changed."""
+    """The interpreter of a virtual environment with these requirements files; made when it is not there, or they changed.
+
+    It is filled by the pip of the environment that this runs in, and has one of its own only if they name it.
+    """
     python, mark = folder / "bin" / "python", folder / ".made-from"
     asked = hashlib.sha256(b"\0".join(path.read_bytes() for path in requirements)).hexdigest()
     if mark.exists() and mark.read_text() == asked:
         return python
     interpreter = find()
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([str(interpreter), "-m", "venv", str(folder)], check=True)
+    subprocess.run([str(interpreter), "-m", "venv", "--without-pip", str(folder)], check=True)
     files = [word for path in requirements for word in ("--requirement", str(path))]
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *files], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
+    # Most of what is installed is never imported; what is, Python compiles then.
+    subprocess.run([*pip, "install", "--no-compile", *files], check=True)
     mark.write_text(asked)
     return python
 

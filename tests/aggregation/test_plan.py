@@ -89,7 +89,8 @@ def test_no_part_of_any_mean_is_beyond_the_limits_of_a_worker(megabytes: int, up
         may=[GRIDS[grid]] * len(schema),
         pick=lambda inputs: pytest.fail("not now"),
     )
-    for levels, element_bytes in ((averaging.peaks(), 2), (averaging.sums(), 8 * GRIDS[grid].limbs)):
+    peaks = averaging.peaks()
+    for levels, element_bytes in ((peaks, 2), (averaging.sums(len(peaks)), 8 * GRIDS[grid].limbs)):
         for level, parts in enumerate(levels):
             assert [part.number for part in parts] == list(range(len(parts)))
             for part in parts[:: max(1, len(parts) // 500)]:
@@ -99,7 +100,7 @@ def test_no_part_of_any_mean_is_beyond_the_limits_of_a_worker(megabytes: int, up
                 assert (element_bytes if level else 4) * width * inputs <= LIMITS.read_bytes or inputs == (2 if level else 1)
         if levels:
             _check_ends(levels[-1], schema)
-    assert bool(averaging.peaks()) == grid.startswith("its own")
+    assert bool(peaks) == grid.startswith("its own")
     stages = averaging.stages()
     assert [part.stage for stage in stages for part in stage.parts[:1]] == list(range(3, 3 + len(stages)))
 
@@ -130,9 +131,10 @@ def test_only_ranges_with_a_tensor_that_needs_it_are_read_twice() -> None:
         may=may,
         pick=lambda inputs: pytest.fail("not now"),
     )
-    first, last = averaging.peaks()[0], averaging.peaks()[-1]
+    peaks = averaging.peaks()
+    first, last = peaks[0], peaks[-1]
     assert {(part.start, part.stop) for part in first} == {(10 * BLOCK, 20 * BLOCK)}
-    assert (len(first), len(last), len(averaging.sums()[0])) == (3, 1, 15)
+    assert (len(first), len(last), len(averaging.sums(len(peaks))[0])) == (3, 1, 15)
 
 
 def _check_ends(parts: Sequence[Part], schema: Schema) -> None:

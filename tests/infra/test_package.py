@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -46,6 +45,15 @@ def template(made: Path) -> dict[str, Any]:
     return parsed
 
 
+@pytest.fixture(scope="module")
+def unpacked(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what is in the zip, and nothing else."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(made / "code.zip") as archive:
+        archive.extractall(folder)
+    return folder
+
+
 STAGE = "AWS::ApiGateway::Stage"
 
 TRANSFORM = """
@@ -64,13 +72,20 @@ print(json.dumps(transform(template, {}, NoManagedPolicies())))
 """
 
 
-def transformed(template: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """What CloudFormation makes of a template first: AWS SAM's transform, in an environment in a folder."""
-    python = interpreter.environment(folder, ROOT / "tests" / "infra" / "transform-requirements.txt")
-    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
-    done = subprocess.run(
-        [str(python), "-c", TRANSFORM], input=json.dumps(template), env=environment, capture_output=True, text=True, check=False
-    )
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with AWS SAM's transform, and what it needs in another version than the tests do."""
+    folder, requirements = tmp_path_factory.mktemp("transform"), ROOT / "tests" / "infra" / "transform-requirements.txt"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"]
+    subprocess.run([*pip, "--target", str(folder), "--requirement", str(requirements)], check=True)
+    return folder
+
+
+def transformed(template: dict[str, Any], transformer: Path) -> dict[str, Any]:
+    """What CloudFormation makes of a template first."""
+    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "PYTHONPATH": str(transformer)}
+    command = [sys.executable, "-c", TRANSFORM]
+    done = subprocess.run(command, input=json.dumps(template), env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -87,12 +102,6 @@ def bare(folder: Path, code: str) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def unpacked(path: Path, folder: Path) -> Path:
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(folder)
-    return folder
 
 
 def test_the_server_and_the_wire_format_are_in_the_zips_and_nothing_for_devices_operators_or_tests(made: Path) -> None:
@@ -112,18 +121,18 @@ def test_numpy_is_only_where_it_is_used(made: Path) -> None:
     assert names(made / "light.zip") < names(made / "code.zip")
 
 
-def test_the_api_answers_api_gateway_from_its_zip_alone(made: Path, tmp_path: Path) -> None:
+def test_the_api_answers_api_gateway_from_its_zip_alone(unpacked: Path) -> None:
     code = f"import json, app; print(json.dumps(app.app({API_EVENT!r}, None)))"
-    answer = json.loads(bare(unpacked(made / "code.zip", tmp_path), code).splitlines()[-1])
+    answer = json.loads(bare(unpacked, code).splitlines()[-1])
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["status"] == "ok"
 
 
-def test_the_workers_import_numpy_and_the_rules_from_their_zip_alone(made: Path, tmp_path: Path) -> None:
+def test_the_workers_import_numpy_and_the_rules_from_their_zip_alone(unpacked: Path) -> None:
     code = "import numpy, app, muster.aggregation.rules.krum as krum"
     code += "; print(numpy.ones(3).sum(), krum.__file__, callable(app.tick))"
-    total, where, called = bare(unpacked(made / "code.zip", tmp_path), code).split()
-    assert (total, Path(where).is_relative_to(tmp_path), called) == ("3.0", True, "True")
+    total, where, called = bare(unpacked, code).split()
+    assert (total, Path(where).is_relative_to(unpacked), called) == ("3.0", True, "True")
 
 
 def test_the_same_sources_make_the_same_bytes(made: Path, tmp_path: Path) -> None:
@@ -146,9 +155,11 @@ def test_a_zip_is_sorted_and_knows_no_time(tmp_path: Path) -> None:
     for number, order in enumerate(("ab", "ba")):
         with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as archive:
             for name in order:
-                archive.writestr(zipfile.ZipInfo(name, (2000 + number, 1, 1, 0, 0, 0)), name)
+                archive.writestr(zipfile.ZipInfo(name, (2000 + number, 1, 1, 0, 0, 0)), name * 100, zipfile.ZIP_DEFLATED)
         rewrite(tmp_path / f"{number}.zip", tmp_path / f"new-{number}.zip", lambda name: True)
     assert (tmp_path / "new-0.zip").read_bytes() == (tmp_path / "new-1.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "new-0.zip") as archive:
+        assert {name: archive.read(name).decode() for name in archive.namelist()} == {"a": "a" * 100, "b": "b" * 100}
 
 
 def test_without_lambdas_python_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -159,11 +170,16 @@ def test_without_lambdas_python_one_line_says_how_to_get_it(monkeypatch: pytest.
 
 
 def test_a_library_that_chalice_could_not_find_for_lambda_is_noticed(
-    made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: Path, template: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    shutil.copytree(made.parent / "venv", tmp_path / "venv", symlinks=True)
-    original = zipfile.ZipFile.namelist
-    monkeypatch.setattr(zipfile.ZipFile, "namelist", lambda self: [n for n in original(self) if not n.startswith("numpy/")])
+    (tmp_path / "venv").symlink_to(made.parent / "venv")
+
+    def without_numpy(python: Path, project: Path, into: Path) -> dict[str, Any]:
+        into.mkdir()
+        rewrite(made / "code.zip", into / "deployment.zip", lambda name: not name.startswith("numpy"))
+        return copy.deepcopy(template)
+
+    monkeypatch.setattr("infra.package._chalice", without_numpy)
     with pytest.raises(UnfitPackage, match="no wheel"):
         package("x86_64", tmp_path)
 
@@ -297,10 +313,10 @@ def test_every_alarm_reaches_the_topic_and_the_topic_takes_it(template: dict[str
 
 
 @pytest.fixture(scope="module")
-def created(made: Path) -> dict[str, Any]:
+def created(made: Path, transformer: Path) -> dict[str, Any]:
     """The template as CloudFormation gets it from AWS SAM."""
     parsed: dict[str, Any] = yaml.safe_load((made / "template.yaml").read_text())
-    return transformed(parsed, made.parent / "transform")
+    return transformed(parsed, transformer)
 
 
 def test_the_resource_policy_opens_devices_routes_to_all_and_operators_to_none(created: dict[str, Any]) -> None:
@@ -335,10 +351,10 @@ def test_there_is_one_stage_and_throttle_traces_and_firewall_are_its(created: di
     assert "StageName" not in {key for said in resources.values() for key in said["Properties"] if said["Type"] != STAGE}
 
 
-def test_a_template_with_a_second_stage_is_not_packaged(made: Path, template: dict[str, Any]) -> None:
+def test_a_template_with_a_second_stage_is_not_packaged(template: dict[str, Any], transformer: Path) -> None:
     second = copy.deepcopy(template)
     del second["Resources"]["RestAPI"]["Properties"]["OpenApiVersion"]
-    resources = transformed(second, made.parent / "transform")["Resources"].values()
+    resources = transformed(second, transformer)["Resources"].values()
     stages = [said["Properties"]["StageName"] for said in resources if "StageName" in said["Properties"]]
     assert sorted(stages) == ["Stage", "v"], "which is why the version is said"
     with pytest.raises(UnfitPackage, match=r"expected OpenApiVersion 2\.0, so that there is one stage, got None"):

@@ -180,10 +180,10 @@ DRY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("line", DRY)
 def test_a_dry_run_says_what_would_happen_and_changes_nothing(
-    world: World, muster: Terminal, base: Path, tmp_path: Path, line: str
+    world: World, muster: Terminal, base: Path, tmp_path: Path
 ) -> None:
+    """And because it changes nothing, one world serves all lines."""
     world.model()
     world.operator.register("toy", checkpoint(1.0))
     world.operator.deploy("toy", 1, revision=1)
@@ -193,50 +193,52 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(
     world.monitor()
     other = tmp_path / "other.safetensors"
     other.write_bytes(checkpoint(2.0))
-    line = line.replace("TOKEN", minted.token_id)
     before = world.everything()
-    text = muster.text(f"{line} --dry-run", base, other)
-    assert text.startswith("would ")
-    assert "nothing was changed" in text
-    found = muster.json(f"{line} --dry-run", base, other)
-    assert (found["dry_run"], found["would"] in text.replace("\n", " ")) == (True, True)
-    assert world.everything() == before
+    for line in DRY:
+        typed = line.replace("TOKEN", minted.token_id)
+        text = muster.text(f"{typed} --dry-run", base, other)
+        assert text.startswith("would "), line
+        assert "nothing was changed" in text, line
+        found = muster.json(f"{typed} --dry-run", base, other)
+        assert (found["dry_run"], found["would"] in text.replace("\n", " ")) == (True, True), line
+        assert world.everything() == before, line
 
 
-@pytest.mark.parametrize(
-    ("line", "status", "told", "following"),
-    [
-        ("status tox", 1, "perhaps toy", "muster model list"),
-        ("model create toy {0} --goal 9 --quorum 1", 1, "another config", "muster model show toy"),
-        ("version register toy {1}", 1, "wrong-tensors", "muster version show toy deployed"),
-        ("version show toy champ", 1, "perhaps champion", "muster version list toy"),
-        ("deploy toy 7", 1, "expected 0 to 0, got 7", "muster version list toy"),
-        ("deploy toy 0 --revision 9", 1, "revision 1: version 0", "muster deployment list toy"),
-        ("rollback toy", 1, "at most 0 steps", "muster deployment list toy"),
-        ("round show toy 9", 1, "toy has had no round yet", "muster round list toy"),
-        ("client show boilr", 1, "perhaps boiler-1", "muster client list"),
-        ("token revoke nope", 1, "no enrolment token", "muster token list"),
-        ("metrics query toy acuracy", 1, "no metric", "muster status toy"),
-        ("alerts ack toy loss", 1, "no open alert", "muster alerts list toy"),
-        ("model create Bad! {0} --goal 1 --quorum 1", 2, "should match pattern", "muster --help"),
-        ("model create new {0} --goal 1 --quorum 2", 2, "quorum must not exceed goal", "muster --help"),
-        ("client list --state lost", 2, "'active' or 'revoked'", "muster --help"),
-        ("threshold set toy loss --min 3 --max 1", 2, "minimum must not exceed maximum", "muster --help"),
-    ],
-)
+REFUSED = [
+    ("status tox", 1, "perhaps toy", "muster model list"),
+    ("model create toy {0} --goal 9 --quorum 1", 1, "another config", "muster model show toy"),
+    ("version register toy {1}", 1, "wrong-tensors", "muster version show toy deployed"),
+    ("version show toy champ", 1, "perhaps champion", "muster version list toy"),
+    ("deploy toy 7", 1, "expected 0 to 0, got 7", "muster version list toy"),
+    ("deploy toy 0 --revision 9", 1, "revision 1: version 0", "muster deployment list toy"),
+    ("rollback toy", 1, "at most 0 steps", "muster deployment list toy"),
+    ("round show toy 9", 1, "toy has had no round yet", "muster round list toy"),
+    ("client show boilr", 1, "perhaps boiler-1", "muster client list"),
+    ("token revoke nope", 1, "no enrolment token", "muster token list"),
+    ("metrics query toy acuracy", 1, "no metric", "muster status toy"),
+    ("alerts ack toy loss", 1, "no open alert", "muster alerts list toy"),
+    ("model create Bad! {0} --goal 1 --quorum 1", 2, "should match pattern", "muster --help"),
+    ("model create new {0} --goal 1 --quorum 2", 2, "quorum must not exceed goal", "muster --help"),
+    ("client list --state lost", 2, "'active' or 'revoked'", "muster --help"),
+    ("threshold set toy loss --min 3 --max 1", 2, "minimum must not exceed maximum", "muster --help"),
+]
+"""What is typed, the exit status, some words of what is told, and the next command."""
+
+
 def test_an_error_says_what_and_why_and_the_next_command_and_nothing_changes(
-    world: World, muster: Terminal, base: Path, tmp_path: Path, line: str, status: int, told: str, following: str
+    world: World, muster: Terminal, base: Path, tmp_path: Path
 ) -> None:
     world.model(rounds=0)
     world.device(world.token(), "boiler-1")
     misfit = tmp_path / "misfit.safetensors"
     misfit.write_bytes(encode({"w": np.zeros(3, np.float32)}))
     rows, _ = world.everything()
-    complaint = muster.fails(line, status, base, misfit)
-    assert [part[:6].strip() for part in complaint.splitlines()] == ["error", "why", "next"]
-    assert told in complaint
-    assert f"next  {following}" in complaint
-    assert world.everything()[0] == rows
+    for line, status, told, following in REFUSED:
+        complaint = muster.fails(line, status, base, misfit)
+        assert [part[:6].strip() for part in complaint.splitlines()] == ["error", "why", "next"], line
+        assert told in complaint, line
+        assert f"next  {following}" in complaint, line
+        assert world.everything()[0] == rows, line
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a torch archive, say, and no tensor file", b"\xff" * 100])

@@ -54,7 +54,8 @@ class Averaging:
 
     def stages(self) -> tuple[Stage, ...]:
         """All of them, in their order."""
-        peaks, sums = self.peaks(), self.sums()
+        peaks = self.peaks()
+        sums = self.sums(len(peaks))
         own = {(part.start, part.stop): part for part in peaks[-1]} if peaks else {}
         found = [Stage(parts, self._maximum(peaks, level)) for level, parts in enumerate(peaks)]
         return (*found, *(Stage(parts, self._summed(sums, level, own)) for level, parts in enumerate(sums)))
@@ -62,18 +63,20 @@ class Averaging:
     def peaks(self) -> list[tuple[Part, ...]]:
         """Levels of parts, over the ranges that need them: tiles, and what joins them; none where no range does."""
         tensors = {number for number, grid in enumerate(self.may) if _is_own(grid)}
-        parts = [
-            part
-            for part in tiles(*self._cut, stage=self.first)
-            if any(piece.tensor in tensors for piece in slices(self.schema, part.start, part.stop))
-        ]
-        if not parts:
+        if not tensors:
             return []
-        return self._tree(tuple(replace(part, number=number) for number, part in enumerate(parts)), 2)
+        parts = tiles(*self._cut, stage=self.first)
+        needing = {
+            (start, stop)
+            for start, stop in {(part.start, part.stop) for part in parts}  # far fewer than parts
+            if any(piece.tensor in tensors for piece in slices(self.schema, start, stop))
+        }
+        wanted = [part for part in parts if (part.start, part.stop) in needing]
+        return self._tree(tuple(replace(part, number=number) for number, part in enumerate(wanted)), 2) if wanted else []
 
-    def sums(self) -> list[tuple[Part, ...]]:
-        """Levels of parts over all ranges."""
-        return self._tree(tiles(*self._cut, stage=self.first + len(self.peaks())), 8 * self._limbs)
+    def sums(self, levels_before: int) -> list[tuple[Part, ...]]:
+        """Levels of parts over all ranges; `levels_before` are those of the peaks."""
+        return self._tree(tiles(*self._cut, stage=self.first + levels_before), 8 * self._limbs)
 
     @property
     def _limbs(self) -> int:
