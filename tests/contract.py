@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ DOCUMENT = json.loads((Path(__file__).parent.parent / "docs/openapi.json").read_
 _OPERATIONS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "$"), item) for path, item in DOCUMENT["paths"].items()]
 
 
+@cache
+def _validator(schema: str) -> Draft202012Validator:
+    """Of a schema in JSON, which may refer to the document's components. What it read about them it keeps."""
+    return Draft202012Validator({**json.loads(schema), "components": DOCUMENT["components"]})
+
+
 def check(method: str, path: str, response: httpx.Response, said: str = "") -> None:
     """Raise an AssertionError for an answer that the document does not have. What the request `said` may be told back to it."""
     item: dict[str, Any] = next((item for pattern, item in _OPERATIONS if pattern.match(path)), {})
@@ -40,9 +47,8 @@ def check(method: str, path: str, response: httpx.Response, said: str = "") -> N
         return
     media_type = response.headers["content-type"]
     assert media_type in content, told
-    schema: dict[str, Any] = {**content[media_type]["schema"], "components": DOCUMENT["components"]}
     if media_type == MEDIA_TYPE or path.endswith("/report"):
         found = [word[0] for word in PYTHON.finditer(response.text) if word[0] not in said]
         assert not found, f"{found[0]!r} is a word of Python's: {told}"
-    errors = list(Draft202012Validator(schema).iter_errors(response.json()))
+    errors = list(_validator(json.dumps(content[media_type]["schema"])).iter_errors(response.json()))
     assert not errors, f"{errors[0].message}: {told}"

@@ -7,12 +7,12 @@
 
 Devices are the real SDK; their HTTP goes through the local cloud's gateway and their presigned URLs to the store's S3. Nothing
 moves unless a test says so: `tick()` fires the schedule, `deliver()` hands queued messages to the workers, `clock.advance()`
-lets time pass. `world.calls` is where a test stands between the server and AWS.
+lets time pass. `world.calls` is where a test stands between the server and AWS. What many tests begin with happens once in a
+process, and then lies behind each of their worlds: `world.relive(past)`.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import tempfile
@@ -24,30 +24,31 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote, urlsplit
 
-import boto3
 import httpx
 import numpy as np
+from boto3.dynamodb.types import TypeDeserializer
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from chalice.local import LambdaContext
-from moto import mock_aws
 
 import app as functions
 from chalicelib import wiring
 from chalicelib.settings import Settings
 from chalicelib.storage.rows import Unreadable
-from infra.local import gateway, resources, serializer
+from infra.local import gateway, resources
 from muster import Device
 from muster.device import Evaluation, TrainingResult
 from muster.operator import Operator
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import Array, encode
 from tests import contract
+from tests.aws import SESSION as SESSION
+from tests.aws import STORE, UNSEEN, moto_in_place_of_aws
+from tests.aws import client_of as client_of
 from tests.observer import Call, Observer
+from tests.pasts import Past
 from tests.stores import presigned
 from tests.stores.clients import Stores
-
-serializer.quicken()
 
 API = "https://api.test"
 BASE: dict[str, Array] = {
@@ -64,17 +65,8 @@ def checkpoint(bias: float) -> bytes:
     return encode({**BASE, "layer.bias": np.full(3, bias, np.float32)})
 
 
-SESSION = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
-"""One for all worlds: what it reads about AWS's APIs is read once."""
-
-
-def client_of(service: str, **options: Any) -> Any:
-    """An AWS client of a service that the types need not know."""
-    make: Any = SESSION.client
-    return make(service, **options)
-
-
 Row = TypeVar("Row")
+Told = TypeVar("Told")
 
 
 def readable(rows: Iterable[Row | Unreadable]) -> list[Row]:
@@ -85,9 +77,6 @@ def readable(rows: Iterable[Row | Unreadable]) -> list[Row]:
         found.append(row)
     return found
 
-
-STORE = os.environ.get("MUSTER_TEST_STORE", "memory")
-"""What stands for AWS: `memory` (`tests.stores`), or `moto`, which is slower, and another's word on what AWS does."""
 
 SCHEDULED: dict[str, Any] = {
     "source": "aws.events", "version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "time": "", "id": "",
@@ -100,6 +89,12 @@ CONFIG: dict[str, Any] = {
     "evaluators": 2, "evaluation_quorum": 1, "evaluation_level": 0.5, "evaluate_seconds": 600.0,
 }  # fmt: skip
 """Small rounds, in which one judge's word is enough: `evaluation_level` says so."""
+
+
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where devices keep what they know. They wait for the disk after every write, which takes longer than most of a test."""
+
+_deserializer = TypeDeserializer()
 
 
 class Clock:
@@ -124,6 +119,8 @@ class Calls:
     """Every call to AWS passes here. `between` may look, count, kill, or call `proceed` as often as it likes."""
 
     between: Callable[[str, Callable[[], Any]], Any] | None = None
+    returning: Callable[[], None] | None = None
+    """Called when a function has done all it does, and is about to return."""
     seen: list[str] = field(default_factory=list)
     observer: Observer | None = None
     function: str | None = None
@@ -136,6 +133,8 @@ class Calls:
         try:
             with self.observer.invocation(function) if self.observer else nullcontext():
                 yield
+                if self.returning:
+                    self.returning()
         finally:
             self.function = was
 
@@ -178,6 +177,7 @@ class Drift:
 class World:
     """The cloud in this process, its clock, its operator and its devices."""
 
+    _pasts: ClassVar[dict[str, Past]] = {}
     alive: ClassVar[list[World]] = []
     """Worlds that were not closed: a test that fails leaves them behind, and its successors must not find them."""
 
@@ -187,7 +187,7 @@ class World:
         self.calls = Calls()
         self._stores = Stores() if {"memory": True, "moto": False}[store] else None
         self._aws = ExitStack()
-        self._aws.enter_context(self._stores.in_place_of_aws() if self._stores else mock_aws())
+        self._aws.enter_context(self._stores.in_place_of_aws() if self._stores else moto_in_place_of_aws())
         self._original = BaseClient._make_api_call  # type: ignore[attr-defined]
         environment = resources.create(client_of)
         made = Settings.from_environment({**environment, "AWS_DEFAULT_REGION": "us-east-1", "MUSTER_TICK_SECONDS": "60"})
@@ -195,11 +195,11 @@ class World:
         self.settings = Settings(**({name: getattr(made, name) for name in made.__slots__} | one_thread | settings))
         self.services = wiring.Services(self.settings, self.clock, SESSION)
         wiring.replace(self.services)
-        self.s3, self.sqs = SESSION.client("s3"), SESSION.client("sqs")
+        self.s3, self.sqs = SESSION.client("s3", config=UNSEEN), SESSION.client("sqs", config=UNSEEN)
         self.downloaded = 0
         """Bytes that devices, and the operator, have read from the store."""
-        self._folder = tempfile.TemporaryDirectory()
-        self._names = (f"device-{number:03d}" for number in itertools.count())
+        self._folder = tempfile.TemporaryDirectory(dir=IN_MEMORY)
+        self._enrolled = 0
         self.operator = Operator(API, http=self.http())
         self._intercept()
 
@@ -214,6 +214,27 @@ class World:
         """Every function instance dies, and others begin."""
         self.services = wiring.Services(self.settings, self.clock, SESSION)
         wiring.replace(self.services)
+
+    def relive(self, past: Callable[..., Told], **options: Any) -> Told:
+        """Let something happen in a world in which nothing has: `past(self, **options)`. It happens once in a process; other
+        worlds begin with what it left. The functions start anew, and so do the devices, if those are what it returns. Nothing
+        that it uses may be patched.
+        """
+        assert not self.calls.seen, "something has happened here"
+        known, folder = f"{past.__module__}.{past.__qualname__} {options} {self.settings}", Path(self._folder.name)
+        kept = self._pasts.get(known)
+        if kept is None:
+            kept = Past.of(past(self, **options), self.clock.now, self._enrolled, folder, self._stores)
+        elif self._stores and kept.stores:
+            self._stores.become(kept.stores)
+            self.clock.now, self._enrolled = kept.now, kept.enrolled
+            kept.write(folder)
+        if self._stores:
+            self._pasts[known] = kept
+        self.calls.seen.clear()
+        self.restart()
+        told: Any = [self.device("", *device) for device in kept.devices] or kept.told
+        return told  # type: ignore[no-any-return]
 
     def second_stack(self, name: str = "second") -> Settings:
         """Empty tables and an empty bucket, beside those that the server uses."""
@@ -244,7 +265,8 @@ class World:
 
     def devices(self, count: int, model: str = "toy") -> list[Device]:
         token = self.token()
-        return [self.device(token, next(self._names), model) for _ in range(count)]
+        self._enrolled += count
+        return [self.device(token, f"device-{number:03d}", model) for number in range(self._enrolled - count, self._enrolled)]
 
     def device(self, token: str, name: str, model: str = "toy") -> Device:
         folder = Path(self._folder.name) / name
@@ -327,11 +349,15 @@ class World:
             self.settings.versions_table,
             self.settings.monitoring_table,
         ):
-            items: list[dict[str, Any]] = SESSION.resource("dynamodb").Table(name).scan()["Items"]
-            for item in items:
-                rows[f"{name}/{item['pk']}/{item['sk']}"] = item
+            for item in SESSION.client("dynamodb").scan(TableName=name)["Items"]:
+                row = {attribute: _deserializer.deserialize(value) for attribute, value in item.items()}
+                rows[f"{name}/{row['pk']}/{row['sk']}"] = row
         listed = self.s3.list_objects_v2(Bucket=self.settings.bucket).get("Contents", [])
         return rows, {found["Key"] for found in listed}
+
+    def held(self) -> bytes | None:
+        """All that AWS holds, to be compared with what it held before; None where that cannot be seen."""
+        return self._stores.written() if self._stores else None
 
     def key_of(self, device: Device) -> str:
         """A device's whole credential."""

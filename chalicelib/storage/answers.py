@@ -30,8 +30,8 @@ class BrokenAnswer(Exception):
 
 
 def watch(client: Any) -> Any:
-    """A boto3 client that from now on raises `BrokenAnswer` for a body that is not whole; the client itself."""
-    client.meta.events.register("after-call", _check)
+    """A boto3 client that from now on raises `BrokenAnswer` for a body that is not whole; the client itself. Twice is once."""
+    client.meta.events.register("after-call", _check, unique_id="muster-whole")
     return client
 
 

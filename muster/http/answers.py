@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -141,11 +141,23 @@ def parsed(answer: HttpAnswer, reply: type[Reply] | TypeAdapter[Reply], to: str)
     Raises:
         Unreachable: it holds another thing.
     """
-    adapter = reply if isinstance(reply, TypeAdapter) else TypeAdapter(reply)
+    adapter: TypeAdapter[Reply] = _adapter(reply)
     try:
         return adapter.validate_json(bytes(answer.data))
     except ValidationError as error:
         raise Unreachable(f"{to}: the answer is not what the protocol says", answer.status) from error
+
+
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
+def _adapter(reply: Any) -> TypeAdapter[Any]:
+    """The adapter of a reply; to make one takes longer than to read an answer with it, so each is made once."""
+    if isinstance(reply, TypeAdapter):
+        return reply
+    if reply not in _adapters:
+        _adapters[reply] = TypeAdapter(reply)
+    return _adapters[reply]
 
 
 def document_of(data: bytearray, status: int) -> ProblemDocument:

@@ -23,7 +23,8 @@ from muster import Device
 from muster.operator.export import export
 from muster.wire.admin import Outliers, Rule
 from muster.wire.arrays import Array, encode
-from tests.fleet import BASE, STORE, World, checkpoint
+from tests.aws import STORE
+from tests.fleet import BASE, World, checkpoint
 from tests.observer import Observer
 
 Drive = Callable[[], None]
@@ -290,6 +291,10 @@ def _operators(world: World) -> None:
     revision = operator.deploy(model, "newest", revision=operator.status(model).deployment_revision).revision
     operator.rollback(model, revision=revision)
     list(operator.deployments(model))
+    standing = operator.status(model)
+    other = standing.config.model_copy(update={"goal": standing.config.goal + 1})
+    operator.configure(model, other, revision=standing.config_revision)
+    list(operator.configurations(model))
     operator.metric(model, "accuracy")
     unknown = world.request("GET", f"/v1/admin/models/{model}/metrics?name=nonsense")
     assert unknown.json()["type"].endswith("unknown-metric")

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from typer import testing
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from muster.operator.cli.app import app
 from muster.operator.cli.session import Session
 from tests.fleet import World
+
+# A command is built from its functions once, and not for every line that is typed: that takes longer than most lines.
+testing._get_command = cache(get_command)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,16 @@ ROOT = Path(__file__).parent.parent.parent
 UNKNOWN_KEY = "device-999.AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 
-@pytest.fixture
-def device(world: World) -> Device:
+def began(world: World) -> list[Device]:
+    """A round that one update completes, and a device."""
     world.model(goal=1, quorum=1)
     world.tick()
-    (made,) = world.devices(1)
+    return world.devices(1)
+
+
+@pytest.fixture
+def device(world: World) -> Device:
+    (made,) = world.relive(began)
     return made
 
 

@@ -292,7 +292,7 @@ def whole_training(**settings: Any) -> tuple[str, int, int]:
     world = World(**settings)
     try:
         values = np.random.default_rng(7)
-        tensors = {"layer.weight": values.normal(0, 0.05, (200, 250)).astype("f4"), "layer.bias": np.zeros(250, "f4")}
+        tensors = {"layer.weight": values.normal(0, 0.05, (120, 150)).astype("f4"), "layer.bias": np.zeros(150, "f4")}
         world.model(rounds=4, goal=4, quorum=4, evaluators=2, over_selection=1.0, tensors=tensors)
         devices = world.devices(4)
         learners = [Learner(number) for number in range(4)]

@@ -95,7 +95,7 @@ def end(world: World) -> None:
 def test_a_receipt_that_cannot_be_read_counts_as_nothing_and_its_round_ends(
     world: World, caplog: pytest.LogCaptureFixture, damage: Damage
 ) -> None:
-    devices = collecting(world)
+    devices = world.relive(collecting)
     rewrite(world, keys.RECEIPT, damage, round="toy.1", client=devices[0].client_id)
     assert world.operator.round("toy", 1).accepted == 2
     assert passed_over(caplog) == {f"receipt#{devices[0].client_id}"}
@@ -107,7 +107,7 @@ def test_a_receipt_that_cannot_be_read_counts_as_nothing_and_its_round_ends(
 
 @anyhow
 def test_a_device_whose_receipt_cannot_be_read_is_answered_and_so_are_the_others(world: World, damage: Damage) -> None:
-    devices = collecting(world)
+    devices = world.relive(collecting)
     rewrite(world, keys.RECEIPT, damage, round="toy.1", client=devices[0].client_id)
     key = world.key_of(devices[0])
     report = {"sha256": "0" * 64}
@@ -123,7 +123,7 @@ def test_a_device_whose_receipt_cannot_be_read_is_answered_and_so_are_the_others
 
 @anyhow
 def test_a_judge_that_cannot_be_read_is_no_judge(world: World, damage: Damage) -> None:
-    devices = collecting(world, goal=3, evaluators=2)
+    devices = world.relive(collecting, goal=3, evaluators=2)
     world.clock.advance(60)
     world.judge(devices[:2])
     rewrite(world, keys.EVALUATION, damage, round="toy.1", client=devices[0].client_id)
@@ -140,7 +140,7 @@ def test_a_judge_that_cannot_be_read_is_no_judge(world: World, damage: Damage) -
 def test_a_round_that_cannot_be_read_stops_no_list_no_status_and_no_tick(
     world: World, caplog: pytest.LogCaptureFixture, damage: Damage
 ) -> None:
-    collecting(world)
+    world.relive(collecting)
     world.model("other", quorum=1, goal=1)
     rewrite(world, keys.ROUND, damage, model="toy", number=1)
     world.tick()
@@ -160,7 +160,7 @@ def test_a_round_that_cannot_be_read_stops_no_list_no_status_and_no_tick(
 
 @anyhow
 def test_devices_of_a_model_whose_round_cannot_be_read_are_told_to_wait(world: World, damage: Damage) -> None:
-    (device, *_) = collecting(world)
+    (device, *_) = world.relive(collecting)
     rewrite(world, keys.ROUND, damage, model="toy", number=1)
     world.restart()
     (fresh,) = world.devices(1)
@@ -176,7 +176,7 @@ def test_devices_of_a_model_whose_round_cannot_be_read_are_told_to_wait(world: W
 def test_a_round_that_cannot_be_read_is_taken_away_and_the_next_starts_from_what_is_deployed(
     world: World, damage: Damage
 ) -> None:
-    devices = collecting(world)
+    devices = world.relive(collecting)
     end(world)
     world.update(devices[0])
     world.deliver()
@@ -195,7 +195,7 @@ def test_a_round_that_cannot_be_read_is_taken_away_and_the_next_starts_from_what
 
 
 def test_a_round_that_completed_and_can_no_longer_be_read_still_counts_and_keeps_what_it_came_to(world: World) -> None:
-    collecting(world)
+    world.relive(collecting)
     end(world)
     assert world.operator.round("toy", 2).phase == "collecting"
 
@@ -214,7 +214,7 @@ def test_a_round_that_completed_and_can_no_longer_be_read_still_counts_and_keeps
 
 
 def test_a_round_that_somebody_mended_meanwhile_is_not_taken_away(world: World) -> None:
-    collecting(world)
+    world.relive(collecting)
     table = SESSION.resource("dynamodb").Table(world.settings.rounds_table)
     whole = table.get_item(Key=keys.ROUND.key(model="toy", number=1))["Item"]
     rewrite(world, keys.ROUND, of_another_release, model="toy", number=1)
@@ -237,7 +237,7 @@ def test_a_round_that_somebody_mended_meanwhile_is_not_taken_away(world: World) 
 
 @anyhow
 def test_lists_pass_over_what_cannot_be_read_and_go_on_after_it(world: World, damage: Damage) -> None:
-    devices = collecting(world)
+    devices = world.relive(collecting)
     end(world)
     world.operator.deploy("toy", 1, revision=1)
     rewrite(world, keys.VERSION, damage, model="toy", version=1)
@@ -253,7 +253,7 @@ def test_lists_pass_over_what_cannot_be_read_and_go_on_after_it(world: World, da
 
 
 def test_a_model_whose_newest_version_cannot_be_read_makes_the_next_one_all_the_same(world: World) -> None:
-    devices = collecting(world, max_regression=1.0)
+    devices = world.relive(collecting, max_regression=1.0)
     end(world)
     rewrite(world, keys.VERSION, of_another_release, model="toy", version=1)
     world.operator.deploy("toy", 0, revision=1)
@@ -283,7 +283,7 @@ def test_a_model_that_cannot_be_read_does_not_keep_the_others_waiting(world: Wor
 def test_a_row_that_cannot_be_read_opens_an_alert_which_ends_when_it_is_mended(
     world: World, kind: keys.RowKind, damage: Damage
 ) -> None:
-    devices = collecting(world)
+    devices = world.relive(collecting)
     world.monitor()
     present = world.services.monitoring.present
     assert present("toy", "unreadable_rows") is None
@@ -314,7 +314,7 @@ def test_rows_that_cannot_be_read_are_watched_by_default() -> None:
 
 
 def test_the_rounds_around_one_that_cannot_be_read_are_recorded(world: World) -> None:
-    devices = collecting(world)
+    devices = world.relive(collecting)
     end(world)
     for device in devices:
         world.update(device)

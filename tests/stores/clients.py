@@ -8,8 +8,10 @@ work. Only what lies between the request and the answer is left out: serialising
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +52,18 @@ class Stores:
             "dynamodb": self.dynamodb, "s3": self.s3, "sqs": self.sqs, "sns": self.sns, "cloudwatch": self.cloudwatch
         }  # fmt: skip
         self._numbers = itertools.count(1)
+
+    def copy(self) -> Stores:
+        """Stores that hold the same, and go their own way."""
+        return deepcopy(self)
+
+    def become(self, others: Stores) -> None:
+        """Hold from now on what others hold, who keep it too."""
+        vars(self).update(vars(others.copy()))
+
+    def written(self) -> bytes:
+        """All that they hold: the same bytes as before if nothing was changed."""
+        return pickle.dumps(self._services)
 
     def answer(self, client: Any, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a call of a client, in the place of `BaseClient._make_api_call`.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from tests.stores.service import Answer, Refused, Request, Service
+from tests.stores.service import Answer, Refused, Request, Service, utc_now
 
 PUT_BATCH = 1000
 """Values that one PutMetricData takes (CloudWatch API: "PutMetricData")."""
@@ -56,7 +56,7 @@ class Metrics(Service):
         "ListMetrics": "Namespace MetricName Dimensions NextToken",
     }
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, now: Callable[[], datetime] = utc_now) -> None:
         super().__init__()
         self._now = now
         self._values: dict[Name, list[Value]] = {}

@@ -11,7 +11,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from botocore.response import StreamingBody
 from tests.stores.buckets import Bucket, Version, read_body
 from tests.stores.multipart import Multipart
 from tests.stores.refusals import bad_digest, missing_bucket, missing_key, precondition
-from tests.stores.service import Answer, Refused, Request, Service
+from tests.stores.service import Answer, Refused, Request, Service, utc_now
 
 LIST_PAGE = 1000
 """Keys that one answer lists (Amazon S3: "ListObjectsV2")."""
@@ -58,7 +58,7 @@ class Objects(Multipart, Service):
         **Multipart.CALLS,
     }
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, now: Callable[[], datetime] = utc_now) -> None:
         super().__init__()
         self._now = now
         self._buckets: dict[str, Bucket] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar
 
@@ -13,6 +14,11 @@ REGION = "us-east-1"
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
+
+
+def utc_now() -> datetime:
+    """The time, for stores that are given no other clock."""
+    return datetime.now(UTC)
 
 
 class Refused(Exception):
@@ -43,6 +49,13 @@ class Service:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: all but who is in it."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock())
 
     def answer(self, operation: str, request: Request) -> Answer:
         """Do what is asked; calls are answered one by one.

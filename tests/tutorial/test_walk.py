@@ -236,11 +236,7 @@ class TestMetricsCollector:
 
     @pytest.fixture(autouse=True)
     def recorded(self, world: World) -> None:
-        """Three rounds, whose accuracies are recorded."""
-        world.model(rounds=3, goal=2, quorum=2, evaluators=1)
-        for step in (0.1, 0.2, 0.3):
-            whole_round(world, step)
-        world.monitor()
+        world.relive(three_rounds)
 
     def test_query_gives_mean_min_max_sum_and_count(self, world: World, muster: Terminal) -> None:
         found = muster.json("metrics query toy accuracy --hours 1")
@@ -398,6 +394,14 @@ class TestFLProductionServer:
         world.play(devices)
         world.restart()
         assert muster.json("status toy")["training"]["rounds_completed"] == 1
+
+
+def three_rounds(world: World) -> None:
+    """Three rounds, whose accuracies are recorded."""
+    world.model(rounds=3, goal=2, quorum=2, evaluators=1)
+    for step in (0.1, 0.2, 0.3):
+        whole_round(world, step)
+    world.monitor()
 
 
 def whole_round(world: World, step: float) -> None:

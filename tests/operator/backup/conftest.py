@@ -11,4 +11,4 @@ from tests.operator.backup.stacks import lived
 
 @pytest.fixture
 def old(world: World) -> tuple[World, list[Device]]:
-    return world, lived(world)
+    return world, world.relive(lived)

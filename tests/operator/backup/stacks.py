@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.session import Session
 
 from chalicelib.settings import Settings
 from muster import Device
@@ -17,9 +16,10 @@ from muster.operator.backup.cloud import Cloud, Places
 from muster.operator.backup.folder import BackupFolder, object_path
 from muster.operator.backup.making import Made, back_up
 from muster.operator.backup.restoring import Restored, restore
+from tests.aws import Sparing
 from tests.fleet import Killed, World
 
-AWS = Session()
+AWS = Sparing()
 ROOT = Path(__file__).parent.parent.parent.parent
 
 

@@ -21,7 +21,7 @@ from tests.operator.backup.stacks import began, cloud_of, dump, everything, kill
 
 
 def test_a_backup_that_was_killed_at_any_call_goes_on_and_fetches_only_what_is_missing(world: World, tmp_path: Path) -> None:
-    began(world)
+    world.relive(began)
     whole = made(world, tmp_path / "whole")
     for step in count():
         root = tmp_path / str(step)
@@ -68,7 +68,7 @@ def test_many_connections_read_and_write_the_same(old: tuple[World, list[Device]
 
 
 def test_a_restore_that_was_killed_at_any_call_goes_on_to_the_same_end(world: World, tmp_path: Path) -> None:
-    began(world)
+    world.relive(began)
     made(world, tmp_path)
     whole = world.second_stack("whole")
     restored(world, tmp_path, whole)
@@ -117,7 +117,9 @@ def test_a_restore_that_goes_on_overwrites_nothing_that_has_moved_since(
     assert source is not target
 
 
-def test_rows_that_dynamodb_left_unprocessed_are_written_again(old: tuple[World, list[Device]], tmp_path: Path) -> None:
+def test_rows_that_dynamodb_left_unprocessed_are_written_again(
+    old: tuple[World, list[Device]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world, _ = old
     done = made(world, tmp_path)
     target, refused = world.second_stack(), count()
@@ -135,7 +137,7 @@ def test_rows_that_dynamodb_left_unprocessed_are_written_again(old: tuple[World,
         requested.append(request["RequestItems"])
         return write(**request)
 
-    cloud._dynamodb.batch_write_item = noted
+    monkeypatch.setattr(cloud._dynamodb, "batch_write_item", noted)
     world.calls.between = hesitant
     restore(cloud, BackupFolder(tmp_path), world.clock, chunk_rows=5)
     world.calls.between = None
