@@ -12,7 +12,6 @@ os.environ.update(
     AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_DEFAULT_REGION="us-east-1", AWS_CONFIG_FILE="/dev/null"
 )
 from infra import interpreter
-from infra.local import LocalCloud
 from tests.fleet import World
 
 # A slow machine is no failure.
@@ -32,13 +31,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     except interpreter.NoInterpreter as none:
         for item in wanting:
             item.add_marker(pytest.mark.skip(reason=str(none)))
-
-
-@pytest.fixture(scope="session")
-def cloud() -> Iterator[LocalCloud]:
-    """A local cloud that ticks five times a second, for all who only use it; they are of the xdist group `cloud`."""
-    with LocalCloud(api_processes=2, tick_seconds=0.2) as made:
-        yield made
 
 
 @pytest.fixture

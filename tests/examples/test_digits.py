@@ -7,7 +7,6 @@ import io
 import json
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,7 @@ from examples.digits.data import digits
 from examples.digits.devices import not_a_number, wrong_shape
 from examples.digits.model import network
 from examples.digits.tour import Tour, TourStep
-from infra.local import LocalCloud
 from muster.device.torch import weights
-from muster.operator import Operator
 from muster.wire import gate
 from muster.wire.arrays import schema_of
 from muster.wire.tensors import Unfit, update_schema
@@ -65,19 +62,3 @@ def test_a_tour_that_fails_or_leaves_another_version_deployed_is_told() -> None:
     assert [sentence.partition(",")[0] for sentence in ill.unmet()] == [
         "expected `muster rollback digits` to succeed", "expected version 3 to be deployed after the tour",
     ]  # fmt: skip
-
-
-@pytest.mark.xdist_group("cloud")
-def test_the_demo_runs_in_a_cloud_that_is_there_already_and_takes_no_model_that_it_has(
-    cloud: LocalCloud, tmp_path: Path
-) -> None:
-    command = [sys.executable, "-m", "examples.digits", "--rounds", "1", "--devices", "6", "--out", str(tmp_path)]
-    command += ["--url", cloud.url, "--model", "scans"]
-    first, second = (subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False) for _ in range(2))
-    with closing(Operator.connect(cloud.url)) as operator:
-        assert operator.status("scans").training.rounds_completed == 1
-        assert operator.client("scans-device-01").state == "active"
-    assert f"1 round, {cloud.url}." in first.stdout, first.stdout + first.stderr
-    assert json.loads((tmp_path / "demo.json").read_text())["rejected"] == {"not-finite": 1, "wrong-shape": 1}
-    assert second.returncode == 2
-    assert "there is a model scans already" in second.stderr

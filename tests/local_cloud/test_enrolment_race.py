@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from chalicelib.clients.directory import Directory
 from chalicelib.errors import Refusal
 from chalicelib.instants import utc_now
@@ -58,7 +56,6 @@ def test_of_ten_thousand_enrolments_with_a_token_of_a_hundred_uses_exactly_a_hun
     check(world.operator, outcomes, 10_000)
 
 
-@pytest.mark.xdist_group("cloud")
 def test_a_token_is_exact_through_real_sockets_too(cloud: LocalCloud) -> None:
     class Session:
         """What the server asks of a boto3 session, in one thread of its own."""

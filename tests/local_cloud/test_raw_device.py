@@ -24,8 +24,6 @@ from tests.fleet import BASE, CONFIG
 ROOT = Path(__file__).parent.parent.parent
 ENOUGH_SECONDS = 120.0
 
-pytestmark = pytest.mark.xdist_group("cloud")
-
 
 @pytest.fixture
 def operator(cloud: LocalCloud) -> Iterator[Operator]:

@@ -38,8 +38,6 @@ from tests.infra.accounts import Aws
 
 ROOT = Path(__file__).parent.parent.parent
 
-pytestmark = pytest.mark.xdist_group("cloud")
-
 
 def test_the_resources_are_those_of_the_template(cloud: LocalCloud) -> None:
     tables = cloud.client("dynamodb").list_tables()["TableNames"]
