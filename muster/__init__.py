@@ -5,7 +5,8 @@ Its rooms, in the order to read them:
 * `muster.wire`         what a device and the server both believe: messages, problems, the tensor file
 * `muster.layout`       where rows and objects lie in a stack's tables and bucket
 * `muster.http`         what devices and operators share of HTTP: bounded, checked, tried again
-* `muster.device`       the SDK that runs on a device (`Device`), and the torch trainer (extra `[torch]`)
+* `muster.device`       the SDK that runs on a device (`Device`)
+* `muster.training`     trainers for it: `TorchTrainer` (extra `[torch]`), `SklearnTrainer` (extra `[sklearn]`)
 * `muster.aggregation`  how many updates become one model, to the last bit: the server's, and who computes a version again
 * `muster.operator`     the client for the operators' routes, and the command line (extra `[operator]`)
 * `muster.conformance`  plays the server for a device in any language, and says what it does right and wrong
@@ -20,16 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from muster.device import Device, Trainer, TrainingResult
-    from muster.device.torch import TorchTrainer
+    from muster.training.sklearn import SklearnTrainer
+    from muster.training.torch import TorchTrainer
 
 __version__ = "0.1.0"
-__all__ = ["Device", "TorchTrainer", "Trainer", "TrainingResult", "__version__"]
+__all__ = ["Device", "SklearnTrainer", "TorchTrainer", "Trainer", "TrainingResult", "__version__"]
 
 _HOMES = {
     "Device": "muster.device",
     "Trainer": "muster.device",
     "TrainingResult": "muster.device",
-    "TorchTrainer": "muster.device.torch",
+    "SklearnTrainer": "muster.training.sklearn",
+    "TorchTrainer": "muster.training.torch",
 }
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 
 from examples.digits.data import Digits
 from examples.digits.place import Pace
-from muster.device.torch import TorchTrainer, load, weights
+from muster.training.torch import TorchTrainer, load, weights
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import decode
 from muster.wire.tensors import HEADER_LIMIT_BYTES

@@ -18,8 +18,8 @@ from examples.digits.model import accuracy, central_accuracies, network, round_c
 from examples.digits.outcome import DemoOutcome, HostileFigures, RoundFigures, VersionFigures
 from examples.digits.place import place
 from examples.digits.report import Screen
-from muster.device.torch import TorchTrainer, checkpoint, weights
 from muster.operator import Operator
+from muster.training.torch import TorchTrainer, checkpoint, weights
 from muster.wire import admin
 
 LOOK_SECONDS = 1.5
@@ -159,7 +159,7 @@ def _honest(data: Digits, seed: int, names: str) -> list[Honest]:
     return [
         Honest(
             f"{names}device-{number:02}",
-            TorchTrainer(network(seed), holding.train, holding.test, seed=seed * 10_000 + number),
+            TorchTrainer(network(seed), holding.train, holding.test, short_batches=True, seed=seed * 10_000 + number),
             seed,
         )
         for number, holding in enumerate(data.holdings, start=1)

@@ -6,24 +6,23 @@
 * `device`     `Device`: enrol, heartbeat, check in, train, upload, report; one request or one piece of work each
 * `loop`       the loop that does it all, and what it does in trouble
 * `pace`       how long it waits
-* `trainer`    what a trainer is: any object with `train` and `evaluate` over numpy arrays
+* `trainer`    what a trainer is: any object with `train` and `evaluate` over numpy arrays; what it may be told of a round
 * `results`    what a trainer returned, held against what the protocol takes
 * `update`     what training changed, as the file that is uploaded
-* `torch`      `TorchTrainer` for any `nn.Module` (extra `[torch]`)
 * `transport`  HTTP (`muster.http`) with the patience of a device
 * `keys`       the device's key: sent, rotated, never lost
 * `identity`, `checkpoints`, `files`  who the device is and its last checkpoints, on disk before they are needed
 * `errors`     what can go wrong, as exceptions
 
-docs/device.md says what happens in each kind of trouble.
+Trainers that are ready to use are in `muster.training`. docs/device.md says what happens in each kind of trouble.
 """
 
 from muster.device.device import Ability, Device
 from muster.device.errors import DeviceError, TrainerFailed
-from muster.device.trainer import Evaluation, Trainer, TrainingResult
+from muster.device.trainer import ContextTrainer, Evaluation, Trainer, TrainingContext, TrainingResult
 from muster.http.errors import Insecure, Overloaded, Refused, Unreachable, Untrusted
 
 __all__ = [
-    "Ability", "Device", "DeviceError", "Evaluation", "Insecure", "Overloaded", "Refused", "Trainer", "TrainerFailed",
-    "TrainingResult", "Unreachable", "Untrusted",
+    "Ability", "ContextTrainer", "Device", "DeviceError", "Evaluation", "Insecure", "Overloaded", "Refused", "Trainer",
+    "TrainerFailed", "TrainingContext", "TrainingResult", "Unreachable", "Untrusted",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -32,8 +33,8 @@ from muster.device.identity import FILE, Identity
 from muster.device.keys import Keys
 from muster.device.loop import Loop
 from muster.device.pace import HEARTBEAT_SECONDS, Random, bounded, stretched
-from muster.device.results import measured, trained
-from muster.device.trainer import Trainer
+from muster.device.results import begun, measured, trained
+from muster.device.trainer import Trainer, TrainingContext
 from muster.device.transport import DeviceTransport
 from muster.device.update import Feedback, Ready, changes, delta
 from muster.http.answers import Reply
@@ -86,6 +87,8 @@ class Device:
         self._ready: Ready | None = None
         self._checkpoints = CheckpointCache(folder / f"{model}.checkpoints")
         self._feedback = Feedback(folder / _feedback(model))
+        self._told: tuple[datetime, float] | None = None
+        """The server's time of day in its answer to the last check-in, and this device's clock then."""
 
     @property
     def client_id(self) -> str:
@@ -277,6 +280,8 @@ class Device:
             have=self._checkpoints.held,
         )
         assignment = self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, request)
+        said = self._transport.said_date
+        self._told = None if said is None else (said, self.clock())
         self.rests = isinstance(assignment, wire.Wait) and assignment.reason == "no-training"
         return assignment
 
@@ -307,6 +312,7 @@ class Device:
 
     def _trained(self, assignment: wire.TrainAssignment, trainer: Trainer) -> Ready:
         base = self._arrays(assignment.base)
+        begun(trainer, self._context(assignment))
         result = trained(trainer, base, assignment.hyperparameters)
         if assignment.encoding == "int8":
             update, left = self._feedback.encoded(changes(base, result), base)
@@ -318,6 +324,21 @@ class Device:
             examples=result.examples,
             metrics=result.metrics,
             left=left,
+        )
+
+    def _context(self, assignment: wire.TrainAssignment | wire.EvaluateAssignment) -> TrainingContext:
+        """What a trainer may know of a place. Its seed is drawn from the names of the round and of this device."""
+        drawn = hashlib.sha256(f"{assignment.round}/{self.client_id}".encode()).digest()
+        left = None
+        if self._told is not None and assignment.report_by.tzinfo is not None:
+            said, at = self._told
+            left = max(0.0, (assignment.report_by - said).total_seconds() - (self.clock() - at))
+        return TrainingContext(
+            round=assignment.round,
+            seed=int.from_bytes(drawn[:8], "big") >> 1,
+            folder=self._folder / f"{self._model}.training",
+            report_by=assignment.report_by,
+            seconds_left=left,
         )
 
     def submit(self, round_id: str, update: bytes, examples: int, metrics: Mapping[str, float]) -> wire.ReceiptReply:
@@ -354,6 +375,7 @@ class Device:
             Unreachable: the server or the store did not answer.
         """
         versions = [(checkpoint, self._arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)]
+        begun(trainer, self._context(assignment))
         for checkpoint, arrays in versions:
             report = measured(trainer, arrays, assignment.round)
             path = f"/v1/models/{self._model}/versions/{checkpoint.version}/metrics"

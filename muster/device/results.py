@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from muster.device.errors import TrainerFailed
-from muster.device.trainer import Hyperparameters, Trainer, TrainingResult
+from muster.device.trainer import ContextTrainer, Hyperparameters, Trainer, TrainingContext, TrainingResult
 from muster.wire import messages as wire
 from muster.wire.arrays import Array
 
@@ -29,6 +29,19 @@ MOST_METRICS = 16
 _EXAMPLES: TypeAdapter[int] = TypeAdapter(wire.Examples)
 _NAME: TypeAdapter[str] = TypeAdapter(wire.MetricName)
 _NUMBER: TypeAdapter[float] = TypeAdapter(wire.Finite)
+
+
+def begun(trainer: Trainer, context: TrainingContext) -> None:
+    """Tell a trainer for which place it works, if it wants to know.
+
+    Raises:
+        TrainerFailed: it threw.
+    """
+    if isinstance(trainer, ContextTrainer):
+        try:
+            trainer.begin(context)
+        except Exception as error:
+            raise TrainerFailed(f"the trainer could not begin: {_told(error)}") from error
 
 
 def trained(trainer: Trainer, base: Mapping[str, Array], hyperparameters: Hyperparameters) -> TrainingResult:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from muster.wire.arrays import Array
 
@@ -37,4 +39,29 @@ class Trainer(Protocol):
 
     def evaluate(self, weights: Mapping[str, Array]) -> Evaluation:
         """Measure a version on local data that was kept out of training."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingContext:
+    """The place in a round for which a trainer is about to train or to measure."""
+
+    round: str
+    seed: int
+    """From 0 to 2⁶³ - 1, the same whenever this device takes this round's place, and another one for every other device and
+    round: who draws from it alone trains the same bits again after a crash."""
+    folder: Path
+    """Where the trainer may keep files; it is this model's own, and need not exist yet."""
+    report_by: datetime | None = None
+    """When the server stops waiting, in UTC by the server's clock."""
+    seconds_left: float | None = None
+    """Until `report_by`, from the call of `begin` on; None when it is not known. It never depends on this machine's clock."""
+
+
+@runtime_checkable
+class ContextTrainer(Protocol):
+    """A trainer that wants to know for which place it works; `begin` is called before `train` and before `evaluate`."""
+
+    def begin(self, context: TrainingContext) -> None:
+        """Take note of the place. The same one may come again: after a failure, or after a restart."""
         ...

@@ -7,9 +7,10 @@ in trouble.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from muster.http.answers import Passing
+from muster.http.answers import HttpAnswer, Passing, date_of
 from muster.http.transport import Transport
 
 ATTEMPTS = 3
@@ -22,6 +23,13 @@ class DeviceTransport(Transport):
     def __init__(self, url: str, **how: Any) -> None:
         super().__init__(url, **how)
         self._answered = True
+        self.said_date: datetime | None = None
+        """The `Date` of the last answer, in UTC, if it had one."""
+
+    def _exchange(self, *what: Any, **how: Any) -> HttpAnswer:
+        answer = super()._exchange(*what, **how)
+        self.said_date = date_of(answer.headers)
+        return answer
 
     def _attempts(self) -> int:
         return ATTEMPTS if self._answered else 1

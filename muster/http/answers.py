@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import IO, Any, TypeVar
 
@@ -105,6 +106,15 @@ def _retry_after(response: httpx.Response) -> float | None:
         return max(0.0, (wanted - said).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+def date_of(headers: httpx.Headers) -> datetime | None:
+    """The server's time of day when it answered (`Date`, RFC 9110, section 6.6.1), or None when there is none with a zone."""
+    try:
+        said = parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError):
+        return None
+    return said if said.tzinfo else None
 
 
 def is_refusal(response: httpx.Response) -> bool:

@@ -15,7 +15,7 @@ from examples.digits.data import digits
 from examples.digits.devices import not_a_number, wrong_shape
 from examples.digits.model import network
 from examples.digits.tour import Tour, TourStep
-from muster.device.torch import weights
+from muster.training.torch import weights
 from muster.wire import gate
 from muster.wire.arrays import schema_of
 from muster.wire.tensors import Unfit, update_schema

@@ -29,13 +29,19 @@ def test_a_device_loads_no_aws_library_no_server_and_no_torch() -> None:
     assert not loaded_by("from muster import Device") & {"boto3", "botocore", "chalice", "chalicelib", "torch"}
 
 
+def test_trainers_load_no_library_until_one_of_them_is_asked_for() -> None:
+    assert not loaded_by("import muster.training, muster.training.hyperparameters") & {"torch", "sklearn"}
+    assert "sklearn" not in loaded_by("from muster import TorchTrainer")
+    assert "torch" not in loaded_by("from muster import SklearnTrainer")
+
+
 def test_the_wire_loads_no_numpy_until_tensors_are_touched() -> None:
     assert "numpy" not in loaded_by("import muster.wire.messages, muster.wire.problems, muster.wire.tensors")
     assert "numpy" in loaded_by("import muster.wire.arrays")
 
 
 def test_the_public_names_are_these() -> None:
-    assert muster.__all__ == ["Device", "TorchTrainer", "Trainer", "TrainingResult", "__version__"]
+    assert muster.__all__ == ["Device", "SklearnTrainer", "TorchTrainer", "Trainer", "TrainingResult", "__version__"]
     assert all(getattr(muster, name) for name in muster.__all__)
     with pytest.raises(AttributeError, match="nonsense"):
         muster.nonsense  # noqa: B018
