@@ -5,7 +5,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-trouble flower-vectors stores package e2e deploy destroy clean
+.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-trouble flower-vectors stores wheel package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ flower-vectors: $(READY) ## Compute anew, with Flower, the vectors that the test
 
 stores: $(READY) ## Hold the stores that the tests stand on against moto and DynamoDB Local, and print what holds where (needs Java)
 	$(BIN)/python -m tests.stores
+
+wheel: $(READY) ## Make what devices and operators install, in build/wheel
+	rm -rf build/wheel
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
 
 package: $(READY) ## Make what AWS gets, for both architectures, in build/package
 	$(BIN)/python -m infra.package
