@@ -347,6 +347,7 @@ class Services:
         )
         watching = Watching(
             store=self.monitoring,
+            registry=self.registry,
             topic=self.alert_topic,
             clock=self.clock,
             keep=self._keep,

@@ -225,7 +225,7 @@ REFUSED = (
         ),
     ),
     Refused(
-        "a measurement without `accuracy`, or with one outside 0 to 1",
+        "a measurement without the metric that decides, or with a number outside its bounds; an accuracy outside 0 to 1",
         P.INVALID_BODY,
         tuple(
             Sent("POST", METRICS, {**MEASURED, "metrics": metrics})

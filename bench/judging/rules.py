@@ -21,30 +21,30 @@ def default(judges: Sequence[Judgement]) -> bool:
 def weighted_mean(judges: Sequence[Judgement]) -> bool:
     """A mean weighted by what each says it has, up to a cap of 10,000 examples: the rule of the first releases."""
     weights = [min(e.measured["candidate"].examples, DEFAULTS.max_examples) for e in judges]
-    total = sum(weight * e.difference for weight, e in zip(weights, judges, strict=True))
+    total = sum(weight * e.difference(DEFAULTS.metric) for weight, e in zip(weights, judges, strict=True))
     return total / sum(weights) > DEFAULTS.min_gain
 
 
 def mean(judges: Sequence[Judgement]) -> bool:
     """A plain mean: one judge, one voice, and as loud as it likes."""
-    return sum(e.difference for e in judges) / len(judges) > DEFAULTS.min_gain
+    return sum(e.difference(DEFAULTS.metric) for e in judges) / len(judges) > DEFAULTS.min_gain
 
 
 def midmean_alone(judges: Sequence[Judgement]) -> bool:
     """The default's midmean without its sign test."""
-    return midmean(e.difference for e in judges) > DEFAULTS.min_gain
+    return midmean(e.difference(DEFAULTS.metric) for e in judges) > DEFAULTS.min_gain
 
 
 def plain_sign(judges: Sequence[Judgement]) -> bool:
     """The default with a sign test that thinks nobody is bought, at the usual level of 0.05."""
-    differences = [e.difference for e in judges]
+    differences = [e.difference(DEFAULTS.metric) for e in judges]
     p = sign_test(sum(d > 0 for d in differences), sum(d < 0 for d in differences), 0)
     return midmean_alone(judges) and p <= 0.05
 
 
 def signed_rank(judges: Sequence[Judgement]) -> bool:
     """The default with a signed-rank test in the place of the sign test, at the usual level of 0.05."""
-    return midmean_alone(judges) and pratt([e.difference for e in judges]) <= 0.05
+    return midmean_alone(judges) and pratt([e.difference(DEFAULTS.metric) for e in judges]) <= 0.05
 
 
 RULES: dict[str, Rule] = {

@@ -13,6 +13,7 @@ from chalicelib.monitoring.record import newest
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.monitoring.threshold import Threshold, defaults, effective
 from chalicelib.registry.catalogue import Catalogue
+from chalicelib.registry.model import Model
 from muster.wire import admin
 from muster.wire.problems import Problem
 
@@ -37,11 +38,11 @@ class Alerts:
         Raises:
             Refusal: `unknown-model`.
         """
-        self._catalogue.model(model)
+        config = self._catalogue.model(model).config
         latest = newest(self._store.recent(model, self._clock() - self._keep))
-        watched = effective(model, self._store.thresholds(model)).values()
+        watched, known = effective(model, config, self._store.thresholds(model)).values(), defaults(model, config)
         return admin.ThresholdList(
-            thresholds=[_threshold(t, latest.get(t.metric), t in defaults(model)) for t in watched if t.is_watched]
+            thresholds=[_threshold(t, latest.get(t.metric), t in known) for t in watched if t.is_watched]
         )
 
     def set_threshold(self, model: str, metric: str, request: admin.SetThreshold) -> admin.ThresholdReply:
@@ -50,7 +51,7 @@ class Alerts:
         Raises:
             Refusal: `unknown-model`, `unknown-metric` (what cannot be a metric's name).
         """
-        self._catalogue.model(model)
+        config = self._catalogue.model(model).config
         if not _METRIC.fullmatch(metric):
             raise Refusal(
                 Problem.UNKNOWN_METRIC,
@@ -61,12 +62,12 @@ class Alerts:
         threshold = Threshold(model=model, metric=metric, minimum=request.minimum, maximum=request.maximum)
         self._store.set_threshold(threshold)
         latest = newest(self._store.recent(model, self._clock() - self._keep))
-        return _threshold(threshold, latest.get(metric), threshold in defaults(model))
+        return _threshold(threshold, latest.get(metric), threshold in defaults(model, config))
 
-    def open(self, model: str) -> list[admin.AlertReply]:
+    def open(self, model: Model) -> list[admin.AlertReply]:
         """The open alerts of a model, newest first."""
-        watched = effective(model, self._store.thresholds(model))
-        found = (self._store.present(model, metric) for metric in watched)
+        watched = effective(model.name, model.config, self._store.thresholds(model.name))
+        found = (self._store.present(model.name, metric) for metric in watched)
         return _sorted(alert for alert in found if alert and alert.state is not AlertState.CLEARED)
 
     def recent(self, model: str) -> admin.AlertList:
@@ -75,8 +76,7 @@ class Alerts:
         Raises:
             Refusal: `unknown-model`.
         """
-        self._catalogue.model(model)
-        watched = effective(model, self._store.thresholds(model))
+        watched = effective(model, self._catalogue.model(model).config, self._store.thresholds(model))
         return admin.AlertList(
             alerts=_sorted(alert for metric in watched for alert in self._store.history(model, metric, CLEARED_SHOWN))
         )
@@ -87,12 +87,12 @@ class Alerts:
         Raises:
             Refusal: `unknown-model`, `no-open-alert`.
         """
-        self._catalogue.model(model)
+        known_model = self._catalogue.model(model)
         alert = self._store.present(model, metric)
         if alert is not None and alert.state is AlertState.OPEN:
             alert = self._store.acknowledge(alert, by, self._clock()) or self._store.present(model, metric)
         if alert is None or alert.state is AlertState.CLEARED:
-            known = near(metric, (found.metric for found in self.open(model)))
+            known = near(metric, (found.metric for found in self.open(known_model)))
             raise Refusal(Problem.NO_OPEN_ALERT, f"{model} has no open alert of {metric!r}", expected=known, got=metric)
         return reply(alert)
 

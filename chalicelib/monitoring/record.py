@@ -39,7 +39,8 @@ class Record:
 def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
     """The record of a round that has ended and was finalised, and of the version that it made, if it made one.
 
-    What judges measured keeps its name; what trainers measured is told apart by `train_`.
+    What judges measured keeps its name, unless the server records something else under it; what trainers measured is told
+    apart by `train_`.
     """
     if rnd.summary is None or rnd.finished_at is None:
         raise AssertionError(f"round {rnd.id} was not finalised")
@@ -59,7 +60,7 @@ def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
     if version is not None:
         metrics["lost_bits"] = version.lost_bits
         metrics |= {f"train_{name.removeprefix('train_')}"[:LONGEST_NAME]: v for name, v in version.metrics.items()}
-        metrics |= version.evaluation or {}
+        metrics = (version.evaluation or {}) | metrics
     return Record(
         model=rnd.model,
         at=rnd.finished_at,

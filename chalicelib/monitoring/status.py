@@ -71,7 +71,7 @@ class Status:
             newest_version=newest,
             round=self._reply(name, last) if last else None,
             clients=self._census.statistics(),
-            alerts=self._alerts.open(name),
+            alerts=self._alerts.open(model),
             metrics=summarise_records(self._monitoring.recent(name, self._clock() - LATELY)),
         )
 
@@ -118,6 +118,7 @@ class Status:
             examples=summary.examples,
             evaluations=sum(e.counts for e in self._rounds.judgements(rnd.id)) if judged else 0,
             version=rnd.candidate.version if rnd.candidate else None,
+            metric=rnd.config.metric,
             gain=rnd.gain,
             deployed=rnd.was_deployed,
             reason=rnd.reason,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from muster.wire.admin import RoundConfig
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
@@ -27,18 +29,30 @@ class Threshold:
         return self.minimum is not None or self.maximum is not None
 
 
-def defaults(model: str) -> list[Threshold]:
-    """What is watched where an operator has set nothing else."""
-    return [
-        Threshold(model=model, metric="accuracy", minimum=0.5),
+def defaults(model: str, config: RoundConfig | None) -> list[Threshold]:
+    """What is watched where an operator has set nothing else. `config` is the model's; None when its row cannot be read.
+
+    The bounds of accuracy and loss are those of a classifier. Of a model that is judged by another metric nobody but its
+    operator knows which numbers are well: there the gain is watched, and is not when training starts again from the deployed
+    version.
+    """
+    always = [
         Threshold(model=model, metric="active_clients", minimum=5),
-        Threshold(model=model, metric="loss", maximum=5.0),
         Threshold(model=model, metric="lost_bits", maximum=0.0),
         Threshold(model=model, metric="unreadable_rows", maximum=0.0),
     ]
+    if config is None:
+        return always
+    if config.metric.name != "accuracy":
+        return [*always, Threshold(model=model, metric="gain", minimum=0.0 - config.max_regression)]
+    return [
+        *always,
+        Threshold(model=model, metric="accuracy", minimum=0.5),
+        Threshold(model=model, metric="loss", maximum=5.0),
+    ]
 
 
-def effective(model: str, stored: Iterable[Threshold]) -> dict[str, Threshold]:
+def effective(model: str, config: RoundConfig | None, stored: Iterable[Threshold]) -> dict[str, Threshold]:
     """The thresholds of a model by metric: what is stored, before the defaults. One without bounds is there, and unwatched."""
-    found = {threshold.metric: threshold for threshold in [*defaults(model), *stored]}
+    found = {threshold.metric: threshold for threshold in [*defaults(model, config), *stored]}
     return dict(sorted(found.items()))

@@ -14,16 +14,27 @@ from chalicelib.monitoring.alert import Alert, AlertStep, next_step, opened
 from chalicelib.monitoring.record import newest
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.monitoring.threshold import Threshold, effective
+from chalicelib.registry.store import RegistryStore
+from chalicelib.storage.rows import Unreadable
 from chalicelib.storage.topics import Topic
+from muster.wire.admin import RoundConfig
 
 
 class Watching:
     """What is due when values change."""
 
     def __init__(
-        self, *, store: MonitoringStore, topic: Topic, clock: Clock, keep: timedelta, republish_seconds: float
+        self,
+        *,
+        store: MonitoringStore,
+        registry: RegistryStore,
+        topic: Topic,
+        clock: Clock,
+        keep: timedelta,
+        republish_seconds: float,
     ) -> None:
         self._store = store
+        self._registry = registry
         self._topic = topic
         self._clock = clock
         self._keep = keep
@@ -32,10 +43,19 @@ class Watching:
     def watch(self, model: str) -> None:
         """Do what is due for every metric of a model that has a threshold."""
         now = self._clock()
-        thresholds = effective(model, self._store.thresholds(model))
+        thresholds = effective(model, self._config(model), self._store.thresholds(model))
         latest = newest(self._store.recent(model, now - self._keep))
         for metric, threshold in thresholds.items():
             self._watch(threshold, latest.get(metric), now)
+
+    def _config(self, model: str) -> RoundConfig | None:
+        """The model's configuration, or None when its row cannot be read: that is itself watched."""
+        try:
+            found = self._registry.model(model)
+        except Unreadable as unknown:
+            unknown.tell()
+            return None
+        return found.config if found else None
 
     def _watch(self, threshold: Threshold, value: float | None, now: datetime) -> None:
         present = self._store.present(threshold.model, threshold.metric)

@@ -18,7 +18,7 @@ class Judged:
     worse: int
     """How many of them found it so; the others saw no difference."""
     gain: float
-    """The midmean of their differences in accuracy: the mean of the middle half."""
+    """The midmean of their differences in the metric of `config`: the mean of the middle half; above 0 is better."""
     p: float
     """The sign test's: how probable so many voices were, were it not better, and as many bought as may lie."""
     examples: int

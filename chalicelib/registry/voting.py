@@ -25,7 +25,7 @@ def midmean(values: Iterable[float], one_in: int = ONE_IN) -> float:
     ordered = sorted(values)
     trim = min(-(-5 * len(ordered) // (4 * one_in)), (len(ordered) - 1) // 2) if one_in else 0
     kept = ordered[trim : len(ordered) - trim]
-    return math.fsum(kept) / len(kept)
+    return min(max(math.fsum(kept) / len(kept), kept[0]), kept[-1])  # rounding must not lead out of what was found
 
 
 def sign_test(better: int, worse: int, bought: int) -> float:

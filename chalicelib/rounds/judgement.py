@@ -4,6 +4,7 @@ A judge measures the candidate and the deployed version on the same local data, 
 between the two numbers is the model, not the client. One judge has one voice. What it says can be a lie, and how many examples
 it says it has can be one too, so:
 
+* what is compared is the metric that the round's configuration names (`muster.wire.deciding`), and nothing else;
 * the gain is the midmean of the judges' differences, the mean of their middle half: how loud one is does not matter;
 * a sign test asks whether so many would have found the candidate better, were it not. Only the direction of a difference
   counts there, and as many of those in favour as may be bought are taken out first.
@@ -23,6 +24,7 @@ from chalicelib.registry.voting import may_lie, midmean, sign_test
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.round_id import RoundName
 from muster.wire.admin import RoundConfig
+from muster.wire.deciding import DecidingMetric
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,16 @@ class Measurement:
     metrics: dict[str, float]
     verdict: Literal["measured", "worse"] = "measured"
     """`worse`: nothing finite could be measured, so the version is worse than any that can be."""
+
+    def of(self, metric: DecidingMetric) -> float | None:
+        """The number that decides, or None when nothing finite could be measured."""
+        return self.metrics[metric.name] if self.verdict == "measured" else None
+
+    def shown(self, metric: DecidingMetric) -> dict[str, float]:
+        """The numbers to show. Where nothing finite could be measured, the worst that there is of `metric`, if it has one."""
+        if self.verdict == "measured":
+            return self.metrics
+        return {} if metric.worst is None else {metric.name: metric.worst}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +70,9 @@ class Judgement:
         """Whether the judge has spoken, and was not taken out since."""
         return self.is_complete and not self.withdrawn
 
-    @property
-    def difference(self) -> float:
-        """By how much this judge found the candidate better, in accuracy: -1 to 1.
-
-        A version of which nothing finite could be measured is as far below any other as can be; two of them are alike.
-        """
-        candidate, deployed = (_accuracy(self.measured[role]) for role in ("candidate", "deployed"))
-        if candidate is None or deployed is None:
-            return float(deployed is None) - float(candidate is None)
-        return candidate - deployed
+    def difference(self, metric: DecidingMetric) -> float:
+        """By how much this judge found the candidate better, in units of the metric that decides, within its span."""
+        return metric.gain(self.measured["candidate"].of(metric), self.measured["deployed"].of(metric))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +89,20 @@ class Decision:
 
     @property
     def gain(self) -> float | None:
-        """The gain in accuracy over the deployed version, the midmean of the judges' differences."""
+        """The gain over the deployed version, in units of the metric that decides: the midmean of the judges' differences."""
         return self.judged.gain if self.judged else None
 
 
-def typical(measurements: Sequence[Measurement]) -> dict[str, float]:
+def typical(measurements: Sequence[Measurement], metric: DecidingMetric) -> dict[str, float]:
     """The midmean of each metric that more than half of some clients measured, over those that did.
 
-    Each counts once. The accuracy of a version of which nothing finite could be measured is 0.
+    Each counts once. Of a version of which nothing finite could be measured, `metric` is as bad as it can be, an accuracy 0;
+    where it has no bound in that direction, there is nothing to show.
     """
-    named = Counter(name for measured in measurements for name in _shown(measured))
+    shown = [measured.shown(metric) for measured in measurements]
+    named = Counter(name for numbers in shown for name in numbers)
     return {
-        name: midmean(shown[name] for measured in measurements if name in (shown := _shown(measured)))
+        name: midmean(numbers[name] for numbers in shown if name in numbers)
         for name, count in sorted(named.items())
         if 2 * count > len(measurements)
     }
@@ -115,7 +122,7 @@ def decide(evaluations: Sequence[Judgement], config: RoundConfig, revision_moved
     counted = [evaluation for evaluation in evaluations if evaluation.counts]
     if len(counted) < config.judges_needed or not config.evaluators:
         return Decision(deploy=False, reason=f"{len(counted)} of at least {config.judges_needed} judges reported")
-    differences = [evaluation.difference for evaluation in counted]
+    differences = [evaluation.difference(config.metric) for evaluation in counted]
     better, worse = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     judged = Judged(
         judges=len(counted),
@@ -129,7 +136,7 @@ def decide(evaluations: Sequence[Judgement], config: RoundConfig, revision_moved
     return Decision(
         deploy=deploy,
         reason=reason,
-        candidate=typical([evaluation.measured["candidate"] for evaluation in counted]),
+        candidate=typical([evaluation.measured["candidate"] for evaluation in counted], config.metric),
         judged=judged,
     )
 
@@ -138,17 +145,17 @@ def _verdict(judged: Judged, config: RoundConfig, revision_moved: bool) -> tuple
     if revision_moved:
         return False, "another version was deployed in the meantime"
     voices = f"{judged.better} of {judged.judges} judges found it better, {judged.worse} worse (p {judged.p:.2g})"
-    if judged.gain <= config.min_gain:
-        return False, f"accuracy changed by {judged.gain:+.4f}, not more than {config.min_gain}: {voices}"
+    metric, gain = config.metric, judged.gain
+    if gain <= config.min_gain:
+        changed = f"{metric.name} changed by {_number(gain if metric.direction == 'higher' else -gain, metric, '+')}"
+        short = "not more" if metric.direction == "higher" else "lower is better, and it did not fall by more"
+        return False, f"{changed}, {short} than {config.min_gain:g}: {voices}"
+    moved = f"{metric.name} {'rose' if metric.direction == 'higher' else 'fell'} by {_number(gain, metric)}"
     if judged.p > config.evaluation_level:
-        return False, f"accuracy rose by {judged.gain:.4f}, but only {voices}, above the level of {config.evaluation_level}"
-    return True, f"accuracy rose by {judged.gain:.4f}, more than {config.min_gain}: {voices}"
+        return False, f"{moved}, but only {voices}, above the level of {config.evaluation_level}"
+    return True, f"{moved}, more than {config.min_gain:g}: {voices}"
 
 
-def _accuracy(measured: Measurement) -> float | None:
-    """The accuracy, or None when nothing finite could be measured."""
-    return measured.metrics["accuracy"] if measured.verdict == "measured" else None
-
-
-def _shown(measured: Measurement) -> dict[str, float]:
-    return measured.metrics if measured.verdict == "measured" else {"accuracy": 0.0}
+def _number(value: float, metric: DecidingMetric, sign: str = "") -> str:
+    """Four decimals of what is a fraction, else four digits: nothing is known of its size."""
+    return f"{value:{sign}.4f}" if metric.is_a_fraction else f"{value:{sign}.4g}"

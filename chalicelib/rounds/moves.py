@@ -56,7 +56,7 @@ class Decided:
     """The judges have spoken, or their time is up."""
 
     gain: float | None
-    """In accuracy, over the rival; None without enough judges."""
+    """Over the rival, in units of the metric that decides; None without enough judges."""
     was_deployed: bool
     reason: str
     finished_at: Instant

@@ -225,11 +225,19 @@ class Device:
             self._reported = None
 
     def judge(self, work: JSON) -> None:
-        """Measure both versions on the same data. A measurement that was stored before stands."""
+        """Measure both versions on the same data. A measurement that was stored before stands.
+
+        Raises:
+            LookupError: it does not measure the metric that decides, so it has nothing to report.
+        """
+        decides = work.get("metric") or "accuracy"
         versions = [work["deployed"], work["candidate"]]
         models = [read_file(self.checkpoint(version)) for version in versions]
         for version, model in zip(versions, models, strict=True):
-            body = {"round": work["round"], "examples": HELD_OUT, "metrics": self._learner.evaluate(model)}
+            metrics = self._learner.evaluate(model)
+            if decides not in metrics:
+                raise LookupError(f"expected to judge by one of {', '.join(metrics)}, was asked for {decides}")
+            body = {"round": work["round"], "examples": HELD_OUT, "metrics": metrics}
             try:
                 self._call("POST", f"/v1/models/{self._model}/versions/{version['version']}/metrics", body)
             except Refused as refused:

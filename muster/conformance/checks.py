@@ -121,6 +121,7 @@ CHECKS = (
         about="measures the deployed version and the candidate, and reports both",
         needs="evaluate",
     ),
+    Check(name="judging-metric", section=7, about="reports the metric that its assignment names, or `worse`", needs="evaluate"),
     Check(name="same-data", section=7, about="measures both on equally many examples", required=False, needs="evaluate"),
     Check(
         name="judges-wild",

@@ -62,6 +62,8 @@ class KitSettings:
     command: str | None = None
     """Starts the device; `{url}`, `{token}`, `{client_id}`, `{model}` and `{folder}` are replaced."""
     model: str = "toy"
+    metric: str = "accuracy"
+    """By which the device is asked to judge."""
     client_id: str = "under-test"
     base: bytes | None = None
     """The checkpoint to begin with; None: a toy."""
@@ -88,6 +90,7 @@ def check(settings: KitSettings, introduce: Callable[[Introduction], None] = lam
         raise NoPlace(f"{settings.url!r} is no http:// URL of this machine")
     board = Board()
     world = World(settings.model, ServedVersions(settings.base or toy()), board)
+    world.metric = settings.metric
     running = _Running(Walk(world, board, can_restart=settings.command is not None))
     begun = time.monotonic()
     with contextlib.ExitStack() as stack:

@@ -33,6 +33,8 @@ class World:
 
     def __init__(self, model: str, versions: ServedVersions, board: Board) -> None:
         self.model = model
+        self.metric = "accuracy"
+        """By which versions are judged."""
         self.token = f"kit{secrets.token_hex(5)}.{secrets.token_urlsafe(32)}"
         self.store = Store(versions, board)
         self.round: ScriptedRound | None = None
@@ -143,6 +145,7 @@ class World:
             wire.EvaluateAssignment.model_validate({
                 "round": self.round_id, "deployed": self.store.checkpoint(rnd.base, have),
                 "candidate": self.store.checkpoint(rnd.candidate, have | {rnd.base.sha256}), "report_by": FAR_AWAY,
+                "metric": self.metric,
             })
         )  # fmt: skip
 
@@ -300,6 +303,11 @@ class World:
         ):
             self._board.failed("judges-both", f"it measured version {number} in {said.round}, which nobody had asked for")
             return problem(Problem.UNKNOWN_VERSION, "this version is not being evaluated")
+        if said.verdict == "measured" and self.metric not in said.metrics:
+            came = ", ".join(sorted(said.metrics)) or "none"
+            self._board.failed("judging-metric", f"expected {self.metric} among the metrics of version {number}, got {came}")
+            return problem(Problem.INVALID_BODY, f"metrics.{self.metric}: versions are judged by it")
+        self._board.passed("judging-metric")
         self._note_kept(rnd)
         known = rnd.measured.setdefault(number, said)
         if known != said:

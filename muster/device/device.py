@@ -370,14 +370,15 @@ class Device:
 
         Raises:
             Untrusted: a version is not what was announced.
-            TrainerFailed: the trainer threw, or measured no accuracy from 0 to 1 on at least one example.
+            TrainerFailed: the trainer threw, or did not measure the metric that decides (an accuracy from 0 to 1, unless the
+                assignment names another) on at least one example.
             Refused: the round takes no measurement from this device any more.
             Unreachable: the server or the store did not answer.
         """
         versions = [(checkpoint, self._arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)]
         begun(trainer, self._context(assignment))
         for checkpoint, arrays in versions:
-            report = measured(trainer, arrays, assignment.round)
+            report = measured(trainer, arrays, assignment.round, assignment.metric)
             path = f"/v1/models/{self._model}/versions/{checkpoint.version}/metrics"
             try:
                 self._call("POST", path, wire.EvaluationReply, report)

@@ -1,7 +1,9 @@
 """What a trainer gave, held against what the protocol takes, before anything of it is sent.
 
     trained    weights as arrays by name · examples from 1 to 10⁹ · metrics, without those that the protocol does not take
-    measured   examples · metrics with an accuracy from 0 to 1, or the verdict `worse` where accuracy or loss is not finite
+    measured   examples · metrics with the one that decides, or the verdict `worse` where that, or the loss, is not finite
+
+Accuracy is a fraction, whoever measured it: one that decides and is none is an error, another one is left out.
 
 Whatever a trainer throws, and whatever else it returns, is `TrainerFailed`.
 """
@@ -58,23 +60,30 @@ def trained(trainer: Trainer, base: Mapping[str, Array], hyperparameters: Hyperp
         raise TrainerFailed(f"training failed: {_told(error)}") from error
 
 
-def measured(trainer: Trainer, weights: Mapping[str, Array], round_id: str) -> wire.EvaluationReport:
-    """Let a trainer measure a version. When its accuracy or its loss is not finite the version is worse than any that has one.
+def measured(trainer: Trainer, weights: Mapping[str, Array], round_id: str, metric: str = "accuracy") -> wire.EvaluationReport:
+    """Let a trainer measure a version. `metric` is the one that decides, as the assignment names it: when that, or the loss, is
+    not finite (or beyond ±1e30, for which there is no message), the version is worse than any of which it is.
 
     Raises:
-        TrainerFailed: the trainer threw, or returned no number of examples, or no accuracy from 0 to 1.
+        TrainerFailed: the trainer threw, returned no number of examples, did not measure `metric`, or an accuracy that decides
+            is not from 0 to 1.
     """
     try:
         result = trainer.evaluate(weights)
         examples, found = _examples(result.examples), dict(result.metrics)
-        accuracy = float(found["accuracy"])
-        if not math.isfinite(accuracy) or not _is_number(float(found.get("loss", 0.0))):
-            log.warning("round %s: a version is worse than any that can be measured: accuracy %s", round_id, accuracy)
+        if metric not in found:
+            names = ", ".join(sorted(map(str, found))) or "none"
+            raise LookupError(f"expected {metric} among the metrics, by which this model's versions are judged; got {names}")
+        decides = float(found.pop(metric))
+        if metric == "accuracy" and math.isfinite(decides) and not 0.0 <= decides <= 1.0:
+            raise ValueError(f"expected an accuracy from 0 to 1, got {decides}")
+        if not _is_number(decides) or not _is_number(float(found.get("loss", 0.0))):
+            log.warning("round %s: a version is worse than any that can be measured: %s %s", round_id, metric, decides)
             return wire.EvaluationReport(round=round_id, examples=examples, metrics={}, verdict="worse")
-        if not 0.0 <= accuracy <= 1.0:
-            raise ValueError(f"expected an accuracy from 0 to 1, got {accuracy}")
-        others = {name: value for name, value in found.items() if name != "accuracy"}
-        return wire.EvaluationReport(round=round_id, examples=examples, metrics=_metrics({"accuracy": accuracy, **others}))
+        taken = _metrics({metric: decides, **found})
+        if not 0.0 <= taken.get("accuracy", 0.0) <= 1.0:
+            log.warning("metric accuracy is left out: expected a fraction from 0 to 1, got %s", taken.pop("accuracy"))
+        return wire.EvaluationReport(round=round_id, examples=examples, metrics=taken)
     except Exception as error:
         raise TrainerFailed(f"measuring failed: {_told(error)}") from error
 

@@ -24,7 +24,9 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A version measured on local data; `metrics` has at least `accuracy`, a fraction."""
+    """A version measured on local data; `metrics` has at least the one by which the model is judged: accuracy, a fraction,
+    unless its configuration names another.
+    """
 
     examples: int
     metrics: Mapping[str, float]

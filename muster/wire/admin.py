@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from muster.wire.deciding import ACCURACY, LARGEST_NUMBER, DecidingMetric
 from muster.wire.encodings import Encoding
 from muster.wire.messages import (
     MAX_CHECKPOINT_BYTES,
@@ -215,9 +216,14 @@ class RoundConfig(Request):
         5, description="one judge in so many may lie without deciding anything; 0 for judges that are trusted"
     )
     evaluate_seconds: Annotated[float, Field(gt=0, le=43_200)] = 300.0
-    min_gain: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.01, description="accuracy gain above which it is deployed")
-    max_regression: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.05, description="accuracy loss below the deployed version beyond which training does not go on from the candidate"
+    metric: DecidingMetric = Field(ACCURACY, description="the metric that decides, which every judge has to measure")
+    min_gain: Annotated[float, Field(ge=0.0, le=LARGEST_NUMBER)] = Field(
+        0.01, description="gain above which it is deployed, in units of the metric; to be given unless that is a fraction"
+    )
+    max_regression: Annotated[float, Field(ge=0.0, le=LARGEST_NUMBER)] = Field(
+        0.05,
+        description="loss against the deployed version, in units of the metric, beyond which training does not go on from the "
+        "candidate; to be given unless that is a fraction",
     )
     weighting: Literal["examples", "uniform"] = "examples"
     max_examples: Annotated[int, Field(ge=1, le=10**9)] = Field(10_000, description="cap on one client's weight")
@@ -250,6 +256,21 @@ class RoundConfig(Request):
             raise ValueError(f"evaluation_quorum must not exceed evaluators ({self.evaluators}), got {self.evaluation_quorum}")
         if self.outliers != "none" and self.outliers.least > max(self.goal, FEWEST):
             raise ValueError(f"outliers.least must not exceed goal ({self.goal}), got {self.outliers.least}")
+        return self
+
+    @model_validator(mode="after")
+    def _margins_fit_the_metric(self) -> RoundConfig:
+        metric = self.metric
+        for margin in ("min_gain", "max_regression"):
+            if margin not in self.model_fields_set and not metric.is_a_fraction:
+                raise ValueError(
+                    f"{margin} is required with the metric {metric.name}, in its own units: it has no default there"
+                )
+            if getattr(self, margin) > metric.span:
+                raise ValueError(
+                    f"{margin} must not exceed the largest difference in {metric.name} ({metric.span:g}), "
+                    f"got {getattr(self, margin):g}"
+                )
         return self
 
     @property
@@ -362,7 +383,8 @@ class RoundReply(Reply):
     examples: int
     evaluations: int
     version: int | None
-    gain: float | None
+    metric: DecidingMetric | None = Field(None, description="what decides in this round; null of an unreadable one")
+    gain: float | None = Field(description="of its version over the one that was deployed, in units of the metric")
     deployed: bool
     reason: str | None = Field(description="why it was abandoned, or why its version was not deployed")
 
@@ -431,7 +453,9 @@ class JudgedReply(Reply):
     judges: int
     better: int = Field(description="judges that found it better than its parent")
     worse: int = Field(description="judges that found it worse; the others saw no difference")
-    gain: float = Field(description="the midmean of the differences in accuracy: the mean of their middle half")
+    gain: float = Field(
+        description="the midmean of the differences in the metric of `config`: the mean of their middle half; above 0 is better"
+    )
     p: float = Field(description="how probable so many voices were, were it not better, and as many bought as may lie")
     examples: int = Field(description="the median of the examples that the judges say they measured on")
 

@@ -192,6 +192,7 @@ class EvaluateAssignment(Reply):
     candidate: Checkpoint
     deployed: Checkpoint
     report_by: datetime
+    metric: str = Field("accuracy", description="the metric that decides: what is reported of either version must hold it")
 
 
 class Wait(Reply):
@@ -245,16 +246,15 @@ class EvaluationReport(Request):
 
     round: RoundId
     examples: Examples = Field(description="how many local examples it was measured on; shown, and no claim to weight")
-    metrics: Metrics = Field({}, description="with the verdict `measured`, `accuracy` is one of them")
+    metrics: Metrics = Field({}, description="with the verdict `measured`, the `metric` of the assignment is one of them")
     verdict: Literal["measured", "worse"] = Field(
         "measured", description="`worse`: what was measured is not finite, so the version is worse than any that can be"
     )
 
     @model_validator(mode="after")
     def _accuracy_is_a_fraction(self) -> EvaluationReport:
-        accuracy = self.metrics.get("accuracy", 0.0 if self.verdict == "worse" else None)
-        if accuracy is None or not 0.0 <= accuracy <= 1.0:
-            raise ValueError("metrics.accuracy is required, and a fraction from 0 to 1")
+        if not 0.0 <= self.metrics.get("accuracy", 0.0) <= 1.0:
+            raise ValueError(f"metrics.accuracy must be a fraction from 0 to 1, got {self.metrics['accuracy']:g}")
         return self
 
 

@@ -153,6 +153,13 @@ class JudgesTheCandidate(Device):
         super().judge({**work, "deployed": work["candidate"]})
 
 
+class JudgesByLoss(Device):
+    def judge(self, work: JSON) -> None:
+        measure = self._learner.evaluate
+        self._learner.evaluate = lambda model: {"loss": measure(model)["loss"]}  # type: ignore[method-assign]
+        super().judge({**work, "metric": "loss"})
+
+
 class NeverGivesUp(Device):
     def _doubt(self) -> float:
         return 0.0
@@ -235,6 +242,7 @@ FAULTS: dict[str, tuple[Any, str | None]] = {
     "believes-it-has-reported": (BelievesItHasReported, "upload-missing"),
     "dies-of-garbage": (DiesOfGarbage, "garbage"),
     "judges-the-candidate": (JudgesTheCandidate, "judges-both"),
+    "judges-by-loss": (JudgesByLoss, "judging-metric"),
     "never-gives-up": (NeverGivesUp, "stops-without-key"),
     "by-name-only": (by_name_only, "update-plain"),
     "without-scales": (without_scales, "update-int8"),

@@ -83,6 +83,16 @@ def test_devices_see_one_truth_through_noise_of_their_own() -> None:
     assert other.evaluate(learnt)["accuracy"] > 0.9 > other.evaluate(model)["accuracy"]
 
 
+def test_a_judge_that_does_not_measure_what_decides_reports_nothing_and_says_so(tmp_path: Path) -> None:
+    device = Device(url="http://nowhere", token="t", client_id="raw-1", model="toy", folder=tmp_path)
+    data = write_file({"w": Tensor("F32", (3,), [0.0, 0.0, 0.0])})
+    device._write(f"{hashlib.sha256(data).hexdigest()}.safetensors", data)
+    version = {"version": 1, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "url": "http://nowhere"}
+    work = {"kind": "evaluate", "round": "toy.1", "metric": "mse", "candidate": version, "deployed": version}
+    with pytest.raises(LookupError, match="expected to judge by one of accuracy, loss, was asked for mse"):
+        device.judge(work)
+
+
 def test_a_damaged_checkpoint_on_the_disk_is_not_used(tmp_path: Path) -> None:
     device = Device(url="http://nowhere", token="t", client_id="raw-1", model="toy", folder=tmp_path)
     sha256 = hashlib.sha256(b"good").hexdigest()

@@ -78,12 +78,12 @@ class Stage:
         return [json.loads(body) for _, path, body in self.asked if path.endswith(route)]
 
 
-def judging(number: int) -> httpx.Response:
+def judging(number: int, **more: Any) -> httpx.Response:
     """A place to judge a candidate."""
     base: Any = assignment(number, "boiler")["base"]
     versions = {"candidate": {**base, "version": 1}, "deployed": base}
     return httpx.Response(
-        200, json={"kind": "evaluate", "round": f"toy.{number}", "report_by": "2026-01-01T00:00:00Z", **versions}
+        200, json={"kind": "evaluate", "round": f"toy.{number}", "report_by": "2026-01-01T00:00:00Z", **versions, **more}
     )
 
 

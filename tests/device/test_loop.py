@@ -222,6 +222,38 @@ def test_a_version_whose_accuracy_or_loss_is_not_finite_is_judged_worse(bench: S
     assert bench.bodies("/metrics") == [{"round": "toy.1", "examples": 12, "metrics": {}, "verdict": "worse"}] * 2
 
 
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        ({"loss": 0.5, "mse": 12.5}, {"mse": 12.5, "loss": 0.5}),
+        ({"mse": -1e30, "accuracy": 0.5}, {"mse": -1e30, "accuracy": 0.5}),
+        ({"accuracy": 5.4, "mse": 1.0}, {"mse": 1.0}), ({"accuracy": math.nan, "mse": np.float32(1.0)}, {"mse": 1.0}),
+        ({f"m{number:02}": 0.0 for number in range(20)} | {"mse": 2.0}, {"mse": 2.0} | {f"m{n:02}": 0.0 for n in range(15)}),
+        ({"mse": math.nan}, None), ({"mse": math.inf}, None), ({"mse": 1e31}, None), ({"mse": 1.0, "loss": math.nan}, None),
+    ],
+)  # fmt: skip
+def test_a_judge_measures_by_the_metric_that_its_assignment_names(bench: Stage, metrics: Any, said: Any) -> None:
+    """An accuracy that is no fraction, as of what is no classifier, is left out. None: the verdict `worse`."""
+    found, verdict = ({}, "worse") if said is None else (said, "measured")
+    bench.answers[CHECK_IN] = lambda: None if bench.bodies("/metrics") else judging(1, metric="mse")
+    bench.play(Judge(Evaluation(12, metrics)), 60)
+    assert bench.bodies("/metrics") == [{"round": "toy.1", "examples": 12, "metrics": found, "verdict": verdict}] * 2
+
+
+@pytest.mark.parametrize("metrics", [{"accuracy": 0.5, "loss": 1.0}, {}])
+def test_a_judge_that_does_not_measure_what_decides_says_so_and_sends_nothing(
+    bench: Stage, metrics: dict[str, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.answers[CHECK_IN] = lambda: judging(1, metric="mse")
+    judge = Judge(Evaluation(10, metrics))
+    bench.play(judge, ROUND_SECONDS - 1)
+    assert 1 <= judge.measured <= TRIES
+    assert bench.bodies("/metrics") == []
+    assert f"expected mse among the metrics, by which this model's versions are judged; got {', '.join(metrics) or 'none'}" in (
+        caplog.text
+    )
+
+
 def test_a_version_that_can_be_measured_is_measured(bench: Stage) -> None:
     bench.play(Judge(Evaluation(12, {"loss": 0.5, "auc": math.nan, "accuracy": np.float64(0.75)})), 60)
     said = {"round": "toy.1", "examples": 12, "metrics": {"accuracy": 0.75, "loss": 0.5}, "verdict": "measured"}

@@ -8,14 +8,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from chalicelib.clients.tally import Tally
 from chalicelib.monitoring.alert import Alert, AlertState, AlertStep, next_step, opened
-from chalicelib.monitoring.record import Record, newest, of_round, period, summarise, unit
+from chalicelib.monitoring.record import Record, newest, of_fleet, of_round, period, summarise, unit
 from chalicelib.monitoring.threshold import Threshold, defaults, effective
+from chalicelib.registry.version import Version
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Summary
 from chalicelib.storage.metrics import MOST_DATAPOINTS, period_seconds
-from tests.rounds.making import T0, a_round
+from muster.wire.admin import RoundConfig
+from muster.wire.deciding import RECORDED, RECORDED_PREFIXES, DecidingMetric
+from tests.rounds.making import CONFIG, T0, a_round, ref
 
 DAY = timedelta(hours=24)
 AT_LEAST = Threshold(model="toy", metric="accuracy", minimum=0.5)
@@ -64,13 +69,24 @@ def test_the_bounds_themselves_are_well() -> None:
 
 def test_what_an_operator_set_goes_before_the_defaults_also_nothing() -> None:
     set_ = [Threshold(model="toy", metric="loss"), Threshold(model="toy", metric="gain", minimum=-0.1)]
-    found = effective("toy", set_)
+    found = effective("toy", RoundConfig(goal=1, quorum=1), set_)
     assert {name: (t.minimum, t.maximum) for name, t in found.items()} == {
         "accuracy": (0.5, None), "active_clients": (5, None), "loss": (None, None), "gain": (-0.1, None),
         "lost_bits": (None, 0.0), "unreadable_rows": (None, 0.0),
     }  # fmt: skip
     assert not found["loss"].is_watched
-    assert len(defaults("toy")) == 5
+    assert len(defaults("toy", RoundConfig(goal=1, quorum=1))) == 5
+
+
+def test_a_model_with_a_metric_of_its_own_is_watched_by_its_gain_and_not_by_bounds_of_a_classifier() -> None:
+    """Nobody but its operator knows which numbers of another metric are well; a row that cannot be read says nothing of it."""
+    mse = DecidingMetric(name="mse", direction="lower", minimum=0.0)
+    own = RoundConfig(goal=1, quorum=1, metric=mse, min_gain=10.0, max_regression=250.0)
+    found = {t.metric: (t.minimum, t.maximum) for t in defaults("toy", own)}
+    assert found == {"gain": (-250.0, None), "active_clients": (5, None), "lost_bits": (None, 0), "unreadable_rows": (None, 0)}
+    assert {t.metric for t in defaults("toy", None)} == found.keys() - {"gain"}
+    at_most = Threshold(model="toy", metric="mse", maximum=900.0)
+    assert effective("toy", own, [at_most])["mse"] == at_most
 
 
 def test_the_record_of_a_round_tells_what_judges_and_what_trainers_measured_apart() -> None:
@@ -87,6 +103,23 @@ def test_the_record_of_a_round_tells_what_judges_and_what_trainers_measured_apar
     assert {name: unit(name) for name in ("round_seconds", "uploaded_bytes", "rejected_not_finite", "accuracy")} == {
         "round_seconds": "Seconds", "uploaded_bytes": "Bytes", "rejected_not_finite": "Count", "accuracy": "None",
     }  # fmt: skip
+
+
+def test_no_metric_that_decides_has_a_name_under_which_something_else_is_recorded() -> None:
+    """And what judges measured under such a name does not take its place."""
+    version = Version(
+        model="toy", number=1, checkpoint=ref(1), document_sha256="0" * 64, created_at=T0, config=CONFIG, revision=1,
+        metrics={"loss": 0.5}, evaluation={"mse": 900.0, "gain": 99.0},
+    )  # fmt: skip
+    summary = Summary(accepted=8, rejected={"not-finite": 1}, uploaded_bytes=1000, examples=80)
+    record = of_round(a_round(Phase.COMPLETED, finished_at=T0, gain=0.2, summary=summary), version, DAY)
+    assert (record.metrics["gain"], record.metrics["mse"]) == (0.2, 900.0)
+    fleet = of_fleet("toy", Tally(shard=0, counted_at=T0), T0, 1, 0, DAY)
+    own = {name for name in {**record.metrics, **fleet.metrics} if not name.startswith(RECORDED_PREFIXES)} - {"mse"}
+    assert own | {"rejected_updates"} == RECORDED
+    for name in (*RECORDED, "train_loss", "rejected_not_finite"):
+        with pytest.raises(ValidationError, match="records something else"):
+            DecidingMetric(name=name, direction="lower")
 
 
 def record(minute: int, value: float) -> Record:

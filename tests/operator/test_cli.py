@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -265,6 +266,34 @@ def test_options_go_before_the_configuration_of_a_file(muster: Terminal, base: P
     made = muster.json("model create new {} --config {} --goal 4", base, path)
     assert (made["config"]["goal"], made["config"]["quorum"], made["config"]["min_gain"]) == (4, 3, 0.2)
     assert "exists" in muster.text("model create new {} --config {} --dry-run", base, path)
+
+
+def test_a_model_is_created_with_a_metric_of_its_own_and_shown_by_it(muster: Terminal, base: Path, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    metric = {"name": "mse", "direction": "lower", "minimum": 0}
+    path.write_text(json.dumps({"goal": 5, "quorum": 3, "metric": metric, "min_gain": 10, "max_regression": 250}))
+    made = muster.json("model create new {} --config {}", base, path)
+    assert made["config"]["metric"] == {"name": "mse", "direction": "lower", "minimum": 0.0, "maximum": None}
+    assert "mse, lower is better; deployed above a gain of 10" in muster.text("status new")
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"metric": {"name": "mse", "direction": "lower"}}, "min_gain is required with the metric mse, in its own units"),
+        ({"metric": {"name": "mse", "direction": "down"}}, "metric.direction is not valid"),
+        ({"metric": {"name": "mse"}}, "metric.direction is not valid"),
+        ({"metric": "mse"}, "metric is not valid"),
+        ({"min_gain": 1.5}, "min_gain must not exceed the largest difference in accuracy (1), got 1.5"),
+    ],
+)
+def test_a_metric_that_cannot_decide_is_told_before_anything_is_sent(
+    muster: Terminal, base: Path, tmp_path: Path, config: dict[str, Any], sentence: str
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"goal": 5, "quorum": 3, **config}))
+    assert sentence in " ".join(muster.fails("model create new {} --config {}", 2, base, path).split())
+    assert muster.json("model list") == []
 
 
 @pytest.mark.parametrize(

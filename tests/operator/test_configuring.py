@@ -28,3 +28,13 @@ def test_the_terminal_shows_what_changes_and_changes_only_that(world: World, mus
     assert "has no members" in muster.fails("model configure toy --set goal.more=1", 2)
     assert "what is to change?" in muster.fails("model configure toy", 2)
     assert "goal" in muster.fails("model configure toy --set goal=many", 2)
+
+
+def test_another_metric_needs_margins_in_its_own_units(world: World, muster: Terminal) -> None:
+    world.model(rounds=0)
+    told = muster.fails("model configure toy --set metric.name=mse --set metric.direction=lower", 2)
+    assert "min_gain is required with the metric mse" in " ".join(told.split())
+    assert len(list(world.operator.configurations("toy"))) == 1
+    line = 'model configure toy --set metric={{"name":"mse","direction":"lower"}} --set min_gain=10 --set max_regression=100'
+    found = muster.json(line)["config"]
+    assert (found["metric"]["name"], found["min_gain"], found["max_regression"]) == ("mse", 10.0, 100.0)

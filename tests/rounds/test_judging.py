@@ -21,6 +21,7 @@ from chalicelib.rounds.judgement import Judgement, Measurement, decide, typical
 from chalicelib.rounds.round_id import RoundId
 from muster.wire import messages as wire
 from muster.wire.admin import RoundConfig
+from muster.wire.deciding import ACCURACY
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 CONFIG = RoundConfig(goal=10, quorum=4)
@@ -134,9 +135,9 @@ def test_so_few_judges_that_they_could_never_agree_must_be_asked_for_by_name(eva
 
 def test_a_version_of_which_nothing_finite_can_be_measured_is_below_all_others() -> None:
     fine = Measurement(10, {"accuracy": 0.0})
-    assert a_judge(0, NAN, fine).difference == -1.0
-    assert a_judge(0, fine, NAN).difference == 1.0
-    assert a_judge(0, NAN, NAN).difference == 0.0
+    assert a_judge(0, NAN, fine).difference(ACCURACY) == -1.0
+    assert a_judge(0, fine, NAN).difference(ACCURACY) == 1.0
+    assert a_judge(0, NAN, NAN).difference(ACCURACY) == 0.0
     diverged = [a_judge(n, NAN, Measurement(10, {"accuracy": 0.1, "loss": 3.0})) for n in range(5)]
     decision = decide(diverged, CONFIG, False)
     assert (decision.deploy, decision.gain, decision.candidate) == (False, -1.0, {"accuracy": 0.0})
@@ -146,9 +147,11 @@ def test_a_judge_may_say_that_a_version_is_worse_without_a_number() -> None:
     said = wire.EvaluationReport(round="toy.1", examples=3, verdict="worse")
     assert (said.metrics, said.verdict) == ({}, "worse")
     assert wire.EvaluationReport(round="toy.1", examples=3, metrics={"accuracy": 1.0}).verdict == "measured"
-    for metrics, verdict in (({}, "measured"), ({"loss": 1.0}, "measured"), ({"accuracy": 1.1}, "worse")):
-        with pytest.raises(ValidationError, match=r"metrics\.accuracy is required, and a fraction from 0 to 1"):
-            wire.EvaluationReport.model_validate({"round": "toy.1", "examples": 3, "metrics": metrics, "verdict": verdict})
+    for value, verdict in ((1.1, "measured"), (1.1, "worse"), (-0.1, "measured"), (5.4, "measured")):
+        report = {"round": "toy.1", "examples": 3, "metrics": {"accuracy": value}, "verdict": verdict}
+        with pytest.raises(ValidationError, match=rf"metrics\.accuracy must be a fraction from 0 to 1, got {value}"):
+            wire.EvaluationReport.model_validate(report)
+    assert wire.EvaluationReport(round="toy.1", examples=3, metrics={"mse": 12.5}).metrics == {"mse": 12.5}
 
 
 # ---- what is shown
@@ -157,7 +160,7 @@ def test_a_judge_may_say_that_a_version_is_worse_without_a_number() -> None:
 def test_a_metric_is_shown_when_most_judges_measured_it_and_nobody_takes_it_away_or_decides_it() -> None:
     honest = [Measurement(10, {"accuracy": 0.5 + n / 100, "loss": 1.0}) for n in range(8)]
     silent, loud = Measurement(10, {"accuracy": 0.5}), Measurement(10**9, {"accuracy": 1.0, "loss": 1e30, "greed": 1e30})
-    found = typical([*honest, silent, loud])
+    found = typical([*honest, silent, loud], ACCURACY)
     assert found.keys() == {"accuracy", "loss"}
     assert found["loss"] == 1.0
     assert 0.5 <= found["accuracy"] <= 0.57
@@ -181,6 +184,11 @@ def test_the_midmean_is_the_mean_of_the_middle_half(values: Sequence[float], mid
 def test_whatever_a_quarter_say_the_gain_is_among_what_the_others_found(honest: list[float], data: st.DataObject) -> None:
     lies = data.draw(st.lists(st.floats(-1, 1), min_size=0, max_size=len(honest) // 3))
     assert min(honest) - 1e-12 <= midmean(honest + lies) <= max(honest) + 1e-12
+
+
+@given(st.lists(st.sampled_from([-1e30, 1e30, 900.0, 901.5]), min_size=1, max_size=40), st.sampled_from([0, 3, 5]))
+def test_rounding_never_leads_out_of_what_was_found(values: list[float], one_in: int) -> None:
+    assert min(values) <= midmean(values, one_in) <= max(values)
 
 
 def test_judges_that_are_trusted_need_not_be_a_majority_of_those_who_see_no_difference() -> None:

@@ -310,7 +310,7 @@ def test_a_row_that_cannot_be_read_opens_an_alert_which_ends_when_it_is_mended(
 
 
 def test_rows_that_cannot_be_read_are_watched_by_default() -> None:
-    assert [t.maximum for t in defaults("toy") if t.metric == "unreadable_rows"] == [0.0]
+    assert [t.maximum for t in defaults("toy", None) if t.metric == "unreadable_rows"] == [0.0]
 
 
 def test_the_rounds_around_one_that_cannot_be_read_are_recorded(world: World) -> None:

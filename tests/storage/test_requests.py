@@ -79,7 +79,7 @@ def test_what_each_call_costs(world: World, stored: int) -> None:
         "statistics": ["Query"],
     }
     # model; deployment, version, round, receipts, tallies; thresholds and an alert each; records of rounds and of the fleet
-    assert found["status"] == ["GetItem"] + ["Query"] * (5 + 1 + len(defaults("toy")) + 2)
+    assert found["status"] == ["GetItem"] + ["Query"] * (5 + 1 + len(defaults("toy", world.operator.status("toy").config)) + 2)
     assert len(found["clients"]) <= keys.SHARDS
     assert replies["statistics"]["clients"] == stored
     assert replies["status"]["clients"]["active_by_model"] == {"toy": stored}

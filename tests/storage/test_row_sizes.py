@@ -30,6 +30,7 @@ from chalicelib.storage.dynamo import Put, Table
 from chalicelib.storage.rows import to_item
 from muster.wire import admin
 from muster.wire import messages as wire
+from muster.wire.deciding import DecidingMetric
 from muster.wire.refs import CheckpointRef, DeltaRef, OptimizerState, StateFile
 from tests.fleet import SESSION, World
 
@@ -55,6 +56,8 @@ CONFIG = admin.RoundConfig(
     goal=100_000, quorum=100_000, hyperparameters=dict.fromkeys(NAMES, LABEL), keep_updates=True,
     aggregator=admin.Rule(name="a" * 40, parameters=PARAMETERS), optimizer=admin.Rule(name="a" * 40, parameters=PARAMETERS),
     clipping=admin.Clipping(norm=1.2345678901234567e-30, adaptive=True), outliers=admin.Outliers(),
+    metric=DecidingMetric(name="m" * 40, direction="higher", minimum=-1.2345678901234567e-30, maximum=1.2345678901234567e29),
+    min_gain=1.2345678901234567e-30, max_regression=1.2345678901234567e-30,
 )  # fmt: skip
 TOKEN = admin.MintToken(
     uses=5000, label=LABEL, models=[f"{number:02d}".rjust(48, "m") for number in range(16)],

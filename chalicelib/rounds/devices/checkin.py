@@ -142,6 +142,7 @@ class CheckIns:
             candidate=downloadable(published.candidate, self._presigner, [*request.have, published.deployed.sha256]),
             deployed=downloadable(published.deployed, self._presigner, request.have),
             report_by=published.evaluate_by,
+            metric=rnd.config.metric.name,
         )
 
     def _takes_place(self, rnd: Round, kind: PlaceKind, places: int, now: datetime) -> Place | None:

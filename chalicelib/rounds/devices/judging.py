@@ -1,5 +1,7 @@
 """Judges' measurements: stored once each, the same again is the same answer.
 
+What a judge measured must hold the metric that decides in its round, within its bounds; else nothing of it is stored.
+
 The judge and its scope are looked at first, so that a model which is not for it costs and answers what no model does. The
 measurement checks the key again, in one transaction: a key that ends meanwhile measures nothing.
 """
@@ -37,8 +39,8 @@ class Judging:
         """Store one measurement of the candidate or of the deployed version; the same may be sent again.
 
         Raises:
-            Refusal: `unauthenticated`, `unknown-round`, `unknown-version`, `not-assigned`, `round-closed`,
-                `report-conflict`.
+            Refusal: `unauthenticated`, `unknown-round`, `unknown-version`, `invalid-body` (without the metric that decides),
+                `not-assigned`, `round-closed`, `report-conflict`.
         """
         if not self._directory.authenticate(caller).may_use(model):
             raise unknown_round(report.round)
@@ -56,6 +58,7 @@ class Judging:
     def _stored(self, rnd: Round | None, version: int, by: Allowance, measured: Measurement) -> bool:
         if rnd is None or rnd.phase is not Phase.EVALUATING or version not in _roles(rnd):
             return False
+        _check_metric(rnd, measured)
         try:
             self._rounds.measure(rnd.id, by, _roles(rnd)[version], measured, self._clock())
         except OutOfScope as foreign:
@@ -69,6 +72,7 @@ class Judging:
         role = _roles(rnd).get(version)
         if role is None:
             raise _unknown_version(rnd, version)
+        _check_metric(rnd, measured)
         known = self._rounds.judgement(rnd.id, client_id)
         if known is None:
             raise Refusal(
@@ -106,6 +110,19 @@ class Judging:
 def _roles(rnd: Round) -> dict[int, str]:
     """The round's two versions."""
     return {rnd.deployed.version: "deployed"} | ({rnd.candidate.version: "candidate"} if rnd.candidate else {})
+
+
+def _check_metric(rnd: Round, measured: Measurement) -> None:
+    """Refuse a measurement that says nothing about the metric that decides, or what cannot be said of it."""
+    unfit = rnd.config.metric.unfit(measured.metrics) if measured.verdict == "measured" else None
+    if unfit is not None:
+        expected, got = unfit
+        raise Refusal(
+            Problem.INVALID_BODY,
+            f"metrics.{rnd.config.metric.name}: versions of {rnd.model} are judged by it",
+            expected=expected,
+            got=got,
+        )
 
 
 def _told(measured: Measurement) -> str:

@@ -10,6 +10,9 @@ import typer
 
 from muster.wire import admin
 
+MARGINS = frozenset({"min_gain", "max_regression"})
+"""What is in units of the metric that decides: another metric needs others."""
+
 Change = tuple[str, Any, Any]
 """A dotted name, what it was, and what it is; None where there is nothing."""
 
@@ -45,6 +48,13 @@ def changed(config: admin.RoundConfig, assignments: Sequence[str], file: Mapping
             place[last] = _value(text)
         else:
             place.pop(last, None)
+    named = {*file, *(assignment.partition("=")[0] for assignment in assignments)}
+    metric = values.get("metric")
+    if isinstance(metric, dict) and metric.get("name") != config.metric.name:
+        for margin in MARGINS - named:  # they were in units of the other metric
+            values.pop(margin)
+        if "metric" not in named:
+            values["metric"] = {name: value for name, value in metric.items() if name == "name" or f"metric.{name}" in named}
     return admin.RoundConfig.model_validate(values)
 
 

@@ -32,6 +32,7 @@ def conformance(
         ),
     ] = None,
     model: Annotated[str, typer.Option(help="The name of the model.")] = "toy",
+    metric: Annotated[str, typer.Option(help="The metric by which the device is asked to judge.")] = "accuracy",
     client_id: Annotated[str, typer.Option(help="The id that the device is told to use.")] = "under-test",
     base: Annotated[
         Path | None, typer.Option(help="The checkpoint to begin with, instead of a toy.", exists=True, dir_okay=False)
@@ -49,7 +50,15 @@ def conformance(
     """
     session = of(ctx)
     data = base.read_bytes() if base else None
-    settings = KitSettings(url=url, command=run, model=model, client_id=client_id, base=data, patience_seconds=patience_seconds)
+    settings = KitSettings(
+        url=url,
+        command=run,
+        model=model,
+        metric=metric,
+        client_id=client_id,
+        base=data,
+        patience_seconds=patience_seconds,
+    )
     try:
         with session.errors.status("walking a device through the protocol"):
             report = check(settings, lambda told: _introduce(session, told, run))

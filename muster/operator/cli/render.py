@@ -14,6 +14,7 @@ from muster.operator.cli.changes import Change
 from muster.operator.cli.changes import changes as differing
 from muster.operator.recompute import Compared
 from muster.wire import admin
+from muster.wire.deciding import DecidingMetric
 
 STYLES = {
     "deployed": "bold green", "running": "green", "completed": "green", "active": "green",
@@ -85,8 +86,8 @@ def models(found: Sequence[admin.ModelSummary]) -> RenderableType:
 def rounds(found: Sequence[admin.RoundReply]) -> RenderableType:
     """The list of rounds."""
     rows = [
-        (r.number, r.phase, r.base_version, r.accepted, sum(r.rejected.values()), r.late, r.evaluations, _points(r.gain),
-         r.version, r.reason)
+        (r.number, r.phase, r.base_version, r.accepted, sum(r.rejected.values()), r.late, r.evaluations,
+         _gain(r.gain, r.metric), r.version, r.reason)
         for r in found
     ]  # fmt: skip
     columns = ["round", "phase", "base", "accepted", "rejected", "late", "judges", "gain", "version", "why"]
@@ -100,17 +101,17 @@ def round_(found: admin.RoundReply) -> RenderableType:
         ("report by", found.report_by), ("closed", found.closed_at), ("finished", found.finished_at),
         ("assigned", found.assigned), ("reported", found.reported), ("accepted", found.accepted),
         ("rejected", found.rejected), ("late", found.late), ("examples", found.examples), ("bytes", found.uploaded_bytes),
-        ("judges", found.evaluations), ("version", found.version), ("gain", _points(found.gain)),
+        ("judges", found.evaluations), ("version", found.version), ("gain", _gain(found.gain, found.metric)),
         ("deployed", found.deployed), ("why", found.reason),
     ])  # fmt: skip
 
 
 def versions(found: Sequence[admin.VersionReply]) -> RenderableType:
-    """The list of versions. Each gain is over the version's parent, by the same judges; accuracies by different judges do not
-    stand side by side.
+    """The list of versions. Each gain is over the version's parent, by the same judges, in the metric of the version's round;
+    what different judges measured does not stand side by side.
     """
     rows = [
-        (v.version, v.state, v.aliases, v.round, v.base, v.parent, v.judged and _points(v.judged.gain),
+        (v.version, v.state, v.aliases, v.round, v.base, v.parent, v.judged and _gain(v.judged.gain, v.config.metric),
          v.judged and v.judged.judges, v.created_at, v.checkpoint.sha256[:12])
         for v in found
     ]  # fmt: skip
@@ -240,6 +241,7 @@ def status(found: admin.ModelStatus) -> RenderableType:
         ("deployed", f"version {found.deployed_version} (revision {found.deployment_revision})"),
         ("newest", f"version {found.newest_version}"),
         ("round", current),
+        ("judged by", f"{found.config.metric}; deployed above a gain of {found.config.min_gain:g}"),
         ("clients", f"{fleet.clients} enrolled, {fleet.active} active, {fleet.revoked} revoked; "
                     f"{fleet.rounds} updates from {fleet.samples} samples"),
         ("counted", fleet.counted_at),
@@ -266,11 +268,16 @@ def _judged(found: admin.VersionReply) -> str | None:
     if said is None:
         return None
     return (
-        f"{_points(said.gain)} over version {found.parent} by {said.judges} judges (median {said.examples} examples): "
+        f"{_gain(said.gain, found.config.metric)} over version {found.parent} by {said.judges} judges "
+        f"(median {said.examples} examples): "
         f"{said.better} found it better, {said.worse} worse, p {said.p:.2g}"
     )
 
 
-def _points(gain: float | None) -> str | None:
-    """An accuracy gain in percentage points."""
-    return None if gain is None else f"{100 * gain:+.1f} pt"
+def _gain(gain: float | None, metric: DecidingMetric | None) -> str | None:
+    """A gain: of accuracy in percentage points, of another metric in its own units, with its name and direction."""
+    if gain is None:
+        return None
+    if metric is None or metric.name == "accuracy":
+        return f"{100 * gain:+.1f} pt"
+    return f"{gain:+.4g} in {metric}"
