@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Literal
 
 from chalicelib.instants import Instant
@@ -119,6 +120,13 @@ class Round:
     def judges_wanted(self) -> int:
         """How many clients may judge the candidate, over-selected alike."""
         return math.ceil(self.config.evaluators * self.config.over_selection)
+
+    def seed_of(self, client_id: str) -> int:
+        """What a client's trainer draws from in this round, from 0 to 2⁵³ - 1. It does not depend on the model's name, so that
+        another model of the same configuration can repeat the run.
+        """
+        drawn = sha256(f"{self.config.seed}/{self.number}/{client_id}".encode()).digest()
+        return int.from_bytes(drawn[:8], "big") >> 11
 
     def places_at(self, kind: PlaceKind) -> int:
         """How many clients may have a place of a kind."""

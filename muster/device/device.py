@@ -327,15 +327,18 @@ class Device:
         )
 
     def _context(self, assignment: wire.TrainAssignment | wire.EvaluateAssignment) -> TrainingContext:
-        """What a trainer may know of a place. Its seed is drawn from the names of the round and of this device."""
+        """What a trainer may know of a place. A server of before gives no seed, and a judge none at all: then it is drawn from
+        the names of the round and of this device.
+        """
         drawn = hashlib.sha256(f"{assignment.round}/{self.client_id}".encode()).digest()
+        seed = getattr(assignment, "seed", None)
         left = None
         if self._told is not None and assignment.report_by.tzinfo is not None:
             said, at = self._told
             left = max(0.0, (assignment.report_by - said).total_seconds() - (self.clock() - at))
         return TrainingContext(
             round=assignment.round,
-            seed=int.from_bytes(drawn[:8], "big") >> 1,
+            seed=int.from_bytes(drawn[:8], "big") >> 11 if seed is None else seed,
             folder=self._folder / f"{self._model}.training",
             report_by=assignment.report_by,
             seconds_left=left,

@@ -50,7 +50,7 @@ class TrainingContext:
 
     round: str
     seed: int
-    """From 0 to 2⁶³ - 1, the same whenever this device takes this round's place, and another one for every other device and
+    """From 0 to 2⁵³ - 1, the same whenever this device takes this round's place, and another one for every other device and
     round: who draws from it alone trains the same bits again after a crash."""
     folder: Path
     """Where the trainer may keep files; it is this model's own, and need not exist yet."""

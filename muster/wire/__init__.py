@@ -4,6 +4,7 @@ Messages:
 
 * `messages`    every HTTP body of devices, as pydantic models with bounds; `admin` those of operators
 * `deciding`    the metric by which a model's versions are judged, and what a difference in it means
+* `scheduling`  hyperparameters that change from round to round
 * `explaining`  what is wrong with a message, in the words of JSON
 * `problems`    the name, status and title of every refusal (RFC 9457)
 * `reasons`     why an update does not count, a word each

@@ -25,6 +25,7 @@ from muster.wire.messages import (
     Sha256,
     Whole,
 )
+from muster.wire.scheduling import Schedule
 
 VersionRef = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 """One version of a model: its number (`7`), its id (`digits.v7`), an alias (`champion`, `challenger`), `newest`, or a state
@@ -246,7 +247,12 @@ class RoundConfig(Request):
         "plain", description="how devices that can do so write their updates: plain, float32, float16, bfloat16 or int8"
     )
     keep_updates: bool = Field(False, description="keep the devices' updates after publication, so that it can be replayed")
-    hyperparameters: Annotated[dict[MetricName, Scalar], Field(max_length=32)] = Field({}, description="given to each trainer")
+    hyperparameters: Annotated[dict[MetricName, Scalar | Schedule], Field(max_length=32)] = Field(
+        {}, description="given to each trainer; one may change from round to round: a ramp, steps, or a table"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = Field(
+        0, description="from which, with the round's number and its own id, each device's seed is drawn"
+    )
 
     @model_validator(mode="after")
     def _numbers_fit_each_other(self) -> RoundConfig:

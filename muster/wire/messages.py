@@ -182,6 +182,9 @@ class TrainAssignment(Reply):
     report_by: datetime
     hyperparameters: dict[str, bool | int | float | str]
     encoding: Encoding = Field("plain", description="how the update is to be written")
+    seed: int | None = Field(
+        None, description="from 0 to 2^53 - 1, for whatever a trainer draws; a place that is asked for again has the same one"
+    )
 
 
 class EvaluateAssignment(Reply):

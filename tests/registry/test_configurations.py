@@ -188,3 +188,35 @@ def test_the_history_is_read_page_by_page(world: World) -> None:
     for revision in range(1, 60):
         world.operator.configure("toy", configured(world, goal=10 + revision), revision=revision)
     assert revisions(world) == list(range(60, 0, -1))
+
+
+def test_a_scheduled_hyperparameter_is_another_in_each_round_and_each_place_has_a_seed_of_its_own(world: World) -> None:
+    rate = {"schedule": "linear", "start": 1.0, "end": 0.0, "rounds": 3}
+    world.model(
+        rounds=2, goal=2, quorum=2, over_selection=1.0, evaluators=0, hyperparameters={"rate": rate, "epochs": 2}, seed=7
+    )
+    devices = world.devices(2)
+    seeds = set()
+    for expected in (1.0, 0.5):
+        world.tick()
+        world.clock.advance(world.settings.memory_seconds)
+        for device in devices:
+            place, again = device.check_in(), device.check_in()
+            assert place.kind == again.kind == "train"
+            assert place.hyperparameters == {"rate": expected, "epochs": 2}
+            assert place.seed == again.seed
+            seeds.add(place.seed)
+            world.update(device)
+        world.play()
+    assert len(seeds) == 4
+
+
+def test_another_model_of_the_same_configuration_draws_the_same_seeds(world: World) -> None:
+    seeds = []
+    for name, seed in (("one", 3), ("two", 3), ("three", 4)):
+        world.model(name, goal=1, quorum=1, evaluators=0, seed=seed)
+        world.tick()
+        place = world.device(world.token(), "device-0", name).check_in()
+        assert place.kind == "train"
+        seeds.append(place.seed)
+    assert seeds[0] == seeds[1] != seeds[2]

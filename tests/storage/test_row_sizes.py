@@ -32,6 +32,7 @@ from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.deciding import DecidingMetric
 from muster.wire.refs import CheckpointRef, DeltaRef, OptimizerState, StateFile
+from muster.wire.scheduling import RoundTable
 from tests.fleet import SESSION, World
 
 LIMIT_BYTES = 400 * 1024
@@ -40,6 +41,7 @@ LIMIT_BYTES = 400 * 1024
 NOW = datetime(2026, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 MODEL, ID, HASH, LABEL = "m" * 48, "c" * 64, "f" * 64, "\\" * 64
 NAMES = [f"{number:02d}".rjust(40, "m") for number in range(32)]
+TABLE = RoundTable(schedule="table", values=[-1.2345678901234567e-30] * 100)
 METRICS = dict.fromkeys(NAMES[:16], -1.2345678901234567e-30)
 DELTAS = (DeltaRef(HASH, wire.MAX_CHECKPOINT_BYTES),) * 2
 REF = CheckpointRef(
@@ -53,7 +55,7 @@ REF = CheckpointRef(
 )
 PARAMETERS: dict[str, Any] = dict.fromkeys(NAMES[:16], -1.2345678901234567e-30)
 CONFIG = admin.RoundConfig(
-    goal=100_000, quorum=100_000, hyperparameters=dict.fromkeys(NAMES, LABEL), keep_updates=True,
+    goal=100_000, quorum=100_000, hyperparameters=dict.fromkeys(NAMES, TABLE), keep_updates=True,
     aggregator=admin.Rule(name="a" * 40, parameters=PARAMETERS), optimizer=admin.Rule(name="a" * 40, parameters=PARAMETERS),
     clipping=admin.Clipping(norm=1.2345678901234567e-30, adaptive=True), outliers=admin.Outliers(),
     metric=DecidingMetric(name="m" * 40, direction="higher", minimum=-1.2345678901234567e-30, maximum=1.2345678901234567e29),

@@ -19,6 +19,7 @@ from chalicelib.rounds.round import PlaceKind, Round
 from chalicelib.rounds.store import Place, RoundStore
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
+from muster.wire.scheduling import given
 
 
 class CheckIns:
@@ -108,8 +109,9 @@ class CheckIns:
             round=str(rnd.id),
             base=downloadable(rnd.base, self._presigner, request.have),
             report_by=rnd.report_by,
-            hyperparameters=dict(rnd.config.hyperparameters),
+            hyperparameters=given(rnd.config.hyperparameters, rnd.number),
             encoding=receipt.encoding,
+            seed=rnd.seed_of(client.client_id),
         )
 
     def _evaluate(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:

@@ -1,0 +1,78 @@
+"""Hyperparameters that change from round to round: what a configuration says, and what a round's devices are given.
+
+    {"learning_rate": {"schedule": "linear", "start": 0.1, "end": 0.0, "rounds": 11}}  ──▶  round 2: {"learning_rate": 0.09}
+
+Rounds are counted from 1 in the model's whole life. After its last round a schedule stays at its end. What comes out is a
+number that a message can hold: finite, and within ±1e30.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from muster.wire.messages import Finite, Request, Scalar
+
+LARGEST_NUMBER = 1e30
+
+Rounds = Annotated[int, Field(ge=1, le=10**6)]
+
+
+class Ramp(Request):
+    """From `start` in the first round to `end` in round `rounds`: in a straight line, or along half a cosine (Loshchilov and
+    Hutter, "SGDR", ICLR 2017, eq. 5).
+    """
+
+    schedule: Literal["linear", "cosine"]
+    start: Finite
+    end: Finite
+    rounds: Rounds
+
+    def at(self, number: int) -> float:
+        """The value in a round."""
+        share = 1.0 if number >= self.rounds else (number - 1) / (self.rounds - 1)
+        if self.schedule == "cosine":
+            share = (1.0 - math.cos(math.pi * share)) / 2.0
+        return self.start * (1.0 - share) + self.end * share
+
+
+class Staircase(Request):
+    """`start`, times `factor` after every `every` rounds."""
+
+    schedule: Literal["steps"]
+    start: Finite
+    factor: Annotated[float, Field(gt=0.0, le=1e3)]
+    every: Rounds
+
+    def at(self, number: int) -> float:
+        """The value in a round."""
+        steps = (number - 1) // self.every
+        exponent = steps * math.log10(self.factor)
+        if abs(exponent) > 60.0:  # beyond any number that a message holds, or below any that counts
+            return math.copysign(LARGEST_NUMBER, self.start) if exponent > 0 and self.start else 0.0
+        return max(-LARGEST_NUMBER, min(LARGEST_NUMBER, self.start * self.factor**steps))
+
+
+class RoundTable(Request):
+    """A value for each round, the first for round 1."""
+
+    schedule: Literal["table"]
+    values: Annotated[list[Finite], Field(min_length=1, max_length=100)]
+
+    def at(self, number: int) -> float:
+        """The value in a round."""
+        return self.values[min(number, len(self.values)) - 1]
+
+
+Schedule = Annotated[Ramp | Staircase | RoundTable, Field(discriminator="schedule")]
+
+
+def given(hyperparameters: Mapping[str, Scalar | Ramp | Staircase | RoundTable], number: int) -> dict[str, Scalar]:
+    """What the devices of a round are given."""
+    return {
+        name: value.at(number) if isinstance(value, Ramp | Staircase | RoundTable) else value
+        for name, value in hyperparameters.items()
+    }
