@@ -14,7 +14,7 @@ from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.model import Model
 from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
-from chalicelib.storage.rows import Unreadable
+from chalicelib.storage.rows import page
 from muster.wire import admin
 from muster.wire.encodings import NotEncodable, encoded_schema
 from muster.wire.problems import Problem
@@ -42,16 +42,8 @@ class Configurations:
             Refusal: `unknown-model`.
         """
         self._catalogue.model(model)
-        found: list[admin.ConfigurationReply] = []
-        last = 0
-        for row in self._store.page_of_configurations(model, query.before, PAGE):
-            if isinstance(row, Unreadable):
-                row.tell()
-                last = row.number
-            else:
-                found.append(_reply(row))
-                last = row.revision
-        return admin.ConfigurationList(configurations=found, before=last if last > 1 else None)
+        found, before = page(self._store.page_of_configurations(model, query.before, PAGE), lambda row: row.revision)
+        return admin.ConfigurationList(configurations=[_reply(row) for row in found], before=before)
 
     def configure(self, name: str, request: admin.Configure, by: str | None) -> admin.ConfigurationReply:
         """Run a model's rounds so from the next one on; a round that is open goes on as it opened.

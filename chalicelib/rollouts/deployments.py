@@ -16,7 +16,7 @@ from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.deployment import Deployment, NothingBeneath, VersionState, deploy, is_repeat, roll_back
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.versions import Versions
-from chalicelib.storage.rows import Unreadable
+from chalicelib.storage.rows import page
 from muster.wire import admin
 from muster.wire.problems import Problem
 
@@ -39,16 +39,8 @@ class Deployments:
             Refusal: `unknown-model`.
         """
         self._catalogue.model(model)
-        found: list[admin.DeploymentReply] = []
-        last = 0
-        for row in self._store.page_of_deployments(model, query.before, PAGE):
-            if isinstance(row, Unreadable):
-                row.tell()
-                last = row.number
-            else:
-                found.append(_reply(row))
-                last = row.revision
-        return admin.DeploymentList(deployments=found, before=last if last > 1 else None)
+        found, before = page(self._store.page_of_deployments(model, query.before, PAGE), lambda row: row.revision)
+        return admin.DeploymentList(deployments=[_reply(row) for row in found], before=before)
 
     def deploy(self, model: str, request: admin.Deploy, by: str | None) -> admin.DeploymentReply:
         """Serve a version from now on; one that is served already stays so.

@@ -10,7 +10,7 @@ A row may yet be one that this release cannot read: another release wrote it, or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -93,6 +93,22 @@ def readable(kind: type[Row], items: Iterable[Item]) -> Iterator[Row]:
             row.tell()
         else:
             yield row
+
+
+def page(rows: Iterable[Row | Unreadable], number: Callable[[Row], int]) -> tuple[list[Row], int | None]:
+    """Those rows of a page, newest first, that can be read, and below which number the next page begins; None on the last one.
+    The others are named in the log.
+    """
+    found: list[Row] = []
+    last = 0
+    for row in rows:
+        if isinstance(row, Unreadable):
+            row.tell()
+            last = row.number
+        else:
+            found.append(row)
+            last = number(row)
+    return found, last if last > 1 else None
 
 
 def readable_one(kind: type[Row], item: Item | None) -> Row | None:

@@ -331,7 +331,7 @@ class Device:
         the names of the round and of this device.
         """
         drawn = hashlib.sha256(f"{assignment.round}/{self.client_id}".encode()).digest()
-        seed = getattr(assignment, "seed", None)
+        seed = assignment.seed if isinstance(assignment, wire.TrainAssignment) else None
         left = None
         if self._told is not None and assignment.report_by.tzinfo is not None:
             said, at = self._told

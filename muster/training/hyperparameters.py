@@ -42,12 +42,14 @@ class Hyperparameter:
         return f"{_KINDS[self.type]} {told}".strip()
 
     def read(self, value: object) -> Scalar:
-        """A value as the type that was declared; a whole number is a number too.
+        """A value as the type that was declared; a whole number is a number too, and 3.0, as a schedule gives it, a whole one.
 
         Raises:
             TypeError: it is of another type.
             ValueError: it is out of bounds, or not finite.
         """
+        if self.type is int and isinstance(value, float) and value.is_integer():
+            value = int(value)
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         fits = is_whole or isinstance(value, float) if self.type is float else is_whole if self.type is int else None
         if not (isinstance(value, self.type) if fits is None else fits):

@@ -182,7 +182,7 @@ class TrainAssignment(Reply):
     report_by: datetime
     hyperparameters: dict[str, bool | int | float | str]
     encoding: Encoding = Field("plain", description="how the update is to be written")
-    seed: int | None = Field(
+    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = Field(
         None, description="from 0 to 2^53 - 1, for whatever a trainer draws; a place that is asked for again has the same one"
     )
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from muster.wire.messages import Finite, Request, Scalar
+from muster.wire.messages import Finite, Request, Scalar, Whole
 
 LARGEST_NUMBER = 1e30
 
@@ -36,7 +36,8 @@ class Ramp(Request):
         share = 1.0 if number >= self.rounds else (number - 1) / (self.rounds - 1)
         if self.schedule == "cosine":
             share = (1.0 - math.cos(math.pi * share)) / 2.0
-        return self.start * (1.0 - share) + self.end * share
+        low, high = sorted((self.start, self.end))
+        return min(high, max(low, self.start * (1.0 - share) + self.end * share))  # rounding leads out of neither end
 
 
 class Staircase(Request):
@@ -60,9 +61,9 @@ class RoundTable(Request):
     """A value for each round, the first for round 1."""
 
     schedule: Literal["table"]
-    values: Annotated[list[Finite], Field(min_length=1, max_length=100)]
+    values: Annotated[list[Whole | Finite], Field(min_length=1, max_length=100)]
 
-    def at(self, number: int) -> float:
+    def at(self, number: int) -> int | float:
         """The value in a round."""
         return self.values[min(number, len(self.values)) - 1]
 

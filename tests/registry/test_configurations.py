@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -220,3 +221,13 @@ def test_another_model_of_the_same_configuration_draws_the_same_seeds(world: Wor
         assert place.kind == "train"
         seeds.append(place.seed)
     assert seeds[0] == seeds[1] != seeds[2]
+
+
+def test_a_revision_is_written_only_after_the_one_before_it(world: World) -> None:
+    world.model(rounds=0)
+    before, store = world.everything(), world.services.registry
+    made = store.configuration("toy", 1)
+    assert made
+    for name, revision in (("toy", 5), ("toy", 1), ("nosuch", 2)):
+        assert not store.configure(replace(made, model=name, revision=revision))
+    assert world.everything() == before

@@ -28,6 +28,10 @@ def test_what_is_not_given_is_as_declared_and_a_whole_number_is_a_number() -> No
     assert isinstance(found["rate"], float)
 
 
+def test_a_schedule_over_rounds_gives_whole_numbers_as_floats_and_they_are_whole() -> None:
+    assert repr(read(ALL, {"steps": 4.0})["steps"]) == "4"
+
+
 BAD: dict[str, tuple[str, Any, type[Exception], str]] = {
     "misspelt": ("stpes", 3, ValueError, "unknown hyperparameter 'stpes': did you mean 'steps'?"),
     "unlike any": ("q", 3, ValueError, "unknown hyperparameter 'q': expected one of kind, noisy, rate, share, steps"),

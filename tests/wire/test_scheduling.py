@@ -24,6 +24,7 @@ SCHEDULE: TypeAdapter[Any] = TypeAdapter(Schedule)
         ({"schedule": "cosine", "start": 1.0, "end": 0.0, "rounds": 3}, [1.0, 0.5, 0.0, 0.0]),
         ({"schedule": "linear", "start": 1.0, "end": 0.5, "rounds": 1}, [0.5, 0.5]),
         ({"schedule": "steps", "start": 0.8, "factor": 0.5, "every": 2}, [0.8, 0.8, 0.4, 0.4, 0.2]),
+        ({"schedule": "linear", "start": 1e30, "end": 1e30, "rounds": 7}, [1e30] * 8),
         ({"schedule": "table", "values": [3.0, 2.0, 1.0]}, [3.0, 2.0, 1.0, 1.0]),
     ],
 )
@@ -80,3 +81,8 @@ def test_a_configuration_with_a_schedule_comes_back_from_its_json() -> None:
         }
     )
     assert RoundConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_a_table_of_whole_numbers_gives_whole_numbers() -> None:
+    table = SCHEDULE.validate_json('{"schedule": "table", "values": [5, 3, 0.5]}')
+    assert [repr(table.at(number)) for number in (1, 2, 3)] == ["5", "3", "0.5"]
