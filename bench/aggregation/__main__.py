@@ -10,6 +10,8 @@ import statistics
 import subprocess
 import sys
 import venv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,14 @@ from bench.aggregation import data
 HERE, ROOT = Path(__file__).parent, Path(__file__).parent.parent.parent
 BUILD = ROOT / "build/bench"
 PEERS = {"flwr": "flower_side.py", "nvflare": "nvflare_side.py"}
+NAMES = {"flower": "flwr", "nvflare": "nvflare"}
 ROBUST = ("median", "trimmed", "krum", "multikrum")
 LEGACY = ("legacy_krum", "legacy_multikrum")
 """Flower's other implementation, for NumPy clients (`flwr.server.strategy`); it ships both."""
 
 BYTES = {"float16": 2.0, "bfloat16": 2.0, "int8": 1.0 + 4 / 1024}
 ENCODINGS = tuple(BYTES)
-MEANS = [f"mean:{shape}" for shape in data.SHAPES if shape != "tiny"]
+SHAPES = [shape for shape in data.SHAPES if shape != "tiny"]
 
 THEIRS = {**os.environ, "PYTHONPATH": str(ROOT)}
 OURS = {**THEIRS, "OPENBLAS_NUM_THREADS": "1"}
@@ -43,16 +46,36 @@ def environment(peer: str) -> Path:
     return folder / "bin/python"
 
 
-def contest(command: list[str | Path], runs: int, cases: list[str], environ: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """What a contestant measured, each case in a process of its own, so that none profits from another's memory."""
-    found = {}
-    for case in cases:
-        print(f"  {str(command[-1]).rpartition('/')[2].rpartition('.')[2]} {case}", flush=True)
-        done = subprocess.run([*command, str(runs), case], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, check=True)
-        for line in map(json.loads, done.stdout.splitlines()):
-            seconds = {"seconds": statistics.median(line["seconds"]), "all": line["seconds"]}
-            found[line["case"]] = {**seconds, "check": line["check"]}
-    return found
+Found = dict[str, dict[str, dict[str, Any]]]
+"""What was measured: by contestant, and by case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A program that runs a case so many times and prints its seconds."""
+
+    name: str
+    command: Sequence[str | Path]
+    environ: Mapping[str, str]
+
+    def run(self, runs: int, case: str) -> list[dict[str, Any]]:
+        """What it measured, in a process of its own, so that no case profits from another's memory."""
+        print(f"  {self.name} {case}", flush=True)
+        command = [*self.command, str(runs), case]
+        done = subprocess.run(command, cwd=ROOT, env=self.environ, stdout=subprocess.PIPE, text=True, check=True)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def contest(found: Found, pairs: Sequence[tuple[Contestant, str]], runs: int, turns: int) -> None:
+    """Let contestants run their cases in turns, and note what they measured: so a minute in which the machine is slow is
+    everybody's.
+    """
+    for _ in range(turns):
+        for contestant, case in pairs:
+            for line in contestant.run(runs, case):
+                noted = found[contestant.name].setdefault(line["case"], {"all": [], "check": line["check"]})
+                noted["all"] += line["seconds"]
+                noted["seconds"] = statistics.median(noted["all"])
 
 
 def memory(updates: int, parameters: int) -> float:
@@ -65,18 +88,26 @@ def memory(updates: int, parameters: int) -> float:
 def main() -> int:
     """Run the contest."""
     parser = argparse.ArgumentParser(prog="python -m bench.aggregation", description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="runs of each case; their median counts (default: %(default)s)")
-    parser.add_argument("--shapes", nargs="*", default=[case.partition(":")[2] for case in MEANS], help="shapes of the means")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each case in a turn (default: %(default)s)")
+    parser.add_argument("--turns", type=int, default=3, help="turns; the median of all runs counts (default: %(default)s)")
+    parser.add_argument("--shapes", nargs="*", default=SHAPES, help="shapes of the means")
     options = parser.parse_args()
-    means = [f"mean:{shape}" for shape in options.shapes]
     BUILD.mkdir(parents=True, exist_ok=True)
+    own = _own("muster_side")
+    flwr, nvfl = (Contestant(name, [environment(peer), HERE / PEERS[peer]], THEIRS) for name, peer in NAMES.items())
+    found: Found = {"muster": {}, "flower": {}, "nvflare": {}}
     print("measuring", flush=True)
-    muster = contest(_own("muster_side"), options.runs, [*means, *(f"read:{shape}" for shape in options.shapes)], OURS)
-    muster |= contest(_own("muster_side"), options.runs, [*ROBUST, *ENCODINGS], OURS)
-    muster |= contest(_own("end_to_end"), options.runs, ["moto", "fast"], OURS)
-    muster |= contest(_own("two_workers"), options.runs, ["1", "2"], OURS)
-    flower = contest([environment("flwr"), HERE / PEERS["flwr"]], options.runs, [*means, *ROBUST, *LEGACY], THEIRS)
-    nvflare = contest([environment("nvflare"), HERE / PEERS["nvflare"]], options.runs, means, THEIRS)
+    for shape in options.shapes:
+        mean = f"mean:{shape}"
+        contest(found, [(own, mean), (own, f"read:{shape}"), (flwr, mean), (nvfl, mean)], options.runs, options.turns)
+    for rule in ROBUST:
+        theirs = [(flwr, case) for case in (rule, f"legacy_{rule}") if case in (*ROBUST, *LEGACY)]
+        contest(found, [(own, rule), *theirs], options.runs, options.turns)
+    contest(found, [(own, encoding) for encoding in ENCODINGS], options.runs, options.turns)
+    contest(found, [(_own("end_to_end"), store) for store in ("moto", "fast")], options.runs, 1)
+    contest(found, [(_own("two_workers"), workers) for workers in ("1", "2")], options.runs, 1)
+    muster, flower, nvflare = found.values()
+    means = [f"mean:{shape}" for shape in options.shapes]
     seconds = {case: line["seconds"] for case, line in muster.items()}
     read_rate = data.nbytes(options.shapes[0]) / seconds[f"read:{options.shapes[0]}"]
     ratios: dict[str, Any] = {
@@ -91,22 +122,21 @@ def main() -> int:
         "peak_bytes_per_parameter_10000": memory(10_000, 1_000_000),
         **{encoding: _encoded(encoding, seconds[encoding], read_rate) for encoding in ENCODINGS},
     }
-    found = {
+    written = {
         "machine": {"cpu": platform.processor(), "cores": os.cpu_count(), "python": platform.python_version()},
         "runs": options.runs,
         "ratios": ratios,
-        "muster": muster,
-        "flower": flower,
-        "nvflare": nvflare,
+        "turns": options.turns,
+        **found,
     }
-    (BUILD / "aggregation.json").write_text(json.dumps(found, indent=2) + "\n")
+    (BUILD / "aggregation.json").write_text(json.dumps(written, indent=2) + "\n")
     _table(muster, flower, nvflare, means)
     print(json.dumps(ratios, indent=2))
     return 0
 
 
-def _own(module: str) -> list[str | Path]:
-    return [sys.executable, "-m", f"bench.aggregation.{module}"]
+def _own(module: str) -> Contestant:
+    return Contestant("muster", [sys.executable, "-m", f"bench.aggregation.{module}"], OURS)
 
 
 def _encoded(encoding: str, seconds: float, read_rate: float) -> dict[str, float]:
