@@ -4,6 +4,7 @@
 * `package`          makes what AWS gets (`make package`)
 * `deploy`, `destroy`  into an account, and out of it; `stack` is what they know of CloudFormation
 * `local`            the whole cloud on one machine (`make cloud`)
+* `memory`           the whole cloud in one process
 * `strict`           an emulator of AWS that enforces permissions (`make strict`)
 * `interpreter`      Python 3.13, which the package and the strict cloud need, wherever it is
 * `errors`           how these commands end when something is missing

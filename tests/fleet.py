@@ -16,41 +16,35 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import httpx
 import numpy as np
 from boto3.dynamodb.types import TypeDeserializer
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError
-from chalice.local import LambdaContext
 
-import app as functions
-from chalicelib import wiring
 from chalicelib.settings import Settings
 from chalicelib.storage.rows import Unreadable
-from infra.local import gateway, resources
+from infra.local import resources
+from infra.memory import MemoryCloud
+from infra.memory.calls import Killed as Killed
+from infra.memory.cloud import API as API
+from infra.memory.cloud import SCHEDULED as SCHEDULED
+from infra.memory.session import SESSION as SESSION
+from infra.memory.session import client_of as client_of
+from infra.memory.stores import Stores
 from muster import Device
 from muster.device import Evaluation, TrainingResult
 from muster.operator import Operator
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import Array, encode
 from tests import contract
-from tests.aws import SESSION as SESSION
-from tests.aws import STORE, UNSEEN, moto_in_place_of_aws
-from tests.aws import client_of as client_of
-from tests.observer import Call, Observer
+from tests.aws import STORE, Moto
 from tests.pasts import Past
-from tests.stores import presigned
-from tests.stores.clients import Stores
 
-API = "https://api.test"
 BASE: dict[str, Array] = {
     "layer.weight": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
     "layer.bias": np.zeros(3, np.float32),
@@ -78,12 +72,6 @@ def readable(rows: Iterable[Row | Unreadable]) -> list[Row]:
     return found
 
 
-SCHEDULED: dict[str, Any] = {
-    "source": "aws.events", "version": "0", "account": "", "region": "", "detail": {}, "detail-type": "", "time": "", "id": "",
-    "resources": [],
-}  # fmt: skip
-"""What EventBridge sends."""
-
 CONFIG: dict[str, Any] = {
     "goal": 3, "quorum": 2, "over_selection": 2.0, "report_seconds": 3600.0, "grace_seconds": 120.0,
     "evaluators": 2, "evaluation_quorum": 1, "evaluation_level": 0.5, "evaluate_seconds": 600.0,
@@ -95,60 +83,6 @@ IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where devices keep what they know. They wait for the disk after every write, which takes longer than most of a test."""
 
 _deserializer = TypeDeserializer()
-
-
-class Clock:
-    """Time that only a test moves."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-class Killed(BaseException):
-    """The function's process is gone: no handler in it may run any more."""
-
-
-@dataclass
-class Calls:
-    """Every call to AWS passes here. `between` may look, count, kill, or call `proceed` as often as it likes."""
-
-    between: Callable[[str, Callable[[], Any]], Any] | None = None
-    returning: Callable[[], None] | None = None
-    """Called when a function has done all it does, and is about to return."""
-    seen: list[str] = field(default_factory=list)
-    observer: Observer | None = None
-    function: str | None = None
-    """Whose code runs now."""
-
-    @contextmanager
-    def by(self, function: str) -> Iterator[None]:
-        """A function's code runs inside the block."""
-        was, self.function = self.function, function
-        try:
-            with self.observer.invocation(function) if self.observer else nullcontext():
-                yield
-                if self.returning:
-                    self.returning()
-        finally:
-            self.function = was
-
-    def observed(self, call: Call, proceed: Callable[[], Any]) -> Any:
-        """Make a call before the eyes of the observer, if there is one."""
-        return self.observer.call(call, proceed) if self.observer else proceed()
-
-    @contextmanager
-    def count(self) -> Iterator[list[str]]:
-        """The operations called inside the block."""
-        start = len(self.seen)
-        found: list[str] = []
-        yield found
-        found += self.seen[start:]
 
 
 @dataclass
@@ -174,8 +108,8 @@ class Drift:
         return Evaluation(self.examples, {"accuracy": float(np.clip(0.5 + weights["layer.bias"].mean(), 0, 1))})
 
 
-class World:
-    """The cloud in this process, its clock, its operator and its devices."""
+class World(MemoryCloud):
+    """The cloud in this process, its operator and its devices. What the API answers is held against its document."""
 
     _pasts: ClassVar[dict[str, Past]] = {}
     alive: ClassVar[list[World]] = []
@@ -183,37 +117,16 @@ class World:
 
     def __init__(self, *, store: str = STORE, **settings: Any) -> None:
         World.alive.append(self)
-        self.clock = Clock()
-        self.calls = Calls()
         self._stores = Stores() if {"memory": True, "moto": False}[store] else None
-        self._aws = ExitStack()
-        self._aws.enter_context(self._stores.in_place_of_aws() if self._stores else moto_in_place_of_aws())
-        self._original = BaseClient._make_api_call  # type: ignore[attr-defined]
-        environment = resources.create(client_of)
-        made = Settings.from_environment({**environment, "AWS_DEFAULT_REGION": "us-east-1", "MUSTER_TICK_SECONDS": "60"})
-        one_thread = {"part_connections": 0}  # `calls` sees every call in the thread of the function that makes it
-        self.settings = Settings(**({name: getattr(made, name) for name in made.__slots__} | one_thread | settings))
-        self.services = wiring.Services(self.settings, self.clock, SESSION)
-        wiring.replace(self.services)
-        self.s3, self.sqs = SESSION.client("s3", config=UNSEEN), SESSION.client("sqs", config=UNSEEN)
-        self.downloaded = 0
-        """Bytes that devices, and the operator, have read from the store."""
+        super().__init__(backend=self._stores or Moto(), **settings)
         self._folder = tempfile.TemporaryDirectory(dir=IN_MEMORY)
         self._enrolled = 0
         self.operator = Operator(API, http=self.http())
-        self._intercept()
 
     def close(self) -> None:
         World.alive.remove(self)
-        BaseClient._make_api_call = self._original  # type: ignore[attr-defined]
-        wiring.replace(None)
-        self._aws.close()
+        super().close()
         self._folder.cleanup()
-
-    def restart(self) -> None:
-        """Every function instance dies, and others begin."""
-        self.services = wiring.Services(self.settings, self.clock, SESSION)
-        wiring.replace(self.services)
 
     def relive(self, past: Callable[..., Told], **options: Any) -> Told:
         """Let something happen in a world in which nothing has: `past(self, **options)`. It happens once in a process; other
@@ -285,46 +198,7 @@ class World:
             if assignment.kind == "evaluate":
                 device.judge(assignment, Drift(0.0))
 
-    # ---- what AWS does
-
-    def tick(self) -> None:
-        with self.calls.by("tick"):
-            functions.tick(SCHEDULED, LambdaContext("tick", 1024))
-
-    def monitor(self) -> None:
-        with self.calls.by("monitor"):
-            functions.monitor(SCHEDULED, LambdaContext("monitor", 1024))
-
-    def deliver(self) -> int:
-        """Hand all queued messages to the workers, until both queues are empty; how many were handed out."""
-        handlers = {
-            self.settings.inspection_queue_url: ("inspection_worker", functions.inspection_worker),
-            self.settings.work_queue_url: ("aggregation_worker", functions.aggregation_worker),
-        }
-        handed = 0
-        while True:
-            before = handed
-            for url, (name, handler) in handlers.items():
-                handed += self._deliver(url, name, handler)
-            if handed == before:
-                return handed
-
-    def _deliver(self, url: str, name: str, handler: Callable[..., Any]) -> int:
-        received = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-        if not received:
-            return 0
-        records = [{"messageId": m["MessageId"], "receiptHandle": m["ReceiptHandle"], "body": m["Body"]} for m in received]
-        try:
-            with self.calls.by(name):
-                answer = handler({"Records": records}, LambdaContext("worker", 1024))
-        except Killed:
-            for message in received:
-                self.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
-            raise
-        assert answer == {"batchItemFailures": []}, answer
-        for message in received:
-            self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return len(received)
+    # ---- what happens
 
     def play(self, devices: Sequence[Device] = (), minutes: int = 12) -> None:
         """Let minutes pass, with a tick in each, until the model's present round has ended and was finalised."""
@@ -375,79 +249,9 @@ class World:
         with self.http() as http:
             return http.request(method, API + path, headers=sent, **content)
 
-    def http(self) -> httpx.Client:
-        """An HTTP client whose requests stay in this process."""
-        return httpx.Client(transport=httpx.MockTransport(self._answer))
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        if request.url.host == "api.test":
-            path = request.url.raw_path.decode()
-            if self.calls.observer:
-                self.calls.observer.served.append((request.method, request.url.path))
-            with self.calls.by("api"):
-                found = gateway.answer(request.method, path, request.headers, request.read())
-            response = httpx.Response(found.status, headers=found.headers, content=found.content)
-            said = unquote(path) + request.content.decode(errors="replace") + str(request.headers)
-            contract.check(request.method, path.partition("?")[0], response, said)
-            return response
-        return self._store(request)
-
-    def _store(self, request: httpx.Request) -> httpx.Response:
-        """S3, for a presigned URL. The signature itself is the strict cloud's business."""
-        if self._stores:
-            return self._answer_presigned(self._stores, request)
-        where: dict[str, Any] = {
-            "Bucket": self.settings.bucket,
-            "Key": unquote(urlsplit(str(request.url)).path.lstrip("/")),
-        }
-        try:
-            if request.method == "PUT":
-                checksum = request.headers["x-amz-checksum-sha256"]
-                assert request.headers["content-length"] == str(len(request.read()))
-                put = {
-                    **where, "Body": request.read(), "ChecksumSHA256": checksum, "IfNoneMatch": request.headers["if-none-match"]
-                }  # fmt: skip
-                if "content-encoding" in request.headers:  # it is not signed, so a device may say what it likes
-                    put["ContentEncoding"] = request.headers["content-encoding"]
-                signed = Call("api", "s3", "PutObject", put, by_device=True)
-                self.calls.observed(signed, lambda: self.s3.put_object(**put))
-                return httpx.Response(200)
-            asked = request.url.params.get("response-content-encoding")
-            where |= {"ResponseContentEncoding": asked} if asked else {}
-            signed = Call("api", "s3", "GetObject", where, by_device=True)
-            found = self.calls.observed(signed, lambda: self.s3.get_object(**where))
-            content = found["Body"].read()
-            self.downloaded += len(content)
-            encoding = {"Content-Encoding": found["ContentEncoding"]} if "ContentEncoding" in found else {}
-            return httpx.Response(200, headers=encoding, stream=httpx.ByteStream(content))
-        except ClientError as error:
-            return httpx.Response(error.response["ResponseMetadata"]["HTTPStatusCode"])
-
-    def _answer_presigned(self, stores: Stores, request: httpx.Request) -> httpx.Response:
-        def make(operation: str, arguments: dict[str, Any]) -> Any:
-            signed = Call("api", "s3", operation, arguments, by_device=True)
-            return self.calls.observed(signed, lambda: stores.answer(self.s3, operation, arguments))
-
-        try:
-            found = presigned.answer(make, request.method, str(request.url), request.headers, request.read())
-        except ClientError as error:
-            return httpx.Response(error.response["ResponseMetadata"]["HTTPStatusCode"])
-        self.downloaded += len(found.content)
-        return httpx.Response(found.status, headers=found.headers, stream=httpx.ByteStream(found.content))
-
-    def _intercept(self) -> None:
-        original, calls, ours = self._original, self.calls, (self.s3, self.sqs)
-
-        def make_api_call(client: Any, operation: str, arguments: Any) -> Any:
-            def proceed() -> Any:
-                return original(client, operation, arguments)
-
-            if client in ours:
-                return proceed()
-            calls.seen.append(operation)
-            if calls.function is not None:
-                call = Call(calls.function, client.meta.service_model.service_name, operation, dict(arguments))
-                return calls.observed(call, lambda: calls.between(operation, proceed) if calls.between else proceed())
-            return calls.between(operation, proceed) if calls.between else proceed()
-
-        BaseClient._make_api_call = make_api_call  # type: ignore[attr-defined]
+    def serve(self, request: httpx.Request) -> httpx.Response:
+        response = super().serve(request)
+        path = request.url.raw_path.decode()
+        said = unquote(path) + request.content.decode(errors="replace") + str(request.headers)
+        contract.check(request.method, path.partition("?")[0], response, said)
+        return response

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from infra.memory.stores import Stores
 from muster import Device
-from tests.stores.clients import Stores
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.settings import Settings
-from tests.observer import Call
+from infra.memory.calls import Call
 
 CHALICE = Path(__file__).parent.parent / ".chalice"
 REGION, ACCOUNT, STACK = "us-east-1", "123456789012", "muster"

@@ -1,7 +1,7 @@
 """Counts what the functions use: an observer of every call, and of the CPU time that a function takes between them.
 
-moto answers inside this process, so the time in which it does is taken off a function's; what the call would take in AWS is
-assumed instead (`assumptions`).
+The services answer inside this process, so the time in which they do is taken off a function's; what the call would take in
+AWS is assumed instead (`assumptions`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 
 from bench.cost import assumptions as guess
 from bench.cost.units import GB, Usage, added, billed_seconds, item_bytes, read_units, sqs_requests, usage, write_units
-from tests.fleet import SESSION, World
-from tests.observer import Call, Observer
+from infra.memory.calls import Call, Observer
+from infra.memory.cloud import MemoryCloud
+from infra.memory.session import SESSION
 
 
 @dataclass
@@ -34,9 +35,9 @@ class Work:
 class Meter(Observer):
     """Counts by phase of a run."""
 
-    def __init__(self, world: World, memory_mb: dict[str, int]) -> None:
+    def __init__(self, cloud: MemoryCloud, memory_mb: dict[str, int]) -> None:
         super().__init__()
-        self._world = world
+        self._cloud = cloud
         self._memory_mb = memory_mb
         self._dynamodb = SESSION.client("dynamodb")
         self._phase = "round"
@@ -164,7 +165,7 @@ class Meter(Observer):
 
     def _peek(self, look: Callable[[], Any]) -> Any:
         """A call that is the meter's own, and nobody's."""
-        calls = self._world.calls
+        calls = self._cloud.calls
         was, calls.function = calls.function, None
         try:
             return look()

@@ -1,4 +1,4 @@
-"""One round, really run against moto: every device is the SDK, every call of the server is metered."""
+"""One round, really run in a cloud in this process: every device is the SDK, every call of the server is metered."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from bench.cost.fleet import SteadyFleet
 from bench.cost.meter import Meter, Work
 from bench.cost.units import Usage
+from infra.memory import MemoryCloud
+from infra.memory.cloud import API
+from muster.operator import Operator
+from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
-from tests.fleet import World
+
+MODEL = "toy"
 
 JUDGES = 15
 """What a model has unless it says otherwise (`RoundConfig.evaluators`)."""
 
-HYPERPARAMETERS = {"epochs": 5, "batch_size": 16, "learning_rate": 0.03, "momentum": 0.9}
+HYPERPARAMETERS: dict[str, Any] = {"epochs": 5, "batch_size": 16, "learning_rate": 0.03, "momentum": 0.9}
 """Of the model: with some, as most models have, a round's row is longer than 1 KiB (`bench.cost.scale.ROUND_UNITS`)."""
 
 COLLECTING_SECONDS = 200
@@ -61,54 +67,40 @@ def play(clients: int, parameters: int) -> Run:
     """
     logging.disable(logging.CRITICAL)
     warnings.filterwarnings("ignore", message="IAMAuthorizer is not a supported")
-    world = World(delta_limit_bytes=0)  # whole downloads; what deltas save is a parameter of the bill
+    cloud = MemoryCloud(delta_limit_bytes=0)  # whole downloads; what deltas save is a parameter of the bill
     try:
-        return _played(world, clients, parameters)
+        return _played(cloud, clients, parameters)
     finally:
-        world.close()
+        cloud.close()
         logging.disable(logging.NOTSET)
 
 
-def _played(world: World, clients: int, parameters: int) -> Run:
+def _played(cloud: MemoryCloud, clients: int, parameters: int) -> Run:
     tensors: dict[str, Any] = {
         "layer.weight": np.linspace(-1, 1, parameters - 10, dtype=np.float32),
         "layer.bias": np.zeros(10, np.float32),
     }
     judges = min(JUDGES, clients)
-    world.model(
-        tensors=tensors, goal=clients, quorum=clients, over_selection=1.0, evaluators=judges, hyperparameters=HYPERPARAMETERS
-    )
-    token = world.token(clients)
-    devices = [world.device(token, f"device-{number:05d}") for number in range(clients)]
-    world.tick()
-    world.clock.advance(60)
-    meter = Meter(world, memory_mb())
-    world.calls.observer = meter
-    with meter.phase("heartbeats"):
-        for device in devices:
-            device.heartbeat_if_due()
-    *others, last = devices
-    for device in others:
-        world.update(device)
-        world.deliver()
-        world.clock.advance(COLLECTING_SECONDS / clients)
-    with meter.phase("waiting"):
-        for device in others:
-            world.clock.advance(COLLECTING_SECONDS / clients)
-            _expect(device.check_in().kind, "wait")
-    world.update(last)
-    world.deliver()
-    world.clock.advance(2)
-    world.judge(devices[:judges])
-    world.tick()
-    world.monitor()
-    _expect(world.operator.round("toy", 1).phase, "completed")
+    config = RoundConfig(
+        goal=clients, quorum=clients, over_selection=1.0, report_seconds=3600.0, grace_seconds=120.0,
+        evaluators=judges, evaluation_quorum=1, evaluation_level=0.5, evaluate_seconds=600.0, hyperparameters=HYPERPARAMETERS,
+    )  # fmt: skip
+    operator = Operator(API, http=cloud.http())
+    operator.create_model(MODEL, encode(tensors), config)
+    operator.start(MODEL, 1)
+    with SteadyFleet(cloud, MODEL, clients) as fleet:
+        cloud.tick()
+        cloud.clock.advance(60)
+        meter = Meter(cloud, memory_mb())
+        cloud.calls.observer = meter
+        _round(cloud, fleet, meter, judges)
+        _expect(operator.round(MODEL, 1).phase, "completed")
     with meter.phase("tick"):
-        world.tick()
+        cloud.tick()
     with meter.phase("monitor"):
         for _ in range(5):
-            world.clock.advance(60)
-            world.monitor()
+            cloud.clock.advance(60)
+            cloud.monitor()
     return Run(
         clients=clients,
         update_bytes=len(encode(tensors)),
@@ -119,6 +111,29 @@ def _played(world: World, clients: int, parameters: int) -> Run:
         device_put_bytes=meter.device_put_bytes["round"],
         metrics=len(meter.metrics),
     )
+
+
+def _round(cloud: MemoryCloud, fleet: SteadyFleet, meter: Meter, judges: int) -> None:
+    """From the first heartbeat to the round's end."""
+    with meter.phase("heartbeats"):
+        for device in fleet.devices:
+            device.heartbeat_if_due()
+    *others, last = fleet.devices
+    for device in others:
+        fleet.update(device)
+        cloud.deliver()
+        cloud.clock.advance(COLLECTING_SECONDS / len(fleet.devices))
+    with meter.phase("waiting"):
+        for device in others:
+            cloud.clock.advance(COLLECTING_SECONDS / len(fleet.devices))
+            _expect(device.check_in().kind, "wait")
+    fleet.update(last)
+    cloud.deliver()
+    cloud.clock.advance(2)
+    for device in fleet.devices[:judges]:
+        fleet.judge(device)
+    cloud.tick()
+    cloud.monitor()
 
 
 def _expect(got: str, expected: str) -> None:

@@ -15,11 +15,12 @@ from chalicelib.clients.tally import MOST_NAMES, count, total
 from chalicelib.instants import text
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
+from infra.memory.cloud import ManualClock
 from muster.http.errors import Refused
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
 from tests.clients.enrolling import PROOF, beats, enrol, enrolment, rotate
-from tests.fleet import Clock, World
+from tests.fleet import World
 from tests.refusals import UPDATE
 
 NOT_FINITE = encode({**UPDATE, "layer.bias": np.full(3, np.nan, "f4")})
@@ -313,7 +314,7 @@ def test_a_census_counts_what_is_oldest_first_and_an_older_count_never_replaces_
 
 
 def row(state: str = "active", **more: Any) -> dict[str, Any]:
-    return {"state": state, "device_type": "iot", "last_seen_at": text(Clock().now), "rounds": 1, "samples": 2, **more}
+    return {"state": state, "device_type": "iot", "last_seen_at": text(ManualClock().now), "rounds": 1, "samples": 2, **more}
 
 
 @given(
@@ -323,15 +324,15 @@ def row(state: str = "active", **more: Any) -> dict[str, Any]:
 )
 def test_the_sum_of_the_shards_is_the_count_of_the_whole(clients: list[tuple[str, str, int]]) -> None:
     rows = [row(state, device_type=kind, rounds=number) for state, kind, number in clients]
-    whole = count(0, rows, Clock().now, 60)
-    parts = total(count(n, rows[n::3], Clock().now, 60) for n in range(3))
+    whole = count(0, rows, ManualClock().now, 60)
+    parts = total(count(n, rows[n::3], ManualClock().now, 60) for n in range(3))
     assert parts
     for name in ("clients", "active", "revoked", "by_device_type", "active_by_model", "rounds", "samples"):
         assert getattr(parts, name) == getattr(whole, name)
 
 
 def test_a_fleet_of_a_thousand_device_types_has_a_short_tally() -> None:
-    tally = count(0, [row(device_type=f"type-{number}") for number in range(1000)], Clock().now, 60)
+    tally = count(0, [row(device_type=f"type-{number}") for number in range(1000)], ManualClock().now, 60)
     assert len(tally.by_device_type) == MOST_NAMES + 1
     assert sum(tally.by_device_type.values()) == 1000
 

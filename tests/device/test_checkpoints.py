@@ -245,11 +245,11 @@ def test_a_device_that_was_restarted_downloads_nothing_that_it_has(world: World)
     token = world.token(uses=1)
     first = world.device(token, "thermostat-7")
     first.model()
-    before = world.downloaded
+    before = world.downloaded_bytes
     again = world.device(token, "thermostat-7")
     assert again.model()[0] == 0
     world.update(again)
-    assert world.downloaded == before > 0
+    assert world.downloaded_bytes == before > 0
 
 
 def asked(world: World, device: Device) -> list[httpx.Request]:

@@ -13,8 +13,8 @@ import pytest
 
 import app as functions
 from chalicelib.settings import Settings
+from infra.memory.calls import Observer
 from tests.infra.whole_run import whole_run
-from tests.observer import Observer
 from tests.permissions import CHALICE, FUNCTIONS, Grant, Need, Policy, grants, needs, of_the_platform, read
 
 WITHOUT_RESOURCES = {

@@ -19,13 +19,13 @@ from chalicelib.registry.sweep import EVERY, KEPT
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys, spool
+from infra.memory.calls import Observer
 from muster import Device
 from muster.operator.export import export
 from muster.wire.admin import Outliers, Rule
 from muster.wire.arrays import Array, encode
 from tests.aws import STORE
 from tests.fleet import BASE, World, checkpoint
-from tests.observer import Observer
 
 Drive = Callable[[], None]
 """Lets one function look at a model."""
@@ -33,7 +33,7 @@ Drive = Callable[[], None]
 PIECE_BYTES = 64 << 10
 """Pieces that a run of many is made of in seconds. S3 takes none below 5 MiB; here the stores take these."""
 
-SHORTEST = {"memory": "tests.stores.multipart.PART_BYTES", "moto": "moto.s3.models.S3_UPLOAD_PART_MIN_SIZE"}[STORE]
+SHORTEST = {"memory": "infra.memory.s3.multipart.PART_BYTES", "moto": "moto.s3.models.S3_UPLOAD_PART_MIN_SIZE"}[STORE]
 """Where the store has written how long a piece must be."""
 
 LONG: dict[str, Array] = {

@@ -225,9 +225,9 @@ def test_a_judge_makes_the_candidate_of_the_deployed_version_though_it_had_neith
     assert assignment.kind == "evaluate"
     assert assignment.deployed.delta is None
     assert assignment.candidate.delta
-    before = world.downloaded
+    before = world.downloaded_bytes
     judge.judge(assignment, Drift(0.0))
-    assert world.downloaded - before == assignment.deployed.bytes + assignment.candidate.delta.bytes
+    assert world.downloaded_bytes - before == assignment.deployed.bytes + assignment.candidate.delta.bytes
     assert world.operator.round("toy", 1).evaluations == 1
 
 
@@ -244,9 +244,9 @@ def test_a_judge_that_has_an_older_version_makes_the_deployed_one_of_that(traini
     assert assignment.kind == "evaluate"
     assert assignment.deployed.delta
     assert assignment.candidate.delta
-    before = world.downloaded
+    before = world.downloaded_bytes
     judge.judge(assignment, Drift(0.0))
-    assert world.downloaded - before == assignment.deployed.delta.bytes + assignment.candidate.delta.bytes
+    assert world.downloaded_bytes - before == assignment.deployed.delta.bytes + assignment.candidate.delta.bytes
 
 
 def test_a_device_that_lies_about_what_it_has_gets_the_right_version_all_the_same(
@@ -258,11 +258,11 @@ def test_a_device_that_lies_about_what_it_has_gets_the_right_version_all_the_sam
     world.tick()
     (delta,) = version.checkpoint.deltas
     liar._checkpoints._held[delta.base_sha256] = None
-    before = world.downloaded
+    before = world.downloaded_bytes
     number, arrays = liar.model()
     assert number == 1
     assert encode(arrays) == world.operator.download(world.operator.version("toy", 1).checkpoint)
-    assert world.downloaded - before == delta.nbytes + 2 * version.checkpoint.nbytes
+    assert world.downloaded_bytes - before == delta.nbytes + 2 * version.checkpoint.nbytes
     liar._checkpoints._drop(version.checkpoint.sha256)
     liar._checkpoints._held[delta.base_sha256] = b"something else"
     world.update(liar)
@@ -307,7 +307,7 @@ def whole_training(**settings: Any) -> tuple[str, int, int]:
                 newest = world.services.registry.newest("toy")
                 assert newest
                 parts = [delta.nbytes for v in world.services.registry.versions("toy") for delta in v.checkpoint.deltas]
-                return newest.checkpoint.sha256, world.downloaded, sum(parts)
+                return newest.checkpoint.sha256, world.downloaded_bytes, sum(parts)
             world.clock.advance(60)
         raise AssertionError("the training has not ended")
     finally:

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from chalicelib.settings import Settings
+from infra.memory.session import SparingSession
 from muster import Device
 from muster.layout import TableName
 from muster.operator.backup.cloud import Cloud, Places
 from muster.operator.backup.folder import BackupFolder, object_path
 from muster.operator.backup.making import Made, back_up
 from muster.operator.backup.restoring import Restored, restore
-from tests.aws import Sparing
 from tests.fleet import Killed, World
 
-AWS = Sparing()
+AWS = SparingSession()
 ROOT = Path(__file__).parent.parent.parent.parent
 
 

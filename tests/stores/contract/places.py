@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from tests.stores.clients import Stores
+from infra.memory.stores import Stores
 
 LOCAL = os.environ.get("MUSTER_DYNAMODB_LOCAL")
 """The endpoint of a DynamoDB Local, if there is one. `python -m tests.stores` fetches one and runs it."""

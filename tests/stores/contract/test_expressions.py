@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from infra.memory.dynamodb.reserved import RESERVED
 from tests.stores.contract.places import INVALID, Rows, n, refusal, s
-from tests.stores.reserved import RESERVED
 
 ROW: dict[str, Any] = {
     "one": n(1), "ten": n(10), "txt": s("abc"), "doc": {"M": {"x": n(1), "deep": {"M": {"y": s("z")}}}},

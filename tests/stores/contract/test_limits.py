@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.stores.attributes import size_of
+from infra.memory.dynamodb.attributes import size_of
 from tests.stores.contract.places import INVALID, Rows, key, n, refusal, s, values
 
 LIMIT = 400 * 1024

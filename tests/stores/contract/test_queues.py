@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from infra.memory.sqs import SQS
 from tests.stores.contract.places import Place, refusal
 from tests.stores.contract.shorthand import Queue
-from tests.stores.queues import Queues
 
 QUEUE = "AWS.SimpleQueueService."
 LIMIT = 1 << 20
@@ -59,7 +59,7 @@ def test_a_message_that_nobody_hides_is_seen_again(queue: Queue) -> None:
 
 def test_a_hidden_message_is_seen_again_when_its_time_is_up() -> None:
     now = [0.0]
-    queues = Queues(lambda: now[0])
+    queues = SQS(lambda: now[0])
     where = {
         "QueueUrl": queues.answer("CreateQueue", {"QueueName": "q", "Attributes": {"VisibilityTimeout": "60"}})["QueueUrl"]
     }

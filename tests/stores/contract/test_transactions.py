@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from infra.memory.dynamodb.api import DynamoDB
 from tests.stores.contract.places import CANCELLED, INVALID, Rows, key, n, refusal, s, values
-from tests.stores.dynamo import Dynamo
 
 ABSENT = {"ConditionExpression": "attribute_not_exists(pk)"}
 THERE = {"ConditionExpression": "attribute_exists(pk)"}
@@ -145,7 +145,7 @@ def test_a_token_is_of_one_transaction(rows: Rows) -> None:
 
 def test_a_token_is_forgotten_after_ten_minutes() -> None:
     now = [0.0]
-    dynamodb = Dynamo(lambda: now[0])
+    dynamodb = DynamoDB(lambda: now[0])
     parts = [("pk", "HASH"), ("sk", "RANGE")]
     schema = [{"AttributeName": name, "KeyType": kind} for name, kind in parts]
     types = [{"AttributeName": name, "AttributeType": "S"} for name, _ in parts]

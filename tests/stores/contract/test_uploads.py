@@ -9,10 +9,10 @@ import pytest
 from botocore.credentials import Credentials
 
 from chalicelib.storage.presign import Presigner
-from tests.stores import presigned
+from infra.memory.s3 import presigned
+from infra.memory.s3.api import S3
 from tests.stores.contract.places import refusal
 from tests.stores.contract.shorthand import PART, Bucket
-from tests.stores.objects import Objects
 
 
 class Upload:
@@ -110,19 +110,19 @@ def signer() -> Presigner:
 
 
 @pytest.fixture
-def objects() -> Objects:
-    made = Objects()
+def objects() -> S3:
+    made = S3()
     made.answer("CreateBucket", {"Bucket": "bucket"})
     return made
 
 
-def sent(objects: Objects, changed: dict[str, str | None] | None = None, body: bytes = BODY) -> int:
+def sent(objects: S3, changed: dict[str, str | None] | None = None, body: bytes = BODY) -> int:
     url, headers = signer().put("updates/ä", len(BODY), hashlib.sha256(BODY).hexdigest())
     given = {name: value for name, value in {**headers, **(changed or {})}.items() if value is not None}
     return presigned.answer(objects.answer, "PUT", url, given, body).status
 
 
-def test_a_presigned_put_is_good_for_one_object_once(objects: Objects) -> None:
+def test_a_presigned_put_is_good_for_one_object_once(objects: S3) -> None:
     assert [sent(objects), sent(objects)] == [200, 412]
     answer = presigned.answer(objects.answer, "GET", signer().get("updates/ä"), {}, b"")
     assert (answer.status, answer.content, answer.headers["Content-Encoding"]) == (200, BODY, "identity")
@@ -138,12 +138,12 @@ def test_a_presigned_put_is_good_for_one_object_once(objects: Objects) -> None:
     ],
     ids=["bytes", "length", "no length", "no condition", "no checksum", "acl", "a lie", "encoding"],
 )  # fmt: skip
-def test_a_presigned_put_is_good_for_nothing_else(objects: Objects, changed: Any, body: bytes, status: int) -> None:
+def test_a_presigned_put_is_good_for_nothing_else(objects: S3, changed: Any, body: bytes, status: int) -> None:
     assert sent(objects, changed, body) == status
     assert (objects.answer("ListObjectsV2", {"Bucket": "bucket"})["KeyCount"] == 1) == (status == 200)
 
 
-def test_a_presigned_get_answers_ranges_and_what_is_missing(objects: Objects) -> None:
+def test_a_presigned_get_answers_ranges_and_what_is_missing(objects: S3) -> None:
     sent(objects)
     found = presigned.answer(objects.answer, "GET", signer().get("updates/ä"), {"Range": "bytes=3-4"}, b"")
     assert (found.status, found.content, found.headers["Content-Range"]) == (206, BODY[3:5], f"bytes 3-4/{len(BODY)}")

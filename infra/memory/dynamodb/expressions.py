@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.stores.attributes import Attribute, Item, copied, invalid, taken, walk
-from tests.stores.reserved import RESERVED
-from tests.stores.service import Refused
+from infra.memory.dynamodb.attributes import Attribute, Item, copied, invalid, taken, walk
+from infra.memory.dynamodb.reserved import RESERVED
+from infra.memory.service import ServiceError
 
 Path = tuple[str | int, ...]
 """Names and positions from the item inwards; a name is as it is written, `#name` where it is a placeholder."""
@@ -23,7 +23,7 @@ EXPRESSION_BYTES = 4096
 _WORDS = re.compile(r"\s*(?:([#:]?\w+)|(<>|<=|>=|[=<>(),.+\[\]-])|(\S))")
 
 
-class Reader:
+class ExpressionReader:
     """Reads one expression, word after word."""
 
     def __init__(self, what: str, text: str) -> None:
@@ -110,11 +110,11 @@ class Reader:
         self.values[self.next] = None
         return self.take()
 
-    def refusal(self, why: str) -> Refused:
+    def refusal(self, why: str) -> ServiceError:
         """An error of this expression."""
         return invalid(f"Invalid {self.what}: {why}")
 
-    def syntax(self) -> Refused:
+    def syntax(self) -> ServiceError:
         """An error where the reader stands. What DynamoDB calls near differs a little."""
         around = " ".join(self._words[max(0, self.at - 1) : self.at + 2])
         return self.refusal(f'Syntax error; token: "{self.next or "<EOF>"}", near: "{around}"')
@@ -145,7 +145,7 @@ class Placeholders:
         """An expression uses these.
 
         Raises:
-            Refused: one is not defined.
+            ServiceError: one is not defined.
         """
         for kind, wanted, defined in (
             ("name used in the document path", names, self.names), ("value used in expression", values, self.values)
@@ -161,7 +161,7 @@ class Placeholders:
         """Every expression was read.
 
         Raises:
-            Refused: a name or a value was not used.
+            ServiceError: a name or a value was not used.
         """
         for part, defined in (("Names", self.names), ("Values", self.values)):
             if unused := [name for name in defined if name not in self.used]:
@@ -183,7 +183,7 @@ def distinct(what: str, paths: Iterable[Path]) -> None:
     """No path leads to, or through, where another leads.
 
     Raises:
-        Refused: two do.
+        ServiceError: two do.
     """
     seen: list[Path] = []
     for path in paths:
@@ -222,7 +222,7 @@ def projection(request: Mapping[str, Any], placeholders: Placeholders) -> list[P
     text = request.get("ProjectionExpression")
     if text is None:
         return []
-    reader = Reader("ProjectionExpression", text)
+    reader = ExpressionReader("ProjectionExpression", text)
     paths = [reader.path()]
     while reader.optional(","):
         paths.append(reader.path())

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.stores.attributes import Attribute, Item, copied_item, invalid, size_of, taken
+from infra.memory.dynamodb.attributes import Attribute, Item, copied_item, invalid, size_of, taken
 
 PAGE_BYTES = 1 << 20
 """What a Query or Scan looks at before it ends a page (AWS: "Paginating table query results")."""
@@ -53,7 +53,7 @@ class Partition:
 
 
 @dataclass(slots=True)
-class Page:
+class TablePage:
     """Some rows that were read together, and the key of the last of them if there may be more."""
 
     items: list[Item]
@@ -61,7 +61,7 @@ class Page:
     last: Key | None
 
 
-class Table:
+class StoredTable:
     """Rows. An item that lies here is never changed, only replaced."""
 
     def __init__(self, name: str, partition_key: str, sort_key: str) -> None:
@@ -103,7 +103,7 @@ class Table:
         """The rows of a partition key."""
         return self._partitions.get(key) or Partition()
 
-    def query(self, key: str, within: range, start: str | None, *, forward: bool, limit: int | None) -> Page:
+    def query(self, key: str, within: range, start: str | None, *, forward: bool, limit: int | None) -> TablePage:
         """Rows of a partition, in either direction, after the sort key `start`."""
         partition = self.partition(key)
         if start is not None:
@@ -112,7 +112,7 @@ class Table:
         places = within if forward else reversed(within)
         return _page(((key, partition, partition.order[at]) for at in places), limit)
 
-    def scan(self, start: Key | None, limit: int | None, segment: int = 0, segments: int = 1) -> Page:
+    def scan(self, start: Key | None, limit: int | None, segment: int = 0, segments: int = 1) -> TablePage:
         """All rows, in the order of their partition keys' hashes, after the key `start`; of several segments only one."""
         return _page(self._scanned(start, segment, segments), limit)
 
@@ -131,7 +131,7 @@ class Table:
         """The key of an item that is to be written.
 
         Raises:
-            Refused: a part of it is missing, of another type, empty or too long.
+            ServiceError: a part of it is missing, of another type, empty or too long.
         """
         for name in self.names:
             if name not in item:
@@ -145,7 +145,7 @@ class Table:
         """A key by itself.
 
         Raises:
-            Refused: it has other parts, or a part is of another type, empty or too long.
+            ServiceError: it has other parts, or a part is of another type, empty or too long.
         """
         parts = {name: taken(value) for name, value in given.items()}
         if parts.keys() != set(self.names) or not all("S" in value for value in parts.values()):
@@ -176,7 +176,7 @@ def filled(name: str, part: str) -> None:
         raise invalid(f"One or more parameter values are not valid. {says}. Key: {name}")
 
 
-def _page(rows: Iterator[tuple[str, Partition, str]], limit: int | None) -> Page:
+def _page(rows: Iterator[tuple[str, Partition, str]], limit: int | None) -> TablePage:
     """At most `limit` rows; after the row with which a megabyte is reached, no other."""
     items: list[Item] = []
     nbytes = 0
@@ -184,10 +184,10 @@ def _page(rows: Iterator[tuple[str, Partition, str]], limit: int | None) -> Page
         items.append(copied_item(partition.rows[sort]))
         nbytes += partition.size(sort)
         if len(items) == limit:
-            return Page(items, nbytes, (key, sort))
+            return TablePage(items, nbytes, (key, sort))
         if nbytes >= PAGE_BYTES:
-            return Page(items, nbytes, (key, sort) if next(rows, None) else None)
-    return Page(items, nbytes, None)
+            return TablePage(items, nbytes, (key, sort) if next(rows, None) else None)
+    return TablePage(items, nbytes, None)
 
 
 def _hash(partition_key: str) -> int:

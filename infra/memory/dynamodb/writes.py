@@ -4,40 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
-from tests.stores import capacity, changes, conditions
-from tests.stores.attributes import ITEM_BYTES, Item, copied_item, invalid, size_of, taken
-from tests.stores.changes import Change, Impossible
-from tests.stores.conditions import Test
-from tests.stores.expressions import Path, Placeholders
-from tests.stores.service import Refused
-from tests.stores.tables import Key, Table
+from infra.memory.dynamodb import capacity, changes, conditions
+from infra.memory.dynamodb.attributes import ITEM_BYTES, Item, copied_item, invalid, size_of, taken
+from infra.memory.dynamodb.changes import Impossible, UpdateExpression
+from infra.memory.dynamodb.conditions import ConditionPart
+from infra.memory.dynamodb.expressions import Path, Placeholders
+from infra.memory.dynamodb.tables import Key, StoredTable
+from infra.memory.service import ServiceError
 
 FAILED = "The conditional request failed"
 
 
-class ConditionFailed(Refused):
+class ConditionalCheckFailed(ServiceError):
     """The row that is there does not meet the condition. `found` is that row, if the write wanted to know."""
 
     def __init__(self, found: Item | None) -> None:
-        super().__init__("ConditionalCheckFailedException", FAILED, 400, {"Item": found} if found else {})
+        super().__init__("ConditionalCheckFailedException", FAILED, members={"Item": found} if found else {})
         self.found = found
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedWrite:
     """A write that may be tried. What it makes of a row is `after`."""
 
-    table: Table
+    table: StoredTable
     key: Key
     given: Placeholders
-    condition: Test | None
+    condition: ConditionPart | None
     tells: bool
     """Whether a failed condition tells what was there."""
     item: Item | None = None
     """What a Put writes."""
-    change: Change | None = None
+    change: UpdateExpression | None = None
     """What an Update does."""
     creates: bool = False
     """Whether it is an Update: one of no row makes a row."""
@@ -50,12 +50,12 @@ class Planned:
         """The row as it will be; None when there will be none.
 
         Raises:
-            ConditionFailed: the condition does not hold.
+            ConditionalCheckFailed: the condition does not hold.
             Impossible: the update cannot be made of this row.
         """
         before = self.table.get(self.key)
         if self.condition is not None and not self.condition.holds(before or {}, self.given):
-            raise ConditionFailed(copied_item(before) if before and self.tells else None)
+            raise ConditionalCheckFailed(copied_item(before) if before and self.tells else None)
         if self.looks:
             return before
         if not self.creates:
@@ -71,38 +71,45 @@ class Planned:
         return capacity.writing(self.table.size(self.key), size_of(after or {}))
 
 
-def put(table: Table, request: Mapping[str, Any]) -> Planned:
+def put(table: StoredTable, request: Mapping[str, Any]) -> PlannedWrite:
     """A PutItem, or the Put of a transaction."""
     item = {name: taken(value) for name, value in request["Item"].items()}
     key = table.key_of(item)
     if size_of(item) > ITEM_BYTES:
         raise invalid("Item size has exceeded the maximum allowed size")
     given = Placeholders.of(request, "ConditionExpression")
-    return Planned(table, key, given, *_condition(request, given), item=item)
+    return PlannedWrite(table=table, key=key, given=given, **_condition(request, given), item=item)
 
 
-def update(table: Table, request: Mapping[str, Any]) -> Planned:
+def update(table: StoredTable, request: Mapping[str, Any]) -> PlannedWrite:
     """An UpdateItem, or the Update of a transaction."""
     key = table.exact_key(request["Key"])
     given = Placeholders.of(request, "UpdateExpression", "ConditionExpression")
     change = changes.read(request["UpdateExpression"]) if "UpdateExpression" in request else None
     paths = change.bind(given, table.names) if change else ()
-    return Planned(table, key, given, *_condition(request, given), change=change, creates=True, paths=paths)
+    return PlannedWrite(
+        table=table, key=key, given=given, **_condition(request, given), change=change, creates=True, paths=paths
+    )
 
 
-def delete(table: Table, request: Mapping[str, Any]) -> Planned:
+def delete(table: StoredTable, request: Mapping[str, Any]) -> PlannedWrite:
     """A DeleteItem, or the Delete of a transaction."""
     given = Placeholders.of(request, "ConditionExpression")
-    return Planned(table, table.exact_key(request["Key"]), given, *_condition(request, given))
+    return PlannedWrite(table=table, key=table.exact_key(request["Key"]), given=given, **_condition(request, given))
 
 
-def check(table: Table, request: Mapping[str, Any]) -> Planned:
+def check(table: StoredTable, request: Mapping[str, Any]) -> PlannedWrite:
     """The ConditionCheck of a transaction."""
     given = Placeholders.of(request, "ConditionExpression")
-    return Planned(table, table.exact_key(request["Key"]), given, *_condition(request, given), looks=True)
+    return PlannedWrite(table=table, key=table.exact_key(request["Key"]), given=given, **_condition(request, given), looks=True)
 
 
-def _condition(request: Mapping[str, Any], given: Placeholders) -> tuple[Test | None, bool]:
+class _Conditional(TypedDict):
+    condition: ConditionPart | None
+    tells: bool
+
+
+def _condition(request: Mapping[str, Any], given: Placeholders) -> _Conditional:
     wanted = request.get("ReturnValuesOnConditionCheckFailure", "NONE")
     if wanted not in ("NONE", "ALL_OLD"):
         raise invalid("Return values on condition check failure set to invalid value")
@@ -110,4 +117,4 @@ def _condition(request: Mapping[str, Any], given: Placeholders) -> tuple[Test | 
     if "ConditionExpression" in request:
         test = conditions.read(request["ConditionExpression"]).bind(given)
     given.all_used()
-    return test, wanted == "ALL_OLD"
+    return {"condition": test, "tells": wanted == "ALL_OLD"}

@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tests.stores import numbers
-from tests.stores.attributes import SETS, Attribute, Item, invalid, sorted_set
-from tests.stores.expressions import Path, Placeholders, Reader, distinct
-from tests.stores.service import Refused
+from infra.memory.dynamodb import numbers
+from infra.memory.dynamodb.attributes import SETS, Attribute, Item, invalid, sorted_set
+from infra.memory.dynamodb.expressions import ExpressionReader, Path, Placeholders, distinct
+from infra.memory.service import ServiceError
 
 WHAT = "UpdateExpression"
 
@@ -26,7 +26,7 @@ TYPE_NAMES = {
 }  # fmt: skip
 
 
-class Impossible(Refused):
+class Impossible(ServiceError):
     """An update that is well written but cannot be made of the item that is there. A transaction is cancelled by it."""
 
     def __init__(self, message: str) -> None:
@@ -34,12 +34,12 @@ class Impossible(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Operand:
+class ValueOperand:
     """A path or a value; `otherwise` is what stands for a path that leads nowhere."""
 
     path: Path = ()
     value: str = ""
-    otherwise: Operand | None = None
+    otherwise: ValueOperand | None = None
 
     def of(self, item: Item, given: Placeholders) -> Attribute:
         """What it comes to."""
@@ -51,14 +51,14 @@ class Operand:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """SET: a path and what it becomes, the first operand plus or minus the second."""
 
     path: Path
-    first: Operand
+    first: ValueOperand
     sign: int = 1
-    second: Operand | None = None
+    second: ValueOperand | None = None
 
     def of(self, item: Item, given: Placeholders) -> Attribute:
         """The new value."""
@@ -66,8 +66,8 @@ class Assignment:
         return first if self.second is None else _sum(first, self.second.of(item, given), self.sign)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateExpression:
     """An update expression that was read, and its placeholders."""
 
     sets: tuple[Assignment, ...]
@@ -80,7 +80,7 @@ class Change:
         """The (real) paths that it changes.
 
         Raises:
-            Refused: a placeholder is not defined, two paths overlap, the key would change, or ADD cannot add such a value.
+            ServiceError: a placeholder is not defined, two paths overlap, the key would change, or ADD cannot add such a value.
         """
         given.use(WHAT, self.names, self.values)
         paths = [
@@ -132,7 +132,7 @@ def _sum(one: Attribute, other: Attribute, sign: int) -> Attribute:
         raise Impossible("An operand in the update expression has an incorrect data type")
     try:
         return {"N": numbers.total(one["N"], other["N"], sign)}
-    except Refused as refused:
+    except ServiceError as refused:
         raise Impossible(refused.message) from refused
 
 
@@ -147,13 +147,13 @@ def _sum_or_union(there: Attribute | None, added: Attribute) -> Attribute:
 
 
 @lru_cache(maxsize=4096)
-def read(text: str) -> Change:
+def read(text: str) -> UpdateExpression:
     """An update expression, read.
 
     Raises:
-        Refused: it is not written as DynamoDB's grammar wants it.
+        ServiceError: it is not written as DynamoDB's grammar wants it.
     """
-    reader = Reader(WHAT, text)
+    reader = ExpressionReader(WHAT, text)
     sets: list[Assignment] = []
     removes: list[Path] = []
     adds: list[tuple[Path, str]] = []
@@ -175,24 +175,26 @@ def read(text: str) -> Change:
                     raise NotImplementedError("DELETE in an UpdateExpression is not answered by the store in this process")
             if not reader.optional(","):
                 break
-    return Change(tuple(sets), tuple(removes), tuple(adds), tuple(reader.names), tuple(reader.values))
+    return UpdateExpression(
+        sets=tuple(sets), removes=tuple(removes), adds=tuple(adds), names=tuple(reader.names), values=tuple(reader.values)
+    )
 
 
-def _assignment(reader: Reader) -> Assignment:
+def _assignment(reader: ExpressionReader) -> Assignment:
     path = reader.path()
     reader.expect("=")
     first = _operand(reader)
     if reader.next not in ("+", "-"):
-        return Assignment(path, first)
+        return Assignment(path=path, first=first)
     sign = 1 if reader.take() == "+" else -1
-    return Assignment(path, first, sign, _operand(reader))
+    return Assignment(path=path, first=first, sign=sign, second=_operand(reader))
 
 
-def _operand(reader: Reader) -> Operand:
+def _operand(reader: ExpressionReader) -> ValueOperand:
     if reader.next.startswith(":"):
-        return Operand(value=reader.value())
+        return ValueOperand(value=reader.value())
     if not reader.is_call():
-        return Operand(path=reader.path())
+        return ValueOperand(path=reader.path())
     name = reader.take()
     if name == "list_append":
         raise NotImplementedError("list_append is not answered by the store in this process")
@@ -203,4 +205,4 @@ def _operand(reader: Reader) -> Operand:
     reader.expect(",")
     otherwise = _operand(reader)
     reader.expect(")")
-    return Operand(path, otherwise=otherwise)
+    return ValueOperand(path, otherwise=otherwise)

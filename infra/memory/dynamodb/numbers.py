@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from decimal import Context, Decimal
 
-from tests.stores.service import Refused
+from infra.memory.service import ServiceError
 
 DIGITS = 38
 LARGEST_EXPONENT = 125
@@ -23,12 +23,12 @@ def normalised(text: str) -> str:
     """A number's only text.
 
     Raises:
-        Refused: it is no number, has too many digits, or is too large or too small.
+        ServiceError: it is no number, has too many digits, or is too large or too small.
     """
     if _PLAIN.fullmatch(text):
         return text
     if not _ANY.fullmatch(text):
-        raise Refused("ValidationException", f"The parameter cannot be converted to a numeric value: {text}")
+        raise ServiceError("ValidationException", f"The parameter cannot be converted to a numeric value: {text}")
     return _text(Decimal(text))
 
 
@@ -36,7 +36,7 @@ def total(one: str, other: str, sign: int = 1) -> str:
     """The exact sum of two numbers, or with `sign` -1 their difference.
 
     Raises:
-        Refused: DynamoDB cannot hold it; it never rounds.
+        ServiceError: DynamoDB cannot hold it; it never rounds.
     """
     return _text(_EXACT.add(Decimal(one), Decimal(other) * sign))
 
@@ -60,12 +60,12 @@ def _text(value: Decimal) -> str:
         return "0"
     value = value.normalize(_EXACT)
     if len(value.as_tuple().digits) > DIGITS:
-        raise Refused("ValidationException", "Attempting to store more than 38 significant digits in a Number")
+        raise ServiceError("ValidationException", "Attempting to store more than 38 significant digits in a Number")
     for out, word, which in (
         (value.adjusted() > LARGEST_EXPONENT, "overflow", "larger"),
         (value.adjusted() < SMALLEST_EXPONENT, "underflow", "smaller"),
     ):
         if out:
             says = f"Number {word}. Attempting to store a number with magnitude {which} than supported range"
-            raise Refused("ValidationException", says)
+            raise ServiceError("ValidationException", says)
     return f"{value:f}"

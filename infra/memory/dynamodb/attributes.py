@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tests.stores import numbers
-from tests.stores.service import Refused
+from infra.memory.dynamodb import numbers
+from infra.memory.service import ServiceError
 
 Attribute = dict[str, Any]
 Item = dict[str, Attribute]
@@ -27,16 +27,16 @@ ORDERED = ("S", "N", "B")
 """What `<` compares."""
 
 
-def invalid(message: str) -> Refused:
+def invalid(message: str) -> ServiceError:
     """A request that DynamoDB finds not valid."""
-    return Refused("ValidationException", message)
+    return ServiceError("ValidationException", message)
 
 
 def taken(value: Mapping[str, Any], depth: int = 0) -> Attribute:
     """A value from outside, checked, and a copy of it.
 
     Raises:
-        Refused: DynamoDB does not hold such values.
+        ServiceError: DynamoDB does not hold such values.
     """
     if len(value) != 1:
         says = "has more than one datatypes set" if value else "is empty"

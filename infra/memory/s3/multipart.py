@@ -8,9 +8,9 @@ from typing import ClassVar
 from urllib.parse import unquote
 from uuid import uuid4
 
-from tests.stores.buckets import Bucket, Upload, Version, read_body
-from tests.stores.refusals import missing_key, missing_upload, precondition
-from tests.stores.service import Answer, Refused, Request
+from infra.memory.s3.buckets import Bucket, MultipartUpload, ObjectVersion, read_body
+from infra.memory.s3.refusals import missing_key, missing_upload, precondition
+from infra.memory.service import Answer, Request, ServiceError
 
 PART_BYTES = 5 << 20
 """What every part but the last has at least (Amazon S3: "Amazon S3 multipart upload limits")."""
@@ -37,7 +37,7 @@ class Multipart:
 
     def create_multipart_upload(self, request: Request) -> Answer:
         bucket = self._bucket(request)
-        made = Upload(request["Key"], uuid4().hex, bucket.now(), request.get("ContentEncoding"))
+        made = MultipartUpload(request["Key"], uuid4().hex, bucket.now(), request.get("ContentEncoding"))
         bucket.uploads[made.upload_id] = made
         return {"Bucket": bucket.name, "Key": made.key, "UploadId": made.upload_id}
 
@@ -53,11 +53,11 @@ class Multipart:
         content = source.content
         if "CopySourceRange" in request:
             if len(content) <= PART_BYTES:  # "UploadPartCopy", x-amz-copy-source-range
-                raise Refused("InvalidRequest", "The specified copy source is not supported as a byte-range copy source")
+                raise ServiceError("InvalidRequest", "The specified copy source is not supported as a byte-range copy source")
             found = re.fullmatch(r"bytes=(\d+)-(\d+)", request["CopySourceRange"])
             if not found or not int(found[1]) <= int(found[2]) < len(content):
                 says = "The x-amz-copy-source-range value must be of the form bytes=first-last and inside of the object"
-                raise Refused("InvalidArgument", says)
+                raise ServiceError("InvalidArgument", says)
             content = content[int(found[1]) : int(found[2]) + 1]
         etag = _kept(upload, request["PartNumber"], content)
         return {"CopyPartResult": {"ETag": etag, "LastModified": self._bucket(request).now()}}
@@ -67,15 +67,17 @@ class Multipart:
         wanted = request.get("MultipartUpload", {}).get("Parts", [])
         numbers = [part["PartNumber"] for part in wanted]
         if not wanted:
-            raise Refused("MalformedXML", "The XML you provided was not well-formed or did not validate against our schema")
+            raise ServiceError(
+                "MalformedXML", "The XML you provided was not well-formed or did not validate against our schema"
+            )
         if any(upload.parts.get(part["PartNumber"], (b"", ""))[1] != part["ETag"] for part in wanted):
             says = "One or more of the specified parts could not be found. The part might not have been uploaded, or the "
-            raise Refused("InvalidPart", f"{says}specified entity tag might not have matched the part's entity tag.")
+            raise ServiceError("InvalidPart", f"{says}specified entity tag might not have matched the part's entity tag.")
         if numbers != sorted(set(numbers)):
-            raise Refused("InvalidPartOrder", "The list of parts was not in ascending order.")
+            raise ServiceError("InvalidPartOrder", "The list of parts was not in ascending order.")
         parts = [upload.parts[number] for number in numbers]
         if any(len(body) < PART_BYTES for body, _ in parts[:-1]):
-            raise Refused("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed object size.")
+            raise ServiceError("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed object size.")
         precondition(bucket.get(upload.key), request.get("IfNoneMatch"))
         digests = b"".join(bytes.fromhex(etag.strip('"')) for _, etag in parts)
         etag = f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
@@ -96,21 +98,21 @@ class Multipart:
         uploads = [{"Key": one.key, "UploadId": one.upload_id, "Initiated": one.begun_at} for one in found]
         return {"Bucket": bucket.name, "IsTruncated": False, "MaxUploads": 1000} | ({"Uploads": uploads} if uploads else {})
 
-    def _upload(self, request: Request) -> Upload:
+    def _upload(self, request: Request) -> MultipartUpload:
         found = self._bucket(request).uploads.get(request["UploadId"])
         if found is None or found.key != request["Key"]:
             raise missing_upload()
         return found
 
     @staticmethod
-    def _version(bucket: Bucket, made: Version) -> Answer:
+    def _version(bucket: Bucket, made: ObjectVersion) -> Answer:
         return {"VersionId": made.version_id} if bucket.keeps_versions else {}
 
 
-def _kept(upload: Upload, number: int, body: bytes) -> str:
+def _kept(upload: MultipartUpload, number: int, body: bytes) -> str:
     """Keep a part, in the place of one of the same number; its ETag."""
     if not 1 <= number <= MOST_PARTS:
-        raise Refused("InvalidArgument", f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive")
+        raise ServiceError("InvalidArgument", f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive")
     etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
     upload.parts[number] = (body, etag)
     return etag

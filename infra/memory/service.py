@@ -21,14 +21,20 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Refused(Exception):
+class ServiceError(Exception):
     """What a service answers instead of doing what was asked: an error's code, its message, its HTTP status and its members.
 
     `known_as` is the error's name in the service's model, where the code is another word.
     """
 
     def __init__(
-        self, code: str, message: str, status: int = 400, members: Mapping[str, Any] | None = None, known_as: str | None = None
+        self,
+        code: str,
+        message: str,
+        status: int = 400,
+        *,
+        members: Mapping[str, Any] | None = None,
+        known_as: str | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -61,7 +67,7 @@ class Service:
         """Do what is asked; calls are answered one by one.
 
         Raises:
-            Refused: as AWS would refuse it.
+            ServiceError: as AWS would refuse it.
             NotImplementedError: AWS might do it; this store cannot.
         """
         if operation not in self.CALLS:

@@ -11,8 +11,8 @@ from typing import Any
 from uuid import uuid4
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectVersion:
     """An object as it was written once, or, without a body, that it was deleted."""
 
     key: str
@@ -34,7 +34,7 @@ class Version:
 
 
 @dataclass(slots=True)
-class Upload:
+class MultipartUpload:
     """A multipart upload that is not finished: its parts' bodies and ETags by number."""
 
     key: str
@@ -51,9 +51,9 @@ class Bucket:
         self.name = name
         self.keeps_versions = False
         self.settings: dict[str, Any] = {}
-        self.uploads: dict[str, Upload] = {}
+        self.uploads: dict[str, MultipartUpload] = {}
         self._now = now
-        self._versions: dict[str, list[Version]] = {}
+        self._versions: dict[str, list[ObjectVersion]] = {}
         self._keys: list[str] = []
         """Of objects that are there, in order."""
 
@@ -61,20 +61,22 @@ class Bucket:
         """The time, in whole seconds."""
         return self._now().replace(microsecond=0)
 
-    def get(self, key: str) -> Version | None:
+    def get(self, key: str) -> ObjectVersion | None:
         """The object under a key, or None."""
         versions = self._versions.get(key)
         return versions[-1] if versions and versions[-1].body is not None else None
 
-    def put(self, key: str, body: bytes, *, etag: str | None = None, **about: Any) -> Version:
+    def put(self, key: str, body: bytes, *, etag: str | None = None, **about: Any) -> ObjectVersion:
         """Write an object."""
         made = etag or f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-        return self._add(Version(key, body, made, self.now(), self._new_id(), **about))
+        return self._add(
+            ObjectVersion(key=key, body=body, etag=made, modified_at=self.now(), version_id=self._new_id(), **about)
+        )
 
-    def delete(self, key: str) -> Version | None:
+    def delete(self, key: str) -> ObjectVersion | None:
         """Delete an object; what stands for it in a bucket that keeps versions."""
         if self.keeps_versions:
-            return self._add(Version(key, None, "", self.now(), self._new_id()))
+            return self._add(ObjectVersion(key=key, body=None, etag="", modified_at=self.now(), version_id=self._new_id()))
         if self._versions.pop(key, None):
             self._forget(key)
         return None
@@ -94,7 +96,7 @@ class Bucket:
                 return
             yield key
 
-    def versions(self) -> Iterator[tuple[Version, bool]]:
+    def versions(self) -> Iterator[tuple[ObjectVersion, bool]]:
         """All versions, by key and the newest first, and whether it is the newest."""
         for key in sorted(self._versions):
             for version in reversed(self._versions[key]):
@@ -103,7 +105,7 @@ class Bucket:
     def _new_id(self) -> str:
         return uuid4().hex if self.keeps_versions else "null"
 
-    def _add(self, version: Version) -> Version:
+    def _add(self, version: ObjectVersion) -> ObjectVersion:
         before = self._versions.get(version.key, [])
         was_there = bool(before) and before[-1].body is not None
         kept = [one for one in before if one.version_id != version.version_id]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from tests.stores.service import ACCOUNT, REGION, Answer, Refused, Request, Service
+from infra.memory.service import ACCOUNT, REGION, Answer, Request, Service, ServiceError
 
 BATCH = 10
 """Messages that one request sends or receives (Amazon SQS: "Amazon SQS message quotas")."""
@@ -40,7 +40,7 @@ class Message:
 
 
 @dataclass(slots=True)
-class Queue:
+class MessageQueue:
     """A queue: its attributes, and its messages in order."""
 
     name: str
@@ -60,7 +60,7 @@ class Queue:
         return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{self.name}"
 
 
-class Queues(Service):
+class SQS(Service):
     """All queues."""
 
     CALLS: ClassVar = {
@@ -79,7 +79,7 @@ class Queues(Service):
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._now = now
-        self._queues: dict[str, Queue] = {}
+        self._queues: dict[str, MessageQueue] = {}
 
     def deliver(self, arn: str, body: str) -> None:
         """Put a message on the queue of this name, as a topic does."""
@@ -97,8 +97,8 @@ class Queues(Service):
         found = self._queues.get(name)
         if found and any(found.attributes.get(key) != value for key, value in attributes.items()):
             says = f"A queue already exists with the same name and a different value: {name}"
-            raise Refused("QueueAlreadyExists", says, known_as="QueueNameExists")
-        made = self._queues.setdefault(name, Queue(name, DEFAULTS | attributes))
+            raise ServiceError("QueueAlreadyExists", says, known_as="QueueNameExists")
+        made = self._queues.setdefault(name, MessageQueue(name, DEFAULTS | attributes))
         return {"QueueUrl": made.url}
 
     def get_queue_url(self, request: Request) -> Answer:
@@ -135,10 +135,10 @@ class Queues(Service):
     def send_message(self, request: Request) -> Answer:
         body = request["MessageBody"]
         if not body:
-            raise Refused("MissingParameter", "The request must contain the parameter MessageBody.")
+            raise ServiceError("MissingParameter", "The request must contain the parameter MessageBody.")
         if len(body.encode()) > MESSAGE_BYTES:
             says = f"One or more parameters are invalid. Reason: Message must be shorter than {MESSAGE_BYTES} bytes."
-            raise Refused("InvalidParameterValue", says)
+            raise ServiceError("InvalidParameterValue", says)
         return self._send(self._queue(request), body)
 
     def send_message_batch(self, request: Request) -> Answer:
@@ -164,7 +164,7 @@ class Queues(Service):
         most = request.get("MaxNumberOfMessages", 1)
         if not 1 <= most <= BATCH:
             says = f"Value {most} for parameter MaxNumberOfMessages is invalid. Reason: must be between 1 and {BATCH}."
-            raise Refused("InvalidParameterValue", says)
+            raise ServiceError("InvalidParameterValue", says)
         if request.get("WaitTimeSeconds", 0):
             raise NotImplementedError("nobody waits for a message in this process")
         seconds = request.get("VisibilityTimeout", int(queue.attributes["VisibilityTimeout"]))
@@ -192,11 +192,11 @@ class Queues(Service):
         queue, seconds, now = self._queue(request), request["VisibilityTimeout"], self._now()
         if not 0 <= seconds <= LONGEST_VISIBILITY_SECONDS:
             says = f"Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200."
-            raise Refused("InvalidParameterValue", says)
+            raise ServiceError("InvalidParameterValue", says)
         message = _received(queue, request)
         if message not in queue.messages:
             says = "Message does not exist or is not available for visibility timeout change."
-            raise Refused("InvalidParameterValue", f"Value for parameter ReceiptHandle is invalid. Reason: {says}")
+            raise ServiceError("InvalidParameterValue", f"Value for parameter ReceiptHandle is invalid. Reason: {says}")
         if message.visible_at <= now:
             raise _batch("MessageNotInflight", "The specified message isn't in flight.")
         message.visible_at = now + seconds
@@ -204,18 +204,18 @@ class Queues(Service):
 
     # ---- parts
 
-    def _queue(self, request: Request) -> Queue:
+    def _queue(self, request: Request) -> MessageQueue:
         for queue in self._queues.values():
             if queue.url == request["QueueUrl"]:
                 return queue
         raise _no_queue()
 
-    def _send(self, queue: Queue, body: str) -> Answer:
+    def _send(self, queue: MessageQueue, body: str) -> Answer:
         message = Message(body, self._now())
         queue.messages.append(message)
         return {"MessageId": message.message_id, "MD5OfMessageBody": _md5(body)}
 
-    def _gave_up(self, queue: Queue, message: Message) -> bool:
+    def _gave_up(self, queue: MessageQueue, message: Message) -> bool:
         """Whether a message was handed out too often, and lies in another queue now (Amazon SQS: "dead-letter queues")."""
         policy: dict[str, Any] = json.loads(queue.attributes.get("RedrivePolicy", "{}"))
         if not policy or message.received < int(policy["maxReceiveCount"]):
@@ -226,9 +226,9 @@ class Queues(Service):
         return True
 
 
-def _received(queue: Queue, request: Request) -> Message:
+def _received(queue: MessageQueue, request: Request) -> Message:
     if request["ReceiptHandle"] not in queue.receipts:
-        raise Refused("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
+        raise ServiceError("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
     return queue.receipts[request["ReceiptHandle"]]
 
 
@@ -238,12 +238,12 @@ def _handed_out(message: Message) -> Answer:
     }  # fmt: skip
 
 
-def _no_queue() -> Refused:
+def _no_queue() -> ServiceError:
     return _batch("NonExistentQueue", "The specified queue does not exist.", "QueueDoesNotExist")
 
 
-def _batch(code: str, message: str, known_as: str | None = None) -> Refused:
-    return Refused(f"AWS.SimpleQueueService.{code}", message, known_as=known_as or code)
+def _batch(code: str, message: str, known_as: str | None = None) -> ServiceError:
+    return ServiceError(f"AWS.SimpleQueueService.{code}", message, known_as=known_as or code)
 
 
 def _md5(text: str) -> str:

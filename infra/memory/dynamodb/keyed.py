@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.stores import conditions
-from tests.stores.attributes import Attribute, invalid
-from tests.stores.conditions import Both, Comparison, Test
-from tests.stores.expressions import Placeholders
-from tests.stores.tables import Key, Table, filled
+from infra.memory.dynamodb import conditions
+from infra.memory.dynamodb.attributes import Attribute, invalid
+from infra.memory.dynamodb.conditions import Both, ConditionPart, Predicate
+from infra.memory.dynamodb.expressions import Placeholders
+from infra.memory.dynamodb.tables import Key, StoredTable, filled
 
 WHAT = "KeyConditionExpression"
 OPERATORS = ("=", "<", "<=", ">", ">=", "BETWEEN", "begins_with")
@@ -25,11 +25,11 @@ class Looked:
     after: str | None
 
 
-def where(table: Table, request: Mapping[str, Any], given: Placeholders) -> Looked:
+def where(table: StoredTable, request: Mapping[str, Any], given: Placeholders) -> Looked:
     """What a Query asks for.
 
     Raises:
-        Refused: it is not one partition and at most one range of it, or begins outside.
+        ServiceError: it is not one partition and at most one range of it, or begins outside.
     """
     if WHAT not in request:
         raise invalid(f"Either the KeyConditions or {WHAT} parameter must be specified in the request.")
@@ -58,18 +58,18 @@ def where(table: Table, request: Mapping[str, Any], given: Placeholders) -> Look
     return Looked(key, within, start[1])
 
 
-def start_key(table: Table, given: Mapping[str, Any]) -> Key:
+def start_key(table: StoredTable, given: Mapping[str, Any]) -> Key:
     """The key after which a page begins; there need not be such a row."""
     if given.keys() != set(table.names):
         raise invalid("The provided starting key is invalid: The provided key element does not match the schema")
     return table.exact_key(given)
 
 
-def _by_name(tests: list[Test], given: Placeholders) -> dict[str, Comparison]:
-    found: dict[str, Comparison] = {}
+def _by_name(tests: list[ConditionPart], given: Placeholders) -> dict[str, Predicate]:
+    found: dict[str, Predicate] = {}
     for test in tests:
-        word = test.word if isinstance(test, (Both, Comparison)) else "NOT"
-        if not isinstance(test, Comparison) or word not in OPERATORS:
+        word = test.word if isinstance(test, (Both, Predicate)) else "NOT"
+        if not isinstance(test, Predicate) or word not in OPERATORS:
             raise invalid(f"Invalid operator used in {WHAT}: {word}")
         path = given.real(test.operands[0].path)
         if len(path) != 1 or test.operands[0].size or not all(operand.value for operand in test.operands[1:]):
@@ -83,7 +83,7 @@ def _by_name(tests: list[Test], given: Placeholders) -> dict[str, Comparison]:
     return found
 
 
-def _texts(name: str, test: Comparison, given: Placeholders) -> list[str]:
+def _texts(name: str, test: Predicate, given: Placeholders) -> list[str]:
     """The operands of a test of a key, which are text and not empty."""
     values: list[Attribute] = [given.values[operand.value] for operand in test.operands[1:]]
     for value in values:
@@ -93,7 +93,7 @@ def _texts(name: str, test: Comparison, given: Placeholders) -> list[str]:
     return [value["S"] for value in values]
 
 
-def _range(table: Table, key: str, word: str, texts: list[str]) -> range:
+def _range(table: StoredTable, key: str, word: str, texts: list[str]) -> range:
     partition, low = table.partition(key), texts[0]
     match word:
         case "begins_with":

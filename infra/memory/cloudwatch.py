@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from tests.stores.service import Answer, Refused, Request, Service, utc_now
+from infra.memory.service import Answer, Request, Service, ServiceError, utc_now
 
 PUT_BATCH = 1000
 """Values that one PutMetricData takes (CloudWatch API: "PutMetricData")."""
@@ -47,7 +47,7 @@ class Value:
     unit: str
 
 
-class Metrics(Service):
+class CloudWatch(Service):
     """All metrics."""
 
     CALLS: ClassVar = {
@@ -64,7 +64,7 @@ class Metrics(Service):
     def put_metric_data(self, request: Request) -> Answer:
         data = request.get("MetricData", [])
         if not data:
-            raise Refused("MissingParameter", "The parameter MetricData is required.")
+            raise ServiceError("MissingParameter", "The parameter MetricData is required.")
         if len(data) > PUT_BATCH:
             raise _invalid(f"The collection MetricData must not have a size greater than {PUT_BATCH}.")
         taken = []
@@ -88,7 +88,7 @@ class Metrics(Service):
             raise _invalid("The parameter Period must be a value that is a multiple of 60.")
         if (asked := (end - start) // timedelta(seconds=period)) > MOST_DATAPOINTS:
             says = f"You have requested up to {asked:,} datapoints, which exceeds the limit of {MOST_DATAPOINTS:,}."
-            raise Refused("InvalidParameterCombination", says)
+            raise ServiceError("InvalidParameterCombination", says)
         if unknown := set(request.get("Statistics", [])) - STATISTICS.keys():
             raise _invalid(f"The parameter Statistics must not be {', '.join(sorted(unknown))}.")
         start = start.replace(second=0, microsecond=0)  # "GetMetricStatistics", StartTime: rounded down to a whole minute
@@ -142,5 +142,5 @@ def _utc(at: Any) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def _invalid(says: str) -> Refused:
-    return Refused("InvalidParameterValue", says)
+def _invalid(says: str) -> ServiceError:
+    return ServiceError("InvalidParameterValue", says)

@@ -19,12 +19,12 @@ from botocore.client import BaseClient
 from botocore.exceptions import ParamValidationError
 from botocore.validate import ParamValidator
 
-from tests.stores.dynamo import Dynamo
-from tests.stores.metrics import Metrics
-from tests.stores.objects import Objects
-from tests.stores.queues import Queues
-from tests.stores.service import Refused, Request, Service
-from tests.stores.topics import Topics
+from infra.memory.cloudwatch import CloudWatch
+from infra.memory.dynamodb.api import DynamoDB
+from infra.memory.s3.api import S3
+from infra.memory.service import Request, Service, ServiceError
+from infra.memory.sns import SNS
+from infra.memory.sqs import SQS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class Stores:
     """One of each service, empty in the beginning."""
 
     def __init__(self) -> None:
-        self.dynamodb = Dynamo()
-        self.s3 = Objects()
-        self.sqs = Queues()
-        self.sns = Topics(self.sqs)
-        self.cloudwatch = Metrics()
+        self.dynamodb = DynamoDB()
+        self.s3 = S3()
+        self.sqs = SQS()
+        self.sns = SNS(self.sqs)
+        self.cloudwatch = CloudWatch()
         self._services: dict[str, Service] = {
             "dynamodb": self.dynamodb, "s3": self.s3, "sqs": self.sqs, "sns": self.sns, "cloudwatch": self.cloudwatch
         }  # fmt: skip
@@ -95,7 +95,7 @@ class Stores:
 
     def _answered(
         self, client: Any, event: str, service: str, request: Request, model: Any, context: dict[str, Any]
-    ) -> tuple[Any, dict[str, Any], Refused | None]:
+    ) -> tuple[Any, dict[str, Any], ServiceError | None]:
         """What a handler of the client's events says (a botocore Stubber's), or else the service."""
         sent = {"headers": {}, "body": b"", "url": "", "url_path": "", "method": model.http.get("method"), "context": context}
         _, said = client.meta.events.emit_until_response(
@@ -106,7 +106,7 @@ class Stores:
         status, refused = 200, None
         try:
             parsed = self._services[service].answer(model.name, request)
-        except Refused as error:
+        except ServiceError as error:
             status, refused = error.status, error
             parsed = _refusal(client, error)
         metadata = {"RequestId": f"{next(self._numbers):032d}", "HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
@@ -124,7 +124,7 @@ class Stores:
             BaseClient._make_api_call = original  # type: ignore[attr-defined]
 
 
-def _refusal(client: Any, error: Refused) -> dict[str, Any]:
+def _refusal(client: Any, error: ServiceError) -> dict[str, Any]:
     """An error as botocore parses it: with the members that its class has in the service's model."""
     parsed: dict[str, Any] = {"Error": {"Code": error.code, "Message": error.message}, **error.members}
     shape = client.meta.service_model.shape_for_error_code(error.known_as)

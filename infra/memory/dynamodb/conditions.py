@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
-from tests.stores.attributes import ORDERED, Attribute, Item, compare, has, invalid, length
-from tests.stores.expressions import Path, Placeholders, Reader
-from tests.stores.service import Refused
+from infra.memory.dynamodb.attributes import ORDERED, Attribute, Item, compare, has, invalid, length
+from infra.memory.dynamodb.expressions import ExpressionReader, Path, Placeholders
+from infra.memory.service import ServiceError
 
 FUNCTIONS = {"attribute_exists": 1, "attribute_not_exists": 1, "attribute_type": 2, "begins_with": 2, "contains": 2}
 """How many operands each takes."""
@@ -56,7 +56,7 @@ class Operand:
         return given.values[self.value] if self.value and not self.size else None
 
 
-class Test(Protocol):
+class ConditionPart(Protocol):
     """One part of a condition."""
 
     def holds(self, item: Item, given: Placeholders) -> bool:
@@ -71,7 +71,7 @@ class Both:
     """AND or OR."""
 
     word: str
-    tests: tuple[Test, ...]
+    tests: tuple[ConditionPart, ...]
 
     def holds(self, item: Item, given: Placeholders) -> bool:
         answers = (test.holds(item, given) for test in self.tests)
@@ -86,7 +86,7 @@ class Both:
 class Not:
     """NOT."""
 
-    test: Test
+    test: ConditionPart
 
     def holds(self, item: Item, given: Placeholders) -> bool:
         return not self.test.holds(item, given)
@@ -96,7 +96,7 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Predicate:
     """An operator or a function, and its operands."""
 
     word: str
@@ -174,20 +174,20 @@ class Comparison:
         return f"The BETWEEN operator requires {needs}; lower bound operand: {next(shown)}, upper bound operand: {next(shown)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionExpression:
     """A condition that was read, and its placeholders."""
 
     what: str
-    test: Test
+    test: ConditionPart
     names: tuple[str, ...]
     values: tuple[str, ...]
 
-    def bind(self, given: Placeholders) -> Test:
+    def bind(self, given: Placeholders) -> ConditionPart:
         """The condition, checked against the names and values of a request.
 
         Raises:
-            Refused: a placeholder is not defined, or an operand can never be right.
+            ServiceError: a placeholder is not defined, or an operand can never be right.
         """
         given.use(self.what, self.names, self.values)
         self.test.check(self.what, given)
@@ -195,33 +195,33 @@ class Condition:
 
 
 @lru_cache(maxsize=4096)
-def read(text: str, what: str = "ConditionExpression") -> Condition:
+def read(text: str, what: str = "ConditionExpression") -> ConditionExpression:
     """A condition, read.
 
     Raises:
-        Refused: it is not written as DynamoDB's grammar wants it.
+        ServiceError: it is not written as DynamoDB's grammar wants it.
     """
-    reader = Reader(what, text)
+    reader = ExpressionReader(what, text)
     test = _any(reader)
     reader.end()
-    return Condition(what, test, tuple(reader.names), tuple(reader.values))
+    return ConditionExpression(what=what, test=test, names=tuple(reader.names), values=tuple(reader.values))
 
 
-def _any(reader: Reader) -> Test:
+def _any(reader: ExpressionReader) -> ConditionPart:
     tests = [_all(reader)]
     while reader.optional("OR"):
         tests.append(_all(reader))
     return tests[0] if len(tests) == 1 else Both("OR", tuple(tests))
 
 
-def _all(reader: Reader) -> Test:
+def _all(reader: ExpressionReader) -> ConditionPart:
     tests = [_one(reader)]
     while reader.optional("AND"):
         tests.append(_one(reader))
     return tests[0] if len(tests) == 1 else Both("AND", tuple(tests))
 
 
-def _one(reader: Reader) -> Test:
+def _one(reader: ExpressionReader) -> ConditionPart:
     if reader.optional("NOT"):
         return Not(_one(reader))
     if reader.next == "(":
@@ -235,14 +235,14 @@ def _one(reader: Reader) -> Test:
         case "BETWEEN":
             low = _operand(reader)
             reader.expect("AND")
-            return Comparison("BETWEEN", (first, low, _operand(reader)))
+            return Predicate("BETWEEN", (first, low, _operand(reader)))
         case "IN":
-            return Comparison("IN", (first, *_operands(reader)))
+            return Predicate("IN", (first, *_operands(reader)))
         case operator:
-            return Comparison(operator, (first, _operand(reader)))
+            return Predicate(operator, (first, _operand(reader)))
 
 
-def _group(reader: Reader) -> Test:
+def _group(reader: ExpressionReader) -> ConditionPart:
     begin = reader.at
     reader.expect("(")
     test = _any(reader)
@@ -253,7 +253,7 @@ def _group(reader: Reader) -> Test:
     return test
 
 
-def _function(reader: Reader) -> Test:
+def _function(reader: ExpressionReader) -> ConditionPart:
     name = reader.take()
     if name not in FUNCTIONS:
         raise reader.refusal(f"Invalid function name; function: {name}")
@@ -263,14 +263,14 @@ def _function(reader: Reader) -> Test:
         raise reader.refusal(f"{says}; operator or function: {name}, number of operands: {len(operands)}")
     if reader.next in ("=", "<>", "<", "<=", ">", ">="):
         raise _misused(reader, name)
-    return Comparison(name, tuple(operands))
+    return Predicate(name, tuple(operands))
 
 
-def _misused(reader: Reader, name: str) -> Refused:
+def _misused(reader: ExpressionReader, name: str) -> ServiceError:
     return reader.refusal(f"The function is not allowed to be used this way in an expression; function: {name}")
 
 
-def _operands(reader: Reader) -> list[Operand]:
+def _operands(reader: ExpressionReader) -> list[Operand]:
     reader.expect("(")
     operands = [_operand(reader)]
     while reader.optional(","):
@@ -279,7 +279,7 @@ def _operands(reader: Reader) -> list[Operand]:
     return operands
 
 
-def _operand(reader: Reader) -> Operand:
+def _operand(reader: ExpressionReader) -> Operand:
     if reader.next.startswith(":"):
         return Operand(value=reader.value())
     if not reader.is_call():

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from tests.stores.queues import Queues
-from tests.stores.service import ACCOUNT, REGION, Answer, Refused, Request, Service
+from infra.memory.service import ACCOUNT, REGION, Answer, Request, Service, ServiceError
+from infra.memory.sqs import SQS
 
 LONGEST_SUBJECT = 99
 """Characters, all of them ASCII and none a line break (SNS API: "Publish", Subject: fewer than 100)."""
@@ -17,7 +17,7 @@ MESSAGE_BYTES = 256 * 1024
 """SNS API: "Publish"."""
 
 
-class Topics(Service):
+class SNS(Service):
     """All topics."""
 
     CALLS: ClassVar = {
@@ -27,7 +27,7 @@ class Topics(Service):
         "Publish": "TopicArn Subject Message",
     }
 
-    def __init__(self, queues: Queues) -> None:
+    def __init__(self, queues: SQS) -> None:
         super().__init__()
         self._queues = queues
         self._subscribed: dict[str, dict[str, str]] = {}
@@ -69,9 +69,9 @@ class Topics(Service):
 
     def _topic(self, request: Request) -> dict[str, str]:
         if request["TopicArn"] not in self._subscribed:
-            raise Refused("NotFound", "Topic does not exist", 404)
+            raise ServiceError("NotFound", "Topic does not exist", 404)
         return self._subscribed[request["TopicArn"]]
 
 
-def _invalid(what: str) -> Refused:
-    return Refused("InvalidParameter", f"Invalid parameter: {what}")
+def _invalid(what: str) -> ServiceError:
+    return ServiceError("InvalidParameter", f"Invalid parameter: {what}")

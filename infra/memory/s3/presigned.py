@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.stores.service import Refused
+from infra.memory.service import ServiceError
 
 PARAMETERS = {
     "content-encoding": "ContentEncoding",
@@ -58,7 +58,7 @@ def answer(make: Make, method: str, url: str, headers: Mapping[str, str], body: 
         if "range" in given:
             request["Range"] = given["range"]
         found = make("GetObject", request)
-    except Refused as refused:
+    except ServiceError as refused:
         return Answered(refused.status)
     said = {"ETag": found["ETag"], "Content-Length": str(found["ContentLength"])}
     for member, header in (("ContentEncoding", "Content-Encoding"), ("ContentRange", "Content-Range")):
@@ -71,12 +71,12 @@ def _hold(query: Mapping[str, str], given: Mapping[str, str], body: bytes) -> No
     """Hold the headers against those that were signed.
 
     Raises:
-        Refused: one is missing, the length is not the body's, or S3 has a header that was not signed.
+        ServiceError: one is missing, the length is not the body's, or S3 has a header that was not signed.
     """
     signed = query.get("X-Amz-SignedHeaders", "").split(";")
     missing = [name for name in signed if name and name not in given]
     unsigned = [name for name in given if name.startswith("x-amz-") and name not in signed]
     if "X-Amz-Signature" not in query or missing or unsigned:
-        raise Refused("AccessDenied", f"There were headers present in the request which were not signed: {unsigned}", 403)
+        raise ServiceError("AccessDenied", f"There were headers present in the request which were not signed: {unsigned}", 403)
     if given.get("content-length", str(len(body))) != str(len(body)):
-        raise Refused("SignatureDoesNotMatch", "The request signature we calculated does not match", 403)
+        raise ServiceError("SignatureDoesNotMatch", "The request signature we calculated does not match", 403)

@@ -17,10 +17,10 @@ from typing import ClassVar
 
 from botocore.response import StreamingBody
 
-from tests.stores.buckets import Bucket, Version, read_body
-from tests.stores.multipart import Multipart
-from tests.stores.refusals import bad_digest, missing_bucket, missing_key, precondition
-from tests.stores.service import Answer, Refused, Request, Service, utc_now
+from infra.memory.s3.buckets import Bucket, ObjectVersion, read_body
+from infra.memory.s3.multipart import Multipart
+from infra.memory.s3.refusals import bad_digest, missing_bucket, missing_key, precondition
+from infra.memory.service import Answer, Request, Service, ServiceError, utc_now
 
 LIST_PAGE = 1000
 """Keys that one answer lists (Amazon S3: "ListObjectsV2")."""
@@ -39,7 +39,7 @@ _SETTINGS = {
 }
 
 
-class Objects(Multipart, Service):
+class S3(Multipart, Service):
     """All buckets."""
 
     CALLS: ClassVar = {
@@ -72,7 +72,7 @@ class Objects(Multipart, Service):
 
     def head_bucket(self, request: Request) -> Answer:
         if request["Bucket"] not in self._buckets:
-            raise Refused("404", "Not Found", 404)
+            raise ServiceError("404", "Not Found", 404)
         return {}
 
     def list_buckets(self, _: Request) -> Answer:
@@ -105,9 +105,9 @@ class Objects(Multipart, Service):
     def put_object(self, request: Request) -> Answer:
         bucket, body = self._bucket(request), read_body(request.get("Body", b""))
         if len(body) > OBJECT_BYTES:
-            raise Refused("EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
+            raise ServiceError("EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
         if request.get("ContentLength", len(body)) != len(body):
-            raise Refused(
+            raise ServiceError(
                 "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"
             )
         if request.get("ChecksumAlgorithm", "SHA256") != "SHA256":
@@ -128,9 +128,9 @@ class Objects(Multipart, Service):
         bucket, key = self._buckets.get(request["Bucket"]), request["Key"]
         found = bucket.get(key) if bucket else None
         if bucket is None or found is None:
-            raise Refused("404", "Not Found", 404)
+            raise ServiceError("404", "Not Found", 404)
         if request.get("IfMatch", found.etag) != found.etag:
-            raise Refused("412", "Precondition Failed", 412)
+            raise ServiceError("412", "Precondition Failed", 412)
         return self._described(bucket, found, request) | {"ContentLength": len(found.content)}
 
     def get_object(self, request: Request) -> Answer:
@@ -139,7 +139,7 @@ class Objects(Multipart, Service):
         if found is None:
             raise missing_key()
         if request.get("IfMatch", found.etag) != found.etag:
-            raise Refused("PreconditionFailed", "At least one of the pre-conditions you specified did not hold", 412)
+            raise ServiceError("PreconditionFailed", "At least one of the pre-conditions you specified did not hold", 412)
         answer, content = self._described(bucket, found, request), found.content
         if "Range" in request:
             first, last = _range(request["Range"], len(content))
@@ -158,7 +158,7 @@ class Objects(Multipart, Service):
         bucket, wanted = self._bucket(request), request["Delete"]["Objects"]
         if len(wanted) > DELETE_BATCH or not wanted:
             says = "The XML you provided was not well-formed or did not validate against our published schema"
-            raise Refused("MalformedXML", says)
+            raise ServiceError("MalformedXML", says)
         done = []
         for one in wanted:
             marker = self._deleted(bucket, one["Key"], one.get("VersionId"))
@@ -214,7 +214,7 @@ class Objects(Multipart, Service):
             raise missing_bucket()
         return self._buckets[request["Bucket"]]
 
-    def _described(self, bucket: Bucket, found: Version, request: Request) -> Answer:
+    def _described(self, bucket: Bucket, found: ObjectVersion, request: Request) -> Answer:
         answer: Answer = {
             "AcceptRanges": "bytes", "LastModified": found.modified_at, "ETag": found.etag, "ContentType": found.kind,
             "Metadata": {}, **self._version(bucket, found),
@@ -224,7 +224,7 @@ class Objects(Multipart, Service):
         return answer | (_checksum(found) if request.get("ChecksumMode") == "ENABLED" else {})
 
     @staticmethod
-    def _listed(found: Version | None) -> Answer:
+    def _listed(found: ObjectVersion | None) -> Answer:
         if found is None:
             raise AssertionError("a key is listed of an object that is not there")
         return {
@@ -233,7 +233,7 @@ class Objects(Multipart, Service):
         }  # fmt: skip
 
 
-def _checksum(version: Version) -> Answer:
+def _checksum(version: ObjectVersion) -> Answer:
     return {"ChecksumSHA256": version.sha256, "ChecksumType": "FULL_OBJECT"} if version.sha256 else {}
 
 
@@ -245,5 +245,5 @@ def _range(wanted: str, length: int) -> tuple[int, int]:
     first = int(found[1]) if found[1] else max(0, length - int(found[2]))
     last = min(int(found[2]), length - 1) if found[1] and found[2] else length - 1
     if first >= length or last < first:
-        raise Refused("InvalidRange", "The requested range is not satisfiable", 416)
+        raise ServiceError("InvalidRange", "The requested range is not satisfiable", 416)
     return first, last

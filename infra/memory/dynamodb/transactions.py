@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.stores import capacity, writes
-from tests.stores.attributes import Item, copied_item, invalid, size_of
-from tests.stores.changes import Impossible
-from tests.stores.expressions import Placeholders, projected, projection
-from tests.stores.service import Answer, Refused, Request, only
-from tests.stores.tables import Key, Table
-from tests.stores.writes import ConditionFailed, Planned
+from infra.memory.dynamodb import capacity, writes
+from infra.memory.dynamodb.attributes import Item, copied_item, invalid, size_of
+from infra.memory.dynamodb.changes import Impossible
+from infra.memory.dynamodb.expressions import Placeholders, projected, projection
+from infra.memory.dynamodb.tables import Key, StoredTable
+from infra.memory.dynamodb.writes import ConditionalCheckFailed, PlannedWrite
+from infra.memory.service import Answer, Request, ServiceError, only
 
 MOST_ACTIONS = 100
 """AWS: "TransactWriteItems"."""
@@ -29,7 +29,7 @@ LONGEST_TOKEN = 36
 _CONDITIONAL = (
     "TableName ConditionExpression ExpressionAttributeNames ExpressionAttributeValues ReturnValuesOnConditionCheckFailure"
 )
-PLANS: Mapping[str, tuple[Callable[[Table, Mapping[str, Any]], Planned], str]] = {
+PLANS: Mapping[str, tuple[Callable[[StoredTable, Mapping[str, Any]], PlannedWrite], str]] = {
     "Put": (writes.put, f"Item {_CONDITIONAL}"),
     "Update": (writes.update, f"Key UpdateExpression {_CONDITIONAL}"),
     "Delete": (writes.delete, f"Key {_CONDITIONAL}"),
@@ -39,7 +39,7 @@ PLANS: Mapping[str, tuple[Callable[[Table, Mapping[str, Any]], Planned], str]] =
 
 
 @dataclass(slots=True)
-class Tokens:
+class IdempotencyTokens:
     """The tokens of transactions that were done."""
 
     now: Callable[[], float]
@@ -49,7 +49,7 @@ class Tokens:
         """Whether this very transaction was done under this token before.
 
         Raises:
-            Refused: another transaction was.
+            ServiceError: another transaction was.
         """
         if token is None or token not in self._done:
             return False
@@ -58,7 +58,7 @@ class Tokens:
             return False
         if said != _said(actions):
             says = "The request uses the same client token as a previous, but non-identical request."
-            raise Refused("IdempotentParameterMismatchException", says)
+            raise ServiceError("IdempotentParameterMismatchException", says)
         return True
 
     def keep(self, token: str | None, actions: Sequence[Any]) -> None:
@@ -67,7 +67,7 @@ class Tokens:
             self._done[token] = (self.now() + TOKEN_SECONDS, _said(actions))
 
 
-def write(table: Callable[[str], Table], request: Request, tokens: Tokens) -> Answer:
+def write(table: Callable[[str], StoredTable], request: Request, tokens: IdempotencyTokens) -> Answer:
     """TransactWriteItems."""
     actions = request["TransactItems"]
     planned = [_planned(table, action) for action in _few(actions)]
@@ -93,7 +93,7 @@ def write(table: Callable[[str], Table], request: Request, tokens: Tokens) -> An
     return _consumed(request, units, "Write")
 
 
-def read(table: Callable[[str], Table], request: Request) -> Answer:
+def read(table: Callable[[str], StoredTable], request: Request) -> Answer:
     """TransactGetItems."""
     gets = []
     for action in _few(request["TransactItems"]):
@@ -117,7 +117,7 @@ def _few(actions: Sequence[Any]) -> Sequence[Any]:
     return actions
 
 
-def _planned(table: Callable[[str], Table], action: Mapping[str, Any]) -> Planned:
+def _planned(table: Callable[[str], StoredTable], action: Mapping[str, Any]) -> PlannedWrite:
     if len(action) > 1:
         raise invalid("TransactItems can only contain one of Check, Put, Update or Delete")
     if not action:
@@ -133,7 +133,7 @@ def _apart(places: Sequence[tuple[str, Key]]) -> None:
         raise invalid("Transaction request cannot include multiple operations on one item")
 
 
-def _tried(planned: Sequence[Planned]) -> tuple[list[Item | None], list[dict[str, Any]]]:
+def _tried(planned: Sequence[PlannedWrite]) -> tuple[list[Item | None], list[dict[str, Any]]]:
     """What each write would make, and why it cannot."""
     made: list[Item | None] = []
     reasons: list[dict[str, Any]] = []
@@ -141,7 +141,7 @@ def _tried(planned: Sequence[Planned]) -> tuple[list[Item | None], list[dict[str
         try:
             made.append(one.after())
             reasons.append({"Code": "None"})
-        except ConditionFailed as failed:
+        except ConditionalCheckFailed as failed:
             found = {"Item": failed.found} if failed.found else {}
             reasons.append({"Code": "ConditionalCheckFailed", "Message": failed.message, **found})
         except Impossible as impossible:
@@ -149,13 +149,13 @@ def _tried(planned: Sequence[Planned]) -> tuple[list[Item | None], list[dict[str
     return made, reasons
 
 
-def _cancelled(reasons: list[dict[str, Any]]) -> Refused:
+def _cancelled(reasons: list[dict[str, Any]]) -> ServiceError:
     codes = ", ".join(reason["Code"] for reason in reasons)
     says = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
-    return Refused("TransactionCanceledException", says, 400, {"CancellationReasons": reasons})
+    return ServiceError("TransactionCanceledException", says, members={"CancellationReasons": reasons})
 
 
-def _reading(table: Table, key: Key) -> float:
+def _reading(table: StoredTable, key: Key) -> float:
     return capacity.TRANSACTION * capacity.reading(table.size(key), consistent=True)
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from tests.stores import capacity, keyed, transactions, writes
-from tests.stores.attributes import Item, copied_item, invalid
-from tests.stores.expressions import Placeholders, projected, projection
-from tests.stores.service import ACCOUNT, REGION, Answer, Refused, Request, Service
-from tests.stores.tables import Page, Table
-from tests.stores.writes import Planned
+from infra.memory.dynamodb import capacity, keyed, transactions, writes
+from infra.memory.dynamodb.attributes import Item, copied_item, invalid
+from infra.memory.dynamodb.expressions import Placeholders, projected, projection
+from infra.memory.dynamodb.tables import StoredTable, TablePage
+from infra.memory.dynamodb.writes import PlannedWrite
+from infra.memory.service import ACCOUNT, REGION, Answer, Request, Service, ServiceError
 
 BATCH = 25
 """Rows that one BatchWriteItem takes, of all tables (AWS: "BatchWriteItem")."""
@@ -28,7 +28,7 @@ ReturnValuesOnConditionCheckFailure ReturnConsumedCapacity"
 _READ = "TableName ConsistentRead ExpressionAttributeNames ProjectionExpression ReturnConsumedCapacity"
 
 
-class Dynamo(Service):
+class DynamoDB(Service):
     """All tables."""
 
     CALLS: ClassVar = {
@@ -53,24 +53,24 @@ class Dynamo(Service):
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._tables: dict[str, Table] = {}
+        self._tables: dict[str, StoredTable] = {}
         self._about: dict[str, dict[str, Any]] = {}
         self._expiry: dict[str, dict[str, Any]] = {}
-        self._tokens = transactions.Tokens(now)
+        self._tokens = transactions.IdempotencyTokens(now)
 
     # ---- tables
 
     def create_table(self, request: Request) -> Answer:
         name = request["TableName"]
         if name in self._tables:
-            raise Refused("ResourceInUseException", f"Table already exists: {name}")
+            raise ServiceError("ResourceInUseException", f"Table already exists: {name}")
         schema = {part["KeyType"]: part["AttributeName"] for part in request["KeySchema"]}
         types = {part["AttributeName"]: part["AttributeType"] for part in request["AttributeDefinitions"]}
         if schema.keys() != {"HASH", "RANGE"} or types != dict.fromkeys(schema.values(), "S"):
             raise NotImplementedError("a table without a partition key and a sort key of text is not made in this process")
         if request.get("BillingMode") != "PAY_PER_REQUEST":
             raise NotImplementedError("a table with provisioned capacity is not made in this process")
-        self._tables[name] = Table(name, schema["HASH"], schema["RANGE"])
+        self._tables[name] = StoredTable(name, schema["HASH"], schema["RANGE"])
         self._about[name] = {
             "TableName": name,
             "TableArn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}",
@@ -168,7 +168,7 @@ class Dynamo(Service):
         return self._paged(request, table, page, paths)
 
     @staticmethod
-    def _paged(request: Request, table: Table, page: Page, paths: list[Any]) -> Answer:
+    def _paged(request: Request, table: StoredTable, page: TablePage, paths: list[Any]) -> Answer:
         items = [projected(item, paths) for item in page.items] if paths else page.items
         answer: Answer = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
         if page.last is not None:
@@ -189,7 +189,7 @@ class Dynamo(Service):
         return self._written(request, writes.delete(self._table(request["TableName"]), request), "NONE ALL_OLD")
 
     @staticmethod
-    def _written(request: Request, planned: Planned, allowed: str) -> Answer:
+    def _written(request: Request, planned: PlannedWrite, allowed: str) -> Answer:
         wanted = request.get("ReturnValues", "NONE")
         if wanted not in allowed.split():
             raise invalid("Return values set to invalid value")
@@ -230,9 +230,9 @@ class Dynamo(Service):
 
     # ---- parts
 
-    def _table(self, name: str) -> Table:
+    def _table(self, name: str) -> StoredTable:
         if name not in self._tables:
-            raise Refused("ResourceNotFoundException", NO_TABLE)
+            raise ServiceError("ResourceNotFoundException", NO_TABLE)
         return self._tables[name]
 
     def _described(self, name: str) -> dict[str, Any]:
