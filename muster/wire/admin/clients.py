@@ -1,0 +1,105 @@
+"""Enrolment tokens, and the fleet."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from muster.wire.admin.paging import After
+from muster.wire.messages import Label, ModelName, Reply, Request
+
+
+class MintToken(Request):
+    """A token that lets at most `uses` devices enrol, for a while, and only those that its scope names."""
+
+    uses: Annotated[int, Field(ge=1, le=5_000)]
+    expires_in_seconds: Annotated[float, Field(gt=0, le=90 * 86_400)] = 86_400.0
+    label: Label = "devices"
+    models: Annotated[list[ModelName], Field(min_length=1, max_length=16)] | None = Field(
+        None, description="the models that its devices may train and run; null for all"
+    )
+    device_types: Annotated[list[Label], Field(min_length=1, max_length=16)] | None = Field(
+        None, description="the device types that may enrol with it; null for all"
+    )
+
+
+class MintedToken(Reply):
+    """The token, shown this once; the server keeps a hash."""
+
+    token: str
+    token_id: str
+    uses: int
+    expires_at: datetime
+
+
+class TokenReply(Reply):
+    """A token as operators see it; never its secret."""
+
+    token_id: str
+    label: str
+    state: Literal["active", "used-up", "expired", "revoked"]
+    uses: int
+    claimed: int = Field(description="uses that are taken")
+    models: list[str] | None
+    device_types: list[str] | None
+    created_at: datetime
+    expires_at: datetime
+
+
+class TokenList(Reply):
+    """Enrolment tokens, in no particular order, one page."""
+
+    tokens: list[TokenReply]
+    after: str | None = Field(description="pass as `?after=` for the next page; null on the last")
+
+
+class ClientPage(After):
+    """A page of clients, perhaps only some of them."""
+
+    state: Literal["active", "revoked"] | None = Field(None, description="only clients whose key is, or is no longer, good")
+    device_type: Label | None = None
+    model: ModelName | None = Field(None, description="only clients that said at their last heartbeat that they run this model")
+    alive: bool | None = Field(None, description="only clients that were, or were not, seen within the heartbeat timeout")
+
+
+class ClientReply(Reply):
+    """A client as operators see it; never its key."""
+
+    client_id: str
+    state: Literal["active", "revoked"]
+    alive: bool = Field(description="whether its key is good and it was seen within the heartbeat timeout")
+    device_type: str
+    sdk_version: str
+    capabilities: dict[str, bool | int | float | str]
+    enrolled_at: datetime
+    last_seen_at: datetime
+    key_rotated_at: datetime | None
+    models: list[str] | None = Field(description="the models it may train and run; null for all")
+    model: str | None
+    version: int | None = Field(description="what it said it runs, at its last heartbeat")
+    rounds: int = Field(description="rounds in which its update passed inspection, whatever became of it then")
+    samples: int = Field(description="examples that those updates were trained on")
+
+
+class ClientList(Reply):
+    """Clients, in no particular order, one page. A page may be short, even empty, and yet not be the last."""
+
+    clients: list[ClientReply]
+    after: str | None = Field(description="pass as `?after=` for the next page; null on the last")
+
+
+class FleetStatistics(Reply):
+    """The fleet, counted from its clients' rows in the background: nobody scans a table to answer this."""
+
+    clients: int = Field(description="enrolled clients whose key is good")
+    active: int = Field(description="those of them that were seen within the heartbeat timeout")
+    revoked: int
+    by_device_type: dict[str, int]
+    active_by_model: dict[str, int] = Field(description="active clients by the model they said they run")
+    rounds: int = Field(description="updates that passed inspection, over all clients")
+    samples: int = Field(description="examples that those were trained on")
+    max_clients: int
+    heartbeat_timeout_seconds: float
+    counted_at: datetime | None = Field(description="when the oldest part of this was counted; null before the first count")

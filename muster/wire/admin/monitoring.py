@@ -1,0 +1,127 @@
+"""Metrics, thresholds and alerts, and everything about a model in one reply."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from muster.wire.admin.clients import FleetStatistics
+from muster.wire.admin.configuring import RoundConfig
+from muster.wire.admin.models import TrainingReply
+from muster.wire.admin.rounds import RoundReply
+from muster.wire.messages import Finite, MetricName, Query, Reply, Request
+
+LONGEST_QUERY_HOURS = 455 * 24
+"""CloudWatch keeps a metric for 455 days (CloudWatch: "Metrics retention")."""
+
+
+class MetricQuery(Query):
+    """One metric over the last hours."""
+
+    name: MetricName
+    hours: Annotated[int, Field(ge=1, le=LONGEST_QUERY_HOURS)] = 1
+
+
+class MetricPoint(Reply):
+    """One recorded value and what it belongs to."""
+
+    at: datetime
+    value: float
+    version: int | None
+    round: int | None
+
+
+class MetricReply(Reply):
+    """A metric over some hours, as CloudWatch has it, and its recent points. Without values the aggregates are null."""
+
+    model: str
+    name: str
+    hours: int
+    count: int
+    mean: float | None
+    min: float | None
+    max: float | None
+    sum: float | None
+    points: list[MetricPoint] = Field(description="points of the last hours, oldest first, as far back as they are kept")
+
+
+class MetricSummary(Reply):
+    """A metric over the last hour, from its recent points."""
+
+    count: int
+    mean: float
+    min: float
+    max: float
+    sum: float
+    last: float
+
+
+class SetThreshold(Request):
+    """The bounds within which a metric is well. Without either the metric is not watched."""
+
+    minimum: Finite | None = None
+    maximum: Finite | None = None
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> SetThreshold:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum must not exceed maximum ({self.maximum}), got {self.minimum}")
+        return self
+
+
+class ThresholdReply(Reply):
+    """A metric that is watched."""
+
+    model: str
+    metric: str
+    minimum: float | None
+    maximum: float | None
+    is_default: bool
+    value: float | None = Field(description="the newest recorded value; null when none is recent")
+    in_breach: bool
+
+
+class ThresholdList(Reply):
+    """The thresholds of a model, by metric."""
+
+    thresholds: list[ThresholdReply]
+
+
+class AlertReply(Reply):
+    """A metric that left its bounds: once open until it recovers, whatever happens in between."""
+
+    model: str
+    metric: str
+    number: int = Field(description="the metric's first alert is 1")
+    state: Literal["open", "acknowledged", "cleared"]
+    value: float = Field(description="when it opened")
+    minimum: float | None
+    maximum: float | None
+    opened_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    cleared_at: datetime | None
+
+
+class AlertList(Reply):
+    """Alerts of a model: those that are open, and the last that were cleared, newest first."""
+
+    alerts: list[AlertReply]
+
+
+class ModelStatus(Reply):
+    """Everything about one model in one call."""
+
+    model: str
+    config: RoundConfig
+    config_revision: int
+    training: TrainingReply
+    deployed_version: int
+    deployment_revision: int
+    newest_version: int
+    round: RoundReply | None
+    clients: FleetStatistics
+    alerts: list[AlertReply] = Field(description="those that are open")
+    metrics: dict[str, MetricSummary] = Field(description="the last hour's, by name")
