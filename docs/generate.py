@@ -26,7 +26,7 @@ from app import app  # noqa: E402
 from chalicelib.storage import keys  # noqa: E402
 from chalicelib.web import PATH_NAMES, Speech  # noqa: E402
 from muster import __version__  # noqa: E402
-from muster.operator.cli.app import app as cli  # noqa: E402
+from muster.cli.app import app as cli  # noqa: E402
 from muster.wire import messages as wire  # noqa: E402
 from muster.wire.problems import MEDIA_TYPE, Problem  # noqa: E402
 from muster.wire.reasons import ABOUT  # noqa: E402
@@ -210,7 +210,7 @@ def command_line() -> str:
     lines = [
         "# The command line",
         "",
-        "Made from `muster/operator/cli/` by `docs/generate.py`; do not edit.",
+        "Made from `muster/cli/` by `docs/generate.py`; do not edit.",
         "",
         "`pip install 'muster-fl[operator]'`. Every command that prints takes `--json`; every command that changes something",
         "takes `--dry-run`. An error says what is wrong, why, and the command to type next. Exit status: 0 done, 1 refused by",

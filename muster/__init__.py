@@ -8,8 +8,10 @@ Its rooms, in the order to read them:
 * `muster.device`       the SDK that runs on a device (`Device`)
 * `muster.training`     trainers for it: `TorchTrainer` (extra `[torch]`), `SklearnTrainer` (extra `[sklearn]`)
 * `muster.aggregation`  how many updates become one model, to the last bit: the server's, and who computes a version again
-* `muster.operator`     the client for the operators' routes, and the command line (extra `[operator]`)
+* `muster.simulation`   a federation on one machine: an app, a fleet, and the server that would run it
+* `muster.operator`     the client for the operators' routes, exports, backups
 * `muster.conformance`  plays the server for a device in any language, and says what it does right and wrong
+* `muster.cli`          the command line (extra `[operator]`)
 
 The names below are loaded on first use, because the server ships this package for `muster.wire` alone and a
 function must not pay for an HTTP client that it never calls.
@@ -21,14 +23,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from muster.device import Device, Trainer, TrainingResult
+    from muster.simulation import App, Data, LocalData
     from muster.training.sklearn import SklearnTrainer
     from muster.training.torch import TorchTrainer
 
 __version__ = "0.1.0"
-__all__ = ["Device", "SklearnTrainer", "TorchTrainer", "Trainer", "TrainingResult", "__version__"]
+__all__ = [
+    "App", "Data", "Device", "LocalData", "SklearnTrainer", "TorchTrainer", "Trainer", "TrainingResult", "__version__",
+]  # fmt: skip
 
 _HOMES = {
+    "App": "muster.simulation",
+    "Data": "muster.simulation",
     "Device": "muster.device",
+    "LocalData": "muster.simulation",
     "Trainer": "muster.device",
     "TrainingResult": "muster.device",
     "SklearnTrainer": "muster.training.sklearn",

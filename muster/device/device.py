@@ -312,7 +312,7 @@ class Device:
 
     def _trained(self, assignment: wire.TrainAssignment, trainer: Trainer) -> Ready:
         base = self._arrays(assignment.base)
-        begun(trainer, self._context(assignment))
+        begun(trainer, self.context(assignment))
         result = trained(trainer, base, assignment.hyperparameters)
         if assignment.encoding == "int8":
             update, left = self._feedback.encoded(changes(base, result), base)
@@ -326,7 +326,7 @@ class Device:
             left=left,
         )
 
-    def _context(self, assignment: wire.TrainAssignment | wire.EvaluateAssignment) -> TrainingContext:
+    def context(self, assignment: wire.TrainAssignment | wire.EvaluateAssignment) -> TrainingContext:
         """What a trainer may know of a place. A server of before gives no seed, and a judge none at all: then it is drawn from
         the names of the round and of this device.
         """
@@ -379,7 +379,7 @@ class Device:
             Unreachable: the server or the store did not answer.
         """
         versions = [(checkpoint, self._arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)]
-        begun(trainer, self._context(assignment))
+        begun(trainer, self.context(assignment))
         for checkpoint, arrays in versions:
             report = measured(trainer, arrays, assignment.round, assignment.metric)
             path = f"/v1/models/{self._model}/versions/{checkpoint.version}/metrics"

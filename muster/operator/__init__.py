@@ -9,7 +9,6 @@
 * `export`     fills a `folder` with all that a version was made of; `recompute` computes the version again from it
 * `backup`     copies a whole stack into a folder, and back
 * `private`    folders that only their owner can read
-* `cli`        the `muster` command line
 """
 
 from muster.operator.client import Operator

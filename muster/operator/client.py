@@ -40,6 +40,7 @@ class Operator:
     """
 
     def __init__(self, url: str, *, auth: httpx.Auth | None = None, http: httpx.Client | None = None) -> None:
+        self.url = url
         self._transport = Transport(url, http=http, auth=auth)
 
     @classmethod

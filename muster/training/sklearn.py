@@ -153,7 +153,7 @@ class SklearnTrainer:
         """
         estimator = clone(self._estimator)
         features = self._train[0].shape[1]
-        draws = np.random.RandomState(seed)
+        draws = np.random.RandomState(seed % 2**32)
         if isinstance(estimator, LogisticRegression):
             estimator.classes_, estimator.n_features_in_ = self._classes, features
             rows = 1 if len(self._known) == 2 else len(self._known)

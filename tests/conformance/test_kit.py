@@ -15,13 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 from muster import conformance
+from muster.cli.app import app
 from muster.conformance import kit
 from muster.conformance.checks import CHECKS, Outcome
 from muster.conformance.http import Answer
 from muster.conformance.kit import KitSettings, NoPlace, Report, check
 from muster.conformance.requests import RoutedRequest
 from muster.conformance.world import World
-from muster.operator.cli.app import app
 from muster.wire.arrays import encode
 from tests import contract
 from tests.conformance.faulty import FAULTS

@@ -11,8 +11,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from muster.aggregation.manifest import Manifest
-from muster.operator.cli.app import app
-from muster.operator.cli.session import Session
+from muster.cli.app import app
+from muster.cli.session import Session
 from muster.operator.client import NoAddress
 from muster.operator.folder import update_content
 from muster.wire.admin import Clipping, Rule

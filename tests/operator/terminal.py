@@ -14,8 +14,8 @@ from typer import testing
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from muster.operator.cli.app import app
-from muster.operator.cli.session import Session
+from muster.cli.app import app
+from muster.cli.session import Session
 from tests.fleet import World
 
 # A command is built from its functions once, and not for every line that is typed: that takes longer than most lines.

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 
 from app import app as server
 from muster import __version__
+from muster.cli.app import app
+from muster.cli.errors import NEXT
+from muster.cli.session import Session
 from muster.operator import Operator
-from muster.operator.cli.app import app
-from muster.operator.cli.errors import NEXT
-from muster.operator.cli.session import Session
 from muster.operator.client import NoAddress
 from muster.operator.signing import SigV4
 from muster.wire.arrays import encode
@@ -165,7 +165,7 @@ def test_watching_looks_again_and_again_until_it_is_interrupted(
         if looks == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("muster.operator.cli.monitoring.time.sleep", sleep)
+    monkeypatch.setattr("muster.cli.monitoring.time.sleep", sleep)
     assert "toy" in muster.text("status toy --watch")
     assert looks == 3
     looks = 0
@@ -370,7 +370,7 @@ def test_every_problem_that_only_operators_meet_is_explained() -> None:
 
 
 def test_without_the_extra_the_command_says_what_to_install() -> None:
-    code = "import sys; sys.modules['typer'] = None; from muster.operator.__main__ import main; main()"
+    code = "import sys; sys.modules['typer'] = None; from muster.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "error typer is not installed\nnext  pip install 'muster-fl[operator]'\n"

@@ -13,8 +13,8 @@ from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Round
 from muster import Device
+from muster.cli import render
 from muster.device import Refused
-from muster.operator.cli import render
 from muster.wire.problems import Problem
 from tests.fleet import Drift, World
 

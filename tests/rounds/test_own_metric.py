@@ -20,9 +20,9 @@ from chalicelib.rounds.round import next_base
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage.rows import LARGEST
 from muster import Device
+from muster.cli import render
 from muster.device import Evaluation, Refused
 from muster.device.errors import TrainerFailed
-from muster.operator.cli import render
 from muster.wire import admin
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import Array

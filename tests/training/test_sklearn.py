@@ -154,3 +154,8 @@ def test_a_base_or_a_rate_that_does_not_fit_is_refused() -> None:
         made.evaluate({**base, "coef": np.zeros((1, 4))})
     with pytest.raises(ValueError, match=r"'learning_rate': LogisticRegression has none, got 0.1"):
         made.train(base, {"learning_rate": 0.1})
+
+
+def test_a_seed_may_be_as_large_as_a_places_own() -> None:
+    inputs, labels = load_digits(return_X_y=True)
+    SklearnTrainer(SGDClassifier(), (inputs, labels), (inputs, labels), classes=range(10), seed=2**53 - 1)

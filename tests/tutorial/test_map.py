@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from muster.operator.cli.app import app
+from muster.cli.app import app
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs/from-the-tutorial.md").read_text()

@@ -11,14 +11,14 @@ from rich.console import Console
 
 from chalicelib.settings import Settings
 from muster import Device
+from muster.cli.errors import EXPECTED, explain
+from muster.cli.session import Session as CliSession
 from muster.operator.backup.cloud import OUTPUTS, Places, places_of
 from muster.operator.backup.errors import (
     BackupError,
     NoStack,
 )
 from muster.operator.backup.folder import BackupFolder
-from muster.operator.cli.errors import EXPECTED, explain
-from muster.operator.cli.session import Session as CliSession
 from tests.fleet import World
 from tests.operator.backup.stacks import everything, made, spoil_object
 from tests.operator.terminal import Terminal

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from muster.cli import recomputing, render
+from muster.cli.models import Checkpoint, about
+from muster.cli.session import Because, DryRun, Json, Model, Session, VersionRef, of
 from muster.http.errors import Untrusted
-from muster.operator.cli import recomputing, render
-from muster.operator.cli.models import Checkpoint, about
-from muster.operator.cli.session import Because, DryRun, Json, Model, Session, VersionRef, of
 from muster.operator.recompute import Recomputed
 from muster.wire import admin
 

@@ -2,6 +2,7 @@
 
 * `app`          the commands, put together; `main` is the entry point
 * `models`, `rounds`, `versions`, `clients`, `monitoring`, `backups`, `conformance`   the commands, by noun
+* `simulation`   `muster simulate`; `places` finds the server that it runs
 * `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs
 * `render`       tables
@@ -9,9 +10,9 @@
 * `errors`       what, why, and the next command
 
 Every command is one or two methods of `muster.operator.Operator`; only those of backups need no server, but the
-cloud itself, and `conformance` is the server.
+cloud itself, and `conformance` is the server, and `simulate` runs one.
 """
 
-from muster.operator.cli.app import main
+from muster.cli.app import main
 
 __all__ = ["main"]

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from muster.operator.cli import render
-from muster.operator.cli.session import DryRun, Json, of
+from muster.cli import render
+from muster.cli.session import DryRun, Json, of
 from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="The fleet: list, show and revoke clients.")

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from muster.cli import render
+from muster.cli.errors import DIFFERENT
+from muster.cli.session import Session, of
 from muster.conformance.checks import Outcome
 from muster.conformance.kit import Introduction, KitSettings, NoPlace, Report, check
-from muster.operator.cli import render
-from muster.operator.cli.errors import DIFFERENT
-from muster.operator.cli.session import Session, of
 
 STYLES = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.SKIP: "dim"}
 ADVICE = "yellow"

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from botocore.session import Session as AwsSession
 
+from muster.cli.session import DryRun, Json, Session, of
 from muster.operator.backup.check import check
 from muster.operator.backup.cloud import Cloud, Places, connected, places_of
 from muster.operator.backup.errors import NoStack
 from muster.operator.backup.folder import BackupFolder, BackupManifest
 from muster.operator.backup.making import back_up
 from muster.operator.backup.restoring import restore as restored
-from muster.operator.cli.session import DryRun, Json, Session, of
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the backup.", show_default=False)]
 Stack = Annotated[

@@ -9,9 +9,9 @@ import typer
 from typer.core import TyperGroup
 
 from muster import __version__
-from muster.operator.cli import backups, clients, conformance, models, monitoring, rounds, versions
-from muster.operator.cli.errors import EXPECTED, explain
-from muster.operator.cli.session import Session
+from muster.cli import backups, clients, conformance, models, monitoring, rounds, simulation, versions
+from muster.cli.errors import EXPECTED, explain
+from muster.cli.session import Session
 from muster.operator.client import NoAddress, Operator
 
 
@@ -51,6 +51,7 @@ app.command("status")(monitoring.status)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
 app.command("conformance")(conformance.conformance)
+app.command("simulate")(simulation.simulate)
 
 
 def _version(wanted: bool) -> None:

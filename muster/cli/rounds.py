@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from muster.operator.cli import recomputing, render
-from muster.operator.cli.session import Because, DryRun, Json, Model, of
+from muster.cli import recomputing, render
+from muster.cli.session import Because, DryRun, Json, Model, of
 from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch and end rounds; export one, and compute its version again.")

@@ -7,9 +7,9 @@ from typing import Any
 
 import typer
 
-from muster.operator.cli import render
-from muster.operator.cli.errors import DIFFERENT
-from muster.operator.cli.session import Session
+from muster.cli import render
+from muster.cli.errors import DIFFERENT
+from muster.cli.session import Session
 from muster.operator.export import Exported, export
 from muster.operator.recompute import Recomputed, recompute
 

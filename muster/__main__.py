@@ -10,7 +10,7 @@ OF_THE_EXTRA = frozenset({"typer", "rich", "botocore"})
 def main() -> None:
     """Run the command line."""
     try:
-        from muster.operator.cli import main as run
+        from muster.cli import main as run
     except ModuleNotFoundError as missing:
         if missing.name not in OF_THE_EXTRA:
             raise

@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.rule import Rule
 
-from muster.operator.cli import render
-from muster.operator.cli.session import DryRun, Json, Model, Session, of
+from muster.cli import render
+from muster.cli.session import DryRun, Json, Model, Session, of
 from muster.wire import admin
 
 metrics = typer.Typer(no_args_is_help=True, help="What was measured.")

@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from muster.operator.cli.changes import Change
-from muster.operator.cli.changes import changes as differing
+from muster.cli.changes import Change
+from muster.cli.changes import changes as differing
 from muster.operator.recompute import Compared
 from muster.wire import admin
 from muster.wire.deciding import DecidingMetric

@@ -10,6 +10,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
+from muster.cli.places import NoServer
+from muster.cli.session import Session
+from muster.device.errors import TrainerFailed
 from muster.http.errors import Insecure, Missing, MusterError, Refused, Unreachable, Untrusted
 from muster.operator.backup.errors import (
     BackupError,
@@ -23,18 +26,19 @@ from muster.operator.backup.errors import (
     UnknownRow,
     Unsteady,
 )
-from muster.operator.cli.session import Session
 from muster.operator.client import NoAddress
 from muster.operator.export import OtherRound
 from muster.operator.folder import NotAsExported
 from muster.operator.recompute import CannotRecompute
 from muster.operator.signing import NotSigned, WrongClock
+from muster.simulation.errors import BadPlan, NoApp, Stuck
 from muster.wire.problems import Problem as P
 from muster.wire.tensors import Unfit
 
 EXPECTED = (
     MusterError, Unfit, ValidationError, OSError, NoAddress, NotSigned, BotoCoreError,
     OtherRound, NotAsExported, CannotRecompute, BackupError, NotAsBackedUp, ClientError,
+    NoApp, BadPlan, NoServer, Stuck, TrainerFailed,
 )  # fmt: skip
 """What a command may raise and a person can do something about. Anything else is a bug, and shows its traceback."""
 
@@ -129,6 +133,21 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
             return "AWS does not answer", str(error), "check --region and the network", UNREACHABLE
         case WrongClock():
             return "This machine's clock is wrong", str(error), "date -u, and set the clock", USAGE
+        case NoApp():
+            return "There is no app to run", str(error), "a file that says app = muster.App(…)", USAGE
+        case BadPlan():
+            return "That cannot be simulated", str(error), "muster simulate --help", USAGE
+        case NoServer():
+            return "The server is not here", str(error), "pip install muster-server", USAGE
+        case Stuck():
+            return (
+                "The run does not come to its end",
+                str(error),
+                "the same with a smaller quorum in the app's config",
+                DIFFERENT,
+            )
+        case TrainerFailed():
+            return "A trainer failed", str(error), "the same command with --processes 0, for a debugger", DIFFERENT
         case NoAddress():
             return "No server was named", str(error), "muster --url http://127.0.0.1:8000 status", USAGE
         case OSError():

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from muster.cli import render
+from muster.cli.changes import changed, changes
+from muster.cli.session import Because, DryRun, Json, Model, of
 from muster.http.errors import Refused
-from muster.operator.cli import render
-from muster.operator.cli.changes import changed, changes
-from muster.operator.cli.session import Because, DryRun, Json, Model, of
 from muster.operator.client import Operator
 from muster.wire import admin
 from muster.wire.problems import Problem
