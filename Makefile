@@ -48,9 +48,11 @@ flower-vectors: $(READY) ## Compute anew, with Flower, the vectors that the test
 stores: $(READY) ## Hold the stores that the tests stand on against moto and DynamoDB Local, and print what holds where (needs Java)
 	$(BIN)/python -m tests.stores
 
-wheel: $(READY) ## Make what devices and operators install, in build/wheel
-	rm -rf build/wheel
+wheel: $(READY) ## Make what devices and operators install, and the server for muster simulate, in build/wheel
+	rm -rf build/wheel build/lib
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(BIN)/python -m infra.bundle build/server
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel build/server
 
 package: $(READY) ## Make what AWS gets, for both architectures, in build/package
 	$(BIN)/python -m infra.package

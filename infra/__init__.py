@@ -2,6 +2,7 @@
 
 * `resources.yaml`   tables, bucket, queues: merged into the template that AWS gets, and read by the local cloud
 * `package`          makes what AWS gets (`make package`)
+* `bundle`           the server as a package for pip, from which `muster simulate` runs it
 * `deploy`, `destroy`  into an account, and out of it; `stack` is what they know of CloudFormation
 * `local`            the whole cloud on one machine (`make cloud`)
 * `memory`           the whole cloud in one process

@@ -4,6 +4,7 @@
            └──────────── presigned PUT and GET ─────────────▶
 
 * `cloud`       the cloud: its clock, its schedules, its queues, its HTTP, all moved by who holds it
+* `place`       the same as a place for simulations: time passes as fast as there is nothing left to do
 * `calls`       every call to AWS on its way: counted, observed, or kept from happening
 * `stores`      how calls get in: real botocore clients, answered here
 * `session`     clients, each made once

@@ -15,6 +15,7 @@ MONITOR_TICKS = 5
 class MemoryPlace:
     """A `SimulatedPlace` with a schedule: a tick each minute, the monitor every five."""
 
+    training_seconds = 10.0
     look_seconds = 15.0
     patience_seconds = 1800.0
 

@@ -42,7 +42,9 @@ from muster.wire.tensors import HEADER_LIMIT_BYTES
 if TYPE_CHECKING:
     from muster.operator import Operator
 
-JUDGING_SECONDS = 2.0
+JUDGING_SHARE = 0.2
+"""Of the time that a training takes."""
+
 MOST_ROUNDS = 3
 """Rounds that may end for each one wanted: some may be abandoned, but not for ever."""
 
@@ -130,7 +132,10 @@ class Engine:
             context = self._context(one, assignment)
             versions = [self._version(which) for which in (assignment.deployed, assignment.candidate)]
             measuring = [self._workers.evaluate(one.number, version, context) for version in versions]
-            self._at(JUDGING_SECONDS, partial(self._judged, one, assignment, Awaited(measuring=measuring)))
+            self._at(
+                self._place.training_seconds * JUDGING_SHARE,
+                partial(self._judged, one, assignment, Awaited(measuring=measuring)),
+            )
             return
         if one.vanishes(assignment.round, self._plan.seed, self._plan.dropout):
             self._dropped[assignment.round].add(one.number)

@@ -71,7 +71,7 @@ def enrolled(
                 number=number,
                 device=device,
                 hostile=number >= plan.clients - plan.hostile_clients,
-                training_seconds=plan.training_seconds * math.exp(plan.spread * dice.normal()),
+                training_seconds=place.training_seconds * math.exp(plan.spread * dice.normal()),
                 dice=dice,
             )
         )

@@ -12,6 +12,8 @@ class SimulatedPlace(Protocol):
     """A cloud with an API, and its time."""
 
     url: str
+    training_seconds: float
+    """How long most trainings take by its clock, where they do not take their own time."""
     look_seconds: float
     """How often it is worth while to look whether a round has ended."""
     patience_seconds: float
@@ -37,7 +39,8 @@ class SimulatedPlace(Protocol):
 class RemotePlace:
     """A cloud at a URL: its time is everybody's."""
 
-    look_seconds = 1.0
+    training_seconds = 0.0
+    look_seconds = 0.5
     patience_seconds = 300.0
 
     def __init__(self, url: str) -> None:

@@ -36,8 +36,6 @@ class SimulationPlan:
     spread: float = 0.0
     """Of the devices' paces: the deviation of the logarithm of how long a training takes. At 1, one in six takes e times as
     long as the middle one."""
-    training_seconds: float = 10.0
-    """How long most trainings take, by the simulation's clock."""
 
     def __post_init__(self) -> None:
         """Checked.
@@ -47,7 +45,7 @@ class SimulationPlan:
         """
         bounds: dict[str, tuple[float, float]] = {
             "clients": (1, MOST_CLIENTS), "rounds": (1, 10**6), "fraction": (0.0, 1.0), "over_selection": (1.0, 10.0),
-            "dropout": (0.0, 0.95), "hostile": (0.0, 1.0), "spread": (0.0, 3.0), "training_seconds": (0.001, 36_000.0),
+            "dropout": (0.0, 0.95), "hostile": (0.0, 1.0), "spread": (0.0, 3.0),
         }  # fmt: skip
         for name, (least, most) in bounds.items():
             if not least <= getattr(self, name) <= most:

@@ -41,7 +41,9 @@ def test_the_wire_loads_no_numpy_until_tensors_are_touched() -> None:
 
 
 def test_the_public_names_are_these() -> None:
-    assert muster.__all__ == ["Device", "SklearnTrainer", "TorchTrainer", "Trainer", "TrainingResult", "__version__"]
+    assert muster.__all__ == [
+        "App", "Data", "Device", "LocalData", "SklearnTrainer", "TorchTrainer", "Trainer", "TrainingResult", "__version__",
+    ]  # fmt: skip
     assert all(getattr(muster, name) for name in muster.__all__)
     with pytest.raises(AttributeError, match="nonsense"):
         muster.nonsense  # noqa: B018

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.memory.place import MemoryPlace
 from muster.device.errors import TrainerFailed
-from muster.operator import Operator
 from muster.simulation.errors import BadPlan, NoApp, Stuck
 from muster.simulation.outcome import SimulationOutcome
-from muster.simulation.plan import SimulationPlan
-from muster.simulation.running import simulate
-
-WINE = str(Path(__file__).parent / "wine.py")
-
-
-def run(where: str = WINE, processes: int = 0, central: bool = False, **asked: Any) -> SimulationOutcome:
-    place = MemoryPlace()
-    try:
-        operator = Operator(place.url, http=place.http())
-        plan = SimulationPlan(**{"clients": 8, "rounds": 2, **asked})
-        return simulate(where, plan, place=place, operator=operator, processes=processes, central=central)
-    finally:
-        place.close()
+from tests.simulation.places import digests, in_this_process
 
 
 @pytest.fixture(scope="module")
 def plain() -> SimulationOutcome:
-    return run()
-
-
-def digests(outcome: SimulationOutcome) -> list[str | None]:
-    return [rnd.sha256 for rnd in outcome.rounds]
+    return in_this_process()
 
 
 def test_every_client_is_heard_and_the_model_becomes_better(plain: SimulationOutcome) -> None:
@@ -47,40 +27,40 @@ def test_every_client_is_heard_and_the_model_becomes_better(plain: SimulationOut
 
 
 def test_the_same_plan_makes_the_same_versions_to_the_last_bit(plain: SimulationOutcome) -> None:
-    assert digests(run()) == digests(plain)
+    assert digests(in_this_process()) == digests(plain)
 
 
 def test_processes_that_train_change_no_bit(plain: SimulationOutcome) -> None:
-    assert digests(run(processes=2)) == digests(plain)
+    assert digests(in_this_process(processes=2)) == digests(plain)
 
 
 def test_another_seed_makes_other_versions(plain: SimulationOutcome) -> None:
-    assert not set(digests(run(seed=1))) & set(digests(plain))
+    assert not set(digests(in_this_process(seed=1))) & set(digests(plain))
 
 
 def test_paces_change_who_comes_first_and_not_what_comes_out(plain: SimulationOutcome) -> None:
-    assert digests(run(spread=1.0)) == digests(plain)
+    assert digests(in_this_process(spread=1.0)) == digests(plain)
 
 
 def test_a_round_closes_without_the_slow_if_more_are_admitted_than_it_needs() -> None:
-    outcome = run(over_selection=1.6, spread=1.0)
+    outcome = in_this_process(over_selection=1.6, spread=1.0)
     assert [rnd.accepted for rnd in outcome.rounds] == [5, 5]
 
 
 def test_hostile_devices_are_rejected_and_the_others_learn() -> None:
-    outcome = run(hostile=0.25, hostile_kind="nan")
+    outcome = in_this_process(hostile=0.25, hostile_kind="nan")
     assert [rnd.rejected for rnd in outcome.rounds] == [{"not-finite": 2}] * 2
     assert outcome.rounds[-1].metrics["accuracy"] > 0.8
 
 
 @pytest.mark.parametrize("kind", ["giant", "sign-flip", "noise", "liar"])
 def test_a_run_with_hostile_devices_of_any_kind_comes_to_its_end(kind: str) -> None:
-    outcome = run(hostile=0.25, hostile_kind=kind, rounds=1)
+    outcome = in_this_process(hostile=0.25, hostile_kind=kind, rounds=1)
     assert outcome.rounds[0].phase == "completed"
 
 
 def test_who_vanishes_is_not_waited_for_longer_than_a_round_may_take() -> None:
-    outcome = run(dropout=0.4, rounds=2)
+    outcome = in_this_process(dropout=0.4, rounds=2)
     assert all(rnd.phase == "completed" for rnd in outcome.rounds)
     assert sum(rnd.dropped for rnd in outcome.rounds) > 0
     assert all(rnd.accepted + rnd.dropped == 8 for rnd in outcome.rounds)
@@ -88,18 +68,18 @@ def test_who_vanishes_is_not_waited_for_longer_than_a_round_may_take() -> None:
 
 
 def test_in_one_place_the_same_trainer_learns_from_everybodys_data() -> None:
-    outcome = run(central=True)
+    outcome = in_this_process(central=True)
     assert len(outcome.central) == 2
     assert outcome.central[-1] > 0.9
 
 
 def test_a_run_whose_rounds_are_abandoned_again_and_again_ends_and_says_so() -> None:
     with pytest.raises(Stuck, match="and only 0 completed"):
-        run(dropout=0.95, rounds=1)
+        in_this_process(dropout=0.95, rounds=1)
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Iterator[Any]:
+def written(tmp_path: Path) -> Any:
     def write(text: str) -> str:
         path = tmp_path / "app_of_a_test.py"
         path.write_text(text)
@@ -122,12 +102,12 @@ OF_WINE = (
 )
 def test_a_file_without_an_app_is_refused_by_what_it_says(written: Any, text: str, says: str) -> None:
     with pytest.raises(NoApp, match=says):
-        run(written(text))
+        in_this_process(written(text))
 
 
 def test_a_file_that_is_not_there_is_refused() -> None:
     with pytest.raises(NoApp, match="and there is none"):
-        run("nowhere.py")
+        in_this_process("nowhere.py")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +132,7 @@ def test_what_an_app_says_wrongly_is_refused_at_the_first_call(
     written: Any, changed: str, error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        run(written(f"{OF_WINE}app = replace(app, {changed})"))
+        in_this_process(written(f"{OF_WINE}app = replace(app, {changed})"))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +153,7 @@ def test_what_an_app_says_wrongly_is_refused_at_the_first_call(
 )
 def test_a_plan_that_cannot_be_is_refused_before_anything_happens(asked: dict[str, Any], says: str) -> None:
     with pytest.raises(BadPlan, match=says):
-        run(**asked)
+        in_this_process(**asked)
 
 
 @pytest.mark.parametrize("processes", [0, 1])
@@ -181,4 +161,4 @@ def test_a_trainer_that_throws_ends_the_run_with_what_it_threw(written: Any, pro
     broken = f"{OF_WINE}class Broken(SklearnTrainer):\n    def train(self, base, hyperparameters):\n        return 1 / 0\n"
     broken += "def made(own):\n    found = trainer(own)\n    found.__class__ = Broken\n    return found\n"
     with pytest.raises(TrainerFailed, match="division by zero"):
-        run(written(broken + "app = replace(app, trainer=made)"), processes=processes)
+        in_this_process(written(broken + "app = replace(app, trainer=made)"), processes=processes)
