@@ -11,6 +11,7 @@ Its rooms, in the order to read them:
 * `muster.simulation`   a federation on one machine: an app, a fleet, and the server that would run it
 * `muster.operator`     the client for the operators' routes, exports, backups
 * `muster.conformance`  plays the server for a device in any language, and says what it does right and wrong
+* `muster.project`      what `muster init` begins a project with
 * `muster.cli`          the command line (extra `[operator]`)
 
 The names below are loaded on first use, because the server ships this package for `muster.wire` alone and a

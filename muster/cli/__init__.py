@@ -3,6 +3,7 @@
 * `app`          the commands, put together; `main` is the entry point
 * `models`, `rounds`, `versions`, `clients`, `monitoring`, `backups`, `conformance`   the commands, by noun
 * `simulation`   `muster simulate`; `places` finds the server that it runs
+* `starting`     `muster init`
 * `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs
 * `render`       tables

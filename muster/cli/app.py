@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from muster import __version__
-from muster.cli import backups, clients, conformance, models, monitoring, rounds, simulation, versions
+from muster.cli import backups, clients, conformance, models, monitoring, rounds, simulation, starting, versions
 from muster.cli.errors import EXPECTED, explain
 from muster.cli.session import Session
 from muster.operator.client import NoAddress, Operator
@@ -52,6 +52,7 @@ app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
 app.command("conformance")(conformance.conformance)
 app.command("simulate")(simulation.simulate)
+app.command("init")(starting.init)
 
 
 def _version(wanted: bool) -> None:

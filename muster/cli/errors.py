@@ -31,6 +31,7 @@ from muster.operator.export import OtherRound
 from muster.operator.folder import NotAsExported
 from muster.operator.recompute import CannotRecompute
 from muster.operator.signing import NotSigned, WrongClock
+from muster.project.writing import NotStarted
 from muster.simulation.errors import BadPlan, NoApp, Stuck
 from muster.wire.problems import Problem as P
 from muster.wire.tensors import Unfit
@@ -38,7 +39,7 @@ from muster.wire.tensors import Unfit
 EXPECTED = (
     MusterError, Unfit, ValidationError, OSError, NoAddress, NotSigned, BotoCoreError,
     OtherRound, NotAsExported, CannotRecompute, BackupError, NotAsBackedUp, ClientError,
-    NoApp, BadPlan, NoServer, Stuck, TrainerFailed,
+    NoApp, BadPlan, NoServer, Stuck, TrainerFailed, NotStarted,
 )  # fmt: skip
 """What a command may raise and a person can do something about. Anything else is a bug, and shows its traceback."""
 
@@ -137,6 +138,8 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
             return "There is no app to run", str(error), "a file that says app = muster.App(…)", USAGE
         case BadPlan():
             return "That cannot be simulated", str(error), "muster simulate --help", USAGE
+        case NotStarted():
+            return "No project was begun", str(error), "muster init my-model", USAGE
         case NoServer():
             return "The server is not here", str(error), "pip install muster-server", USAGE
         case Stuck():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from muster.training.modules import array_of, put
 from muster.training.optimizers import OptimizerFactory, make, memory_of, remind
@@ -90,7 +90,7 @@ class TrainingRun:
     def __init__(
         self,
         setup: LocalSetup,
-        data: Dataset[Any],
+        data: Any,
         *,
         settings: Mapping[str, Any],
         generator: torch.Generator,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -45,6 +45,18 @@ TRAINING_SHARE = 0.9
 """Of the time until a round's deadline; the rest is for the upload and the report."""
 
 
+class Pairs(Protocol):
+    """A map-style dataset by its shape: PyTorch's own class need not be inherited."""
+
+    def __len__(self) -> int:
+        """How many examples there are."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Any:
+        """One of them: inputs and labels."""
+        ...
+
+
 class TorchTrainer:
     """Trains a module on local data. Not for several threads at once, and the module is its own while it trains.
 
@@ -72,8 +84,8 @@ class TorchTrainer:
     def __init__(
         self,
         module: nn.Module,
-        train: Dataset[Any],
-        test: Dataset[Any],
+        train: Dataset[Any] | Pairs,
+        test: Dataset[Any] | Pairs,
         *,
         task: TrainingTask | None = None,
         loss: Loss | None = None,
@@ -121,8 +133,8 @@ class TorchTrainer:
             optimizer=optimizer_of(optimizer),
             schedule=schedule_of(schedule),
         )
-        self._train = train
-        self._test = test
+        self._train: Any = train
+        self._test: Any = test
         self._personal = personal
         self._frozen = frozen
         self._keep_optimizer = keep_optimizer
@@ -305,7 +317,7 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _length(argument: str, data: Dataset[Any]) -> int:
+def _length(argument: str, data: Dataset[Any] | Pairs) -> int:
     if not hasattr(data, "__len__"):
         raise TypeError(f"{argument}: expected a dataset with a length, got {type(data).__name__}")
     if not len(data):
