@@ -9,34 +9,61 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from muster.cli.app import app
 from muster.project.writing import KINDS, NotStarted, start
+from tests.simulation.places import WINE
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def run(folder: Path, *command: str) -> str:
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+def muster(*arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, f"{done.output}{done.exception}"
     return done.stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_project_is_tested_and_simulated_as_it_is(kind: str, tmp_path: Path) -> None:
-    folder = tmp_path / "bikes"
-    run(tmp_path, "muster", "init", "bikes", "--kind", kind)
-    assert "2 passed" in run(folder, "pytest", "-q", "-p", "no:cacheprovider")
-    told = json.loads(
-        run(folder, "muster", "simulate", "federated.py", "--clients", "5", "--rounds", "2", "--processes", "0", "--json")
-    )
+def test_a_project_is_tested_and_simulated_as_it_is(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    muster("init", "bikes", "--kind", kind)
+    monkeypatch.chdir("bikes")
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], env=path, check=True)
+    told = json.loads(muster("simulate", "federated.py", "--clients", "5", "--rounds", "2", "--processes", "0", "--json"))
     assert (told["model"], told["updates"]) == ("bikes", 10)
     assert told["rounds"][-1]["metrics"]["accuracy"] > told["first"]["accuracy"]
-    assert {path.name for path in (folder / "simulated").iterdir()} == {
+    assert {path.name for path in Path("simulated").iterdir()} == {
         "data.png", "rounds.png", "outcome.json", "deployed.safetensors",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("typed", "says", "status"),
+    [
+        ("nowhere.py", "There is no app to run", 2),
+        (f"{WINE} --data random", "expected one of iid", 2),
+        (f"{WINE} --hostile many", "such as 0.1:sign-flip, got 'many'", 2),
+        (f"{WINE} --hostile 0.5:rude", "expected one of nan, giant", 2),
+        (f"{WINE} --clients 8 --rounds 1 --dropout 0.95 --processes 0", "only 0 completed", 5),
+    ],
+)
+def test_a_run_that_cannot_be_is_three_lines_and_an_exit_status(
+    typed: str, says: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["simulate", *typed.split()])
+    assert done.exit_code == status, done.output
+    assert says in " ".join(done.output.split())
+
+
+def test_without_the_servers_code_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("muster.__file__", str(tmp_path / "muster/__init__.py"))
+    done = CliRunner().invoke(app, ["simulate", WINE, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "pip install muster-server" in done.output
 
 
 def test_files_that_are_there_are_never_overwritten(tmp_path: Path) -> None:
