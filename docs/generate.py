@@ -1,5 +1,5 @@
-"""Writes the documents that are made from the code: `docs/openapi.json`, `docs/data-model.md`, `docs/cli.md`, and two
-tables of `docs/protocol.md`.
+"""Writes the documents that are made from the code: `docs/openapi.json`, `docs/data-model.md`, `docs/cli.md`,
+`docs/reference.md`, and two tables of `docs/protocol.md`.
 
 `python docs/generate.py` writes them; with `--check` it only says which of them are out of date, and fails.
 """
@@ -7,10 +7,15 @@ tables of `docs/protocol.md`.
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
 import json
+import re
 import sys
+import textwrap
 from dataclasses import fields
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -236,12 +241,115 @@ def protocol() -> str:
 
 END = "<!-- Made until here. -->"
 
+PUBLIC: dict[str, tuple[str, tuple[str, ...]]] = {
+    "What is learnt": ("muster", ("App", "Data", "LocalData")),
+    "Trainers": ("muster", ("TorchTrainer", "SklearnTrainer", "Trainer", "TrainingResult")),
+    "What a trainer is told and tells": ("muster.device", ("ContextTrainer", "TrainingContext", "Evaluation")),
+    "Tasks": (
+        "muster.training.tasks", ("classification", "sequences", "regression", "multilabel", "TrainingTask"),
+    ),
+    "Modules": ("muster.training.torch", ("checkpoint", "weights", "load")),
+    "Adapters": ("muster.training.lora", ("adapt", "merge", "LoraLinear")),
+    "Hyperparameters": ("muster.training.hyperparameters", ("Hyperparameter",)),
+    "Devices": ("muster", ("Device",)),
+    "What goes wrong on a device": (
+        "muster.device", ("DeviceError", "TrainerFailed", "Refused", "Unreachable", "Untrusted", "Overloaded", "Insecure"),
+    ),
+    "Operators": ("muster.operator", ("Operator",)),
+    "Tensor files": ("muster.wire.arrays", ("encode", "decode")),
+}  # fmt: skip
+"""The names that users' code may rely on, by chapter."""
+
+
+def reference() -> str:
+    """What the public names of the wheel are, from their docstrings."""
+    lines = [
+        "# Reference",
+        "",
+        "Made from docstrings by `docs/generate.py`; do not edit. Where to begin is [python.md](python.md).",
+        "",
+    ]
+    for chapter, (module, names) in PUBLIC.items():
+        lines += [f"## {chapter}", ""]
+        for name in names:
+            thing = getattr(import_module(module), name)
+            lines += [f"### `{module}.{name}`", "", *_documented(name, thing)]
+            if inspect.isclass(thing) and not issubclass(thing, Exception):
+                for member, value in vars(thing).items():
+                    if (
+                        not member.startswith("_")
+                        and callable(getattr(thing, member))
+                        and inspect.getdoc(getattr(thing, member))
+                    ):
+                        plain = isinstance(value, (staticmethod, classmethod))
+                        dot = f"{name}." if plain else "."
+                        lines += [f"#### `{member}`", "", *_documented(f"{dot}{member}", getattr(thing, member))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _documented(name: str, thing: Any) -> list[str]:
+    """A signature and a docstring, as Markdown."""
+    told = [] if inspect.isclass(thing) and issubclass(thing, Exception) else ["```python", _signature(name, thing), "```", ""]
+    docs = [inspect.getdoc(thing) or ""]
+    if inspect.isclass(thing):
+        docs += [doc for doc in [inspect.getdoc(thing.__init__) or ""] if "__init__" in vars(thing) and "help(type" not in doc]
+        docs += _attributes_of(thing)
+    for line in "\n\n".join(filter(None, docs)).splitlines():
+        word = line.strip()
+        if word in ("Args:", "Raises:"):
+            told += ["", f"*{word.rstrip(':').lower()}*", ""]
+        elif (match := re.match(r"^(?: {4})?(\w[\w, ]*): ", line)) and ("*args*" in told or "*raises*" in told):
+            told.append(f"- `{match[1]}`: {line[match.end() :]}")
+        else:
+            told.append(line if not line.startswith("        ") or "*raises*" not in told else word)
+    return [*told, ""]
+
+
+def _attributes_of(thing: type) -> list[str]:
+    """Attributes that the class's source explains, as list items."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
+    found = []
+    for field, after in pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
+        said = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else None
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(said, str):
+            found.append(f"- `{field.target.id}`: {' '.join(inspect.cleandoc(said).split())}")
+    return ["\n".join(found)] if found else []
+
+
+def _signature(name: str, thing: Any) -> str:
+    """How it is called, one argument a line where it is long."""
+    said = re.sub(r"(: |-> )'([^']*)'", r"\1\2", _quoted(name, thing))
+    return re.sub(r"<built-in function (\w+)>|<factory>", lambda match: match[1] or "…", said)
+
+
+def _quoted(name: str, thing: Any) -> str:
+    try:
+        signature = inspect.signature(thing)
+    except ValueError:
+        return name
+    parameters = [p for p in signature.parameters.values() if p.name not in ("self",)]
+    signature = signature.replace(parameters=parameters)
+    short = f"{name}{signature}"
+    if len(short) <= 110:
+        return short
+    given = [str(signature.replace(parameters=[p], return_annotation=inspect.Signature.empty))[1:-1] for p in parameters]
+    given = [
+        one.removeprefix("*, ") if parameter.kind is parameter.KEYWORD_ONLY else one
+        for one, parameter in zip(given, parameters, strict=True)
+    ]
+    first = next((n for n, p in enumerate(parameters) if p.kind is p.KEYWORD_ONLY), None)
+    if first is not None:
+        given.insert(first, "*")
+    answer = "" if signature.return_annotation is inspect.Signature.empty else f" -> {signature.return_annotation}"
+    return f"{name}(\n" + "".join(f"    {one},\n" for one in given) + f"){answer}"
+
 
 DOCUMENTS = {
     "docs/protocol.md": protocol,
     "docs/openapi.json": openapi,
     "docs/data-model.md": data_model,
     "docs/cli.md": command_line,
+    "docs/reference.md": reference,
 }
 
 
