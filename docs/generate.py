@@ -319,7 +319,7 @@ def _attributes_of(thing: type) -> list[str]:
 def _signature(name: str, thing: Any) -> str:
     """How it is called, one argument a line where it is long."""
     said = re.sub(r"(: |-> )'([^']*)'", r"\1\2", _quoted(name, thing))
-    return re.sub(r"<built-in function (\w+)>|<factory>", lambda match: match[1] or "…", said)
+    return re.sub(r"<(?:built-in )?(?:function|method) (\w+)[^>]*>|<factory>", lambda match: match[1] or "…", said)
 
 
 def _quoted(name: str, thing: Any) -> str:
