@@ -170,6 +170,8 @@ class _Screen:
         metric, served = outcome.metric, outcome.served()[-1][1]
         table.add_row("deployed", f"version {outcome.deployed_version}", f"{metric} {served:.4g}", outcome.deployed_sha256)
         table.add_row("newest", f"version {outcome.newest_version}", f"{metric} {curve[-1][1]:.4g}", outcome.newest_sha256)
+        local = outcome.local
+        table.add_row("at home", "", f"{metric} {local['mean']:.4g}", f"worst tenth {local['tenth']:.4g}")
         if outcome.central:
             table.add_row("in one place", "", f"{outcome.metric} {outcome.central[-1]:.4g}", "")
         self._say("")

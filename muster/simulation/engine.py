@@ -15,7 +15,7 @@ import heapq
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -118,7 +118,8 @@ class Engine:
         finally:
             for one in fleet:
                 one.device.close()
-        return self._outcome(measured, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return self._outcome(measured, self._at_home(fleet), seconds)
 
     # ---- devices
 
@@ -244,13 +245,26 @@ class Engine:
         """Metrics of a checkpoint on what no device holds."""
         return dict(self._judge.evaluate(decode(checkpoint, HEADER_LIMIT_BYTES)).metrics)
 
-    def _outcome(self, first: Mapping[str, float], seconds: float) -> SimulationOutcome:
+    def _at_home(self, fleet: Sequence[SimulatedDevice]) -> dict[str, float]:
+        """What the newest version is worth to those who hold the data, and parts of the model of their own."""
+        newest = self._version(self._operator.version(self._model, "newest").checkpoint)
+        measuring = []
+        for one in fleet:
+            folder = self._folder / one.device.client_id / f"{self._model}.training"
+            context = TrainingContext(round=f"{self._model}.{len(self._ended)}", seed=self._plan.seed, folder=folder)
+            measuring.append(self._workers.evaluate(one.number, newest, context))
+        metric = self._config.metric
+        found = sorted(future.result().metrics[metric.name] for future in measuring)
+        worst = found if metric.direction == "higher" else found[::-1]
+        return {"mean": sum(found) / len(found), "worst": worst[0], "tenth": worst[len(worst) // 10]}
+
+    def _outcome(self, first: Mapping[str, float], local: dict[str, float], seconds: float) -> SimulationOutcome:
         deployed = self._operator.version(self._model, "deployed")
         newest = self._operator.version(self._model, "newest")
         return SimulationOutcome(
             model=self._model, metric=self._config.metric.name, plan=self._plan, goal=self._config.goal, first=first,
             rounds=tuple(self._ended), deployed_version=deployed.version, deployed_sha256=deployed.checkpoint.sha256,
-            newest_version=newest.version, newest_sha256=newest.checkpoint.sha256, seconds=seconds,
+            newest_version=newest.version, newest_sha256=newest.checkpoint.sha256, local=local, seconds=seconds,
         )  # fmt: skip
 
     def _at(self, seconds: float, act: Callable[[], None]) -> None:

@@ -51,6 +51,9 @@ class SimulationOutcome:
     deployed_sha256: str
     newest_version: int
     newest_sha256: str
+    local: Mapping[str, float]
+    """What the newest version is worth where the data are: the deciding metric on each client's own test data, as the `mean`,
+    the `worst` of all, and the worst `tenth`."""
     seconds: float
     """Of real time, from the first enrolment to the last round's end."""
     central: tuple[float, ...] = ()
