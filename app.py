@@ -113,6 +113,22 @@ def read_receipt(round_id: RoundId) -> wire.ReceiptReply:
     return services().updates.receipt(round_id, caller(app))
 
 
+@app.route("/v1/rounds/{round_id}/failure", methods=["POST"])
+@speaks(
+    wire.FailureReply,
+    P.UNAUTHENTICATED,
+    P.UNKNOWN_ROUND,
+    P.NOT_ASSIGNED,
+    P.ROUND_CLOSED,
+    P.REPORT_CONFLICT,
+    takes=wire.FailureReport,
+    status=202,
+)
+def report_failure(body: wire.FailureReport, round_id: RoundId) -> wire.FailureReply:
+    """Give up the work of a place, and say why: the place is free for another device. The same report may be sent again."""
+    return services().failures.report(round_id, caller(app), body)
+
+
 @app.route("/v1/models/{model}/versions/{version}/metrics", methods=["POST"])
 @speaks(
     wire.EvaluationReply,

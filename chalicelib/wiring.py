@@ -31,6 +31,7 @@ from chalicelib.registry.versions import Versions
 from chalicelib.rollouts.deployments import Deployments
 from chalicelib.rounds.devices.checkin import CheckIns
 from chalicelib.rounds.devices.current import Current, Memory
+from chalicelib.rounds.devices.failures import Failures
 from chalicelib.rounds.devices.judging import Judging
 from chalicelib.rounds.devices.serving import Serving
 from chalicelib.rounds.devices.updates import Updates
@@ -215,6 +216,11 @@ class Services:
     def judging(self) -> Judging:
         """Measurements of candidates."""
         return Judging(directory=self.directory, rounds=self.rounds, current=self.current, clock=self.clock)
+
+    @cached_property
+    def failures(self) -> Failures:
+        """Work that devices give up."""
+        return Failures(directory=self.directory, rounds=self.rounds, clock=self.clock)
 
     # ---- what operators ask for
 

@@ -1,5 +1,5 @@
 """Writes the documents that are made from the code: `docs/openapi.json`, `docs/data-model.md`, `docs/cli.md`,
-`docs/reference.md`, and two tables of `docs/protocol.md`.
+`docs/reference.md`, and three tables of `docs/protocol.md`.
 
 `python docs/generate.py` writes them; with `--check` it only says which of them are out of date, and fails.
 """
@@ -33,6 +33,7 @@ from chalicelib.web import PATH_NAMES, Speech  # noqa: E402
 from muster import __version__  # noqa: E402
 from muster.cli.app import app as cli  # noqa: E402
 from muster.wire import messages as wire  # noqa: E402
+from muster.wire.failures import FAILURES  # noqa: E402
 from muster.wire.problems import MEDIA_TYPE, Problem  # noqa: E402
 from muster.wire.reasons import ABOUT  # noqa: E402
 from tests import refusals  # noqa: E402
@@ -228,10 +229,14 @@ def command_line() -> str:
 
 
 def protocol() -> str:
-    """The page of the protocol, with its tables of reasons and of refusals; the rest of it is written by hand."""
+    """The page of the protocol, with its tables of reasons, of failures and of refusals; the rest of it is written by hand."""
     page = (ROOT / "docs/protocol.md").read_text()
     reasons = ["| `reason` | the update |", "|---|---|", *(f"| `{reason}` | {about} |" for reason, about in ABOUT.items())]
-    for source, lines in (("muster/wire/reasons.py", reasons), ("tests/refusals.py", refusals.lines())):
+    failures = ["| `reason` | |", "|---|---|", *(f"| `{reason}` | {about} |" for reason, about in FAILURES.items())]
+    made = (
+        ("muster/wire/failures.py", failures), ("muster/wire/reasons.py", reasons), ("tests/refusals.py", refusals.lines()),
+    )  # fmt: skip
+    for source, lines in made:
         begin = f"<!-- Made from {source} by docs/generate.py; do not edit. -->"
         head, _, rest = page.partition(begin)
         _, _, tail = rest.partition(END)

@@ -47,7 +47,7 @@ def check(method: str, path: str, response: httpx.Response, said: str = "") -> N
         return
     media_type = response.headers["content-type"]
     assert media_type in content, told
-    if media_type == MEDIA_TYPE or path.endswith("/report"):
+    if media_type == MEDIA_TYPE or path.endswith(("/report", "/failure")):
         found = [word[0] for word in PYTHON.finditer(response.text) if word[0] not in said]
         assert not found, f"{found[0]!r} is a word of Python's: {told}"
     errors = list(_validator(json.dumps(content[media_type]["schema"])).iter_errors(response.json()))

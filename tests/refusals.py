@@ -65,8 +65,10 @@ class Shown:
 
 UPLOAD = "/v1/rounds/toy.1/upload"
 REPORT = "/v1/rounds/toy.1/report"
+FAILURE = "/v1/rounds/toy.1/failure"
 METRICS = "/v1/models/toy/versions/0/metrics"
 GRANT = {"bytes": 900, "sha256": ZEROS, "examples": 1}
+FAILED = {"work": "train", "reason": "out-of-memory"}
 MEASURED = {"round": "toy.1", "examples": 1, "metrics": {"accuracy": 0.5}}
 ENROL = {"token": "a" * 16 + "." + "b" * 43, "client_id": "device-7", "proof": "p" * 43, "device_type": "x", "sdk_version": "1"}
 
@@ -95,6 +97,7 @@ def _of_a_round(round_id: str, who: Literal["device", "other"] = "device") -> tu
         Sent("POST", f"/v1/rounds/{round_id}/upload", GRANT, who=who),
         Sent("POST", f"/v1/rounds/{round_id}/report", {"sha256": ZEROS}, who=who),
         Sent("GET", f"/v1/rounds/{round_id}/report", who=who),
+        Sent("POST", f"/v1/rounds/{round_id}/failure", FAILED, who=who),
     )
 
 
@@ -162,6 +165,9 @@ REFUSED = (
             _grant(examples="5"),
             Sent("POST", REPORT, {"sha256": ZEROS, "metrics": []}),
             Sent("POST", REPORT, {"sha256": ZEROS, "metrics": {"a": "1"}}),
+            Sent("POST", FAILURE, {"reason": "disk"}),
+            Sent("POST", FAILURE, {"work": "rest", "reason": "disk"}),
+            Sent("POST", FAILURE, {**FAILED, "error": None, "more": 1}),
             Sent("POST", "/v1/models/toy/checkin", {"can": "train"}),
             Sent("POST", "/v1/models/toy/checkin", {"can": ["rest"]}),
         ),
@@ -189,6 +195,14 @@ REFUSED = (
                 Sent("PUT", "/v1/clients/me", {"sdk_version": "2.0", "capabilities": {"memory": number}})
                 for number in (10**31, 10**50, 10**400, -(10**50))
             ),
+        ),
+    ),
+    Refused(
+        "a reason of a failure that is not in the table of section 5, the name of an exception that is none",
+        P.INVALID_BODY,
+        (
+            *(Sent("POST", FAILURE, {**FAILED, "reason": reason}) for reason in ("", "of-tomorrow", "OUT-OF-MEMORY", None, 5)),
+            *(Sent("POST", FAILURE, {**FAILED, "error": name}) for name in ("a b", "", "x" * 65, "9", "Key.Error", "é", 5)),
         ),
     ),
     Refused(
@@ -336,9 +350,14 @@ REFUSED = (
         ),
     ),
     Refused(
-        "an upload, a report, a receipt or a measurement of a round in which the device has no place",
+        "an upload, a report, a receipt, a measurement or a failure of a round in which the device has no place",
         P.NOT_ASSIGNED,
-        (*_of_a_round("toy.1", "other"), Sent("POST", METRICS, MEASURED, who="other"), Sent("POST", METRICS, MEASURED)),
+        (
+            *_of_a_round("toy.1", "other"),
+            Sent("POST", METRICS, MEASURED, who="other"),
+            Sent("POST", METRICS, MEASURED),
+            Sent("POST", FAILURE, {**FAILED, "work": "evaluate"}),
+        ),
     ),
     Refused("a length that no update of the model has", P.WRONG_LENGTH, (_grant(bytes=10), _grant(bytes=100_000))),
     Refused("a report of what was not uploaded", P.UPLOAD_MISSING, (Sent("POST", REPORT, {"sha256": ZEROS}),)),
@@ -401,6 +420,7 @@ REJECTED = (
 )
 
 BAD_INPUT, UPLOADS, KEYS = "tests/rounds/test_bad_input.py", "tests/rounds/test_uploads.py", "tests/clients/test_keys_end.py"
+GIVEN_UP = "tests/rounds/test_failures.py"
 
 SHOWN = (
     Shown(
@@ -426,6 +446,15 @@ SHOWN = (
         (
             f"{BAD_INPUT}::test_another_report_after_the_first_conflicts_and_the_same_is_the_same",
             f"{UPLOADS}::test_a_report_with_other_metrics_conflicts_and_the_same_is_the_same",
+        ),
+    ),
+    Shown(
+        "the same failure again; another reason, an update after it, a failure after the report",
+        "the same answer; refused, 409 `report-conflict`",
+        (
+            f"{GIVEN_UP}::test_the_same_report_again_is_the_same_answer_and_another_one_is_refused",
+            f"{GIVEN_UP}::test_an_update_after_the_failure_is_refused_and_left",
+            f"{GIVEN_UP}::test_a_failure_after_the_report_changes_nothing",
         ),
     ),
     Shown(

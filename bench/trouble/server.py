@@ -105,6 +105,11 @@ class Server:
                 return refusal(Problem.ROUND_CLOSED)
             self._reported[client_id] = number
             return httpx.Response(202, json={"round": f"toy.{number}", "client_id": client_id, "state": "reported"})
+        if path.endswith("/failure"):
+            self._reported[client_id] = number
+            told = json.loads(request.read())
+            reply = {"round": path.split("/")[3], "client_id": client_id, "work": told["work"], "reason": told["reason"]}
+            return httpx.Response(202, json=reply)
         return httpx.Response(200, content=b"" if request.method == "PUT" else BASE)
 
     def _check_in(self, client_id: str, number: int) -> httpx.Response:

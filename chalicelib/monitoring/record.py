@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ LONGEST_NAME = 40
 UNITS = {"round_seconds": "Seconds", "uploaded_bytes": "Bytes"}
 COUNTS = (
     "accepted_updates", "rejected_updates", "late_updates", "abandoned", "examples", "clients", "active_clients",
-    "unreadable_rows",
+    "unreadable_rows", "trainer_failures",
 )  # fmt: skip
 
 
@@ -45,16 +46,19 @@ def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
     if rnd.summary is None or rnd.finished_at is None:
         raise AssertionError(f"round {rnd.id} was not finalised")
     summary, rejected = rnd.summary, rnd.summary.rejected or {}
+    failed = Counter(summary.failed or {}) + Counter(summary.judges_failed or {})
     metrics: dict[str, float] = {
         "accepted_updates": summary.accepted,
         "rejected_updates": sum(rejected.values()),
         "late_updates": summary.late,
+        "trainer_failures": failed.total(),
         "uploaded_bytes": summary.uploaded_bytes,
         "examples": summary.examples,
         "round_seconds": (rnd.finished_at - rnd.opened_at).total_seconds(),
         "abandoned": float(rnd.phase is Phase.ABANDONED),
     }
-    metrics |= {f"rejected_{reason.replace('-', '_')}"[:LONGEST_NAME]: count for reason, count in rejected.items()}
+    for what, counts in (("rejected", rejected), ("failed", failed)):
+        metrics |= {f"{what}_{reason.replace('-', '_')}"[:LONGEST_NAME]: count for reason, count in counts.items()}
     if rnd.gain is not None:
         metrics["gain"] = rnd.gain
     if version is not None:
@@ -90,7 +94,7 @@ def period(now: datetime, seconds: float) -> datetime:
 
 def unit(metric: str) -> str:
     """A metric's unit, in CloudWatch's words."""
-    return UNITS.get(metric, "Count" if metric in COUNTS or metric.startswith("rejected_") else "None")
+    return UNITS.get(metric, "Count" if metric in COUNTS or metric.startswith(("rejected_", "failed_")) else "None")
 
 
 def values(records: Iterable[Record]) -> Iterator[tuple[str, float]]:

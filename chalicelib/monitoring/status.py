@@ -11,6 +11,7 @@ from chalicelib.monitoring.record import summarise as summarise_records
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.failure import by_reason
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.operators.finding import RoundFinder
 from chalicelib.rounds.receipt import summarise
@@ -98,7 +99,8 @@ class Status:
         if isinstance(rnd, Unreadable):
             return _unknown(name, rnd)
         summary = rnd.summary or summarise(self._rounds.receipts(rnd.id))
-        judged = rnd.phase in (Phase.EVALUATING, Phase.COMPLETED)
+        judges = self._rounds.judgements(rnd.id) if rnd.phase in (Phase.EVALUATING, Phase.COMPLETED) else []
+        judges_failed = by_reason(judge.failure for judge in judges if judge.failure)
         return admin.RoundReply(
             round=str(rnd.id),
             number=rnd.number,
@@ -114,9 +116,11 @@ class Status:
             accepted=summary.accepted,
             rejected=summary.rejected or {},
             late=summary.late,
+            failed=summary.failed or {},
+            judges_failed=judges_failed if summary.judges_failed is None else summary.judges_failed,
             uploaded_bytes=summary.uploaded_bytes,
             examples=summary.examples,
-            evaluations=sum(e.counts for e in self._rounds.judgements(rnd.id)) if judged else 0,
+            evaluations=sum(judge.counts for judge in judges),
             version=rnd.candidate.version if rnd.candidate else None,
             metric=rnd.config.metric,
             gain=rnd.gain,

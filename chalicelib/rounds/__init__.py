@@ -5,6 +5,7 @@ What all actors share:
 * `moves`        the phases, and what each move from one to the next carries (pure)
 * `round`        what a round is, when it may open and close (pure); `round_id` is its name
 * `receipt`      a client's place in a round and what becomes of its update (pure)
+* `failure`      why the work of a place was given up, and how often that was (pure)
 * `judgement`    what judges measure, and what follows from it (pure)
 * `manifests`    the frozen list of what is aggregated, as it lies in the bucket
 * `store`        their rows; one condition a write; where every move is logged

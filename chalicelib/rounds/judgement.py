@@ -21,6 +21,7 @@ from typing import Literal
 from chalicelib.instants import Instant
 from chalicelib.registry.version import Judged
 from chalicelib.registry.voting import may_lie, midmean, sign_test
+from chalicelib.rounds.failure import Failure
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.round_id import RoundName
 from muster.wire.admin import RoundConfig
@@ -59,6 +60,8 @@ class Judgement:
     measured: dict[str, Measurement] = field(default_factory=dict)
     withdrawn: bool = False
     """Its client's key was revoked before the round was decided."""
+    failure: Failure | None = None
+    """Why it gave its place up before it had measured both, if it did."""
 
     @property
     def is_complete(self) -> bool:
@@ -66,9 +69,14 @@ class Judgement:
         return self.measured.keys() >= {"candidate", "deployed"}
 
     @property
+    def is_seated(self) -> bool:
+        """Whether the place is its: it was neither taken out, nor has it given up."""
+        return not self.withdrawn and self.failure is None
+
+    @property
     def counts(self) -> bool:
-        """Whether the judge has spoken, and was not taken out since."""
-        return self.is_complete and not self.withdrawn
+        """Whether the judge has spoken, and neither was taken out since nor gave up before."""
+        return self.is_complete and self.is_seated
 
     def difference(self, metric: DecidingMetric) -> float:
         """By how much this judge found the candidate better, in units of the metric that decides, within its span."""

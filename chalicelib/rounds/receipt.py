@@ -1,11 +1,12 @@
 """A receipt: a client's place in a round, and the server's word on its update.
 
       check-in ──▶ ASSIGNED ──report──▶ REPORTED ──inspection──▶ ACCEPTED ──▶ in the manifest
-                      │                    ├────inspection──▶ REJECTED (reason) ◀── revoked, or an outlier
-                      └───────────────── the round closed ──────▶ LATE ◀─────────── not in it
+                    │ │                    ├────inspection──▶ REJECTED (reason) ◀── revoked, or an outlier
+                    │ └───────────────── the round closed ──────▶ LATE ◀─────────── not in it
+                    └─given up by its device──▶ FAILED (reason): the place is free for another client
 
 A client has one receipt a round, because the key is made of both: it cannot count twice. When a round has closed, every
-receipt is settled: accepted and in the manifest, rejected with a reason, or late. One that was written after that, by a
+receipt is settled: accepted and in the manifest, rejected with a reason, late, or failed. One that was written after that, by a
 check-in that had begun before, is settled when its round is finalised, or when anybody asks for it.
 """
 
@@ -18,6 +19,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.instants import Instant, text
+from chalicelib.rounds.failure import Failure, by_reason
 from chalicelib.rounds.moves import Phase, members
 from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundName
@@ -38,11 +40,17 @@ class ReceiptState(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     LATE = "late"
+    FAILED = "failed"
 
     @property
     def is_open(self) -> bool:
         """Whether its round has yet to say what becomes of it."""
         return self in (ReceiptState.ASSIGNED, ReceiptState.REPORTED)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no receipt leaves it."""
+        return self in (ReceiptState.REJECTED, ReceiptState.LATE, ReceiptState.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +137,8 @@ class Receipt:
     metrics: dict[str, float] | None = None
     reported_at: Instant | None = None
     verdict: Verdict | None = None
+    failure: Failure | None = None
+    """Why its client gave it up, if it did."""
     norm: float | None = None
     magnitudes: str = ""
     header_bytes: int | None = None
@@ -206,6 +216,7 @@ def summarise(receipts: Iterable[Receipt]) -> Summary:
         accepted=states[ReceiptState.ACCEPTED],
         late=states[ReceiptState.LATE],
         rejected=dict(sorted(rejected.items())),
+        failed=by_reason(r.failure for r in everyone if r.state is ReceiptState.FAILED and r.failure),
         uploaded_bytes=sum(r.declared.nbytes for r in everyone if r.reported_at and r.declared),
         examples=sum(accepted),
     )

@@ -31,6 +31,10 @@ class Summary:
     late: int = 0
     rejected: dict[str, int] | None = None
     """Count by reason."""
+    failed: dict[str, int] | None = None
+    """Count by reason: trainings that their clients gave up. Rounds of before have none."""
+    judges_failed: dict[str, int] | None = None
+    """Count by reason, of judges; counted when the round is finalised."""
     uploaded_bytes: int = 0
     examples: int = 0
 
@@ -40,9 +44,14 @@ class Summary:
         return self.assigned + self.reported
 
     @property
-    def places(self) -> int:
-        """All places that were given."""
+    def held(self) -> int:
+        """Places that are somebody's: all that were given but those that were given up."""
         return self.open + self.accepted + self.late + sum((self.rejected or {}).values())
+
+    @property
+    def given_up(self) -> int:
+        """Places whose clients' training failed."""
+        return sum((self.failed or {}).values())
 
 
 class NotReached(Exception):
@@ -193,13 +202,14 @@ def next_phase(rnd: Round, summary: Summary, now: datetime) -> Phase | None:
     """The phase that a collecting round should move to at `now`, or None to keep waiting.
 
     It closes at the goal; when every place is taken and settled, because nobody else can come; or at the deadline. Reports
-    that arrived in time and are still being inspected hold the deadline back, for the grace time at the most.
+    that arrived in time and are still being inspected hold the deadline back, for the grace time at the most. Failures alone
+    never end a round early: the next one would meet with them at once, and so would the fleet, round after round.
     """
     enough = summary.accepted >= rnd.config.quorum
-    exhausted = summary.open == 0 and summary.places >= rnd.places
+    exhausted = summary.open == 0 and places_gone(rnd, "admitted", summary.held, summary.given_up) >= rnd.places
     if summary.accepted >= rnd.config.goal or (exhausted and enough):
         return Phase.AGGREGATING
-    if now < rnd.report_by and not exhausted:
+    if now < rnd.report_by and not (exhausted and summary.held >= rnd.places):
         return None
     if summary.reported and now < rnd.report_by + timedelta(seconds=rnd.config.grace_seconds):
         return None
@@ -233,11 +243,23 @@ def next_base(last: Round | None, deployment: Deployment) -> CheckpointRef:
     return deployment.stable if lost_too_much else last.candidate
 
 
-def counts_too_many(rnd: Round, kind: PlaceKind, given: int, now: datetime) -> bool:
-    """Whether all places of a kind are taken for gone though only so many were `given`, and no check-in is under way any more
-    that could still use one: the hint may then be set to what was given.
+def places_gone(rnd: Round, kind: PlaceKind, held: int, given_up: int) -> int:
+    """How many of a round's places of a kind nobody can have any more: those that are held; and, of those that were given up,
+    the ones beyond as many as there are places.
+
+    So each place is given twice at the most, on average: what fails on every device, a hyperparameter that none knows, does
+    not go through the whole fleet in one round.
     """
-    if not getattr(rnd, kind) >= rnd.places_at(kind) > given:
+    return max(held, held + given_up - rnd.places_at(kind))
+
+
+def counts_too_many(rnd: Round, kind: PlaceKind, gone: int, now: datetime) -> bool:
+    """Whether clients are turned away because the hint is higher than the places that are `gone`, and no check-in is under way
+    any more that could still use one: the hint may then be set to what is gone.
+    """
+    counted = getattr(rnd, kind)
+    turns_away = rnd.places if kind == "admitted" else rnd.config.evaluators  # some judges are, from there on
+    if counted < turns_away or counted <= gone:
         return False
     return rnd.place_taken_at is None or now - rnd.place_taken_at >= CHECK_IN
 

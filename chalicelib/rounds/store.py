@@ -15,6 +15,7 @@ from uuid import uuid4
 from chalicelib.clients.directory import Allowance
 from chalicelib.instants import text
 from chalicelib.log import log
+from chalicelib.rounds.failure import Failure
 from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.moves import Move, Phase, members
 from chalicelib.rounds.receipt import Declared, Outcome, Receipt, ReceiptState, Uploaded, Verdict
@@ -174,7 +175,10 @@ class RoundStore:
             )
         except ConditionFailed:
             return None
-        counted = {"accepted": summary.accepted, "late": summary.late, "rejected": summary.rejected}
+        counted = {
+            "accepted": summary.accepted, "late": summary.late, "rejected": summary.rejected, "failed": summary.failed,
+            "judges_failed": summary.judges_failed,
+        }  # fmt: skip
         log.info("round finalised", extra={**counted, **_about(rnd)})
         return from_item(Round, item)
 
@@ -366,6 +370,23 @@ class RoundStore:
             return False
         return True
 
+    def fail_training(self, round_id: RoundId, by: Allowance, failure: Failure) -> None:
+        """Let a client give up its place to train. Its receipt stays, so it is given no other in this round.
+
+        Raises:
+            NotDone: there is no receipt, it is reported or given up already, or is out of time.
+            OutOfScope: the model is not for that client.
+            Refusal: `unauthenticated`.
+        """
+        condition = Condition(
+            "#state = :assigned AND #report_by > :now",
+            "nothing was reported, and there is time",
+            {":assigned": ReceiptState.ASSIGNED, ":now": text(failure.at)},
+        )
+        change = {"state": ReceiptState.FAILED, "failure": to_item(failure)}
+        key = keys.RECEIPT.key(round=round_id, client=by.caller.public)
+        self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
+
     # ---- judgements
 
     def judgement(self, round_id: RoundId, client_id: str) -> Judgement | None:
@@ -394,18 +415,37 @@ class RoundStore:
         """Store, once, what a judge measured of one of the two versions.
 
         Raises:
-            NotDone: the caller is no judge (any more), already measured that version, or is out of time.
+            NotDone: the caller is no judge (any more), already measured that version, has given up, or is out of time.
             OutOfScope: the model is not for that client.
             Refusal: `unauthenticated`.
         """
         condition = Condition(
             f"#report_by > :now AND attribute_not_exists(#measured.#{role}) "
-            "AND (attribute_not_exists(#withdrawn) OR #withdrawn = :no)",
-            "the caller is a judge, in time, has not measured this version, and was not taken out",
+            "AND (attribute_not_exists(#withdrawn) OR #withdrawn = :no) AND attribute_not_exists(#failure)",
+            "the caller is a judge, in time, has not measured this version, was not taken out, and has not given up",
             {":now": text(now), ":no": False},
         )
         key = keys.EVALUATION.key(round=round_id, client=by.caller.public)
         change = {f"measured.{role}": to_item(measurement)}
+        self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
+
+    def fail_judging(self, round_id: RoundId, by: Allowance, failure: Failure) -> None:
+        """Let a judge give up its place, as long as it has not measured both versions. What it measured stays, and counts for
+        nothing.
+
+        Raises:
+            NotDone: the caller is no judge (any more), has measured both or given up already, or is out of time.
+            OutOfScope: the model is not for that client.
+            Refusal: `unauthenticated`.
+        """
+        condition = Condition(
+            "#report_by > :now AND (attribute_not_exists(#measured.#candidate) OR attribute_not_exists(#measured.#deployed)) "
+            "AND (attribute_not_exists(#withdrawn) OR #withdrawn = :no) AND attribute_not_exists(#failure)",
+            "the caller is a judge, in time, has not measured both versions, was not taken out, and has not given up",
+            {":now": text(failure.at), ":no": False},
+        )
+        key = keys.EVALUATION.key(round=round_id, client=by.caller.public)
+        change = {"failure": to_item(failure)}
         self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
 
     def withdraw_judge(self, rnd: Round, judge: Judgement) -> bool:

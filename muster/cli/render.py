@@ -26,9 +26,9 @@ STYLES = {
 
 BARS = "▁▂▃▄▅▆▇█"
 NUMBERS = frozenset({
-    "version", "base", "parent", "round", "accepted", "rejected", "late", "judges", "gain", "uses", "claimed", "rounds",
-    "samples", "revision", "count", "mean", "min", "max", "sum", "last", "value", "minimum", "maximum", "number", "bytes",
-    "wanted",
+    "version", "base", "parent", "round", "accepted", "rejected", "late", "failed", "judges", "gain", "uses", "claimed",
+    "rounds", "samples", "revision", "count", "mean", "min", "max", "sum", "last", "value", "minimum", "maximum", "number",
+    "bytes", "wanted",
 })  # fmt: skip
 """Columns that are set flush right."""
 
@@ -86,11 +86,11 @@ def models(found: Sequence[admin.ModelSummary]) -> RenderableType:
 def rounds(found: Sequence[admin.RoundReply]) -> RenderableType:
     """The list of rounds."""
     rows = [
-        (r.number, r.phase, r.base_version, r.accepted, sum(r.rejected.values()), r.late, r.evaluations,
+        (r.number, r.phase, r.base_version, r.accepted, sum(r.rejected.values()), r.late, _failures(r), r.evaluations,
          _gain(r.gain, r.metric), r.version, r.reason)
         for r in found
     ]  # fmt: skip
-    columns = ["round", "phase", "base", "accepted", "rejected", "late", "judges", "gain", "version", "why"]
+    columns = ["round", "phase", "base", "accepted", "rejected", "late", "failed", "judges", "gain", "version", "why"]
     return table(columns, rows, "no rounds yet: muster round start")
 
 
@@ -100,8 +100,9 @@ def round_(found: admin.RoundReply) -> RenderableType:
         ("round", found.round), ("phase", found.phase), ("base", found.base_version), ("opened", found.opened_at),
         ("report by", found.report_by), ("closed", found.closed_at), ("finished", found.finished_at),
         ("assigned", found.assigned), ("reported", found.reported), ("accepted", found.accepted),
-        ("rejected", found.rejected), ("late", found.late), ("examples", found.examples), ("bytes", found.uploaded_bytes),
-        ("judges", found.evaluations), ("version", found.version), ("gain", _gain(found.gain, found.metric)),
+        ("rejected", found.rejected), ("late", found.late), ("failed", found.failed),
+        ("examples", found.examples), ("bytes", found.uploaded_bytes), ("judges", found.evaluations),
+        ("judges failed", found.judges_failed), ("version", found.version), ("gain", _gain(found.gain, found.metric)),
         ("deployed", found.deployed), ("why", found.reason),
     ])  # fmt: skip
 
@@ -233,7 +234,8 @@ def status(found: admin.ModelStatus) -> RenderableType:
     current: object = None
     if rnd is not None:
         current = (
-            f"{rnd.round} {rnd.phase}: {rnd.accepted} of {found.config.goal} accepted, {sum(rnd.rejected.values())} rejected"
+            f"{rnd.round} {rnd.phase}: {rnd.accepted} of {found.config.goal} accepted, {sum(rnd.rejected.values())} rejected, "
+            f"{_failures(rnd)} failed"
         )
     head = facts([
         ("model", Text(found.model, style="bold")),
@@ -241,6 +243,7 @@ def status(found: admin.ModelStatus) -> RenderableType:
         ("deployed", f"version {found.deployed_version} (revision {found.deployment_revision})"),
         ("newest", f"version {found.newest_version}"),
         ("round", current),
+        *_why_failed(rnd),
         ("judged by", f"{found.config.metric}; deployed above a gain of {found.config.min_gain:g}"),
         ("clients", f"{fleet.clients} enrolled, {fleet.active} active, {fleet.revoked} revoked; "
                     f"{fleet.rounds} updates from {fleet.samples} samples"),
@@ -260,6 +263,18 @@ def sparkline(values: Sequence[float]) -> str:
         return ""
     low, span = min(shown), (max(shown) - min(shown)) or 1.0
     return "".join(BARS[min(len(BARS) - 1, int((value - low) / span * len(BARS)))] for value in shown)
+
+
+def _failures(rnd: admin.RoundReply) -> int:
+    """How many devices gave up the work of their place, to train or to judge."""
+    return sum(rnd.failed.values()) + sum(rnd.judges_failed.values())
+
+
+def _why_failed(rnd: admin.RoundReply | None) -> list[tuple[str, object]]:
+    """By reason, what failed in a round; a line each for training and judging, and none for nothing."""
+    if rnd is None:
+        return []
+    return [(what, counts) for what, counts in (("failed", rnd.failed), ("judges failed", rnd.judges_failed)) if counts]
 
 
 def _judged(found: admin.VersionReply) -> str | None:

@@ -99,6 +99,12 @@ CHECKS = (
     ),
     Check(name="one-update-a-round", section=5, about="does nothing more in a round in which it has reported", needs="train"),
     Check(name="round-closed", section=5, about="drops the work when its round has closed, and checks in", needs="train"),
+    Check(
+        name="gives-up",
+        section=5,
+        about="says one reason for a place that it gives up, and does nothing more for it",
+        unless="the device gave no place up",
+    ),
     Check(name="update-plain", section=9, about="its plain update passes the server's inspection", needs="train"),
     Check(
         name="update-float32", section=9, about="its float32 update passes", needs="train", unless="the device does not list it"

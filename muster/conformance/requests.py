@@ -29,6 +29,7 @@ _ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None], ...] = (
     ("grant", "POST", "/v1/rounds/([^/]+)/upload", wire.UploadRequest),
     ("report", "POST", "/v1/rounds/([^/]+)/report", wire.UpdateReport),
     ("receipt", "GET", "/v1/rounds/([^/]+)/report", None),
+    ("failure", "POST", "/v1/rounds/([^/]+)/failure", wire.FailureReport),
     ("health", "GET", "/v1/health", None),
 )
 """Name, method, path and body of every route that a device may use."""

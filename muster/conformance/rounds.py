@@ -23,6 +23,8 @@ class ScriptedRound:
     report: wire.UpdateReport | None = None
     verdict: Unfit | None = None
     measured: dict[int, wire.EvaluationReport] = field(default_factory=dict)
+    failure: wire.FailureReport | None = None
+    """Why the device gave its place up, if it did."""
     had: frozenset[str] = frozenset()
     """The checkpoints that the device said it has, when it got its place."""
     read: list[str] = field(default_factory=list)

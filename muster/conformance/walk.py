@@ -153,7 +153,7 @@ class Walk:
             self._begun = True
             self._world.open(step.base, step.encoding, step.judging)
         rnd = self._world.round
-        if self._done or (rnd is not None and (rnd.report is not None or rnd.is_judged)):
+        if self._done or (rnd is not None and (rnd.report is not None or rnd.is_judged or rnd.failure is not None)):
             if step.work == "train" and rnd is not None and rnd.report is not None:
                 self._board.passed("one-update-a-round")
             self._done = True

@@ -119,6 +119,8 @@ class World:
                 return self._receipt(request)
             case "metrics":
                 return self._measure(request)
+            case "failure":
+                return self._give_up(request)
             case "checkpoint" | "delta":
                 return self.store.download(request, self.round)
             case "put":
@@ -231,6 +233,8 @@ class World:
             return refusal
         rnd, said = self._open, request.said
         self._board.passed("unknown-members")
+        if rnd.failure is not None:
+            return self._given_up(request)
         if rnd.report is not None:
             self._board.failed("one-update-a-round", "it asked for a grant in a round in which it had reported")
             return problem(Problem.REPORT_CONFLICT, "an update was reported already")
@@ -255,6 +259,8 @@ class World:
         if refusal:
             return refusal
         rnd, said = self._open, request.said
+        if rnd.failure is not None:
+            return self._given_up(request)
         if rnd.report is None:
             if rnd.declared is None or rnd.declared.sha256 != said.sha256 or rnd.stored is None:
                 self._board.failed("put-as-granted", "it reported what was not uploaded")
@@ -282,7 +288,9 @@ class World:
         if rnd is None or rnd.candidate is not None:
             return problem(Problem.NOT_ASSIGNED, "this client has no place in that round")
         receipt: dict[str, Any] = {"round": request.names[0], "client_id": self._client.client_id, "state": "reported"}
-        if rnd.report is None:
+        if rnd.failure is not None:
+            receipt |= {"state": "failed", "reason": rnd.failure.reason.value}
+        elif rnd.report is None:
             receipt["state"] = "assigned"
         elif status == 200:
             self._board.passed("receipt")
@@ -303,6 +311,8 @@ class World:
         ):
             self._board.failed("judges-both", f"it measured version {number} in {said.round}, which nobody had asked for")
             return problem(Problem.UNKNOWN_VERSION, "this version is not being evaluated")
+        if rnd.failure is not None:
+            return self._given_up(request)
         if said.verdict == "measured" and self.metric not in said.metrics:
             came = ", ".join(sorted(said.metrics)) or "none"
             self._board.failed("judging-metric", f"expected {self.metric} among the metrics of version {number}, got {came}")
@@ -321,6 +331,31 @@ class World:
                 self._board.failed("same-data", "the two measurements are of different numbers of examples")
         told = wire.EvaluationReply(round=said.round, version=number, client_id=self._client.client_id)
         return reply(told, 202)
+
+    def _give_up(self, request: RoutedRequest) -> Answer:
+        said: wire.FailureReport = request.said
+        rnd = self.round
+        self._board.passed("unknown-members")
+        if rnd is None or request.names[0] != self.round_id or (said.work == "evaluate") != (rnd.candidate is not None):
+            self._board.failed(
+                "gives-up", f"it gave up a place to {said.work} in {request.names[0][:60]}, which it does not have"
+            )
+            return problem(Problem.NOT_ASSIGNED, "this client has no such place in that round")
+        if rnd.report is not None or rnd.is_judged:
+            self._board.failed("gives-up", "it gave up a place whose work it had reported")
+            return problem(Problem.REPORT_CONFLICT, "the work was reported already")
+        if rnd.failure is not None and rnd.failure.reason is not said.reason:
+            return self._given_up(request)
+        rnd.failure = said
+        self._board.passed("gives-up", f"{said.work}: {said.reason}")
+        told = wire.FailureReply(
+            round=self.round_id, client_id=self._client.client_id, work=said.work, reason=said.reason.value
+        )
+        return reply(told, 202)
+
+    def _given_up(self, request: RoutedRequest) -> Answer:
+        self._board.failed("gives-up", f"after it had given up its place there came another thing: {request.route}")
+        return problem(Problem.REPORT_CONFLICT, "the place was given up")
 
     def _other_round(self, request: RoutedRequest) -> Answer | None:
         if self.round is not None and request.names[0] == self.round_id and self.round.candidate is None:

@@ -8,6 +8,7 @@
 * `pace`       how long it waits
 * `trainer`    what a trainer is: any object with `train` and `evaluate` over numpy arrays; what it may be told of a round
 * `results`    what a trainer returned, held against what the protocol takes
+* `failures`   why a trainer could not do its work, by the type of its exception; errors that a trainer may raise to say so
 * `update`     what training changed, as the file that is uploaded
 * `transport`  HTTP (`muster.http`) with the patience of a device
 * `keys`       the device's key: sent, rotated, never lost
@@ -18,11 +19,22 @@ Trainers that are ready to use are in `muster.training`. docs/device.md says wha
 """
 
 from muster.device.device import Ability, Device
-from muster.device.errors import DeviceError, TrainerFailed
+from muster.device.errors import DeviceError, TrainerFailed, UnfitResult
+from muster.device.failures import (
+    BadHyperparameter,
+    Diverged,
+    ForeignTensors,
+    MissingMetric,
+    MistypedHyperparameter,
+    NoTimeLeft,
+    TooLittleData,
+    UnknownHyperparameter,
+)  # fmt: skip
 from muster.device.trainer import ContextTrainer, Evaluation, Trainer, TrainingContext, TrainingResult
 from muster.http.errors import Insecure, Overloaded, Refused, Unreachable, Untrusted
 
 __all__ = [
-    "Ability", "ContextTrainer", "Device", "DeviceError", "Evaluation", "Insecure", "Overloaded", "Refused", "Trainer",
-    "TrainerFailed", "TrainingContext", "TrainingResult", "Unreachable", "Untrusted",
+    "Ability", "BadHyperparameter", "ContextTrainer", "Device", "DeviceError", "Diverged", "Evaluation", "ForeignTensors",
+    "Insecure", "MissingMetric", "MistypedHyperparameter", "NoTimeLeft", "Overloaded", "Refused", "TooLittleData", "Trainer",
+    "TrainerFailed", "TrainingContext", "TrainingResult", "UnfitResult", "UnknownHyperparameter", "Unreachable", "Untrusted",
 ]  # fmt: skip

@@ -38,17 +38,21 @@ from muster.device.trainer import Trainer, TrainingContext
 from muster.device.transport import DeviceTransport
 from muster.device.update import Feedback, Ready, changes, delta
 from muster.http.answers import Reply
-from muster.http.errors import Expired, Overloaded, Refused, Untrusted
+from muster.http.errors import Expired, Overloaded, Refused, Unreachable, Untrusted
 from muster.http.transport import Transport
 from muster.wire import messages as wire
 from muster.wire.arrays import Array, decode
 from muster.wire.encodings import ENCODINGS
+from muster.wire.failures import FailureReason
 from muster.wire.problems import Problem
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit
 
 log = logging.getLogger(__name__)
 
 _ASSIGNMENT: TypeAdapter[wire.Assignment] = TypeAdapter(wire.Assignment)
+
+DEAF_SECONDS = 86_400.0
+"""How long a server that takes no reports of failures is not sent any."""
 
 Ability = Literal["train", "evaluate"]
 """The kinds of work that a device may be given."""
@@ -85,6 +89,8 @@ class Device:
         self._judged: str | None = None
         self._served: tuple[str, wire.ModelReply] | None = None
         self._ready: Ready | None = None
+        self._deaf_until = clock()
+        """Until then the server is not told of failures: it has no route for them."""
         self._checkpoints = CheckpointCache(folder / f"{model}.checkpoints")
         self._feedback = Feedback(folder / _feedback(model))
         self._told: tuple[datetime, float] | None = None
@@ -290,7 +296,8 @@ class Device:
         could not be delivered is delivered; it is not trained again.
 
         Raises:
-            Untrusted: the base is not what was announced, or the trained model is unfit (another schema, or not finite).
+            Untrusted: the base is not what was announced.
+            UnfitResult: the trained model has another schema, or numbers that are not finite.
             TrainerFailed: the trainer threw, or returned what cannot be sent.
             Refused: the round takes no update from this device any more.
             Unreachable: the server or the store did not answer; the update is kept.
@@ -391,6 +398,38 @@ class Device:
                 log.info("%s: an earlier measurement of version %d stands", self.client_id, checkpoint.version)
         self._judged = assignment.round
 
+    def give_up(
+        self,
+        round_id: str,
+        work: Ability,
+        reason: FailureReason,
+        error: str | None = None,
+    ) -> wire.FailureReply | None:
+        """Give up the place in a round, and say why; `error` is the name of an exception's class. The loop does so by itself.
+
+        None when the server does not have the route: one of an earlier release is left alone with it for a day.
+
+        Raises:
+            Refused: there is nothing to give up (any more), or something else was reported.
+            Unreachable: the server did not answer.
+        """
+        if self.clock() < self._deaf_until:
+            return None
+        report = wire.FailureReport(work=work, reason=reason, error=error)
+        try:
+            reply = self._call("POST", f"/v1/rounds/{round_id}/failure", wire.FailureReply, report)
+        except (Refused, Unreachable) as answer:
+            if not _knows_no_route(answer):
+                raise
+            self._deaf_until = self.clock() + DEAF_SECONDS
+            log.info("%s: this server takes no reports of failures: %s", self.client_id, answer)
+            return None
+        if work == "train":
+            self._reported = round_id
+        else:
+            self._judged = round_id
+        return reply
+
     def model(self) -> tuple[int, Mapping[str, Array]]:
         """The version that this device should run: its number, and its arrays."""
         if self._served and self._checkpoints.find(self._served[1].checkpoint.sha256) is None:
@@ -413,6 +452,13 @@ class Device:
             return decode(data, HEADER_LIMIT_BYTES)
         except Unfit as unfit:
             raise Untrusted(f"version {checkpoint.version}: {unfit}") from unfit
+
+
+def _knows_no_route(answer: Refused | Unreachable) -> bool:
+    """Whether a server, or the gateway before it, does not have the route that was asked for."""
+    if isinstance(answer, Refused):
+        return answer.problem is Problem.FORBIDDEN or (answer.problem is None and answer.document.status in (403, 404, 405))
+    return answer.status in (403, 404, 405)
 
 
 def _feedback(model: str) -> str:

@@ -19,8 +19,12 @@ Each wait is drawn between the first one and a bound that doubles, up to 15 minu
 * **Overload** (429, 503) of a check-in or a heartbeat: only heartbeats go out, at their interval or up to twice that, until one
   is answered. A `Retry-After` is obeyed, up to an hour, before anything else is sent.
 * **A refused key** (401): asked again after a minute, ten minutes, an hour and six hours; then it is believed.
-* **A place in a round** whose work has failed three times, or was refused, is left alone until there is another one. Failures
-  of the network and overload do not count: an update that is trained waits in memory.
+* **A place in a round** whose work has failed three times, or once for a reason that does not pass, or was refused, is left
+  alone until there is another one. Failures of the network and overload do not count: an update that is trained waits in
+  memory.
+
+A place that is left alone because its work failed is given up: the server is told why, at once, and then twice more before
+check-ins if it does not answer. After that, or whatever it answers, the matter is over: the place lapses by itself.
 
 Heartbeats go on at their own interval in all other trouble. `turn` takes no time but what its requests and the trainer take,
 and the clock and the dice are the device's: a simulation can drive it.
@@ -29,13 +33,17 @@ and the clock and the dice are the device's: a simulation can drive it.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from muster.device.errors import DeviceError, TrainerFailed
+from muster.device.failures import LASTING, name_of, reason_of
 from muster.device.pace import BackOff, bounded, stretched
 from muster.http.errors import Overloaded, Refused, Unreachable
 from muster.wire import messages as wire
+from muster.wire.failures import FailureReason
+from muster.wire.problems import Problem
 
 if TYPE_CHECKING:
     from muster.device.device import Device
@@ -45,6 +53,9 @@ log = logging.getLogger(__name__)
 
 TRIES = 3
 """How often a device does the work of one place, whether it fails or is asked for once more."""
+
+TOLD_TRIES = 3
+"""How often the server is told that a place is given up, until it answers."""
 
 LEFT_ALONE_SECONDS = 60.0
 """The shortest wait while a place is left alone: another round may begin."""
@@ -74,6 +85,21 @@ GENERAL = (TroubleKind.NETWORK, TroubleKind.OVERLOADED, TroubleKind.REFUSED, Tro
 """Ended by an answer without work, as by work that is done."""
 
 
+UNDELIVERABLE = (Problem.WRONG_LENGTH, Problem.INVALID_BODY, Problem.BODY_TOO_LARGE, Problem.TOO_MANY_GRANTS)
+"""Refusals of work that is done and cannot be taken: its place is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GivenUp:
+    """A place that is left alone because its work failed, and why."""
+
+    round: str
+    work: Literal["train", "evaluate"]
+    reason: FailureReason
+    error: str | None
+    """The name of the exception's class."""
+
+
 class Loop:
     """Drives one device and its trainer, turn by turn."""
 
@@ -89,6 +115,9 @@ class Loop:
         self._at_work: TroubleKind | None = None
         self._tries = {TroubleKind.TRAINING: ("", 0), TroubleKind.JUDGING: ("", 0)}
         """The last place to train and to judge, and how often its work was done."""
+        self._untold: _GivenUp | None = None
+        """What the server is still to be told."""
+        self._told_tries = 0
 
     def turn(self) -> float:
         """Do what is due, and return the seconds until something is due again.
@@ -115,7 +144,11 @@ class Loop:
         if not device.seconds_to_heartbeat:
             device.heartbeat_if_due()
             self._doubts, self._only_heartbeats = 0, False
-        if self._only_heartbeats or device.rests or now < self._ask_at:
+        if self._only_heartbeats:
+            return
+        if self._untold is not None and (not self._told_tries or now >= self._ask_at):
+            self._tell(self._untold)
+        if device.rests or now < self._ask_at:
             return
         if device.keys.is_rotating and now >= self._rotate_at:
             self._rotate_at = now + ROTATION_SECONDS
@@ -154,10 +187,25 @@ class Loop:
             place, before = self._tries[self._at_work]
             self._tries[self._at_work] = (place, before + tries)
 
+    def _tell(self, given_up: _GivenUp) -> None:
+        """Tell the server that a place is given up. What it answers is no trouble; no answer is, a few times."""
+        self._told_tries += 1
+        if self._told_tries >= TOLD_TRIES:
+            self._untold = None
+        try:
+            self._device.give_up(given_up.round, given_up.work, given_up.reason, given_up.error)
+        except Refused as refused:
+            if refused.unauthenticated:
+                raise
+            log.info("%s: gave up a place in round %s in vain: %s", self._device.client_id, given_up.round, refused)
+        self._untold = None
+
     # ---- trouble
 
     def _refused(self, refused: Refused) -> None:
         self._count_try(TRIES if refused.is_final else 1)
+        if refused.problem in UNDELIVERABLE:
+            self._give_up(FailureReason.BAD_RESULT, None)
         if refused.unauthenticated:
             self._doubt(refused)
         else:
@@ -195,10 +243,22 @@ class Loop:
         if isinstance(error, Unreachable):
             self._back_off(TroubleKind.NETWORK, error)
         elif self._at_work:
-            self._count_try()
+            reason = error.reason if isinstance(error, TrainerFailed) else reason_of(error)
+            self._count_try(TRIES if reason in LASTING else 1)
             self._back_off(self._at_work, error)
+            cause = error.__cause__ if isinstance(error, TrainerFailed) else error
+            self._give_up(reason, None if cause is None else name_of(cause))
         else:
             self._back_off(TroubleKind.DISK if isinstance(error, OSError) else TroubleKind.OTHER, error)
+
+    def _give_up(self, reason: FailureReason, error: str | None) -> None:
+        """Let the server be told, if this was the last try."""
+        if self._at_work is None or self._tries[self._at_work][1] < TRIES:
+            return
+        name = self._tries[self._at_work][0].split()[0]
+        work: Literal["train", "evaluate"] = "train" if self._at_work is TroubleKind.TRAINING else "evaluate"
+        self._untold, self._told_tries = _GivenUp(round=name, work=work, reason=reason, error=error), 0
+        log.warning("%s: gives up its place in round %s (%s): %s", self._device.client_id, name, work, reason)
 
     def _back_off(self, kind: TroubleKind, error: Exception) -> None:
         device, back_off = self._device, self._back_offs[kind]
@@ -239,6 +299,8 @@ class Loop:
         due = now + device.seconds_to_heartbeat
         if not (self._only_heartbeats or device.rests):
             due = min(due, self._ask_at)
+        if self._untold is not None and not (self._only_heartbeats or self._told_tries):
+            due = now
         if not device.keys.is_saved:
             due = min(due, self._save_at)
         return max(0.0, max(due, self._silent_until) - now)

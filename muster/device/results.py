@@ -20,9 +20,11 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from muster.device.errors import TrainerFailed
+from muster.device.failures import MissingMetric, reason_of, text_of
 from muster.device.trainer import ContextTrainer, Hyperparameters, Trainer, TrainingContext, TrainingResult
 from muster.wire import messages as wire
 from muster.wire.arrays import Array
+from muster.wire.failures import FailureReason
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ def begun(trainer: Trainer, context: TrainingContext) -> None:
         try:
             trainer.begin(context)
         except Exception as error:
-            raise TrainerFailed(f"the trainer could not begin: {_told(error)}") from error
+            raise _failed("the trainer could not begin", error) from error
 
 
 def trained(trainer: Trainer, base: Mapping[str, Array], hyperparameters: Hyperparameters) -> TrainingResult:
@@ -54,10 +56,13 @@ def trained(trainer: Trainer, base: Mapping[str, Array], hyperparameters: Hyperp
     """
     try:
         result = trainer.train(base, hyperparameters)
+    except Exception as error:
+        raise _failed("training failed", error) from error
+    try:
         weights = {str(name): np.asarray(array) for name, array in result.weights.items()}
         return TrainingResult(weights, _examples(result.examples), _metrics(result.metrics))
     except Exception as error:
-        raise TrainerFailed(f"training failed: {_told(error)}") from error
+        raise _failed("training failed", error, FailureReason.BAD_RESULT) from error
 
 
 def measured(trainer: Trainer, weights: Mapping[str, Array], round_id: str, metric: str = "accuracy") -> wire.EvaluationReport:
@@ -70,10 +75,13 @@ def measured(trainer: Trainer, weights: Mapping[str, Array], round_id: str, metr
     """
     try:
         result = trainer.evaluate(weights)
+    except Exception as error:
+        raise _failed("measuring failed", error) from error
+    try:
         examples, found = _examples(result.examples), dict(result.metrics)
         if metric not in found:
             names = ", ".join(sorted(map(str, found))) or "none"
-            raise LookupError(f"expected {metric} among the metrics, by which this model's versions are judged; got {names}")
+            raise MissingMetric(f"expected {metric} among the metrics, by which this model's versions are judged; got {names}")
         decides = float(found.pop(metric))
         if metric == "accuracy" and math.isfinite(decides) and not 0.0 <= decides <= 1.0:
             raise ValueError(f"expected an accuracy from 0 to 1, got {decides}")
@@ -85,7 +93,11 @@ def measured(trainer: Trainer, weights: Mapping[str, Array], round_id: str, metr
             log.warning("metric accuracy is left out: expected a fraction from 0 to 1, got %s", taken.pop("accuracy"))
         return wire.EvaluationReport(round=round_id, examples=examples, metrics=taken)
     except Exception as error:
-        raise TrainerFailed(f"measuring failed: {_told(error)}") from error
+        raise _failed("measuring failed", error, FailureReason.BAD_RESULT) from error
+
+
+def _failed(what: str, error: Exception, otherwise: FailureReason = FailureReason.TRAINER_ERROR) -> TrainerFailed:
+    return TrainerFailed(f"{what}: {_told(error)}", reason_of(error, otherwise))
 
 
 def _examples(value: Any) -> int:
@@ -122,5 +134,8 @@ def _told(error: Exception) -> str:
     """An error in one short line."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_context=False)[0]
-        return f"{first['msg']}, got {first['input']!r}"[:300]
-    return f"{type(error).__name__}: {error}".partition("\n")[0][:300]
+        try:
+            return f"{first['msg']}, got {first['input']!r}"[:300]
+        except Exception:  # noqa: BLE001 (what a trainer returned may throw when it is shown)
+            return str(first["msg"])[:300]
+    return text_of(error)

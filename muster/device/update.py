@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from muster.device.errors import UnfitResult
 from muster.device.files import replace_file
 from muster.device.trainer import TrainingResult
-from muster.http.errors import Untrusted
 from muster.wire import gate
 from muster.wire.arrays import Array, decode, encode, schema_of
 from muster.wire.encodings import Encoding
@@ -40,7 +40,7 @@ def delta(base: Mapping[str, Array], result: TrainingResult, encoding: Encoding 
     """What training changed, as an update file: the trained arrays minus the base's, for every float and integer tensor.
 
     Raises:
-        Untrusted: the trained model has other tensors than the base, or numbers that are not finite, or that the encoding
+        UnfitResult: the trained model has other tensors than the base, or numbers that are not finite, or that the encoding
             cannot hold; the server would reject it, so it is not sent.
     """
     return _encoded(changes(base, result), encoding)
@@ -50,13 +50,13 @@ def changes(base: Mapping[str, Array], result: TrainingResult) -> dict[str, Arra
     """The trained arrays minus the base's, in the base's dtypes; of integers, held at the ends of their dtype.
 
     Raises:
-        Untrusted: the trained model has other tensors than the base.
+        UnfitResult: the trained model has other tensors than the base.
     """
     trained = {name: np.asarray(result.weights[name]) for name in result.weights}
     try:
         match(schema_of(trained), schema_of(base))
     except (Unfit, TypeError) as unfit:
-        raise Untrusted(f"the trained model is unfit: {unfit}") from unfit
+        raise UnfitResult(f"the trained model is unfit: {unfit}") from unfit
     with np.errstate(invalid="ignore", over="ignore"):
         return {spec.name: _change(trained[spec.name], base[spec.name]) for spec in update_schema(schema_of(base))}
 
@@ -88,14 +88,14 @@ class Feedback:
         """The int8 update for some changes and what earlier ones left out, and what it leaves out itself.
 
         Raises:
-            Untrusted: there are numbers that are not finite.
+            UnfitResult: there are numbers that are not finite.
         """
         left = self._left(base)
         with np.errstate(over="ignore"):
             wanted = {name: array + left[name] if name in left else array for name, array in changed.items()}
         try:
             update = _encoded(wanted, "int8")
-        except Untrusted as error:
+        except UnfitResult as error:
             if not left:
                 raise
             log.warning("what rounding left out of earlier updates is lost, it makes this one unfit: %s", error)
@@ -145,5 +145,5 @@ def _encoded(changed: Mapping[str, Array], encoding: Encoding) -> bytes:
     try:
         gate.inspect(io.BytesIO(update), len(update), schema_of(changed), hashlib.sha256(update).hexdigest(), encoding)
     except Unfit as unfit:
-        raise Untrusted(f"the trained model is unfit: {unfit}") from unfit
+        raise UnfitResult(f"the trained model is unfit: {unfit}") from unfit
     return update

@@ -11,6 +11,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from muster.device.failures import BadHyperparameter, MistypedHyperparameter, UnknownHyperparameter
 from muster.device.trainer import Hyperparameters
 
 Scalar = bool | int | float | str
@@ -45,17 +46,19 @@ class Hyperparameter:
         """A value as the type that was declared; a whole number is a number too, and 3.0, as a schedule gives it, a whole one.
 
         Raises:
-            TypeError: it is of another type.
-            ValueError: it is out of bounds, or not finite.
+            MistypedHyperparameter (a TypeError): it is of another type.
+            BadHyperparameter (a ValueError): it is out of bounds, or not finite.
         """
         if self.type is int and isinstance(value, float) and value.is_integer():
             value = int(value)
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         fits = is_whole or isinstance(value, float) if self.type is float else is_whole if self.type is int else None
         if not (isinstance(value, self.type) if fits is None else fits):
-            raise TypeError(f"hyperparameter {self.name!r}: expected {self.expected}, got {value!r} ({type(value).__name__})")
+            raise MistypedHyperparameter(
+                f"hyperparameter {self.name!r}: expected {self.expected}, got {value!r} ({type(value).__name__})"
+            )
         if isinstance(value, (int, float)) and not isinstance(value, bool) and not self._holds(value):
-            raise ValueError(f"hyperparameter {self.name!r}: expected {self.expected}, got {value!r}")
+            raise BadHyperparameter(f"hyperparameter {self.name!r}: expected {self.expected}, got {value!r}")
         return float(value) if self.type is float and isinstance(value, int) else value  # type: ignore[return-value]
 
     def _holds(self, value: float) -> bool:
@@ -72,13 +75,14 @@ def read(declared: Sequence[Hyperparameter], given: Hyperparameters) -> dict[str
     """A value for every declared word: the one that was given, or its default.
 
     Raises:
-        TypeError: a value is of another type than was declared.
-        ValueError: a value is out of its bounds, or a word is not declared; then those that are spelt alike are named.
+        MistypedHyperparameter (a TypeError): a value is of another type than was declared.
+        BadHyperparameter (a ValueError): a value is out of its bounds.
+        UnknownHyperparameter (a ValueError): a word is not declared; those that are spelt alike are named.
     """
     by_name: Mapping[str, Hyperparameter] = {one.name: one for one in declared}
     for name in given:
         if name not in by_name:
-            raise ValueError(f"unknown hyperparameter {name!r}: {near(name, by_name)}")
+            raise UnknownHyperparameter(f"unknown hyperparameter {name!r}: {near(name, by_name)}")
     return {name: one.read(given.get(name, one.default)) for name, one in by_name.items()}
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from muster.device.failures import ForeignTensors
 from muster.training.hyperparameters import near
 from muster.wire.arrays import Array, encode
 
@@ -82,27 +83,29 @@ class ModuleTensors:
         """Put what travelled into the module.
 
         Raises:
-            ValueError: names, a shape or a dtype are not the module's; nothing was loaded.
+            ForeignTensors (a ValueError): names, a shape or a dtype are not the module's; nothing was loaded.
         """
         self.check(arrays)
         put(self.shared, arrays)
 
     def check(self, arrays: Mapping[str, Array]) -> None:
-        """Raises ValueError for the first array that is not as the module has it, with both shapes."""
+        """Raises ForeignTensors, a ValueError, for the first array that is not as the module has it, with both shapes."""
         if missing := sorted(self.shared.keys() - arrays.keys()):
-            raise ValueError(f"tensor {missing[0]!r}: the module has it, and the base does not: {near(missing[0], arrays)}")
+            raise ForeignTensors(f"tensor {missing[0]!r}: the module has it, and the base does not: {near(missing[0], arrays)}")
         for name, array in arrays.items():
             if name not in self.shared:
                 why = "the base has it, and the module does not share it"
                 if name in self.aliases:
                     why = f"the base has it, and in the module it is tied to {self.aliases[name]!r}, which travels for both"
-                raise ValueError(f"tensor {name!r}: {why}")
+                raise ForeignTensors(f"tensor {name!r}: {why}")
             tensor = self.shared[name]
             if tuple(tensor.shape) != array.shape:
-                raise ValueError(f"tensor {name!r}: the module has the shape {tuple(tensor.shape)}, the base {array.shape}")
+                raise ForeignTensors(f"tensor {name!r}: the module has the shape {tuple(tensor.shape)}, the base {array.shape}")
             wanted = dtype_of(tensor)
             if array.dtype != wanted:
-                raise ValueError(f"tensor {name!r}: the module has the dtype {wanted} (as it travels), the base {array.dtype}")
+                raise ForeignTensors(
+                    f"tensor {name!r}: the module has the dtype {wanted} (as it travels), the base {array.dtype}"
+                )
 
 
 def dtype_of(tensor: torch.Tensor) -> np.dtype[np.generic]:

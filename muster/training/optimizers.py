@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from muster.device.failures import BadHyperparameter
 from muster.training.hyperparameters import near
 from muster.training.modules import array_of
 from muster.training.saved import Saved
@@ -74,7 +75,7 @@ def make(
     told = f"optimizer {wanted!r}" if isinstance(wanted, str) else "optimizer of the trainer's own"
     for name in sorted(_MOMENTUM - takes):
         if settings[name]:
-            raise ValueError(f"hyperparameter {name!r}: the {told} takes none, got {settings[name]!r}")
+            raise BadHyperparameter(f"hyperparameter {name!r}: the {told} takes none, got {settings[name]!r}")
     if isinstance(wanted, str):
         kind: Any = OPTIMIZERS[wanted].kind
         given = {name: settings[name] for name in takes}

@@ -25,6 +25,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Perceptron, SGDClassifier, SGDRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from muster.device.failures import BadHyperparameter, ForeignTensors
 from muster.device.trainer import Evaluation, Hyperparameters, TrainingContext, TrainingResult
 from muster.training.hyperparameters import Hyperparameter, read
 from muster.wire.arrays import Array, encode
@@ -92,7 +93,9 @@ class SklearnTrainer:
         """
         settings = read(self.HYPERPARAMETERS, hyperparameters)
         if settings["learning_rate"] and isinstance(self._estimator, LogisticRegression):
-            raise ValueError(f"hyperparameter 'learning_rate': LogisticRegression has none, got {settings['learning_rate']!r}")
+            raise BadHyperparameter(
+                f"hyperparameter 'learning_rate': LogisticRegression has none, got {settings['learning_rate']!r}"
+            )
         estimator = self._loaded(base, float(settings["learning_rate"]))
         inputs, labels = self._train
         if isinstance(estimator, LogisticRegression):
@@ -132,12 +135,14 @@ class SklearnTrainer:
         """A copy of the estimator with these parameters, that learns at this rate."""
         wanted = _parameters(self._first)
         if arrays.keys() != wanted.keys():
-            raise ValueError(
+            raise ForeignTensors(
                 f"base: expected the tensors {', '.join(sorted(wanted))}, got {', '.join(sorted(arrays)) or 'none'}"
             )
         for name, array in arrays.items():
             if array.shape != wanted[name].shape:
-                raise ValueError(f"tensor {name!r}: the estimator has the shape {wanted[name].shape}, the base {array.shape}")
+                raise ForeignTensors(
+                    f"tensor {name!r}: the estimator has the shape {wanted[name].shape}, the base {array.shape}"
+                )
         seed = self._seed
         if self._drawn is not None:
             drawn = hashlib.sha256(f"{self._seed}/{self._drawn}".encode()).digest()

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from muster.device.failures import TooLittleData
 from muster.training.metrics import R2, Metric, MetricFunction, MicroF1, Share, WeightedMean, number
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -104,7 +105,7 @@ class Score:
             ValueError: nothing was counted, as in sequences whose labels are all ignored.
         """
         if not self._count:
-            raise ValueError(f"{data}: expected at least one label that counts, got none")
+            raise TooLittleData(f"{data}: expected at least one label that counts, got none")
         loss = self._loss / self._count
         metrics = {name: number(f"metric {name!r}", metric.compute()) for name, metric in self._metrics.items()}
         return metrics | {name: function(loss) for name, function in self._task.of_loss.items()}, loss

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from muster.device.failures import TooLittleData
 from muster.device.files import remove_leftovers
 from muster.device.trainer import Evaluation, Hyperparameters, TrainingContext, TrainingResult
 from muster.training import local, progress
@@ -277,7 +278,7 @@ class TorchTrainer:
         """How many there are to train on."""
         examples, batch = _length("train", self._train), settings["batch_size"]
         if examples < batch and not self._short_batches:
-            raise ValueError(
+            raise TooLittleData(
                 f"hyperparameter 'batch_size': expected at most the {examples} examples of train, got {batch} "
                 "(TorchTrainer(…, short_batches=True) makes one short batch of them)"
             )
@@ -321,5 +322,5 @@ def _length(argument: str, data: Dataset[Any] | Pairs) -> int:
     if not hasattr(data, "__len__"):
         raise TypeError(f"{argument}: expected a dataset with a length, got {type(data).__name__}")
     if not len(data):
-        raise ValueError(f"{argument}: expected at least one example, got an empty dataset")
+        raise TooLittleData(f"{argument}: expected at least one example, got an empty dataset")
     return len(data)

@@ -8,6 +8,7 @@ Messages:
 * `explaining`  what is wrong with a message, in the words of JSON
 * `problems`    the name, status and title of every refusal (RFC 9457)
 * `reasons`     why an update does not count, a word each
+* `failures`    why a device gives up the work of its place, a word each
 * `refs`        what names some bytes: checkpoints, optimizers' states, digests
 
 Files:

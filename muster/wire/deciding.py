@@ -20,12 +20,14 @@ LARGEST_NUMBER: Final = 1e30
 
 RECORDED = frozenset({
     "abandoned", "accepted_updates", "active_clients", "clients", "examples", "gain", "late_updates", "lost_bits",
-    "rejected_updates", "round_seconds", "unreadable_rows", "uploaded_bytes",
+    "rejected_updates", "round_seconds", "trainer_failures", "unreadable_rows", "uploaded_bytes",
 })  # fmt: skip
 """What the server records of rounds and fleet under these names: no judge's metric can have one of them."""
 
-RECORDED_PREFIXES = ("train_", "rejected_")
-"""What trainers measured, and updates by the reason of their rejection, are recorded under names that begin so."""
+RECORDED_PREFIXES = ("train_", "rejected_", "failed_")
+"""What trainers measured, updates by the reason of their rejection, and trainers by the reason of their failure are recorded
+under names that begin so.
+"""
 
 
 class DecidingMetric(Request):

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from muster.wire.encodings import Encoding
+from muster.wire.failures import FailureReason
 
 BODY_LIMIT_BYTES = 64 * 1024
 """No request body is larger; tensors never travel through the API."""
@@ -37,6 +38,7 @@ Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Scalar = bool | Whole | Finite | Label
 Metrics = Annotated[dict[MetricName, Finite], Field(max_length=16)]
 Examples = Annotated[int, Field(ge=1, le=10**9)]
+ErrorName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 VersionNumber = Annotated[int, Field(ge=0, le=10**8)]
 
 
@@ -166,8 +168,12 @@ class CheckIn(Request):
     encodings: Annotated[list[Encoding], Field(min_length=1, max_length=8)] = Field(
         ["plain"], description="the encodings in which it can write an update (docs/protocol.md)"
     )
-    reported: RoundId | None = Field(None, description="the last round in which this client reported an update, if it knows")
-    judged: RoundId | None = Field(None, description="the last round whose candidate it measured; both spare the server a look")
+    reported: RoundId | None = Field(
+        None, description="the last round in which this client reported an update, or that training failed, if it knows"
+    )
+    judged: RoundId | None = Field(
+        None, description="the last round whose candidate it measured, or failed to; both spare the server a look"
+    )
     have: Annotated[list[Sha256], Field(max_length=MOST_HELD)] = Field(
         [], description="digests of checkpoints that the device has: it may be given a delta to one of them"
     )
@@ -238,10 +244,28 @@ class ReceiptReply(Reply):
 
     round: str
     client_id: str
-    state: Literal["assigned", "reported", "accepted", "rejected", "late"]
-    reason: str | None = Field(default=None, description="why it was rejected or late, one word of docs/protocol.md")
+    state: Literal["assigned", "reported", "accepted", "rejected", "late", "failed"]
+    reason: str | None = Field(default=None, description="why it was rejected, late or failed, one word of docs/protocol.md")
     expected: str | None = None
     got: str | None = None
+
+
+class FailureReport(Request):
+    """The client gives up the work of its place in a round: the place is free for another one."""
+
+    work: Literal["train", "evaluate"] = Field(description="the `kind` of the assignment")
+    reason: FailureReason = Field(description="one word of docs/protocol.md, section 5")
+    error: ErrorName | None = Field(None, description="the name of the exception's class, where there was one")
+
+
+class FailureReply(Reply):
+    """The failure is stored."""
+
+    round: str
+    client_id: str
+    work: Literal["train", "evaluate"]
+    reason: str
+    state: Literal["failed"] = "failed"
 
 
 class EvaluationReport(Request):

@@ -110,6 +110,12 @@ class SendsTwice(Device):
         super().submit(round_id, file, metrics)
 
 
+class GoesOnAfterGivingUp(Device):
+    def submit(self, round_id: str, file: bytes, metrics: Mapping[str, float]) -> None:
+        self._call("POST", f"/v1/rounds/{round_id}/failure", {"work": "train", "reason": "trainer-error"})
+        super().submit(round_id, file, metrics)
+
+
 class SendsText(Device):
     def _call(self, method: str, path: str, body: JSON | None = None) -> JSON:
         return super()._call(method, path, {**body, "examples": "24"} if body and "examples" in body else body)
@@ -236,6 +242,7 @@ FAULTS: dict[str, tuple[Any, str | None]] = {
     "forgets-its-key": (ForgetsItsKey, "restart"),
     "insists-on-its-work": (InsistsOnItsWork, "round-closed"),
     "sends-twice": (SendsTwice, "one-update-a-round"),
+    "goes-on-after-giving-up": (GoesOnAfterGivingUp, "gives-up"),
     "sends-text": (SendsText, "bodies"),
     "knows-one-host": (KnowsOneHost, "base-url"),
     "wants-no-more": (WantsNoMore, "unknown-members"),

@@ -15,6 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import app
 from muster.aggregation import registry
+from muster.wire.failures import FAILURES
 from muster.wire.problems import Problem
 from muster.wire.reasons import ABOUT
 from muster.wire.tensors import ITEM_BYTES
@@ -73,7 +74,7 @@ def test_the_protocol_names_every_route_problem_reason_and_dtype() -> None:
     devices = json.dumps([item for path, item in DOCUMENT["paths"].items() if not path.startswith("/v1/admin/")])
     missing = [path for path in device_routes if path.replace("{round_id}", "{round}") not in text]
     missing += [problem.value for problem in Problem if f'"{problem.urn}"' in devices and f"`{problem.value}`" not in text]
-    missing += [reason for reason in ABOUT if f"`{reason}`" not in text]
+    missing += [reason for reason in (*ABOUT, *FAILURES) if f"`{reason}`" not in text]
     missing += [dtype for dtype in ITEM_BYTES if f"`{dtype}`" not in text]
     assert missing == []
 

@@ -251,6 +251,8 @@ def _devices(world: World) -> None:
     world.request("POST", "/v1/rounds/toy.1/upload", key=key, body=granted)
     missing = world.request("POST", "/v1/rounds/toy.1/report", key=key, body={"sha256": "0" * 64})
     assert missing.json()["type"].endswith("upload-missing")
+    world.request("POST", "/v1/rounds/toy.1/failure", key=key, body={"work": "train", "reason": "out-of-memory"})
+    world.request("POST", "/v1/rounds/toy.1/failure", key=key, body={"work": "evaluate", "reason": "out-of-memory"})
     world.update(first)
     world.deliver()
     world.operator.revoke(first.client_id)

@@ -92,16 +92,21 @@ def test_a_model_with_a_metric_of_its_own_is_watched_by_its_gain_and_not_by_boun
 def test_the_record_of_a_round_tells_what_judges_and_what_trainers_measured_apart() -> None:
     ended = a_round(
         phase=Phase.COMPLETED, finished_at=T0 + timedelta(seconds=90), gain=0.2,
-        summary=Summary(accepted=8, late=1, rejected={"not-finite": 2, "wrong-shape": 1}, uploaded_bytes=1000, examples=80),
+        summary=Summary(
+            accepted=8, late=1, rejected={"not-finite": 2, "wrong-shape": 1}, uploaded_bytes=1000, examples=80,
+            failed={"disk": 1, "out-of-memory": 2}, judges_failed={"out-of-memory": 1},
+        ),
     )  # fmt: skip
     record = of_round(ended, None, DAY)
     assert (record.round, record.version, record.at) == (1, None, T0 + timedelta(seconds=90))
     assert record.metrics == {
         "accepted_updates": 8, "rejected_updates": 3, "rejected_not_finite": 2, "rejected_wrong_shape": 1, "late_updates": 1,
+        "trainer_failures": 4, "failed_disk": 1, "failed_out_of_memory": 3,
         "uploaded_bytes": 1000, "examples": 80, "round_seconds": 90.0, "abandoned": 0.0, "gain": 0.2,
     }  # fmt: skip
-    assert {name: unit(name) for name in ("round_seconds", "uploaded_bytes", "rejected_not_finite", "accuracy")} == {
-        "round_seconds": "Seconds", "uploaded_bytes": "Bytes", "rejected_not_finite": "Count", "accuracy": "None",
+    assert {name: unit(name) for name in ("round_seconds", "uploaded_bytes", "rejected_not_finite", "failed_disk", "loss")} == {
+        "round_seconds": "Seconds", "uploaded_bytes": "Bytes", "rejected_not_finite": "Count", "failed_disk": "Count",
+        "loss": "None",
     }  # fmt: skip
 
 
@@ -117,7 +122,7 @@ def test_no_metric_that_decides_has_a_name_under_which_something_else_is_recorde
     fleet = of_fleet("toy", Tally(shard=0, counted_at=T0), T0, 1, 0, DAY)
     own = {name for name in {**record.metrics, **fleet.metrics} if not name.startswith(RECORDED_PREFIXES)} - {"mse"}
     assert own | {"rejected_updates"} == RECORDED
-    for name in (*RECORDED, "train_loss", "rejected_not_finite"):
+    for name in (*RECORDED, "train_loss", "rejected_not_finite", "failed_disk"):
         with pytest.raises(ValidationError, match="records something else"):
             DecidingMetric(name=name, direction="lower")
 

@@ -26,6 +26,7 @@ from muster.operator import Operator
 from muster.operator.client import NoAddress
 from muster.operator.signing import SigV4
 from muster.wire.arrays import encode
+from muster.wire.failures import FailureReason
 from muster.wire.problems import Problem
 from tests.fleet import BASE, World, checkpoint
 from tests.operator.terminal import Output, Terminal
@@ -148,6 +149,14 @@ def test_status_says_everything_at_once(world: World, muster: Terminal) -> None:
     for part in ("running, 0 of 1 rounds completed", "version 0 (revision 1)", "toy.1 collecting: 0 of 3 accepted",
                  "2 enrolled, 2 active", "active_clients", "last hour"):  # fmt: skip
         assert part in text
+    (device, *_) = world.devices(1)
+    device.check_in()
+    device.give_up("toy.1", "train", FailureReason.OUT_OF_MEMORY)
+    text = muster.text("status toy")
+    for part in ("0 of 3 accepted, 0 rejected, 1 failed", "out-of-memory 1"):
+        assert part in text
+    assert "out-of-memory 1" in muster.text("round show toy")
+    assert muster.json("round list toy")[0]["failed"] == {"out-of-memory": 1}
     everything = muster.json("status")
     assert [status["model"] for status in everything] == ["other", "toy"]
     assert "other" in muster.text("status")

@@ -50,6 +50,8 @@ CALLS = [
     ("POST", "/v1/rounds/toy.1/upload", {"bytes": 900, "sha256": "0" * 64, "examples": 1}),
     ("POST", "/v1/rounds/toy.1/report", {"sha256": "0" * 64}),
     ("GET", "/v1/rounds/toy.1/report", None),
+    ("POST", "/v1/rounds/toy.1/failure", {"work": "train", "reason": "disk"}),
+    ("POST", "/v1/rounds/toy.1/failure", {"work": "evaluate", "reason": "disk"}),
     ("POST", "/v1/models/toy/versions/1/metrics", {"round": "toy.1", "examples": 1, "metrics": {"accuracy": 0.5}}),
 ]
 

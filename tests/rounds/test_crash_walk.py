@@ -1,7 +1,9 @@
 """The walk: at every single call to AWS that the tick and the workers make in a round, something goes wrong.
 
 Whatever it is, when the next ticks come the round ends with the very bytes that it would have had, and every update is
-counted once. A prepared world is forked for each step of the walk, so that all steps start from the same state.
+counted once. A device may also give its place up, at any of these calls: its receipt is then late or failed, and nothing else
+is other than it would have been. A prepared world is forked for each step of the walk, so that all steps start from the same
+state.
 
 Nothing of a killed function's own outlives it. So where in between two calls it was killed is no matter: it is killed before
 each call, and before it returns, which is after its last. And where AWS holds the very bytes that it held at the kill before,
@@ -59,6 +61,25 @@ def with_outlier(world: World) -> list[Device]:
     return devices
 
 
+def with_straggler(world: World) -> list[Device]:
+    """A round in which both devices have reported, and a third one has a place and says nothing."""
+    devices = reported(world)
+    (straggler,) = world.devices(1)
+    assert straggler.check_in().kind == "train"
+    return devices
+
+
+def give_up(world: World, devices: list[Device]) -> None:
+    """Who has a place and no update says that it failed; whatever that is answered, it is no failure of the server's."""
+    known = {device.client_id for device in devices}
+    for receipt in list(world.services.rounds.receipts(RoundId("toy", 1))):
+        if receipt.client_id not in known:
+            key = world.key_of(world.device("", receipt.client_id))
+            body = {"work": "train", "reason": "out-of-memory"}
+            answer = world.request("POST", "/v1/rounds/toy.1/failure", key=key, body=body)
+            assert answer.status_code in (202, 409), answer.text
+
+
 def in_parts(world: World) -> list[Device]:
     """A round whose manifest is frozen, in a world whose workers sum one update each."""
     devices = reported(world)
@@ -111,7 +132,11 @@ def published(world: World, rnd: Round, devices: list[Device]) -> str:
     assert rnd.summary
     counted, outlying = devices[:OUTLYING], devices[OUTLYING:]
     rejected = {"norm-outlier": len(outlying)} if outlying else {}
-    assert (rnd.summary.accepted, rnd.summary.rejected, rnd.summary.late) == (len(counted), rejected, 0)
+    assert (rnd.summary.accepted, rnd.summary.rejected) == (len(counted), rejected)
+    known = {device.client_id for device in devices}
+    stragglers = [receipt for receipt in world.services.rounds.receipts(RoundId("toy", 1)) if receipt.client_id not in known]
+    assert all(receipt.state.value in ("late", "failed") for receipt in stragglers)
+    assert rnd.summary.late + rnd.summary.given_up == len(stragglers)
     assert rnd.summary.open == 0
     for device in outlying:
         assert device.receipt("toy.1").reason == "norm-outlier"
@@ -142,10 +167,12 @@ class Walk:
     tells what it published. The kill after the first call of the operation `until` is the last.
     """
 
-    def __init__(self, world: World, devices: list[Device], *, until: str | None = None) -> None:
+    def __init__(self, world: World, devices: list[Device], *, until: str | None = None, straggles: bool = False) -> None:
         self._world = world
         self._devices = devices
         self._until = until
+        self._straggles = straggles
+        """Whether somebody has a place to give up."""
         self._calls = 0
         self._one_kill_left = self._over = False
         self._held: bytes | None = None
@@ -177,6 +204,10 @@ class Walk:
             self._world.calls.between = None
             self._world.tick()
             self._world.deliver()
+            return proceed()
+        if self._straggles and self._forks(f"a place given up right before call {self._calls}, {operation}"):
+            self._world.calls.between = None
+            give_up(self._world, self._devices)
             return proceed()
         answer = proceed()
         self._calls += 1
@@ -226,7 +257,7 @@ def dead(operation: str, proceed: Callable[[], Any]) -> Any:
 
 @pytest.mark.parametrize(
     ("prepare", "until"),
-    [(opened, "PutItem"), (reported, None), (in_parts, None), (with_outlier, "TransactWriteItems")],
+    [(opened, "PutItem"), (reported, None), (in_parts, None), (with_outlier, "TransactWriteItems"), (with_straggler, None)],
 )
 def test_a_function_killed_at_any_call_and_a_second_tick_at_any_call_change_nothing(
     prepare: Callable[[World], list[Device]], until: str | None
@@ -235,7 +266,7 @@ def test_a_function_killed_at_any_call_and_a_second_tick_at_any_call_change_noth
     with closing(World(**settings)) as world:  # it goes first also so that no copy makes what a process makes on first use
         expected = finish(world, prepare(world), None)
     with closing(World(**settings)) as world:
-        walk = Walk(world, prepare(world), until=until)
+        walk = Walk(world, prepare(world), until=until, straggles=prepare is with_straggler)
         assert walk.run() == expected
 
     assert len(walk.outcomes) >= 9

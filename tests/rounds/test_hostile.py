@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from muster import Device
 from muster.wire.arrays import encode
+from muster.wire.failures import FailureReason
 from tests.fleet import World
 from tests.refusals import UPDATE
 from tests.rounds.hostile import requests, updates
@@ -47,6 +48,10 @@ class Hostile:
             with self._world.http() as http:
                 http.put(grant.json()["url"], content=data, headers=grant.json()["headers"])
             self._post(f"/v1/rounds/{round_id}/report", {"sha256": sha256})
+
+    def give_up(self, number: int, work: str, reason: str) -> None:
+        """Say that the work of the place that it has, or has not, has failed."""
+        self._post(f"/v1/rounds/toy.{number}/failure", {"work": work, "reason": reason})
 
     def judge(self, examples: int, accuracy: float, other: float) -> None:
         """Check in, and measure whatever is asked for."""
@@ -85,6 +90,9 @@ moves = st.one_of(
     requests().map(lambda sent: ("send", sent)),
     st.tuples(updates(), sizes).map(lambda given_: ("take_part", given_)),
     st.tuples(sizes, st.floats(0, 1), st.floats(-1e30, 1e30)).map(lambda given_: ("judge", given_)),
+    st.tuples(st.integers(1, 3), st.sampled_from(["train", "evaluate"]), st.sampled_from([*FailureReason])).map(
+        lambda given_: ("give_up", given_)
+    ),
 )
 
 

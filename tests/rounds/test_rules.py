@@ -44,7 +44,7 @@ def test_a_round_closes_at_its_goal_or_at_the_deadline_with_quorum(state: tuple[
 
 def test_a_round_whose_every_place_is_settled_need_not_wait_for_its_deadline() -> None:
     settled = Summary(accepted=6, rejected={"not-finite": 9})
-    assert settled.places == a_round().places == 15
+    assert settled.held == a_round().places == 15
     assert next_phase(a_round(), settled, T0) is Phase.AGGREGATING
     assert next_phase(a_round(), replace(settled, accepted=3, rejected={"not-finite": 12}), T0) is Phase.ABANDONED
     assert next_phase(a_round(), replace(settled, accepted=5, assigned=1), T0) is None

@@ -5,6 +5,7 @@
 * `updates`      grant, report, receipt
 * `inspection`   the worker that looks into what was uploaded, and accepts or rejects it
 * `judging`      what judges measured
+* `failures`     work that devices give up
 * `serving`      between rounds: heartbeats, and the deployed version
 * `current`      what a warm function remembers, so that devices need not wait for reads
 """

@@ -137,7 +137,7 @@ class CheckIns:
             return self._wait("not-drawn", (may_judge_at - now).total_seconds())
         if judge is None:
             return self._wait("round-full")
-        if judge.is_complete or judge.withdrawn:
+        if judge.is_complete or not judge.is_seated:
             return self._wait("already-done")
         return wire.EvaluateAssignment(
             round=str(rnd.id),

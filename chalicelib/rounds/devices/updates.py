@@ -127,14 +127,7 @@ class Updates:
     def _known(self, round_id: RoundId, receipt: Receipt | None) -> Receipt:
         if receipt is not None:
             return receipt
-        if self._rounds.get(round_id.model, round_id.number) is None:
-            raise unknown_round(round_id)
-        raise Refusal(
-            Problem.NOT_ASSIGNED,
-            f"this client has no place in round {round_id}; check in first",
-            expected="a client that was assigned to the round",
-            got="one that was not",
-        )
+        raise no_place(self._rounds, round_id)
 
     def _check_same(self, receipt: Receipt, sha256: str, metrics: dict[str, float], nbytes: int | None) -> Receipt:
         """Accept a report that was not counted now because the very same was counted before, and return the receipt as it
@@ -144,7 +137,7 @@ class Updates:
         self._refuse_if_closed(receipt)
         if receipt.state is ReceiptState.ASSIGNED:
             raise _not_as_declared(receipt, sha256, nbytes)
-        if receipt.declared is None or receipt.declared.sha256 != sha256:
+        if receipt.failure is not None or receipt.declared is None or receipt.declared.sha256 != sha256:
             raise _conflict(receipt, f"sha256 {sha256}", _reported_sha256(receipt))
         if (receipt.metrics or {}) != metrics:
             raise _conflict(receipt, f"metrics {words(metrics)}", f"metrics {words(receipt.metrics or {})}")
@@ -191,14 +184,26 @@ def unknown_round(name: object) -> Refusal:
     return Refusal(Problem.UNKNOWN_ROUND, f"no round {text!r}", expected="the id of a round", got=text)
 
 
+def no_place(rounds: RoundStore, round_id: RoundId) -> Refusal:
+    """A client has no place in that round, or there is no such round."""
+    if rounds.get(round_id.model, round_id.number) is None:
+        return unknown_round(round_id)
+    return Refusal(
+        Problem.NOT_ASSIGNED,
+        f"this client has no place in round {round_id}; check in first",
+        expected="a client that was assigned to the round",
+        got="one that was not",
+    )
+
+
 def reply(receipt: Receipt) -> wire.ReceiptReply:
     """A receipt as its client reads it."""
-    verdict = receipt.verdict
+    verdict, failure = receipt.verdict, receipt.failure
     return wire.ReceiptReply(
         round=str(receipt.round),
         client_id=receipt.client_id,
         state=receipt.state.value,
-        reason=verdict.reason if verdict else None,
+        reason=failure.reason if failure else verdict.reason if verdict else None,
         expected=verdict.expected if verdict else None,
         got=verdict.got if verdict else None,
     )
@@ -215,9 +220,12 @@ def _reported_sha256(receipt: Receipt) -> str:
 
 def _conflict(receipt: Receipt, got: str, expected: str) -> Refusal:
     reported_at = text(receipt.reported_at) if receipt.reported_at else "an earlier time"
+    told = f"this client's update for round {receipt.round} was reported at {reported_at} and is {receipt.state.value}"
+    if receipt.failure is not None:
+        told = f"this client said at {text(receipt.failure.at)} that its training for round {receipt.round} failed"
     return Refusal(
         Problem.REPORT_CONFLICT,
-        f"this client's update for round {receipt.round} was reported at {reported_at} and is {receipt.state.value}",
+        told,
         expected=expected,
         got=got,
     )

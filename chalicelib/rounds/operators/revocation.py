@@ -54,7 +54,7 @@ class Revocation:
 
     def _rejected(self, rnd: Round, client_id: str) -> bool:
         receipt = self._rounds.receipt(rnd.id, client_id)
-        if receipt is None or receipt.state in (ReceiptState.REJECTED, ReceiptState.LATE):
+        if receipt is None or receipt.state.is_final:
             return True
         if receipt.state is ReceiptState.ACCEPTED:
             return self._rounds.withdraw(rnd, receipt, REVOKED)

@@ -15,7 +15,7 @@ from chalicelib.instants import Clock
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.moves import Abandoned, Frozen, Phase
 from chalicelib.rounds.receipt import Receipt, ReceiptState, summarise
-from chalicelib.rounds.round import Round, Summary, counts_too_many, next_phase
+from chalicelib.rounds.round import Round, Summary, counts_too_many, next_phase, places_gone
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
@@ -62,8 +62,9 @@ class Collecting:
                 reason = _too_few(rnd, summary, bound)
                 return self._rounds.move(rnd, Abandoned(reason=reason, closed_at=now, finished_at=now, norm_bound=bound))
             case _:
-                if counts_too_many(rnd, "admitted", summary.places, now):
-                    self._rounds.correct_places(rnd, "admitted", summary.places)
+                gone = places_gone(rnd, "admitted", summary.held, summary.given_up)
+                if counts_too_many(rnd, "admitted", gone, now):
+                    self._rounds.correct_places(rnd, "admitted", gone)
                 return None
 
     def _freeze(self, rnd: Round, accepted: list[Receipt], now: datetime) -> Round | None:
@@ -93,4 +94,9 @@ def _too_few(rnd: Round, summary: Summary, bound: float | None) -> str:
     """Why a round is abandoned that did not reach its quorum."""
     reason = f"quorum-not-reached: {summary.accepted} of {rnd.config.quorum} updates accepted"
     outliers = (summary.rejected or {}).get(Reason.NORM_OUTLIER, 0)
-    return f"{reason}, and {outliers} with an outlying norm (above {bound})" if outliers else reason
+    if outliers:
+        reason += f", and {outliers} with an outlying norm (above {bound})"
+    if summary.failed:
+        by_count = sorted(summary.failed.items(), key=lambda counted: -counted[1])
+        reason += f"; {summary.given_up} trainings failed ({', '.join(f'{word} {count}' for word, count in by_count)})"
+    return reason

@@ -7,7 +7,7 @@ from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.judgement import decide, is_due
 from chalicelib.rounds.moves import Decided
-from chalicelib.rounds.round import Round, counts_too_many
+from chalicelib.rounds.round import Round, counts_too_many, places_gone
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.dynamo import Put, Update
 
@@ -29,9 +29,10 @@ class Evaluating:
         now = self._clock()
         evaluations = self._rounds.judgements(rnd.id)
         if not is_due(rnd, sum(e.counts for e in evaluations), now):
-            seated = sum(not e.withdrawn for e in evaluations)
-            if counts_too_many(rnd, "judges", seated, now):
-                self._rounds.correct_places(rnd, "judges", seated)
+            given_up = sum(e.failure is not None for e in evaluations)
+            gone = places_gone(rnd, "judges", sum(e.is_seated for e in evaluations), given_up)
+            if counts_too_many(rnd, "judges", gone, now):
+                self._rounds.correct_places(rnd, "judges", gone)
             return None
         candidate, served = rnd.published.candidate, self._registry.present(rnd.model)
         decision = decide(evaluations, rnd.config, served.revision != rnd.deployment_revision)

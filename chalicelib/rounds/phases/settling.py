@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
+from dataclasses import replace
 
 from chalicelib.instants import Clock
+from chalicelib.rounds.failure import by_reason
 from chalicelib.rounds.receipt import Receipt, ReceiptState, last_word, summarise
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
-
-SETTLED = (ReceiptState.REJECTED, ReceiptState.LATE)
-"""States that no receipt leaves."""
 
 DELETED = (keys.UPDATE, keys.PART, keys.MANIFEST)
 """What lies under a round's name and is deleted at its end, as far as nothing names it."""
@@ -30,7 +29,7 @@ class Settling:
         self._clock = clock
 
     def settle(self, rnd: Round, counted: Container[str]) -> None:
-        """Make every receipt that is neither rejected nor of a counted client late, or rejected if it is an outlier.
+        """Make every receipt that is neither rejected, failed nor of a counted client late, or rejected if it is an outlier.
 
         `counted` are the clients in the manifest. The round no longer collects, so a receipt can change under our hands only
         once more, by an inspection that had begun before; it is read again then. What is settled depends only on the receipt
@@ -58,13 +57,14 @@ class Settling:
             kept.add(keys.MANIFEST.key(round=rnd.id, sha256=rnd.manifest_sha256))
         if not self._delete_files(rnd, kept):
             return None
-        return self._rounds.finalise(rnd, summarise(receipts))
+        judges_failed = by_reason(judge.failure for judge in self._rounds.judgements(rnd.id) if judge.failure)
+        return self._rounds.finalise(rnd, replace(summarise(receipts), judges_failed=judges_failed))
 
     def _settled(self, rnd: Round, stays: Callable[[Receipt], bool]) -> Iterator[Receipt]:
         """The round's receipts, after each that does not stay as it is was settled."""
         for receipt in self._rounds.receipts(rnd.id):
             last: Receipt | None = receipt
-            while last and last.state not in SETTLED and not stays(last):
+            while last and not last.state.is_final and not stays(last):
                 outcome = last_word(rnd, last, self._clock())
                 if self._rounds.settle(last, outcome):
                     last = last.after(outcome)

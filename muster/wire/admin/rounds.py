@@ -30,6 +30,8 @@ class RoundReply(Reply):
     accepted: int
     rejected: dict[str, int]
     late: int
+    failed: dict[str, int] = Field({}, description="by reason: trainings that devices gave up; their places are free again")
+    judges_failed: dict[str, int] = Field({}, description="by reason: candidates that devices gave up judging")
     uploaded_bytes: int
     examples: int
     evaluations: int

@@ -17,6 +17,7 @@ from muster.operator.backup.cloud import Cloud, Places
 from muster.operator.backup.folder import BackupFolder, object_path
 from muster.operator.backup.making import Made, back_up
 from muster.operator.backup.restoring import Restored, restore
+from muster.wire.failures import FailureReason
 from tests.fleet import Killed, World
 
 AWS = SparingSession()
@@ -64,7 +65,8 @@ def cloudwatch_is_down(operation: str, proceed: Callable[[], Any]) -> Any:
 
 def lived(world: World) -> list[Device]:
     """A stack with a past: versions with an optimizer's state, a rollback, alerts, metrics that CloudWatch does not have yet, a
-    revoked device, a token with uses left, and a round in which one update is accepted and another device still trains.
+    revoked device, a token with uses left, and a round in which one update is accepted, another device still trains, and a
+    third one has given its place up.
     """
     world.model(rounds=50, goal=2, quorum=2, over_selection=4.0, evaluators=1, min_gain=0.0, optimizer={"name": "adam"})
     token = world.token(uses=6)
@@ -85,6 +87,9 @@ def lived(world: World) -> list[Device]:
     world.update(devices[0])
     world.deliver()
     assert devices[1].check_in().kind == "train"
+    assignment = devices[2].check_in()
+    assert assignment.kind == "train"
+    devices[2].give_up(assignment.round, "train", FailureReason.DISK)
     return devices
 
 
