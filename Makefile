@@ -5,7 +5,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-trouble flower-vectors stores wheel package e2e deploy destroy clean
+.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-trouble bench-flower-app flower-vectors stores wheel package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench-cost: $(READY) ## Count every call of some rounds, and print what they cos
 
 bench-trouble: $(READY) ## Let a thousand devices live through outages, in virtual time, and print what they send
 	$(BIN)/python -m bench.trouble
+
+bench-flower-app: $(READY) ## Run the example of characters here and in Flower, and print both curves and times
+	$(BIN)/python -m bench.flower_app
 
 flower-vectors: $(READY) ## Compute anew, with Flower, the vectors that the tests compare with
 	"$$($(BIN)/python -c 'from bench.aggregation.__main__ import environment; print(environment("flwr"))')" \

@@ -37,13 +37,18 @@ class Workbench:
     _trainers: dict[int, Trainer] = field(default_factory=dict)
     _last: tuple[Path, Mapping[str, Array]] | None = None
 
-    def own(self, number: int) -> LocalData:
-        """What a device holds: of its part the last are kept for judging."""
+    def cut(self, number: int) -> tuple[Indices, Indices]:
+        """Which examples a device trains on, and which it keeps for judging."""
         part = self.parts[number]
         kept = min(len(part) - 1, max(1, round(self.app.local_test * len(part))))
+        return part[:-kept], part[-kept:]
+
+    def own(self, number: int) -> LocalData:
+        """What a device holds."""
+        train, test = self.cut(number)
         return LocalData(
-            train=self.examples.take(part[:-kept]),
-            test=self.examples.take(part[-kept:]),
+            train=self.examples.take(train),
+            test=self.examples.take(test),
             client=client_id(number),
             seed=seed_of(self.seed, number),
         )

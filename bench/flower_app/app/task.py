@@ -1,0 +1,53 @@
+"""The task of examples/characters, from a file that the bench has written: the same parts, the same first weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from examples.characters.network import Reader
+
+EPOCHS, BATCH, RATE, LONGEST = 2, 16, 0.003, 1.0
+
+
+def examples(path: str, part: str) -> TensorDataset:
+    """What a client trains on or tests by (`train-3`, `test-3`), or `held_out`."""
+    with np.load(path) as data:
+        chosen = data[part]
+        return TensorDataset(torch.from_numpy(data["inputs"][chosen]), torch.from_numpy(data["labels"][chosen]))
+
+
+def first(path: str) -> dict[str, torch.Tensor]:
+    """The first weights."""
+    with np.load(path) as data:
+        return {name.removeprefix("first/"): torch.from_numpy(data[name]) for name in data.files if name.startswith("first/")}
+
+
+def train(network: Reader, data: TensorDataset, seed: int) -> None:
+    """Adam, from fresh, with gradients clipped."""
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
+    network.train()
+    for _ in range(EPOCHS):
+        for inputs, labels in DataLoader(data, BATCH, shuffle=True, generator=generator):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(inputs).transpose(1, 2), labels).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), LONGEST)
+            optimizer.step()
+
+
+def measure(network: Reader, data: TensorDataset) -> dict[str, float]:
+    """Accuracy of a character, and the loss."""
+    torch.set_num_threads(1)
+    network.eval()
+    right = loss = count = 0.0
+    with torch.no_grad():
+        for inputs, labels in DataLoader(data, 256):
+            outputs = network(inputs)
+            loss += float(nn.functional.cross_entropy(outputs.transpose(1, 2), labels, reduction="sum"))
+            right += int((outputs.argmax(2) == labels).sum())
+            count += labels.numel()
+    return {"accuracy": right / count, "loss": loss / count}
