@@ -5,7 +5,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-trouble bench-flower-app flower-vectors stores wheel package e2e deploy destroy clean
+.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench-trouble: $(READY) ## Let a thousand devices live through outages, in virtu
 
 bench-flower-app: $(READY) ## Run the example of characters here and in Flower, and print both curves and times
 	$(BIN)/python -m bench.flower_app
+
+flower: $(READY) ## Run Flower apps, killed at every step, on the oldest and the newest flwr that is taken (ARGS='--only newest')
+	$(BIN)/python -m tests.flower $(ARGS)
 
 flower-vectors: $(READY) ## Compute anew, with Flower, the vectors that the tests compare with
 	"$$($(BIN)/python -c 'from bench.aggregation.__main__ import environment; print(environment("flwr"))')" \

@@ -8,6 +8,7 @@ Its rooms, in the order to read them:
 * `muster.device`       the SDK that runs on a device (`Device`)
 * `muster.training`     trainers for it: `TorchTrainer` (extra `[torch]`), `SklearnTrainer` (extra `[sklearn]`)
 * `muster.aggregation`  how many updates become one model, to the last bit: the server's, and who computes a version again
+* `muster.flower`       apps of Flower, unmodified: ClientApps as devices, ServerApps on a stored grid (extra `[flower]`)
 * `muster.simulation`   a federation on one machine: an app, a fleet, and the server that would run it
 * `muster.operator`     the client for the operators' routes, exports, backups
 * `muster.conformance`  plays the server for a device in any language, and says what it does right and wrong

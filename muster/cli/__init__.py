@@ -4,6 +4,7 @@
 * `models`, `rounds`, `versions`, `clients`, `monitoring`, `backups`, `conformance`   the commands, by noun
 * `simulation`   `muster simulate`; `places` finds the server that it runs
 * `starting`     `muster init`
+* `flower`       apps of Flower: the one command that has devices of its own
 * `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs
 * `render`       tables

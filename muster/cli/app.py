@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from muster import __version__
-from muster.cli import backups, clients, conformance, models, monitoring, rounds, simulation, starting, versions
+from muster.cli import backups, clients, conformance, flower, models, monitoring, rounds, simulation, starting, versions
 from muster.cli.errors import EXPECTED, explain
 from muster.cli.session import Session
 from muster.operator.client import NoAddress, Operator
@@ -50,6 +50,7 @@ app.add_typer(monitoring.thresholds, name="threshold")
 app.command("status")(monitoring.status)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
+app.add_typer(flower.app, name="flower")
 app.command("conformance")(conformance.conformance)
 app.command("simulate")(simulation.simulate)
 app.command("init")(starting.init)

@@ -13,6 +13,7 @@ from rich.text import Text
 from muster.cli.places import NoServer
 from muster.cli.session import Session
 from muster.device.errors import TrainerFailed
+from muster.flower.errors import BadApp, Diverged, FlowerError, NoFlower, OtherRun, UnfitReply, Unmapped
 from muster.http.errors import Insecure, Missing, MusterError, Refused, Unreachable, Untrusted
 from muster.operator.backup.errors import (
     BackupError,
@@ -39,7 +40,7 @@ from muster.wire.tensors import Unfit
 EXPECTED = (
     MusterError, Unfit, ValidationError, OSError, NoAddress, NotSigned, BotoCoreError,
     OtherRound, NotAsExported, CannotRecompute, BackupError, NotAsBackedUp, ClientError,
-    NoApp, BadPlan, NoServer, Stuck, TrainerFailed, NotStarted,
+    NoApp, BadPlan, NoServer, Stuck, TrainerFailed, NotStarted, FlowerError,
 )  # fmt: skip
 """What a command may raise and a person can do something about. Anything else is a bug, and shows its traceback."""
 
@@ -87,6 +88,8 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
             return _of_backup(error, names)
         case ClientError():
             return _of_aws(error)
+        case FlowerError():
+            return _of_flower(error)
         case Refused(document=document, problem=problem):
             why = document.detail
             if document.expected or document.got:
@@ -157,6 +160,25 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
             return "A file cannot be used", str(error), "the same command with another file", USAGE
         case _:
             return "The request cannot be signed", str(error), "aws configure list", USAGE
+
+
+def _of_flower(error: FlowerError) -> tuple[str, str, str, int]:
+    why, elsewhere = str(error), "the same command with another --state folder"
+    match error:
+        case NoFlower():
+            return "Flower is not installed", why, "pip install 'muster-fl[operator,flower]'", USAGE
+        case BadApp():
+            return "The app cannot be run so", why, "muster flower run --help", USAGE
+        case UnfitReply():
+            return "A reply of the ClientApp cannot be used", why, "the same command, when the app returns what fits", REFUSED
+        case Unmapped():
+            return "The strategy does not map to Muster's rules", why, "the same command without --url: it runs as it is", USAGE
+        case Diverged():
+            return "The ServerApp does not do what it did before", why, f"{elsewhere}, which begins anew", DIFFERENT
+        case OtherRun():
+            return "The state folder cannot be used", why, elsewhere, USAGE
+        case _:
+            return "The app did not come to its end", why, "the same command, which goes on", REFUSED
 
 
 def _of_backup(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, int]:

@@ -1,0 +1,1 @@
+"""A logistic regression in numpy, with functions of messages."""

@@ -1,0 +1,1 @@
+"""A line through points, with a NumPyClient and the older API."""

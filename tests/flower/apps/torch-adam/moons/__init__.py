@@ -1,0 +1,1 @@
+"""A small network of torch, whose first weights and orders are drawn from no seed."""
