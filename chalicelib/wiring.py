@@ -6,6 +6,7 @@ The imports inside the methods are the point: the API never loads numpy, and imp
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ from chalicelib.storage.presign import Presigner
 from chalicelib.storage.queues import Queue
 from chalicelib.storage.topics import Topic
 from muster.wire.admin import RoundConfig
+from muster.wire.tensors import Schema
 
 if TYPE_CHECKING:
     from chalicelib.rounds.devices.inspection import Inspector
@@ -251,9 +253,11 @@ class Services:
         return Catalogue(
             store=self.registry,
             checkpoints=self._checkpoints,
+            schemas=self.schemas,
             presigner=self.presigner,
             clock=self.clock,
             check_rules=_check_rules,
+            check_model=_check_model,
         )
 
     @cached_property
@@ -277,6 +281,7 @@ class Services:
             store=self.registry,
             schemas=self.schemas,
             check_rules=_check_rules,
+            check_model=_check_model,
             clock=self.clock,
         )
 
@@ -442,6 +447,12 @@ def _check_rules(config: RoundConfig) -> None:
     from chalicelib.registry.feasibility import check_rules
 
     check_rules(config)
+
+
+def _check_model(config: RoundConfig, schema: Callable[[], Schema]) -> None:
+    from chalicelib.registry.feasibility import check_model
+
+    check_model(config, schema)
 
 
 @cache

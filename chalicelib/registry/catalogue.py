@@ -13,6 +13,7 @@ from chalicelib.registry.checkpoints import Checkpoints
 from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore, Swept
 from chalicelib.registry.version import Version
 from chalicelib.storage import keys
@@ -21,9 +22,13 @@ from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
 from muster.wire.refs import canonical_json, digest
+from muster.wire.tensors import Schema
 
 CheckRules = Callable[[admin.RoundConfig], None]
 """Refuses a configuration whose rules cannot be carried out. The aggregation knows; the registry only asks."""
+
+CheckModel = Callable[[admin.RoundConfig, Callable[[], Schema]], None]
+"""Refuses one whose rules do not suit the model, of which it may ask for the schema."""
 
 _past_sweeps = Retrying(
     retry=retry_if_exception_type(Swept),
@@ -37,13 +42,23 @@ class Catalogue:
     """Models, as operators handle them."""
 
     def __init__(
-        self, *, store: RegistryStore, checkpoints: Checkpoints, presigner: Presigner, clock: Clock, check_rules: CheckRules
+        self,
+        *,
+        store: RegistryStore,
+        checkpoints: Checkpoints,
+        schemas: Schemas,
+        presigner: Presigner,
+        clock: Clock,
+        check_rules: CheckRules,
+        check_model: CheckModel,
     ) -> None:
         self._store = store
         self._checkpoints = checkpoints
+        self._schemas = schemas
         self._presigner = presigner
         self._clock = clock
         self._check_rules = check_rules
+        self._check_model = check_model
 
     def grant_checkpoint(self, request: admin.CheckpointUpload) -> wire.UploadGrant:
         """One PUT of exactly these bytes under the name of their digest. 412 from the store means: they are there already."""
@@ -56,8 +71,8 @@ class Catalogue:
         """Make a model whose version 0 is the uploaded checkpoint, and deploy it; the same again is the same.
 
         Raises:
-            Refusal: `invalid-body` (rules that cannot be carried out), `upload-missing`, `checkpoint-unfit`, `model-exists`
-                (with other content).
+            Refusal: `invalid-body` (rules that cannot be carried out, or not on this model), `upload-missing`,
+                `checkpoint-unfit`, `model-exists` (with other content).
         """
         self._check_rules(request.config)
         holder = _past_sweeps(self._create, request, by)
@@ -77,11 +92,12 @@ class Catalogue:
         """Make the model, or find the one that has its name.
 
         Raises:
-            Refusal: `upload-missing`, `checkpoint-unfit`.
+            Refusal: `upload-missing`, `checkpoint-unfit`, `invalid-body` (rules that do not suit the model).
             Swept: the bucket was swept meanwhile.
         """
         now, seen = self._clock(), self._store.sweep()
         ref = self._checkpoints.inspected(request.checkpoint, 0, request.config.encoding)
+        self._check_model(request.config, lambda: self._schemas.of(ref))
         model = Model(name=request.name, config=request.config, created_at=now)
         document = canonical_json(
             {

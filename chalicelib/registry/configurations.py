@@ -9,7 +9,7 @@ from __future__ import annotations
 from chalicelib.errors import Refusal
 from chalicelib.instants import Clock, text
 from chalicelib.log import log
-from chalicelib.registry.catalogue import Catalogue, CheckRules
+from chalicelib.registry.catalogue import Catalogue, CheckModel, CheckRules
 from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.model import Model
 from chalicelib.registry.schemas import Schemas
@@ -18,7 +18,7 @@ from chalicelib.storage.rows import page
 from muster.wire import admin
 from muster.wire.encodings import NotEncodable, encoded_schema
 from muster.wire.problems import Problem
-from muster.wire.tensors import update_schema
+from muster.wire.tensors import Schema, update_schema
 
 PAGE = 50
 
@@ -27,12 +27,20 @@ class Configurations:
     """How rounds are run, as operators decide it."""
 
     def __init__(
-        self, *, catalogue: Catalogue, store: RegistryStore, schemas: Schemas, check_rules: CheckRules, clock: Clock
+        self,
+        *,
+        catalogue: Catalogue,
+        store: RegistryStore,
+        schemas: Schemas,
+        check_rules: CheckRules,
+        check_model: CheckModel,
+        clock: Clock,
     ) -> None:
         self._catalogue = catalogue
         self._store = store
         self._schemas = schemas
         self._check_rules = check_rules
+        self._check_model = check_model
         self._clock = clock
 
     def page(self, model: str, query: admin.Page) -> admin.ConfigurationList:
@@ -49,11 +57,12 @@ class Configurations:
         """Run a model's rounds so from the next one on; a round that is open goes on as it opened.
 
         Raises:
-            Refusal: `unknown-model`, `invalid-body` (rules that cannot be carried out, an encoding that cannot hold the
-                model), `configuration-moved`.
+            Refusal: `unknown-model`, `invalid-body` (rules that cannot be carried out, or do not suit the model; an encoding
+                that cannot hold it), `configuration-moved`.
         """
         model = self._catalogue.model(name)
         self._check_rules(request.config)
+        self._check_model(request.config, lambda: self._schema(model))
         self._check_encoding(model, request.config)
         if model.config_revision == request.revision and model.config == request.config:
             return _reply(self._present(model))
@@ -84,12 +93,14 @@ class Configurations:
             because="the model was created",
         )
 
+    def _schema(self, model: Model) -> Schema:
+        return self._schemas.of(self._store.present(model.name).stable)
+
     def _check_encoding(self, model: Model, config: admin.RoundConfig) -> None:
         if config.encoding == model.config.encoding:
             return
-        schema = self._schemas.of(self._store.present(model.name).stable)
         try:
-            encoded_schema(update_schema(schema), config.encoding)
+            encoded_schema(update_schema(self._schema(model)), config.encoding)
         except NotEncodable as unable:
             raise Refusal(
                 Problem.INVALID_BODY,

@@ -11,6 +11,8 @@
 * `plan`       the manifest's work cut into parts that one worker can do;
 * `registry`   rules by name, and what a rule must be able to do;
 * `rules`      the rules, one file a family; `stack`, what some of them share; `threads`, who does it;
+* `adapters`   pairs of low-rank adapters among a model's tensors;
+* `matrices`   products of matrices with the same bits everywhere, and `truncation`, the best approximation of low rank;
 * `clipping`   the norm to which updates are clipped;
 * `outliers`   the norm beyond which an update is left out;
 * `claims`     the weight beyond which a claim is not believed;

@@ -23,6 +23,7 @@ from muster.aggregation.ranges import ranges
 from muster.aggregation.reading import Group
 from muster.wire.arrays import Array
 from muster.wire.tensors import Schema
+from muster.wire.values import Values
 
 Result = Mapping[str, Array]
 """What a part makes: named arrays."""
@@ -67,6 +68,10 @@ class Inputs(Protocol):
 
     def results(self, parts: Sequence[Part]) -> Iterator[Result]:
         """Results of earlier parts, one after another."""
+        ...
+
+    def base(self, part: Part) -> Sequence[Values]:
+        """A part's elements of the model that the updates are updates of."""
         ...
 
 

@@ -6,9 +6,10 @@ being read; both lie in memory that is made once, so a long list of updates take
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +32,10 @@ Update = tuple[Entry, Sequence[Values]]
 
 Group = Sequence[Update]
 """Some updates; their values are good until the next group is asked for."""
+
+
+Fetch = Callable[[int, memoryview], memoryview]
+"""As many bytes of one file as the memory is long, from a place on: in that memory, or where they lie already."""
 
 
 class Reader(Protocol):
@@ -57,7 +62,7 @@ def groups(reader: Reader, schema: Schema, entries: Sequence[Entry], start: int,
     memory = [[np.empty(longest, np.uint8).data for _ in range(size)] for _ in range(halves)]
 
     def read(entry: Entry, scratch: memoryview) -> Update:
-        return entry, layouts[entry.encoding].read(reader, entry, scratch)
+        return entry, layouts[entry.encoding].read(partial(reader.read, entry), entry.header_bytes, scratch)
 
     chosen = [entries[first : first + size] for first in range(0, len(entries), size)]
     if not reader.concurrency:
@@ -72,6 +77,14 @@ def groups(reader: Reader, schema: Schema, entries: Sequence[Entry], start: int,
                 yield [future.result() for future in under_way.pop(0)]
         for last in under_way:
             yield [future.result() for future in last]
+
+
+def base_values(base: Fetch, schema: Schema, start: int, stop: int) -> list[Values]:
+    """The elements from `start` to `stop` of the model that was trained, for each slice; `base` reads the data of its file,
+    without the header.
+    """
+    layout = Layout.of(schema, "plain", start, stop)
+    return layout.read(base, 0, np.empty(layout.nbytes, np.uint8).data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +125,11 @@ class Layout:
         """Bytes that are read of an update."""
         return sum(end - begin for begin, end in self.spans)
 
-    def read(self, reader: Reader, entry: Entry, scratch: memoryview) -> list[Values]:
-        """The values of each slice, of one update."""
+    def read(self, fetch: Fetch, header_bytes: int, scratch: memoryview) -> list[Values]:
+        """The values of each slice, of one file whose data begin after so many bytes."""
         views, used = [], 0
         for begin, end in self.spans:
-            views.append((begin, end, reader.read(entry, entry.header_bytes + begin, scratch[used : used + end - begin])))
+            views.append((begin, end, fetch(header_bytes + begin, scratch[used : used + end - begin])))
             used += end - begin
 
         def view(at: int) -> tuple[memoryview, int]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,16 @@ F64 = npt.NDArray[np.float64]
 
 class UnknownRule(Exception):
     """A configuration names a rule that is not here, or gives it parameters that it does not take."""
+
+
+class Unsuitable(Exception):
+    """A rule cannot work on this model, or not beside this optimizer; what it expects, and what there is."""
+
+    def __init__(self, what: str, expected: str, got: str) -> None:
+        super().__init__(f"{what}: expected {expected}, got {got}")
+        self.what = what
+        self.expected = expected
+        self.got = got
 
 
 class WrongNumberOfUpdates(Exception):
@@ -68,6 +78,19 @@ class Aggregator(Protocol):
 
     def plan(self, manifest: Manifest, schema: Schema, limits: Limits) -> Plan:
         """The work, in stages and parts. The results of the last stage are flat arrays by tensor, range after range."""
+        ...
+
+
+@runtime_checkable
+class Demanding(Protocol):
+    """An aggregator that does not suit every model and every optimizer. It is asked when a model is configured."""
+
+    def check_optimizer(self, optimizer: Optimizer) -> None:
+        """Raise Unsuitable when what it makes cannot be handed to this optimizer."""
+        ...
+
+    def check_model(self, schema: Schema, updates: int) -> None:
+        """Raise Unsuitable when it cannot work on updates of this schema, or not on so many."""
         ...
 
 

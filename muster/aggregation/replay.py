@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from muster.aggregation.assembly import assemble
 from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.plan import NO_LIMITS, Limits, Part, Plan, Result
-from muster.aggregation.reading import Group, Reader, groups
+from muster.aggregation.reading import Fetch, Group, Reader, base_values, groups
 from muster.aggregation.registry import find_aggregator
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, parse_header, update_schema
+from muster.wire.values import Values
 
 Load = Callable[[Entry], bytes]
 """An update's whole file."""
@@ -28,23 +29,41 @@ def replay(
     `state` are the files that came with the base, by letter. `limits` cut the work and do not change the result.
 
     Raises:
-        WrongNumberOfUpdates, SumOutOfRange, UnknownRule, Unfit: the round was abandoned for this reason.
+        WrongNumberOfUpdates, SumOutOfRange, UnknownRule, Unsuitable, Unfit: the round was abandoned for this reason.
         Damaged: the base, or a state, is not the file that the manifest names.
     """
-    schema = update_schema(parse_header(base, HEADER_LIMIT_BYTES).specs)
+    header = parse_header(base, HEADER_LIMIT_BYTES)
     states = {letter: io.BytesIO(data) for letter, data in state.items()}
     files: dict[str, bytearray] = {}
-    for name, piece in assemble(manifest, io.BytesIO(base), states, gradient(manifest, schema, Loaded(load), limits)):
+    data = memoryview(base)[header.data_start :]
+    moves = gradient(
+        manifest,
+        update_schema(header.specs),
+        Loaded(load),
+        limits,
+        base=lambda begin, scratch: data[begin : begin + len(scratch)],
+    )
+    for name, piece in assemble(manifest, io.BytesIO(base), states, moves):
         files.setdefault(name, bytearray()).extend(piece)
     return {name: bytes(data) for name, data in files.items()}
 
 
-def gradient(manifest: Manifest, schema: Schema, reader: Reader, limits: Limits = NO_LIMITS) -> Iterator[tuple[Part, Result]]:
-    """The pseudo-gradient of a manifest over an update schema, range after range: flat float64 (int64 of counters) by name."""
+def no_base(begin: int, scratch: memoryview) -> memoryview:
+    """Where nobody gave the base: most rules do not look at it."""
+    raise ValueError("this rule needs the base's values; none were given")
+
+
+def gradient(
+    manifest: Manifest, schema: Schema, reader: Reader, limits: Limits = NO_LIMITS, *, base: Fetch = no_base
+) -> Iterator[tuple[Part, Result]]:
+    """The pseudo-gradient of a manifest over an update schema, range after range: flat float64 (int64 of counters) by name.
+
+    `base` reads the data of the base's file, without its header; only some rules need it.
+    """
     aggregator = find_aggregator(manifest.aggregator)
     aggregator.check(len(manifest.entries))
     plan = aggregator.plan(manifest, schema, limits)
-    parts = LocalParts(schema, reader)
+    parts = LocalParts(schema, reader, base)
     parts.run(plan)
     return ((part, parts.done[part]) for part in plan.stages[-1].parts)
 
@@ -55,6 +74,7 @@ class LocalParts:
 
     schema: Schema
     reader: Reader
+    base_data: Fetch = no_base
     done: dict[Part, Result] = field(default_factory=dict)
 
     def run(self, plan: Plan) -> None:
@@ -70,6 +90,10 @@ class LocalParts:
     def results(self, parts: Sequence[Part]) -> Iterator[Result]:
         """Results that are here."""
         return (self.done[part] for part in parts)
+
+    def base(self, part: Part) -> Sequence[Values]:
+        """The base, as far as it was given."""
+        return base_values(self.base_data, self.schema, part.start, part.stop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from muster.aggregation.exact import SumOutOfRange
 from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.outliers import norm_bound
 from muster.aggregation.plan import NO_LIMITS, Limits
-from muster.aggregation.registry import UnknownRule, WrongNumberOfUpdates
+from muster.aggregation.registry import UnknownRule, Unsuitable, WrongNumberOfUpdates
 from muster.aggregation.replay import gradient
 from muster.operator.folder import BASE, About, NotAsExported, PublishedVersion, RoundFolder, state_path, update_content
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, parse_header, update_schema
@@ -75,7 +75,7 @@ def recompute(root: Path) -> Recomputed:
     folder.check(manifest)
     try:
         found = _replayed(folder, manifest)
-    except (UnknownRule, WrongNumberOfUpdates, SumOutOfRange, Unfit) as reason:
+    except (UnknownRule, Unsuitable, WrongNumberOfUpdates, SumOutOfRange, Unfit) as reason:
         raise CannotRecompute(f"{manifest.round}: {reason}") from reason
     return Recomputed(
         about=about,
@@ -94,7 +94,15 @@ def _replayed(folder: RoundFolder, manifest: Manifest) -> dict[str, str]:
         letters = [file.letter for file in manifest.state.files] if manifest.state else []
         states = {letter: stack.enter_context(folder.open(state_path(letter))) for letter in letters}
         hashes: dict[str, hashlib._Hash] = {}
-        for name, piece in assemble(manifest, base, states, gradient(manifest, schema, _Updates(folder), LIMITS)):
+
+        def base_data(begin: int, scratch: memoryview) -> memoryview:
+            with folder.open(BASE) as file:
+                file.seek(manifest.base.header_bytes + begin)
+                file.readinto(scratch)
+            return scratch
+
+        moves = gradient(manifest, schema, _Updates(folder), LIMITS, base=base_data)
+        for name, piece in assemble(manifest, base, states, moves):
             hashes.setdefault(name, hashlib.sha256()).update(piece)
         return {name: hash_.hexdigest() for name, hash_ in hashes.items()}
 

@@ -7,19 +7,32 @@
     merge(module)                                       # the plain module, with the change in its weights
 
 What is frozen must be the same on every device beforehand, since it does not travel. A server that averages A and B apart makes
-something else than the mean of the changes: the product of means is not the mean of products.
+something else than the mean of the changes: the product of means is not the mean of products. The aggregator `lora`
+(docs/aggregation.md) makes the best adapters of the mean of products.
+
+With it a device may have adapters of a smaller rank than the model's, of the same scale, and takes part like the others:
+
+    adapt(module, ("attention.*", "mlp.*"), rank=8, own_rank=2)
+    trainer = SmallAdapters(TorchTrainer(module, train, test))
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
+from muster.device.trainer import ContextTrainer, Evaluation, Hyperparameters, Trainer, TrainingContext, TrainingResult
 from muster.training.hyperparameters import near
+from muster.wire.arrays import Array
+
+AS_GOOD = 1e-3
+"""The share of a product by which its first columns and rows may be worse than the best approximation, to be taken for it."""
 
 
 class LoraLinear(nn.Module):
@@ -28,13 +41,13 @@ class LoraLinear(nn.Module):
     `A` is drawn as the weights of a linear layer are, `B` is 0: at first nothing is changed.
     """
 
-    def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
+    def __init__(self, linear: nn.Linear, rank: int, scale: float) -> None:
         super().__init__()
         self.linear = linear.requires_grad_(requires_grad=False)
         like = linear.weight
         self.A = nn.Parameter(torch.empty(rank, linear.in_features, dtype=like.dtype, device=like.device))
         self.B = nn.Parameter(torch.zeros(linear.out_features, rank, dtype=like.dtype, device=like.device))
-        self.scale = alpha / rank
+        self.scale = scale
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -51,13 +64,23 @@ class LoraLinear(nn.Module):
 
 
 def adapt(
-    module: nn.Module, patterns: Sequence[str], *, rank: int, alpha: float | None = None, rest: bool = False
+    module: nn.Module,
+    patterns: Sequence[str],
+    *,
+    rank: int,
+    alpha: float | None = None,
+    own_rank: int | None = None,
+    rest: bool = False,
 ) -> list[str]:
     """Put a `LoraLinear` in the place of each linear layer that a pattern names, and freeze all other parameters, unless the
     `rest` trains too. `alpha` is the rank, when it is not given. Returns the names of the layers.
 
+    `own_rank` is this device's, where it is smaller than the model's. The scale is the model's all the same, alpha / rank: a
+    product B A means the same change everywhere.
+
     Raises:
-        ValueError: a pattern names no linear layer, or the rank is not from 1 to a layer's shorter side.
+        ValueError: a pattern names no linear layer, the rank is not from 1 to a layer's shorter side, or the device's own is
+            not from 1 to the rank.
         TypeError: `patterns` is a text.
     """
     if isinstance(patterns, str):
@@ -71,10 +94,13 @@ def adapt(
         most = min(linears[name].in_features, linears[name].out_features)
         if not 1 <= rank <= most:
             raise ValueError(f"rank: expected from 1 to {most}, the shorter side of {name!r}, got {rank!r}")
+    own = rank if own_rank is None else own_rank
+    if not 1 <= own <= rank:
+        raise ValueError(f"own_rank: expected from 1 to the model's rank, {rank}, got {own!r}")
     if not rest:
         module.requires_grad_(requires_grad=False)
     for name in wanted:
-        _replace(module, name, LoraLinear(linears[name], rank, float(rank if alpha is None else alpha)))
+        _replace(module, name, LoraLinear(linears[name], own, (rank if alpha is None else alpha) / rank))
     return wanted
 
 
@@ -88,3 +114,77 @@ def merge(module: nn.Module) -> None:
 def _replace(module: nn.Module, name: str, layer: nn.Module) -> None:
     parent, _, last = name.rpartition(".")
     setattr(module.get_submodule(parent), last, layer)
+
+
+class ArrayTrainer(Trainer, Protocol):
+    """A trainer that says what of its module travels, as `TorchTrainer` does."""
+
+    def weights(self) -> Mapping[str, Array]:
+        """Arrays by name."""
+        ...
+
+
+class SmallAdapters:
+    """A trainer whose module has adapters of a smaller rank than the model, made for a model whose aggregator is `lora`.
+
+    It trains from, and judges, the best approximation of each product B A that its rank can hold. What it sends has the model's
+    shapes: its own columns of B, and zeros beside them. The rows of A beside its own stay the base's. They are multiplied by
+    those zeros, and a change of them would only make the update longer.
+    """
+
+    def __init__(self, trainer: ArrayTrainer) -> None:
+        self._trainer = trainer
+
+    def begin(self, context: TrainingContext) -> None:
+        """Work for this place from now on."""
+        if isinstance(self._trainer, ContextTrainer):
+            self._trainer.begin(context)
+
+    def train(self, base: Mapping[str, Array], hyperparameters: Hyperparameters) -> TrainingResult:
+        """Train from the truncated base; the result has the base's shapes.
+
+        Raises:
+            ValueError, TypeError: as the trainer says.
+        """
+        result = self._trainer.train(self._truncated(base), hyperparameters)
+        trained = dict(result.weights)
+        for a, b in pairs(base):
+            rank = len(trained[a])
+            if rank < len(base[a]):
+                wide_a, wide_b = base[a].copy(), np.zeros_like(base[b])
+                wide_a[:rank], wide_b[:, :rank] = trained[a], trained[b]
+                trained[a], trained[b] = wide_a, wide_b
+        return TrainingResult(trained, result.examples, result.metrics)
+
+    def evaluate(self, weights: Mapping[str, Array]) -> Evaluation:
+        """Measure a version as this device can run it."""
+        return self._trainer.evaluate(self._truncated(weights))
+
+    def _truncated(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        own, found = self._trainer.weights(), dict(arrays)
+        for a, b in pairs(arrays):
+            if a in own and len(own[a]) < len(arrays[a]):
+                found[a], found[b] = truncated(arrays[a], arrays[b], len(own[a]))
+        return found
+
+
+def pairs(arrays: Mapping[str, Array]) -> list[tuple[str, str]]:
+    """The names of A and B of each pair of adapters."""
+    found = [(name, name.removesuffix(".A") + ".B") for name in arrays if name.endswith(".A")]
+    return [(a, b) for a, b in found if b in arrays and arrays[a].ndim == arrays[b].ndim == 2]
+
+
+def truncated(a: Array, b: Array, rank: int) -> tuple[Array, Array]:
+    """Adapters of a smaller rank whose product is the best approximation of B A (Eckart and Young 1936).
+
+    Where the first rows of A and columns of B are as good they are taken as they are: that is so of what the server has made,
+    whose columns are sorted, and of a B that is zero. Then what training changes is all that the update holds.
+    """
+    wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+    (qa, ra), (qb, rb) = np.linalg.qr(wide_a.T), np.linalg.qr(wide_b)
+    left, values, right = np.linalg.svd(rb @ ra.T)
+    rest_a, rest_b = wide_a[rank:], wide_b[:, rank:]
+    dropped = math.sqrt(max(0.0, float(((rest_b.T @ rest_b) * (rest_a @ rest_a.T)).sum())))
+    if dropped <= float(np.linalg.norm(values[rank:])) + AS_GOOD * float(np.linalg.norm(values)):
+        return a[:rank].copy(), b[:, :rank].copy()
+    return (right[:rank] @ qa.T).astype(a.dtype), (qb @ (left[:, :rank] * values[:rank])).astype(b.dtype)

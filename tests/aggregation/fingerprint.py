@@ -16,7 +16,7 @@ from muster.aggregation.replay import Loaded, LocalParts
 from muster.wire.arrays import DTYPES, encode
 from muster.wire.encodings import ENCODINGS
 from muster.wire.refs import digest
-from tests.aggregation.making import Made, Tensors, frozen, rule
+from tests.aggregation.making import Made, Tensors, data_of, frozen, rule
 
 RULES = {
     "mean": rule("mean"),
@@ -25,6 +25,7 @@ RULES = {
     "median": rule("median"),
     "trimmed-mean": rule("trimmed-mean", trim=2),
     "multi-krum": rule("multi-krum", byzantine=2),
+    "lora": rule("lora"),
 }
 
 
@@ -47,6 +48,10 @@ def made(name: str, size: int = 40_000) -> Made:
          "d": rng.standard_normal(77), "n": rng.integers(0, 9, 2)}
         for _ in range(16)
     ]  # fmt: skip
+    for number, update in enumerate(updates if name == "lora" else ()):
+        for layer, inputs, outputs, dtype in (("l", 70, 90, "f4"), ("m", 300, 20, "f8"), ("o", 33, 64, "f4")):
+            update[layer + ".A"] = (rng.standard_normal((3, inputs)) / (1 + number % 3)).astype(dtype)
+            update[layer + ".B"] = rng.standard_normal((outputs, 3)).astype(dtype)
     for number, update in enumerate(updates):
         update["w"][: size // 80] = (0.0, -0.0)[number % 2]  # zeros of both signs, as of weights that were pruned
         if name == "mean of wide updates":
@@ -55,8 +60,11 @@ def made(name: str, size: int = 40_000) -> Made:
     if name == "mean of a giant":
         updates[3]["w"][-1, -1], clip = 9e29, None  # clipped, it would be one no more
     encodings = [encoding for encoding in ENCODINGS if encoding != "float16" or name != "mean of wide updates"]
-    optimizer = rule("sgd") if clip is None else rule("adam")  # whose state would not be finite
-    return frozen(updates, RULES[name], clip, encodings=encodings, optimizer=optimizer)
+    optimizer = rule("sgd" if clip is None or name == "lora" else "adam")  # of a giant the latter's state is not finite
+    found = frozen(updates, RULES[name], clip, encodings=encodings, optimizer=optimizer)
+    # A norm is measured once, by whoever inspects, and then stands in the manifest; its last bits are that machine's.
+    entries = tuple(replace(entry, norm=float(f"{entry.norm:.9g}")) for entry in found.manifest.entries)
+    return replace(found, manifest=replace(found.manifest, entries=entries))
 
 
 def fingerprint(made: Made, limits: Limits = NO_LIMITS) -> str:
@@ -67,7 +75,7 @@ def fingerprint(made: Made, limits: Limits = NO_LIMITS) -> str:
     base = encode(tensors)
     manifest = replace(made.manifest, base=replace(made.manifest.base, sha256=digest(base)))
     plan = find_aggregator(manifest.aggregator).plan(manifest, made.schema, limits)
-    parts = ShuffledParts(made.schema, Loaded(made.load))
+    parts = ShuffledParts(made.schema, Loaded(made.load), data_of(base))
     parts.run(plan)
     gradient = [(part, parts.done[part]) for part in plan.stages[-1].parts]
     files: dict[str, hashlib._Hash] = {}

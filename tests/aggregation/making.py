@@ -13,15 +13,15 @@ import numpy as np
 from muster.aggregation.manifest import Entry, Manifest, freeze
 from muster.aggregation.plan import NO_LIMITS, Limits
 from muster.aggregation.ranges import elements
-from muster.aggregation.reading import Group, groups
-from muster.aggregation.replay import Loaded, gradient
+from muster.aggregation.reading import Fetch, Group, groups
+from muster.aggregation.replay import Loaded, gradient, no_base
 from muster.wire import gate
 from muster.wire.admin import RoundConfig, Rule
-from muster.wire.arrays import Array, schema_of
+from muster.wire.arrays import Array, encode, schema_of
 from muster.wire.encodings import Encoding
 from muster.wire.magnitudes import packed
 from muster.wire.refs import CheckpointRef
-from muster.wire.tensors import Schema
+from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, header_bytes
 from muster.wire.values import encode_update
 from tests.aggregation import reference
 
@@ -54,10 +54,11 @@ class Made:
         """An update's file."""
         return self.files[entry.key]
 
-    def aggregate(self, limits: Limits = NO_LIMITS) -> dict[str, Array]:
+    def aggregate(self, limits: Limits = NO_LIMITS, base: Tensors | None = None) -> dict[str, Array]:
         """The pseudo-gradient: flat arrays by tensor, all ranges put together."""
+        fetch = no_base if base is None else data_of(encode(base))
         found: dict[str, list[Array]] = {}
-        for _, result in gradient(self.manifest, self.schema, Loaded(self.load), limits):
+        for _, result in gradient(self.manifest, self.schema, Loaded(self.load), limits, base=fetch):
             for name, array in result.items():
                 found.setdefault(name, []).append(array)
         return {name: np.concatenate(pieces) for name, pieces in found.items()}
@@ -66,6 +67,12 @@ class Made:
         """Some of its updates as the aggregation reads them, whole."""
         reader, entries = Loaded(self.load), [self.manifest.entries[n] for n in numbers]
         return [update for some in groups(reader, self.schema, entries, 0, elements(self.schema), 1 << 30) for update in some]
+
+
+def data_of(file: bytes) -> Fetch:
+    """Reads of a checkpoint's data, as a rule asks for them."""
+    begin = header_bytes(file, HEADER_LIMIT_BYTES)
+    return lambda at, scratch: memoryview(file)[begin + at : begin + at + len(scratch)]
 
 
 def frozen(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
 
 
 def mean(updates: Sequence[Vector], weights: Sequence[int]) -> Vector:
@@ -87,3 +88,10 @@ class Adaptive:
         else:
             self.v = self.beta_2 * v + (1 - self.beta_2) * gradient**2
         return w + self.rate * self.m / (np.sqrt(self.v) + self.tau)
+
+
+def best_of_rank(whole: Matrix, rank: int) -> Matrix:
+    """Eckart and Young 1936, by LAPACK's singular values."""
+    left, values, right = np.linalg.svd(whole, full_matrices=False)
+    found: Matrix = (left[:, :rank] * values[:rank]) @ right[:rank]
+    return found

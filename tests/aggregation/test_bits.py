@@ -91,7 +91,7 @@ def test_neither_the_shape_nor_the_parts_change_a_bit(
     updates = made(count, seed, size=size)
     if rng.random() < 0.5:
         updates[0]["w"][rng.randrange(size), 0] = 9e29
-    name = rng.choice(sorted({one.name for one in fingerprint.RULES.values()}))
+    name = rng.choice(sorted({one.name for one in fingerprint.RULES.values()} - {"lora"}))  # which has a test of its own
     byzantine = {"multi-krum": 1, "trimmed-mean": 2}.get(name)
     parameters = {} if byzantine is None else {"byzantine" if name == "multi-krum" else "trim": byzantine}
     one = frozen(updates, rule(name, **parameters), encodings=["plain", "int8", "bfloat16"])

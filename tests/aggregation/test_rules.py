@@ -215,7 +215,7 @@ def test_the_norm_follows_the_quantile_of_the_updates_norms() -> None:
 @pytest.mark.parametrize(
     ("find", "named", "told"),
     [
-        (registry.find_aggregator, rule("medain"), "expected one of krum, mean, median"),
+        (registry.find_aggregator, rule("medain"), "expected one of krum, lora, mean, median"),
         (registry.find_aggregator, rule("trimmed-mean"), "trim: is required"),
         (registry.find_aggregator, rule("trimmed-mean", trim=0), "trim: "),
         (registry.find_aggregator, rule("mean", trim=1), "trim: mean has no such parameter"),

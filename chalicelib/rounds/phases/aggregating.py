@@ -15,7 +15,7 @@ from chalicelib.instants import Clock
 from chalicelib.registry.schemas import Schemas
 from chalicelib.rounds.manifests import read_manifest
 from chalicelib.rounds.moves import Abandoned, Phase
-from chalicelib.rounds.phases.parts import CannotAggregate, Planned, StoredParts, StoredUpdates
+from chalicelib.rounds.phases.parts import CannotAggregate, Planned, StoredParts, StoredUpdates, stored_base
 from chalicelib.rounds.phases.publishing import Publishing
 from chalicelib.rounds.phases.settling import Settling
 from chalicelib.rounds.round import Round, too_long
@@ -25,7 +25,7 @@ from chalicelib.storage.queues import Queue
 from muster.aggregation.exact import SumOutOfRange
 from muster.aggregation.manifest import Manifest
 from muster.aggregation.plan import Limits, Part, Plan, Result
-from muster.aggregation.registry import TooFewUpdates, TooManyUpdates, WrongNumberOfUpdates, find_aggregator
+from muster.aggregation.registry import TooFewUpdates, TooManyUpdates, Unsuitable, WrongNumberOfUpdates, find_aggregator
 from muster.aggregation.replay import LocalParts
 from muster.wire.tensors import update_schema
 
@@ -34,7 +34,7 @@ QUICK_BYTES = 1 << 30
 one.
 """
 
-HOPELESS = (CannotAggregate, SumOutOfRange, WrongNumberOfUpdates)
+HOPELESS = (CannotAggregate, SumOutOfRange, Unsuitable, WrongNumberOfUpdates)
 """What no retry would mend."""
 
 
@@ -114,7 +114,7 @@ class Aggregating:
 
     def _alone(self, planned: Planned) -> Iterable[tuple[Part, Result]]:
         """The pseudo-gradient, computed here."""
-        parts = LocalParts(planned.schema, self._updates)
+        parts = LocalParts(planned.schema, self._updates, stored_base(self._blobs, planned.manifest.base))
         parts.run(planned.plan)
         return ((part, parts.done[part]) for part in planned.plan.stages[-1].parts)
 
@@ -156,6 +156,8 @@ def _named(reason: Exception) -> str:
     match reason:
         case SumOutOfRange():
             return f"sum-out-of-range: {reason}"
+        case Unsuitable():
+            return f"unsuitable-rule: {reason}"
         case TooFewUpdates():
             return f"too-few-updates: {reason}"
         case TooManyUpdates():

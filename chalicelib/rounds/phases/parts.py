@@ -10,9 +10,11 @@ from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs, ObjectMissing
 from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.plan import Part, Plan, Result
-from muster.aggregation.reading import Group, groups
+from muster.aggregation.reading import Fetch, Group, base_values, groups
 from muster.wire.arrays import decode, encode
+from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, update_schema
+from muster.wire.values import Values
 
 RESULT_LIMIT_BYTES = 16 << 30
 """No part's result is longer; what was stored, we stored."""
@@ -64,6 +66,16 @@ class StoredUpdates:
         return scratch
 
 
+def stored_base(blobs: Blobs, base: CheckpointRef) -> Fetch:
+    """Reads of a checkpoint's data, without its header. Its digest is checked where the new one is written."""
+
+    def fetch(begin: int, scratch: memoryview) -> memoryview:
+        blobs.read_into(scratch, keys.CHECKPOINT.key(sha256=base.sha256), base.header_bytes + begin)
+        return scratch
+
+    return fetch
+
+
 class StoredParts:
     """The parts of a plan, as far as they are done."""
 
@@ -73,6 +85,7 @@ class StoredParts:
         self._round_id = round_id
         self._schema = planned.schema
         self._plan = planned.plan
+        self._base = stored_base(blobs, planned.manifest.base)
 
     def missing(self) -> tuple[Part, ...]:
         """The parts to be done now: those of the first stage that is not done; none when all are."""
@@ -99,6 +112,10 @@ class StoredParts:
     def results(self, parts: Sequence[Part]) -> Iterator[Result]:
         """Stored results, read one after another."""
         return (decode(self._blobs.read(self._key(part), RESULT_LIMIT_BYTES), HEADER_LIMIT_BYTES) for part in parts)
+
+    def base(self, part: Part) -> Sequence[Values]:
+        """A part's elements of the base."""
+        return base_values(self._base, self._schema, part.start, part.stop)
 
     def _key(self, part: Part) -> str:
         return keys.PART.key(round=self._round_id, plan=self._plan.name, part=f"{part.stage}-{part.number:06d}")

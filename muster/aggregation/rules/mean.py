@@ -152,14 +152,23 @@ class Mean:
 
     def plan(self, manifest: Manifest, schema: Schema, limits: Limits) -> Plan:
         """Tiles, and a tree of sums; where it must be, first of peaks."""
-        averaged = Averaged.of(manifest, manifest.entries, [manifest.weight(entry) for entry in manifest.entries])
-        chosen = grids(averaged, schema)
-        averaging = Averaging(
-            schema=schema,
-            limits=limits,
-            first=0,
-            count=len(manifest.entries),
-            may=chosen,
-            pick=lambda inputs: (averaged, chosen),
-        )
-        return Plan(averaging.stages(), lost_bits=max((grid.lost for grid in chosen if grid), default=0))
+        averaging = averaged_by(manifest, schema, limits)
+        return Plan(averaging.stages(), lost_bits=max((grid.lost for grid in averaging.may if grid), default=0))
+
+
+def averaged_by(manifest: Manifest, schema: Schema, limits: Limits) -> Averaging:
+    """The mean of all of a manifest's updates, by its weights, from stage 0 on.
+
+    Raises:
+        SumOutOfRange: a tensor's sum cannot be exact.
+    """
+    averaged = Averaged.of(manifest, manifest.entries, [manifest.weight(entry) for entry in manifest.entries])
+    chosen = grids(averaged, schema)
+    return Averaging(
+        schema=schema,
+        limits=limits,
+        first=0,
+        count=len(manifest.entries),
+        may=chosen,
+        pick=lambda inputs: (averaged, chosen),
+    )
