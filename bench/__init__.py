@@ -6,4 +6,5 @@
 * `judging`      judges who lie, and how judges are drawn
 * `trouble`      a thousand devices in outages, in virtual time
 * `cost`         every call of some rounds, and what they cost in AWS
+* `flower_app`   an example beside the same in Flower
 """

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.update(
-    AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_DEFAULT_REGION="us-east-1", AWS_CONFIG_FILE="/dev/null"
-)
+    AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_DEFAULT_REGION="us-east-1", AWS_CONFIG_FILE="/dev/null",
+    OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1",  # each core has a process of its own
+)  # fmt: skip
 from infra import interpreter
 from tests.fleet import World
 

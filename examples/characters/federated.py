@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from examples.characters.network import Reader
+from examples.characters.network import PlayReader
 from examples.characters.plays import plays
 from muster import App, LocalData, TorchTrainer
 from muster.training.tasks import sequences
@@ -10,7 +10,7 @@ from muster.training.tasks import sequences
 
 def trainer(own: LocalData) -> TorchTrainer:
     """A device's trainer."""
-    return TorchTrainer(Reader(), own.train, own.test, task=sequences(), optimizer="adam", seed=own.seed)
+    return TorchTrainer(PlayReader(), own.train, own.test, task=sequences(), optimizer="adam", seed=own.seed)
 
 
 app = App(

@@ -9,7 +9,7 @@ CHARACTERS = 62
 """In the alphabet of `plays`."""
 
 
-class Reader(nn.Module):
+class PlayReader(nn.Module):
     """An embedding, a GRU, and what comes next: about 80,000 parameters."""
 
     def __init__(self) -> None:

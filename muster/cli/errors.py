@@ -13,7 +13,7 @@ from rich.text import Text
 from muster.cli.places import NoServer
 from muster.cli.session import Session
 from muster.device.errors import TrainerFailed
-from muster.flower.errors import BadApp, Diverged, FlowerError, NoFlower, OtherRun, UnfitReply, Unmapped
+from muster.flower.errors import BadApp, FlowerError, NoFlower, OtherRun, RunDiverged, UnfitReply, Unmapped
 from muster.http.errors import Insecure, Missing, MusterError, Refused, Unreachable, Untrusted
 from muster.operator.backup.errors import (
     BackupError,
@@ -173,7 +173,7 @@ def _of_flower(error: FlowerError) -> tuple[str, str, str, int]:
             return "A reply of the ClientApp cannot be used", why, "the same command, when the app returns what fits", REFUSED
         case Unmapped():
             return "The strategy does not map to Muster's rules", why, "the same command without --url: it runs as it is", USAGE
-        case Diverged():
+        case RunDiverged():
             return "The ServerApp does not do what it did before", why, f"{elsewhere}, which begins anew", DIFFERENT
         case OtherRun():
             return "The state folder cannot be used", why, elsewhere, USAGE

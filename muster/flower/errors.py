@@ -5,7 +5,7 @@ FlowerError
 ├── BadApp       the folder is no app, or its configuration does not fit
 ├── UnfitReply   a ClientApp answered with what cannot be used
 ├── Unmapped     a strategy of Flower's own says what Muster's rules cannot do
-├── Diverged     a ServerApp that was run again did not do what it did before
+├── RunDiverged  a ServerApp that was run again did not do what it did before
 ├── OtherRun     the folder holds another run
 └── NotTrained   rounds in the cloud came to nothing
 """
@@ -36,7 +36,7 @@ class Unmapped(FlowerError):
     """What a strategy asks for, that Muster's rules do not do."""
 
 
-class Diverged(FlowerError):
+class RunDiverged(FlowerError):
     """A call of a ServerApp is another one than at the same place before."""
 
 

@@ -97,7 +97,7 @@ class StoredGrid(bridge.Grid):  # type: ignore[misc]
         """Send messages, and return their ids.
 
         Raises:
-            Diverged: at this place the app sent others before.
+            RunDiverged: at this place the app sent others before.
             FlowerError: a message goes to a client that is not there, or has no content.
         """
         with self._call():
@@ -111,7 +111,7 @@ class StoredGrid(bridge.Grid):  # type: ignore[misc]
         """The replies to messages that were sent; each is given once. It returns when all of them are there.
 
         Raises:
-            Diverged: at this place the app asked for others before.
+            RunDiverged: at this place the app asked for others before.
         """
         with self._call():
             wanted = list(message_ids)
@@ -127,7 +127,7 @@ class StoredGrid(bridge.Grid):  # type: ignore[misc]
         """Send messages, and return the replies in the order of the messages; late ones are left out, and stay so.
 
         Raises:
-            Diverged: at this place the app sent others before.
+            RunDiverged: at this place the app sent others before.
             FlowerError: a message goes to a client that is not there, or has no content.
         """
         with self._call():

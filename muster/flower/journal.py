@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from muster.flower.errors import Diverged, OtherRun
+from muster.flower.errors import OtherRun, RunDiverged
 
 FORMAT = 1
 """Of the file. A journal of another one is refused."""
@@ -83,7 +83,7 @@ class Journal:
         """The number of the call that the app makes now, from 1; it is stored when this returns.
 
         Raises:
-            Diverged: at this place it made another call before.
+            RunDiverged: at this place it made another call before.
         """
         self._at += 1
         told = json.dumps([[message.about, message.sha256] for message in messages])
@@ -92,7 +92,7 @@ class Journal:
             self._rows.execute("INSERT INTO calls VALUES (?, ?, ?, NULL)", (self._at, kind, told))
         elif tuple(row) != (kind, told):
             before = [Noted(*message) for message in json.loads(row[1])]
-            raise Diverged(f"call {self._at} of the ServerApp: {_difference((row[0], before), (kind, list(messages)))}")
+            raise RunDiverged(f"call {self._at} of the ServerApp: {_difference((row[0], before), (kind, list(messages)))}")
         return self._at
 
     def reply(self, message: str) -> bytes | None:
@@ -132,11 +132,11 @@ class Journal:
         """Say that the app has ended; how many calls it made.
 
         Raises:
-            Diverged: before, it made calls that it has not made now.
+            RunDiverged: before, it made calls that it has not made now.
         """
         if self._at < self.stored:
             (kind,) = self._rows.execute("SELECT kind FROM calls WHERE number = ?", (self._at + 1,)).fetchone()
-            raise Diverged(f"the ServerApp ended after {self._at} calls; call {self._at + 1} was {kind} before")
+            raise RunDiverged(f"the ServerApp ended after {self._at} calls; call {self._at + 1} was {kind} before")
         return self._at
 
     def _hold_to(self, head: Mapping[str, Any]) -> None:

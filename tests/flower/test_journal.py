@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from muster.flower.errors import Diverged, OtherRun
+from muster.flower.errors import OtherRun, RunDiverged
 from muster.flower.journal import Journal, Noted
 
 HEAD = {"app": "toy", "clients": 2}
@@ -89,7 +89,7 @@ def test_another_call_at_the_same_place_is_refused_by_name(
     opened: Callable[..., Journal], kind: str, messages: list[Noted], sentence: str
 ) -> None:
     opened().begin("send_and_receive", TRAIN)
-    with pytest.raises(Diverged, match=sentence):
+    with pytest.raises(RunDiverged, match=sentence):
         opened().begin(kind, messages)
 
 
@@ -99,7 +99,7 @@ def test_an_app_that_ends_before_its_time_is_refused(opened: Callable[..., Journ
     first.begin("pull_messages")
     again = opened()
     again.begin("send_and_receive", TRAIN)
-    with pytest.raises(Diverged, match="ended after 1 calls; call 2 was pull_messages before"):
+    with pytest.raises(RunDiverged, match="ended after 1 calls; call 2 was pull_messages before"):
         again.finish()
 
 

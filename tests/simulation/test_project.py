@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from typer.testing import CliRunner
 from muster.cli.app import app
 from muster.project.writing import KINDS, NotStarted, start
 from tests.simulation.places import WINE
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 def muster(*arguments: str) -> str:
@@ -27,11 +24,15 @@ def muster(*arguments: str) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_project_is_tested_and_simulated_as_it_is(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "bikes"), *sys.path])
     muster("init", "bikes", "--kind", kind)
     monkeypatch.chdir("bikes")
-    path = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], env=path, check=True)
+    for name in ("federated", "device"):
+        sys.modules.pop(name, None)  # another kind's
+    tests = [test for name, test in runpy.run_path("test_federated.py").items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test()
     told = json.loads(muster("simulate", "federated.py", "--clients", "5", "--rounds", "2", "--processes", "0", "--json"))
     assert (told["model"], told["updates"]) == ("bikes", 10)
     assert told["rounds"][-1]["metrics"]["accuracy"] > told["first"]["accuracy"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from task import Reader, examples, measure, train
+from task import PlayReader, examples, measure, train
 
 app = ClientApp()
 
 
-def loaded(msg: Message) -> Reader:
+def loaded(msg: Message) -> PlayReader:
     """The network with the weights that came."""
-    network = Reader()
+    network = PlayReader()
     network.load_state_dict(msg.content["arrays"].to_torch_state_dict())
     return network
 

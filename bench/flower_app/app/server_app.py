@@ -9,7 +9,7 @@ from pathlib import Path
 from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
-from task import Reader, examples, first, measure
+from task import PlayReader, examples, first, measure
 
 app = ServerApp()
 
@@ -21,7 +21,7 @@ def main(grid: Grid, context: Context) -> None:
     held_out, lines = examples(data, "held_out"), []
 
     def evaluate(number: int, arrays: ArrayRecord) -> MetricRecord:
-        network = Reader()
+        network = PlayReader()
         network.load_state_dict(arrays.to_torch_state_dict())
         found = measure(network, held_out)
         lines.append({"round": number, "at": time.time(), **found})

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from examples.characters.network import Reader
+from examples.characters.network import PlayReader
 
 EPOCHS, BATCH, RATE, LONGEST = 2, 16, 0.003, 1.0
 
@@ -25,7 +25,7 @@ def first(path: str) -> dict[str, torch.Tensor]:
         return {name.removeprefix("first/"): torch.from_numpy(data[name]) for name in data.files if name.startswith("first/")}
 
 
-def train(network: Reader, data: TensorDataset, seed: int) -> None:
+def train(network: PlayReader, data: TensorDataset, seed: int) -> None:
     """Adam, from fresh, with gradients clipped."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
@@ -39,7 +39,7 @@ def train(network: Reader, data: TensorDataset, seed: int) -> None:
             optimizer.step()
 
 
-def measure(network: Reader, data: TensorDataset) -> dict[str, float]:
+def measure(network: PlayReader, data: TensorDataset) -> dict[str, float]:
     """Accuracy of a character, and the loss."""
     torch.set_num_threads(1)
     network.eval()

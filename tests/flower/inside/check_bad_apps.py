@@ -12,7 +12,7 @@ from flwr.client import NumPyClient
 from flwr.clientapp import ClientApp
 
 from muster.device.trainer import TrainingContext
-from muster.flower.errors import BadApp, Diverged, FlowerError, UnfitReply, Unmapped
+from muster.flower.errors import BadApp, FlowerError, RunDiverged, UnfitReply, Unmapped
 from muster.flower.fleet import FleetPlace
 from muster.flower.trainer import FlowerTrainer
 from tests.flower.inside.playing import APPS, run_here, state, written
@@ -171,7 +171,7 @@ def test_an_app_that_says_something_else_the_second_time_is_refused(tmp_path: Pa
     query = "\n@app.query()\ndef query(msg, context):\n    return Message(RecordDict(), reply_to=msg)\n"
     app, kept = written(tmp_path / "app", client=query, server=server), state()
     run_here(app, kept, clients=2)
-    with pytest.raises(Diverged, match="call 1 of the ServerApp: message 1 of send_and_receive, query to node 101, says"):
+    with pytest.raises(RunDiverged, match="call 1 of the ServerApp: message 1 of send_and_receive, query to node 101, says"):
         run_here(app, kept, clients=2)
 
 
