@@ -63,8 +63,8 @@ wheel: $(READY) ## Make what devices and operators install, and the server for m
 package: $(READY) ## Make what AWS gets, for both architectures, in build/package
 	$(BIN)/python -m infra.package
 
-e2e: $(READY) ## Deploy the package to the strict cloud, train there, roll back, take it down; and follow docs/python.md
-	$(BIN)/pytest tests/e2e/story.py tests/e2e/python_page.py -n 0 -s
+e2e: $(READY) ## Deploy the package to the strict cloud, train there, roll back, take it down; run the demo, and follow docs/python.md
+	$(BIN)/pytest tests/e2e/story.py tests/e2e/python_page.py tests/e2e/demo.py -n 0 -s
 
 deploy: $(READY) ## Deploy to AWS, after asking: make deploy STACK=muster ARGS='--profile … --parameter Name=Value'
 	$(BIN)/python -m infra.deploy $(STACK) $(ARGS)

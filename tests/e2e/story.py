@@ -49,6 +49,7 @@ from muster.wire.arrays import encode
 from muster.wire.problems import MEDIA_TYPE, Problem
 from tests.e2e.page import ROOT, block, typed
 from tests.fleet import BASE
+from tests.simulation.places import digests, in_this_process, there
 
 DEVICES = 20
 FUNCTIONS = ("api", "tick", "monitor", "inspection-worker", "aggregation-worker")
@@ -127,6 +128,12 @@ def test_twenty_devices_train_to_a_published_version_over_real_queues_and_the_re
     version = deployed.operator.version("digits", 1)
     assert hashlib.sha256(deployed.operator.download(version.checkpoint)).hexdigest() == told["checkpoint_sha256"]
     assert len(list(deployed.operator.clients())) == DEVICES
+
+
+def test_what_is_simulated_in_one_process_is_what_happens_here_to_the_last_bit(deployed: Deployed) -> None:
+    outcome = there(deployed.operator, clients=4)
+    assert digests(outcome) == digests(in_this_process(clients=4))
+    assert [rnd.accepted for rnd in outcome.rounds] == [4, 4]
 
 
 def test_an_operator_brings_a_model_of_their_own(deployed: Deployed, tmp_path: Path) -> None:
