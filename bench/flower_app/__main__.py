@@ -45,8 +45,7 @@ def flower(data: Path, folder: Path) -> dict[str, Any]:
     started = time.time()
     command = [str(VENV / "bin/flwr"), "run", str(home), "--stream", "--run-config", said]
     try:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run(command, env=environ, check=True, timeout=PATIENCE_SECONDS, **quiet)
+        subprocess.run(command, env=environ, check=True, timeout=PATIENCE_SECONDS, capture_output=True)
     finally:
         _end_what_it_started()
     lines = json.loads(curve.read_text())

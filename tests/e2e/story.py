@@ -131,9 +131,9 @@ def test_twenty_devices_train_to_a_published_version_over_real_queues_and_the_re
 
 
 def test_what_is_simulated_in_one_process_is_what_happens_here_to_the_last_bit(deployed: Deployed) -> None:
-    outcome = there(deployed.operator, clients=4)
-    assert digests(outcome) == digests(in_this_process(clients=4))
-    assert [rnd.accepted for rnd in outcome.rounds] == [4, 4]
+    outcome = there(deployed.operator, clients=4, rounds=1)
+    assert digests(outcome) == digests(in_this_process(clients=4, rounds=1))
+    assert [rnd.accepted for rnd in outcome.rounds] == [4]
 
 
 def test_an_operator_brings_a_model_of_their_own(deployed: Deployed, tmp_path: Path) -> None:

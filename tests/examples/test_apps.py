@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
 from pathlib import Path
 
@@ -56,3 +57,13 @@ def test_who_has_a_head_of_its_own_sends_the_body_only(tmp_path: Path, monkeypat
     own = LocalData(train=data.take(np.arange(20)), test=data.take(np.arange(5)))
     assert set(heads.personal(own).weights()) == {"0.weight", "0.bias", "2.weight", "2.bias"}
     assert set(heads.travelling(own).weights()) > {"4.weight", "4.bias"}
+
+
+def test_every_cell_of_the_notebook_runs_in_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    names: dict[str, object] = {}
+    for cell in json.loads((ROOT / "notebook.ipynb").read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    assert "outcome" in names
