@@ -25,7 +25,7 @@ def plays() -> Data:
     """Pieces of twenty plays, the same moved on by a character as labels (int64 of shape (PIECE,)), and whose they are."""
     inputs, labels, keys = [], [], []
     for name, text in _texts():
-        numbers = np.array([max(ALPHABET.find(character), 1 if character != "\n" else 0) for character in text], np.int64)
+        numbers = np.array([ALPHABET.find(character if character in ALPHABET else " ") for character in text], np.int64)
         starts = np.linspace(2000, len(numbers) - PIECE - 1, PIECES).astype(int)  # after the list of persons
         inputs += [numbers[start : start + PIECE] for start in starts]
         labels += [numbers[start + 1 : start + PIECE + 1] for start in starts]

@@ -109,7 +109,7 @@ class Engine:
         for one in fleet:
             self._at(0.0, partial(self._turn, one))
         self._at(0.0, self._look)
-        self._hope()
+        self._be_patient()
         try:
             while self._completed < plan.rounds:
                 moment, _, act = heapq.heappop(self._events)
@@ -193,7 +193,7 @@ class Engine:
         if rnd and rnd.number == number and rnd.finished_at and not rnd.reported and self._is_over(rnd):
             self._ended.append(self._figures(rnd))
             self._tell(self._ended[-1])
-            self._hope()
+            self._be_patient()
             if number >= MOST_ROUNDS * self._plan.rounds:
                 raise Stuck(f"{number} rounds have ended, and only {self._completed} completed; the last: {rnd.reason}")
             self._at(0.0, self._look)
@@ -211,7 +211,8 @@ class Engine:
         """Whether every place in it is settled; of those that disappear the server hears nothing before the deadline."""
         return not rnd.assigned or bool(self._plan.dropout)
 
-    def _hope(self) -> None:
+    def _be_patient(self) -> None:
+        """Give the next round as long as its deadlines are, and what the place asks for."""
         config = self._config
         longest = config.report_seconds + config.grace_seconds + config.evaluate_seconds
         self._give_up_at = self._place.now() + longest + self._place.patience_seconds
