@@ -210,7 +210,9 @@ def test_ctrl_c_stops_it_cleanly_and_leaves_nothing_behind(tmp_path: Path) -> No
     said = ""
     while "Ctrl-C" not in said:
         assert select.select([process.stdout], [], [], 60)[0], said
-        said += os.read(process.stdout.fileno(), 4096).decode()
+        more = os.read(process.stdout.fileno(), 4096).decode()
+        assert more, f"it ended before it began: {said}"
+        said += more
     url = re.findall(r"http://\S+", said)[0]
     assert httpx.get(f"{url}/v1/health").status_code == 200
     children = _children(process.pid)
