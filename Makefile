@@ -1,5 +1,7 @@
 # Every target does its own set-up in .venv; nothing else is touched. `make help` lists them.
 PYTHON ?= python3
+# Tests start hundreds of processes: each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 STACK ?= muster
 READY := .venv/.ready

@@ -2,8 +2,7 @@
 
 Whatever it is, when the next ticks come the round ends with the very bytes that it would have had, and every update is
 counted once. A device may also give its place up, at any of these calls: its receipt is then late or failed, and nothing else
-is other than it would have been. A prepared world is forked for each step of the walk, so that all steps start from the same
-state.
+is other than it would have been. Each step of the walk is a round of its own, in a world that begins with the same past.
 
 Nothing of a killed function's own outlives it. So where in between two calls it was killed is no matter: it is killed before
 each call, and before it returns, which is after its last. And where AWS holds the very bytes that it held at the kill before,
@@ -12,10 +11,6 @@ because there was nothing but reads since, it is that kill, which is not done ag
 
 from __future__ import annotations
 
-import gc
-import os
-import traceback
-import warnings
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -33,6 +28,9 @@ from tests.fleet import Drift, Killed, World
 
 OUTLYING = 3
 """The number of the device whose update is far too long, where there are so many."""
+
+STRAGGLER = "device-002"
+"""Who has a place and says nothing, where there is one."""
 
 Hook = Callable[[str, Callable[[], Any]], Any]
 
@@ -65,19 +63,9 @@ def with_straggler(world: World) -> list[Device]:
     """A round in which both devices have reported, and a third one has a place and says nothing."""
     devices = reported(world)
     (straggler,) = world.devices(1)
+    assert straggler.client_id == STRAGGLER
     assert straggler.check_in().kind == "train"
     return devices
-
-
-def give_up(world: World, devices: list[Device]) -> None:
-    """Who has a place and no update says that it failed; whatever that is answered, it is no failure of the server's."""
-    known = {device.client_id for device in devices}
-    for receipt in list(world.services.rounds.receipts(RoundId("toy", 1))):
-        if receipt.client_id not in known:
-            key = world.key_of(world.device("", receipt.client_id))
-            body = {"work": "train", "reason": "out-of-memory"}
-            answer = world.request("POST", "/v1/rounds/toy.1/failure", key=key, body=body)
-            assert answer.status_code in (202, 409), answer.text
 
 
 def in_parts(world: World) -> list[Device]:
@@ -161,98 +149,61 @@ def published(world: World, rnd: Round, devices: list[Device]) -> str:
 
 
 class Walk:
-    """One undisturbed run that, at every call, sends copies of itself down other paths.
+    """One run of a round, and its stops: each call to AWS that a function makes, and each return. At one, something happens."""
 
-    A copy is a fork: it shares everything up to that call, meets with what disturbs it there, lets the next ticks come, and
-    tells what it published. The kill after the first call of the operation `until` is the last.
-    """
-
-    def __init__(self, world: World, devices: list[Device], *, until: str | None = None, straggles: bool = False) -> None:
+    def __init__(self, world: World, at: int | None = None, happen: Callable[[World], None] = lambda world: None) -> None:
         self._world = world
-        self._devices = devices
-        self._until = until
-        self._straggles = straggles
-        """Whether somebody has a place to give up."""
-        self._calls = 0
-        self._one_kill_left = self._over = False
-        self._held: bytes | None = None
-        self._came_to = ""
-        """What AWS held at the last kill of the present function, and what that kill came to."""
-        self._pipe: int | None = None
-        self.outcomes: list[tuple[str, str]] = []
+        self._at = at
+        self._happen = happen
+        self.stops: list[str] = []
+        """The operation that is about to be called, or `RETURN`."""
+        self.held: list[bytes | None] = []
+        """What AWS held at each stop."""
+        world.calls.returning = self._returning
 
-    def run(self) -> str:
-        """Walk to the end; what the undisturbed run published."""
-        gc.collect()
-        gc.freeze()
-        self._world.calls.returning = self._returning
-        try:
-            answer = finish(self._world, self._devices, self._between)
-        except BaseException:
-            if self._pipe is None:
-                raise
-            answer = traceback.format_exc()
-        if self._pipe is not None:
-            os.write(self._pipe, answer[-60_000:].encode())
-            os._exit(0)
-        gc.unfreeze()
-        return answer
-
-    def _between(self, operation: str, proceed: Callable[[], Any]) -> Any:
-        self._kill(operation)
-        if self._forks(f"a second tick right before call {self._calls}, {operation}"):
-            self._world.calls.between = None
-            self._world.tick()
-            self._world.deliver()
-            return proceed()
-        if self._straggles and self._forks(f"a place given up right before call {self._calls}, {operation}"):
-            self._world.calls.between = None
-            give_up(self._world, self._devices)
-            return proceed()
-        answer = proceed()
-        self._calls += 1
-        self._one_kill_left |= operation == self._until
-        return answer
+    def between(self, operation: str, proceed: Callable[[], Any]) -> Any:
+        """A function calls AWS."""
+        self._stop(operation)
+        return proceed()
 
     def _returning(self) -> None:
         if self._world.calls.between is not None:  # a device's request is nobody's walk
-            self._kill("its return")
-            self._held = None
+            self._stop(RETURN)
 
-    def _kill(self, what: str) -> None:
-        if self._pipe is not None or self._over:
-            return
-        path, held = f"killed right before call {self._calls}, {what}", self._world.held()
-        if held is not None and held == self._held:
-            self.outcomes.append((path, self._came_to))
-        elif self._forks(path):
-            self._world.calls.between = dead
-            raise Killed
-        self._held, self._came_to = held, self.outcomes[-1][1]
-        self._over = self._one_kill_left
-
-    def _forks(self, path: str) -> bool:
-        """True in a copy that was made here; in the original, False, after the copy has told its outcome."""
-        if self._over or self._pipe is not None:
-            return False
-        reading, writing = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            self._pipe = writing
-            gc.disable()  # a collection would copy the pages of what both have
-            return True
-        os.close(writing)
-        with os.fdopen(reading) as pipe:
-            self.outcomes.append((path, pipe.read()))
-        os.waitpid(child, 0)
-        return False
+    def _stop(self, what: str) -> None:
+        self.stops.append(what)
+        self.held.append(self._world.held() if self._at is None else None)
+        if len(self.stops) - 1 == self._at:
+            self._happen(self._world)
 
 
-def dead(operation: str, proceed: Callable[[], Any]) -> Any:
-    """What was killed makes no more calls, whatever its handlers try."""
-    raise Killed(operation)
+RETURN = "its return"
+
+
+def killed(world: World) -> None:
+    """The function's process is gone; it makes no more calls, whatever its handlers try."""
+
+    def dead(operation: str, proceed: Callable[[], Any]) -> Any:
+        raise Killed(operation)
+
+    world.calls.between = dead
+    raise Killed
+
+
+def second_tick(world: World) -> None:
+    """Another tick comes meanwhile, and whole workers after it."""
+    world.calls.between = None
+    world.tick()
+    world.deliver()
+
+
+def place_given_up(world: World) -> None:
+    """The straggler says that it failed; whatever that is answered, it is no failure of the server's."""
+    world.calls.between = None
+    body = {"work": "train", "reason": "out-of-memory"}
+    key = world.key_of(world.device("", STRAGGLER))
+    answer = world.request("POST", "/v1/rounds/toy.1/failure", key=key, body=body)
+    assert answer.status_code in (202, 409), answer.text
 
 
 @pytest.mark.parametrize(
@@ -262,15 +213,30 @@ def dead(operation: str, proceed: Callable[[], Any]) -> Any:
 def test_a_function_killed_at_any_call_and_a_second_tick_at_any_call_change_nothing(
     prepare: Callable[[World], list[Device]], until: str | None
 ) -> None:
+    """The last kill is the one after the first call of the operation `until`."""
     settings: dict[str, Any] = {"part_reads": 1} if prepare is in_parts else {}
-    with closing(World(**settings)) as world:  # it goes first also so that no copy makes what a process makes on first use
-        expected = finish(world, prepare(world), None)
-    with closing(World(**settings)) as world:
-        walk = Walk(world, prepare(world), until=until, straggles=prepare is with_straggler)
-        assert walk.run() == expected
 
-    assert len(walk.outcomes) >= 9
-    assert [(path, outcome) for path, outcome in walk.outcomes if outcome != expected] == []
+    def run(at: int | None = None, happen: Callable[[World], None] = lambda world: None) -> tuple[str, Walk]:
+        with closing(World(**settings)) as world:
+            devices = world.relive(prepare)
+            walk = Walk(world, at, happen)
+            return finish(world, devices, walk.between), walk
+
+    expected, undisturbed = run()
+    stops, held = undisturbed.stops, undisturbed.held
+    last = stops.index(until) + 1 if until else len(stops)
+    steps: list[tuple[int, Callable[[World], None]]] = []
+    for at in range(len(stops[: last + 1])):
+        begins = at == 0 or stops[at - 1] == RETURN
+        if begins or held[at] is None or held[at] != held[at - 1]:
+            steps.append((at, killed))
+        if stops[at] != RETURN and at < last:
+            steps += [(at, second_tick), *([(at, place_given_up)] if prepare is with_straggler else [])]
+    assert len(steps) >= 6
+    for at, happen in steps:
+        came_to, walk = run(at, happen)
+        assert walk.stops[: at + 1] == stops[: at + 1], "each run comes to the same stops"
+        assert came_to == expected, f"{happen.__name__} right before call {at}, {stops[at]}"
 
 
 def test_every_call_sent_twice_because_its_response_was_lost_changes_nothing() -> None:
