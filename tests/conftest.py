@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -32,6 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     except interpreter.NoInterpreter as none:
         for item in wanting:
             item.add_marker(pytest.mark.skip(reason=str(none)))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays, so no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -48,3 +48,15 @@ def store_and_case(item: pytest.Item) -> tuple[str, str] | None:
         return None
     store = called.params.get("place", called.params.get("rows"))
     return None if store is None else (str(store), str(called.id).replace(str(store), "", 1).strip("-"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What fails as expected is told as Python tells it: to quote the source around it takes longer than the test."""
+    style = item.config.option.tbstyle
+    if item.get_closest_marker("xfail"):
+        item.config.option.tbstyle = "native"
+    try:
+        return (yield)
+    finally:
+        item.config.option.tbstyle = style
