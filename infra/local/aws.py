@@ -13,9 +13,9 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from infra.local import serializer
+from infra.local import quick
 
-serializer.quicken()
+quick.quicken()
 
 _moto = DomainDispatcherApplication(create_backend_app)
 _one_at_a_time = threading.Lock()

@@ -36,7 +36,7 @@ def store_clients(world: World, count: int) -> None:
             batch.put_item({**item, "client_id": name, **keys.client_key(name)})
 
 
-@pytest.mark.parametrize("stored", [100, 20_000])
+@pytest.mark.parametrize("stored", [100, 5_000])
 def test_what_each_call_costs(world: World, stored: int) -> None:
     store_clients(world, stored)
     world.model(goal=5, quorum=1)
