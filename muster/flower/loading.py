@@ -12,7 +12,6 @@ Tables within the configuration are flattened, with dots between the names. Read
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import tomllib
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from muster.flower.errors import BadApp, NoFlower
+from muster.wire.spelling import near
 
 Setting = bool | int | float | str
 Part = Literal["serverapp", "clientapp"]
@@ -110,9 +110,7 @@ def overridden(config: Mapping[str, Setting], overrides: Sequence[str]) -> dict[
     for override in overrides:
         for key, value in _values(override).items():
             if key not in config:
-                near = difflib.get_close_matches(key, config, 1)
-                meant = f"; did you mean {near[0]}?" if near else ""
-                raise BadApp(f"--run-config {key}: [tool.flwr.app.config] has no such key{meant}")
+                raise BadApp(f"--run-config {key}: [tool.flwr.app.config] has no such key: {near(key, config)}")
             made[key] = _as(config[key], value, key)
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from muster.simulation.app import App
 from muster.simulation.errors import BadPlan
 from muster.simulation.hostile import KINDS, HostileKind
 from muster.wire.admin import RoundConfig
+from muster.wire.hyperparameters import HyperparameterSchema
 
 MOST_CLIENTS = 10_000
 """In one process; beyond that, a fleet is planned for by formulae (docs/scale.md)."""
@@ -60,8 +62,9 @@ class SimulationPlan:
         """How many are hostile: the last ones."""
         return round(self.hostile * self.clients)
 
-    def config(self, app: App) -> RoundConfig:
-        """The app's configuration, and where it says nothing, what suits a fleet of this size.
+    def config(self, app: App, schema: Mapping[str, HyperparameterSchema] | None = None) -> RoundConfig:
+        """The app's configuration, and where it says nothing, what suits a fleet of this size. `schema` is what its trainers
+        understand of hyperparameters, where they say it.
 
         Raises:
             pydantic.ValidationError: a member is unknown or out of bounds, or two contradict each other.
@@ -74,7 +77,8 @@ class SimulationPlan:
             chosen["quorum"] = max(1, int(told.get("goal", goal)) // 2)
         if int(told.get("evaluators", chosen["evaluators"])) < 5:  # so few are never certain
             chosen |= {"evaluation_level": 0.5, "evaluation_liars": 0}
-        config = RoundConfig.model_validate({**chosen, "seed": self.seed, **told})
+        chosen |= {"seed": self.seed, "hyperparameter_schema": schema and dict(schema)}
+        config = RoundConfig.model_validate({**chosen, **told})
         if config.quorum > self.clients:
             raise BadPlan(f"config: a round needs {config.quorum} updates (quorum), and there are {self.clients} clients")
         return config

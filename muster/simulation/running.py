@@ -20,6 +20,7 @@ from muster.simulation.partitions import split
 from muster.simulation.place import SimulatedPlace
 from muster.simulation.plan import SimulationPlan
 from muster.simulation.workers import Workbench, Workers, one_thread
+from muster.training.hyperparameters import schema_of
 from muster.wire.arrays import decode
 from muster.wire.scheduling import given
 from muster.wire.tensors import HEADER_LIMIT_BYTES
@@ -72,17 +73,19 @@ def simulate(
         TrainerFailed, Stuck, Refused: `Engine.run`.
     """
     app = load(where)
-    config = plan.config(app)
+    plan.config(app)  # what is wrong with it is said before there are data
     examples, parts, held_out = divided(app, plan)
     divide(examples, parts)
     bench = Workbench(app, examples, parts, plan.seed)
     nobody = LocalData(train=examples.take(held_out), test=examples.take(held_out), client="nobody", seed=plan.seed)
     with one_thread():
+        judge = app.trainer_of(nobody)
+        config = plan.config(app, schema_of(judge))
         first = app.first_checkpoint(bench.own(0), plan.seed)
         room = _room(len(first) * KEPT * plan.clients)
         with tempfile.TemporaryDirectory(prefix="muster-", dir=room) as folder, Workers(bench, where, processes) as workers:
             engine = Engine(
-                    app, plan, config=config, first=first, judge=app.trainer_of(nobody), place=place, operator=operator,
+                    app, plan, config=config, first=first, judge=judge, place=place, operator=operator,
                     workers=workers, folder=Path(folder), model=model or app.name, tell=tell,
                 )  # fmt: skip
             outcome = engine.run()

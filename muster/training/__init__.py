@@ -7,7 +7,7 @@
 * `sklearn`          `SklearnTrainer`: linear models and MLPs of scikit-learn (extra `[sklearn]`)
 * `tasks`            what is learnt: a loss and named metrics; classification, sequences, regression, multilabel
 * `metrics`          metrics as sums over batches
-* `hyperparameters`  what a trainer understands of a round's, and how the others are refused
+* `hyperparameters`  what a trainer understands of a round's; how others are refused, and operators told (`schema_of`)
 * `optimizers`, `schedules`  by name, or a function of one's own
 * `modules`          which tensors of a module travel, as arrays and back
 * `lora`             adapters: a large layer stays, what trains and travels is a small change of it

@@ -6,17 +6,15 @@ name, what was expected, and what came. Nothing is ignored, so that a misspelt w
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from muster.device.failures import BadHyperparameter, MistypedHyperparameter, UnknownHyperparameter
 from muster.device.trainer import Hyperparameters
+from muster.wire.hyperparameters import HyperparameterSchema
+from muster.wire.spelling import near
 
 Scalar = bool | int | float | str
-
-_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +34,16 @@ class Hyperparameter:
     """It must be less than this."""
 
     @property
-    def expected(self) -> str:
-        """What is accepted, for people."""
-        bounds = (("at least", self.least), ("more than", self.above), ("at most", self.most), ("less than", self.below))
-        told = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
-        return f"{_KINDS[self.type]} {told}".strip()
+    def schema(self) -> HyperparameterSchema:
+        """Its type and its bounds, as a model's configuration says them."""
+        types = {bool: "boolean", int: "integer", float: "number", str: "string"}
+        return HyperparameterSchema(
+            type=types[self.type],  # type: ignore[arg-type]
+            minimum=self.least,
+            maximum=self.most,
+            exclusive_minimum=self.above,
+            exclusive_maximum=self.below,
+        )
 
     def read(self, value: object) -> Scalar:
         """A value as the type that was declared; a whole number is a number too, and 3.0, as a schedule gives it, a whole one.
@@ -49,26 +52,15 @@ class Hyperparameter:
             MistypedHyperparameter (a TypeError): it is of another type.
             BadHyperparameter (a ValueError): it is out of bounds, or not finite.
         """
-        if self.type is int and isinstance(value, float) and value.is_integer():
-            value = int(value)
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        fits = is_whole or isinstance(value, float) if self.type is float else is_whole if self.type is int else None
-        if not (isinstance(value, self.type) if fits is None else fits):
+        schema = self.schema
+        if not schema.is_of_type(value):
             raise MistypedHyperparameter(
-                f"hyperparameter {self.name!r}: expected {self.expected}, got {value!r} ({type(value).__name__})"
+                f"hyperparameter {self.name!r}: expected {schema.expected}, got {value!r} ({type(value).__name__})"
             )
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and not self._holds(value):
-            raise BadHyperparameter(f"hyperparameter {self.name!r}: expected {self.expected}, got {value!r}")
-        return float(value) if self.type is float and isinstance(value, int) else value  # type: ignore[return-value]
-
-    def _holds(self, value: float) -> bool:
-        return (
-            math.isfinite(value)
-            and (self.least is None or value >= self.least)
-            and (self.most is None or value <= self.most)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
-        )
+        if not schema.holds(value):
+            raise BadHyperparameter(f"hyperparameter {self.name!r}: expected {schema.expected}, got {value!r}")
+        made: Scalar = self.type(value)
+        return made
 
 
 def read(declared: Sequence[Hyperparameter], given: Hyperparameters) -> dict[str, Scalar]:
@@ -86,7 +78,17 @@ def read(declared: Sequence[Hyperparameter], given: Hyperparameters) -> dict[str
     return {name: one.read(given.get(name, one.default)) for name, one in by_name.items()}
 
 
-def near(name: str, known: Collection[str]) -> str:
-    """Which of the known names may have been meant; all of them, when none is like it."""
-    alike = difflib.get_close_matches(name, list(known), n=3)
-    return f"did you mean {' or '.join(map(repr, alike))}?" if alike else f"expected one of {', '.join(sorted(known))}"
+def schema_of(trainer: object) -> dict[str, HyperparameterSchema] | None:
+    """What a trainer, or a class of them, says that it understands, as a model's configuration says it; None if it does not.
+
+    It says so by `HYPERPARAMETERS`, a sequence of `Hyperparameter`.
+
+    Raises:
+        TypeError: `HYPERPARAMETERS` is something else.
+    """
+    declared = getattr(trainer, "HYPERPARAMETERS", None)
+    if declared is None:
+        return None
+    if isinstance(declared, str) or not all(isinstance(one, Hyperparameter) for one in declared):
+        raise TypeError(f"HYPERPARAMETERS: expected a sequence of muster.training.Hyperparameter, got {declared!r}")
+    return {one.name: one.schema for one in declared}

@@ -28,8 +28,8 @@ import torch
 from torch import nn
 
 from muster.device.trainer import ContextTrainer, Evaluation, Hyperparameters, Trainer, TrainingContext, TrainingResult
-from muster.training.hyperparameters import near
 from muster.wire.arrays import Array
+from muster.wire.spelling import near
 
 AS_GOOD = 1e-3
 """The share of a product by which its first columns and rows may be worse than the best approximation, to be taken for it."""

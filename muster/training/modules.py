@@ -23,8 +23,8 @@ import torch
 from torch import nn
 
 from muster.device.failures import ForeignTensors
-from muster.training.hyperparameters import near
 from muster.wire.arrays import Array, encode
+from muster.wire.spelling import near
 
 _AS_IT_IS = (
     torch.float64, torch.float32, torch.float16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from muster.device.failures import BadHyperparameter
-from muster.training.hyperparameters import near
 from muster.training.modules import array_of
 from muster.training.saved import Saved
+from muster.wire.spelling import near
 
 OptimizerFactory = Callable[[Sequence[nn.Parameter], float], torch.optim.Optimizer]
 """Makes an optimizer of the parameters that train and the round's learning rate."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from muster.training.hyperparameters import near
+from muster.wire.spelling import near
 
 Schedule = Callable[[int, int], float]
 

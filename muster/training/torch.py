@@ -24,7 +24,7 @@ from muster.device.failures import TooLittleData
 from muster.device.files import remove_leftovers
 from muster.device.trainer import Evaluation, Hyperparameters, TrainingContext, TrainingResult
 from muster.training import local, progress
-from muster.training.hyperparameters import Hyperparameter, near, read
+from muster.training.hyperparameters import Hyperparameter, read
 from muster.training.local import LocalState
 from muster.training.modules import ModuleTensors, array_of, checkpoint, load, put, weights
 from muster.training.optimizers import OptimizerFactory, optimizer_of
@@ -34,6 +34,7 @@ from muster.training.saved import Saved, joined
 from muster.training.schedules import Schedule, schedule_of
 from muster.training.tasks import Loss, Score, TrainingTask, classification
 from muster.wire.arrays import Array
+from muster.wire.spelling import near
 
 __all__ = ["TorchTrainer", "checkpoint", "load", "weights"]
 

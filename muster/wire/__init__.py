@@ -4,8 +4,8 @@ Messages:
 
 * `messages`    every HTTP body of devices, as pydantic models with bounds; `admin` those of operators
 * `deciding`    the metric by which a model's versions are judged, and what a difference in it means
-* `scheduling`  hyperparameters that change from round to round
-* `explaining`  what is wrong with a message, in the words of JSON
+* `hyperparameters`  what trainers understand, and what does not fit it; `scheduling`: those that change from round to round
+* `explaining`  what is wrong with a message, in the words of JSON; `spelling`: which name was meant
 * `problems`    the name, status and title of every refusal (RFC 9457)
 * `reasons`     why an update does not count, a word each
 * `failures`    why a device gives up the work of its place, a word each

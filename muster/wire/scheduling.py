@@ -16,7 +16,11 @@ from pydantic import Field
 
 from muster.wire.messages import Finite, Request, Scalar, Whole
 
-LARGEST_NUMBER = 1e30
+LARGEST_NUMBER, SMALLEST_NUMBER = 1e30, 1e-60
+"""Beyond the one, and below the other, a staircase does not go on."""
+
+LAST_ROUND = 10**12
+"""No model comes to it, and every schedule has come to its end by then."""
 
 Rounds = Annotated[int, Field(ge=1, le=10**6)]
 
@@ -31,6 +35,11 @@ class Ramp(Request):
     end: Finite
     rounds: Rounds
 
+    @property
+    def extremes(self) -> tuple[float, ...]:
+        """Between these lie all of its values."""
+        return (self.start, self.end)
+
     def at(self, number: int) -> float:
         """The value in a round."""
         share = 1.0 if number >= self.rounds else (number - 1) / (self.rounds - 1)
@@ -41,19 +50,24 @@ class Ramp(Request):
 
 
 class Staircase(Request):
-    """`start`, times `factor` after every `every` rounds."""
+    """`start`, times `factor` after every `every` rounds. It comes as near to 0 as it likes, and never there."""
 
     schedule: Literal["steps"]
     start: Finite
     factor: Annotated[float, Field(gt=0.0, le=1e3)]
     every: Rounds
 
+    @property
+    def extremes(self) -> tuple[float, ...]:
+        """Between these lie all of its values."""
+        return (self.start, self.at(LAST_ROUND))
+
     def at(self, number: int) -> float:
         """The value in a round."""
         steps = (number - 1) // self.every
         exponent = steps * math.log10(self.factor)
         if abs(exponent) > 60.0:  # beyond any number that a message holds, or below any that counts
-            return math.copysign(LARGEST_NUMBER, self.start) if exponent > 0 and self.start else 0.0
+            return math.copysign(LARGEST_NUMBER if exponent > 0 else SMALLEST_NUMBER, self.start) if self.start else 0.0
         return max(-LARGEST_NUMBER, min(LARGEST_NUMBER, self.start * self.factor**steps))
 
 
@@ -62,6 +76,11 @@ class RoundTable(Request):
 
     schedule: Literal["table"]
     values: Annotated[list[Whole | Finite], Field(min_length=1, max_length=100)]
+
+    @property
+    def extremes(self) -> tuple[int | float, ...]:
+        """All of its values."""
+        return tuple(self.values)
 
     def at(self, number: int) -> int | float:
         """The value in a round."""

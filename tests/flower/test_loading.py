@@ -54,8 +54,8 @@ def test_values_are_overridden_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("rounds=5", "--run-config rounds: .* has no such key$"),
-        ("num-server-round=5", "--run-config num-server-round: .* did you mean num-server-rounds"),
+        ("rounds=5", "--run-config rounds: .* has no such key: expected one of "),
+        ("num-server-round=5", "--run-config num-server-round: .* did you mean 'num-server-rounds'"),
         ("lr=fast", "--run-config lr: fast is no value in TOML"),
         ("lr='fast'", "--run-config lr: expected float as in the app, got 'fast'"),
         ("verbose=1", "--run-config verbose: expected bool as in the app, got 1"),

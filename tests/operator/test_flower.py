@@ -28,7 +28,7 @@ def test_a_folder_that_is_no_app_is_named(muster: Terminal, tmp_path: Path) -> N
 
 
 def test_a_key_that_does_not_exist_is_named(muster: Terminal) -> None:
-    assert "did you mean num-server-rounds?" in muster.fails(f"flower run {APP} --run-config num-rounds=3", 2)
+    assert "did you mean 'num-server-rounds'?" in muster.fails(f"flower run {APP} --run-config num-rounds=3", 2)
 
 
 def test_a_metric_has_a_direction(muster: Terminal) -> None:

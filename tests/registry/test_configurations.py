@@ -132,6 +132,16 @@ def test_what_could_never_be_carried_out_is_refused_and_changes_nothing(
     assert revisions(world) == [1]
 
 
+def test_hyperparameters_that_trainers_do_not_understand_are_refused_to_the_operator_and_change_nothing(world: World) -> None:
+    schema = {"learning_rate": {"type": "number", "exclusive_minimum": 0}}
+    world.model(rounds=0, hyperparameter_schema=schema, hyperparameters={"learning_rate": 0.1})
+    body = {**world.operator.status("toy").config.model_dump(mode="json"), "hyperparameters": {"learning_rat": 0.1}}
+    answer = world.request("POST", "/v1/admin/models/toy/configurations", body={"config": body, "revision": 1})
+    assert answer.status_code == 422
+    assert "unknown hyperparameter 'learning_rat': did you mean 'learning_rate'?" in answer.text
+    assert revisions(world) == [1]
+
+
 def test_an_encoding_that_cannot_hold_the_model_is_refused_and_one_that_can_is_used(world: World) -> None:
     world.operator.create_model("toy", encode({"w": np.zeros(4, "f4"), "scale:w": np.zeros(4, "f4")}), RoundConfig(**CONFIG))
     with pytest.raises(Refused) as refused:

@@ -18,6 +18,7 @@ from chalicelib.storage.rows import to_item, to_stored
 from muster import Device
 from muster.wire.admin import RoundConfig, Rule
 from muster.wire.arrays import encode
+from muster.wire.hyperparameters import HyperparameterSchema
 from muster.wire.magnitudes import packed
 from muster.wire.reasons import Reason
 from muster.wire.refs import CheckpointRef, DeltaRef
@@ -153,6 +154,7 @@ def test_the_largest_round_stays_within_what_a_row_may_hold(world: World) -> Non
     )
     config = RoundConfig(
         goal=100_000, quorum=1, hyperparameters={"h" * 38 + f"{n:02d}": "v" * 64 for n in range(32)},
+        hyperparameter_schema={"h" * 38 + f"{n:02d}": HyperparameterSchema(type="string") for n in range(32)},
         aggregator=Rule(name="a" * 40, parameters={"p" * 38 + f"{n:02d}": 1e-30 for n in range(16)}),
         optimizer=Rule(name="a" * 40, parameters={"p" * 38 + f"{n:02d}": 1e-30 for n in range(16)}),
     )  # fmt: skip

@@ -60,6 +60,14 @@ def test_a_run_that_cannot_be_is_three_lines_and_an_exit_status(
     assert says in " ".join(done.output.split())
 
 
+def test_a_misspelt_hyperparameter_is_refused_with_what_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("misspelt.py").write_text(Path(WINE).read_text().replace('"epochs"', '"epoch"'))
+    done = CliRunner().invoke(app, ["simulate", "misspelt.py"])
+    assert done.exit_code == 2
+    assert "why unknown hyperparameter 'epoch': did you mean 'epochs'? next" in " ".join(done.output.split())
+
+
 def test_without_the_servers_code_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("muster.__file__", str(tmp_path / "muster/__init__.py"))
     done = CliRunner().invoke(app, ["simulate", WINE, "--out", str(tmp_path / "out")])

@@ -121,7 +121,8 @@ def test_a_file_that_is_not_there_is_refused() -> None:
         ("config={'goal': 50, 'quorum': 50}", BadPlan, "needs 50 updates .* there are 8 clients"),
         ("held_out=1.5", ValueError, "held_out: expected a share between 0 and 1, got 1.5"),
         ("least_examples=1", ValueError, "least_examples: expected at least 2"),
-        ("config={'hyperparameters': {'epoch': 2}}", TrainerFailed, "epoch"),
+        ("config={'hyperparameters': {'epoch': 2}}", ValueError, "'epoch': did you mean 'epochs'"),
+        ("config={'hyperparameters': {'epoch': 2}, 'hyperparameter_schema': None}", TrainerFailed, "epoch"),
         (
             "config={'metric': {'name': 'f1', 'direction': 'higher', 'minimum': 0, 'maximum': 1}}", TrainerFailed,
             "the metric that decides is f1, and the trainer measures accuracy",

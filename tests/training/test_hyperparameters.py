@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from sklearn.linear_model import SGDClassifier
 
 from muster import SklearnTrainer, TorchTrainer
-from muster.training.hyperparameters import Hyperparameter, read
+from muster.training.hyperparameters import Hyperparameter, read, schema_of
 from muster.training.torch import weights
+from muster.wire.admin import RoundConfig
 from tests.training.making import data, module
 
 ALL = (
@@ -83,3 +85,22 @@ def test_trainers_refuse_what_they_do_not_declare() -> None:
     other = SklearnTrainer(SGDClassifier(), (inputs, labels), (inputs, labels), classes=[0, 1])
     with pytest.raises(ValueError, match="unknown hyperparameter 'batch_size': expected one of epochs, learning_rate"):
         other.train({}, {"batch_size": 3})
+
+
+def test_an_operator_is_told_what_a_trainer_declares_and_refused_what_the_trainer_would_refuse() -> None:
+    schema = schema_of(TorchTrainer)
+    assert schema is not None
+    assert schema.keys() == {one.name for one in TorchTrainer.HYPERPARAMETERS}
+    told: dict[str, Any] = {"goal": 1, "quorum": 1, "hyperparameter_schema": schema}
+    assert RoundConfig.model_validate_json(RoundConfig.model_validate(told).model_dump_json()).hyperparameter_schema == schema
+    with pytest.raises(ValidationError, match="unknown hyperparameter 'learningrate': did you mean 'learning_rate'"):
+        RoundConfig.model_validate({**told, "hyperparameters": {"learningrate": 0.1}})
+
+
+def test_a_trainer_that_declares_nothing_has_no_schema_and_nonsense_is_refused() -> None:
+    class Nonsense:
+        HYPERPARAMETERS = ("epochs",)
+
+    assert schema_of(object()) is None
+    with pytest.raises(TypeError, match="HYPERPARAMETERS: expected a sequence of"):
+        schema_of(Nonsense)

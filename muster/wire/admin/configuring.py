@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from muster.wire.deciding import ACCURACY, LARGEST_NUMBER, DecidingMetric
 from muster.wire.encodings import Encoding
+from muster.wire.hyperparameters import MOST_HYPERPARAMETERS, Schemas, check
 from muster.wire.messages import Finite, Label, MetricName, Reply, Request, Scalar, Whole
 from muster.wire.scheduling import Schedule
 
@@ -109,8 +110,11 @@ class RoundConfig(Request):
         "plain", description="how devices that can do so write their updates: plain, float32, float16, bfloat16 or int8"
     )
     keep_updates: bool = Field(False, description="keep the devices' updates after publication, so that it can be replayed")
-    hyperparameters: Annotated[dict[MetricName, Scalar | Schedule], Field(max_length=32)] = Field(
+    hyperparameters: Annotated[dict[MetricName, Scalar | Schedule], Field(max_length=MOST_HYPERPARAMETERS)] = Field(
         {}, description="given to each trainer; one may change from round to round: a ramp, steps, or a table"
+    )
+    hyperparameter_schema: Schemas | None = Field(
+        None, description="what trainers understand of them: anything else is refused; null: nothing is known, and all is given"
     )
     seed: Annotated[int, Field(ge=0, lt=2**53)] = Field(
         0, description="from which, with the round's number and its own id, each device's seed is drawn"
@@ -124,6 +128,12 @@ class RoundConfig(Request):
             raise ValueError(f"evaluation_quorum must not exceed evaluators ({self.evaluators}), got {self.evaluation_quorum}")
         if self.outliers != "none" and self.outliers.least > max(self.goal, FEWEST):
             raise ValueError(f"outliers.least must not exceed goal ({self.goal}), got {self.outliers.least}")
+        return self
+
+    @model_validator(mode="after")
+    def _hyperparameters_are_understood(self) -> RoundConfig:
+        if self.hyperparameter_schema is not None:
+            check(self.hyperparameter_schema, self.hyperparameters)
         return self
 
     @model_validator(mode="after")
