@@ -82,7 +82,8 @@ def cloud() -> Iterator[StrictCloud]:
 @pytest.fixture(scope="module")
 def deployed(cloud: StrictCloud) -> Iterator[Deployed]:
     account = Account()
-    output = typed(block("deploy.md", "Deploy", "sh"), {}, answers="y\n")
+    more = {"ARGS": "--parameter CheckInSeconds=5"}  # devices come again as soon as a tick may have opened a round
+    output = typed(block("deploy.md", "Deploy", "sh"), more, answers="y\n")
     (url,) = re.findall(r"^export MUSTER_URL=(\S+)$", output, re.MULTILINE)
     outputs = Stack(account, "muster").outputs()
     keys = principal(account, "operator", policy(account, outputs, "deploy.md", "Operators"))
@@ -160,55 +161,6 @@ def test_an_operator_brings_a_model_of_their_own(deployed: Deployed, tmp_path: P
 def test_an_operator_rolls_back(deployed: Deployed) -> None:
     typed(f"{ROOT}/.venv/bin/muster rollback digits --because 'a drill'", deployed.person)
     assert deployed.operator.status("digits").deployed_version == 0
-
-
-# ---- what the store refuses
-
-
-def presigner(deployed: Deployed) -> Presigner:
-    endpoint = deployed.cloud.environment["AWS_ENDPOINT_URL"]
-    return Presigner(
-        credentials=Credentials(ROOT_KEY, ROOT_SECRET),
-        region=REGION,
-        bucket=deployed.outputs["TensorBucketName"],
-        endpoint=endpoint,
-        seconds=900,
-    )
-
-
-def test_a_grant_is_good_for_its_own_bytes_once_and_for_nothing_else(deployed: Deployed, tmp_path: Path) -> None:
-    token, bucket = deployed.operator.mint_token(1, models=["comfort"]).token, deployed.outputs["TensorBucketName"]
-    with closing(Device.enrol(deployed.url, token, "uploader", model="comfort", state_dir=tmp_path)) as device:
-        deadline = time.monotonic() + 120
-        while (assignment := device.check_in()).kind != "train":
-            assert time.monotonic() < deadline, assignment
-            time.sleep(2.0)
-        content = b"exactly these bytes".ljust(100, b".")
-        request = wire.UploadRequest(bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), examples=1)
-        grant = device._call("POST", f"/v1/rounds/{assignment.round}/upload", wire.UploadGrant, request)
-        with httpx.Client() as http:
-
-            def put(body: bytes, url: str = grant.url, **headers: str) -> int:
-                return http.put(url, content=body, headers={**grant.headers, **headers}).status_code
-
-            assert put(content.upper()) == 400, "another body of the same length"
-            assert put(content + b"!", **{"Content-Length": str(len(content) + 1)}) == 403, "another length"
-            assert put(content, grant.url.replace("/uploader/", "/device-01/")) == 403, "another client's key"
-            assert put(content, **{"If-None-Match": "x"}) == 403, "another condition"
-            assert put(content, **{"x-amz-acl": "public-read"}) == 403, "an ACL"
-            assert put(content, **{"x-amz-server-side-encryption": "AES256"}) == 403, "another encryption"
-            assert put(content, **{"Content-Encoding": "gzip"}) == 200
-            assert put(content) == 412, "a second time"
-            stored = http.get(presigner(deployed).get(unquote(urlsplit(grant.url).path).partition(f"/{bucket}/")[2]))
-            assert (stored.headers["content-encoding"], stored.content) == ("identity", content), "as it was stored"
-
-
-def test_an_expired_url_is_refused(deployed: Deployed) -> None:
-    content = b"too late"
-    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    with mock.patch("botocore.auth.get_current_datetime", return_value=an_hour_ago.replace(tzinfo=None)):
-        url, headers = presigner(deployed).put("updates/late", len(content), hashlib.sha256(content).hexdigest())
-    assert httpx.put(url, content=content, headers=headers).status_code == 403
 
 
 # ---- what the gateway refuses
@@ -306,6 +258,55 @@ def test_an_operator_cannot_read_updates_nor_tables(deployed: Deployed) -> None:
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     with pytest.raises(ClientError, match="AccessDenied"):
         session.client("dynamodb").scan(TableName=deployed.outputs["ClientsTableName"])
+
+
+# ---- what the store refuses
+
+
+def presigner(deployed: Deployed) -> Presigner:
+    endpoint = deployed.cloud.environment["AWS_ENDPOINT_URL"]
+    return Presigner(
+        credentials=Credentials(ROOT_KEY, ROOT_SECRET),
+        region=REGION,
+        bucket=deployed.outputs["TensorBucketName"],
+        endpoint=endpoint,
+        seconds=900,
+    )
+
+
+def test_a_grant_is_good_for_its_own_bytes_once_and_for_nothing_else(deployed: Deployed, tmp_path: Path) -> None:
+    token, bucket = deployed.operator.mint_token(1, models=["comfort"]).token, deployed.outputs["TensorBucketName"]
+    with closing(Device.enrol(deployed.url, token, "uploader", model="comfort", state_dir=tmp_path)) as device:
+        deadline = time.monotonic() + 120
+        while (assignment := device.check_in()).kind != "train":
+            assert time.monotonic() < deadline, assignment
+            time.sleep(2.0)
+        content = b"exactly these bytes".ljust(100, b".")
+        request = wire.UploadRequest(bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), examples=1)
+        grant = device._call("POST", f"/v1/rounds/{assignment.round}/upload", wire.UploadGrant, request)
+        with httpx.Client() as http:
+
+            def put(body: bytes, url: str = grant.url, **headers: str) -> int:
+                return http.put(url, content=body, headers={**grant.headers, **headers}).status_code
+
+            assert put(content.upper()) == 400, "another body of the same length"
+            assert put(content + b"!", **{"Content-Length": str(len(content) + 1)}) == 403, "another length"
+            assert put(content, grant.url.replace("/uploader/", "/device-01/")) == 403, "another client's key"
+            assert put(content, **{"If-None-Match": "x"}) == 403, "another condition"
+            assert put(content, **{"x-amz-acl": "public-read"}) == 403, "an ACL"
+            assert put(content, **{"x-amz-server-side-encryption": "AES256"}) == 403, "another encryption"
+            assert put(content, **{"Content-Encoding": "gzip"}) == 200
+            assert put(content) == 412, "a second time"
+            stored = http.get(presigner(deployed).get(unquote(urlsplit(grant.url).path).partition(f"/{bucket}/")[2]))
+            assert (stored.headers["content-encoding"], stored.content) == ("identity", content), "as it was stored"
+
+
+def test_an_expired_url_is_refused(deployed: Deployed) -> None:
+    content = b"too late"
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    with mock.patch("botocore.auth.get_current_datetime", return_value=an_hour_ago.replace(tzinfo=None)):
+        url, headers = presigner(deployed).put("updates/late", len(content), hashlib.sha256(content).hexdigest())
+    assert httpx.put(url, content=content, headers=headers).status_code == 403
 
 
 # ---- backup and restore
