@@ -7,7 +7,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e deploy destroy clean
+.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench-judging: $(READY) ## Simulate judges who lie, and how judges are drawn, an
 
 bench-cost: $(READY) ## Count every call of some rounds, and print what they cost in AWS
 	$(BIN)/python -m bench.cost
+
+bench-rollouts: $(READY) ## Simulate rollouts whose guard looks on every tick, and print tables
+	$(BIN)/python -m bench.rollouts $(ARGS)
 
 bench-trouble: $(READY) ## Let a thousand devices live through outages, in virtual time, and print what they send
 	$(BIN)/python -m bench.trouble

@@ -4,6 +4,7 @@
 * `precision`    how often a mean is what exact arithmetic would make of it
 * `attacks`      training under attack, with each defence
 * `judging`      judges who lie, and how judges are drawn
+* `rollouts`     a guard that looks at a candidate on every tick
 * `trouble`      a thousand devices in outages, in virtual time
 * `cost`         every call of some rounds, and what they cost in AWS
 * `flower_app`   an example beside the same in Flower
