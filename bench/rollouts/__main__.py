@@ -32,7 +32,7 @@ def main() -> int:
     """Simulate them all."""
     parser = argparse.ArgumentParser(prog="python -m bench.rollouts", description=__doc__)
     parser.add_argument("--rollouts", type=int, default=2_000, help="without a difference, of each kind (default: %(default)s)")
-    parser.add_argument("--losses", type=int, default=400, help="rollouts of each true loss (default: %(default)s)")
+    parser.add_argument("--losses", type=int, default=200, help="rollouts of each true loss (default: %(default)s)")
     parser.add_argument("--no-oracle", action="store_true", help="leave out another library's boundary, which takes a compiler")
     asked = parser.parse_args()
     started = time.monotonic()

@@ -9,10 +9,11 @@ over the number of devices.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate
+from operator import add, mul
 
 STEPS = 1_000
 """Of a scale. Its values are told in shares of its length, from 0 to 1."""
@@ -31,24 +32,30 @@ class Scale:
         return round(min(max(share, 0.0), 1.0) * STEPS) if share == share else 0
 
 
+NOBODY = (0,) * (STEPS + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How many devices reported which step."""
+    """How many devices reported each step, from 0 to `STEPS`."""
 
-    counts: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    counts: tuple[int, ...] = NOBODY
 
     @classmethod
     def of(cls, steps: Iterable[int]) -> Sample:
         """A sample of some devices."""
-        return cls(Counter(steps))
+        counts = list(NOBODY)
+        for step in steps:
+            counts[step] += 1
+        return cls(tuple(counts))
 
     def __add__(self, other: Sample) -> Sample:
         """Both together."""
-        return Sample(Counter(self.counts) + Counter(other.counts))
+        return Sample(tuple(map(add, self.counts, other.counts)))
 
     def __len__(self) -> int:
         """How many devices."""
-        return sum(self.counts.values())
+        return sum(self.counts)
 
     def mean(self, low: float = 0.0, high: float = 1.0) -> float:
         """The mean of those from one quantile to another, in shares of the scale.
@@ -56,18 +63,22 @@ class Sample:
         Raises:
             ValueError: there is nobody between the two.
         """
-        if (low, high) == (0.0, 1.0) and self.counts:
-            return sum(step * count for step, count in self.counts.items()) / len(self) / STEPS
-        first, last, passed = low * len(self), high * len(self), 0
-        total = weight = 0.0
-        for step in sorted(self.counts):
-            here = min(last, passed + self.counts[step]) - max(first, passed)
-            passed += self.counts[step]
-            if here > 0:
-                total, weight = total + step * here, weight + here
-        if not weight:
-            raise ValueError(f"expected somebody between the quantiles {low:g} and {high:g} of {len(self)} devices")
-        return total / weight / STEPS
+        number = len(self)
+        if number and (low, high) == (0.0, 1.0):
+            whole: int = sum(map(mul, self.counts, range(STEPS + 1)))
+            return whole / number / STEPS
+        passed = list(accumulate(self.counts))
+        totals: list[int] = list(accumulate(map(mul, self.counts, range(STEPS + 1))))
+
+        def total(first: float) -> float:
+            """Of the steps of the lowest `first` devices, of the last of whom a part may count."""
+            step = bisect_left(passed, first)
+            return totals[step] - (passed[step] - first) * step
+
+        weight = (high - low) * number
+        if weight <= 0:
+            raise ValueError(f"expected somebody between the quantiles {low:g} and {high:g} of {number} devices")
+        return (total(high * number) - total(low * number)) / weight / STEPS
 
     def variance(self, trimmed: float = 0.0) -> float:
         """Of the mean without a share at either end, estimated from the winsorised sample, in squared shares of the scale
@@ -76,18 +87,14 @@ class Sample:
         number = len(self)
         if number < 2:
             return 1.0
-        lowest, highest = (self._quantile(trimmed), self._quantile(1.0 - trimmed)) if trimmed else (0, STEPS)
-        total = squares = 0
-        for step, count in self.counts.items():
-            held = min(max(step, lowest), highest)
-            total, squares = total + held * count, squares + held * held * count
+        steps: Iterable[int] = range(STEPS + 1)
+        if trimmed:
+            passed = list(accumulate(self.counts))
+            lowest, highest = bisect_right(passed, trimmed * number), bisect_left(passed, (1.0 - trimmed) * number)
+            steps = [min(max(step, lowest), highest) for step in steps]
+        held = list(steps)
+        weighted: list[int] = list(map(mul, self.counts, held))
+        squares: int = sum(map(mul, weighted, held))
+        total = sum(weighted)
         spread = (squares * number - total * total) / (number * (number - 1))
         return spread / STEPS**2 / number / (1.0 - 2.0 * trimmed) ** 2
-
-    def _quantile(self, share: float) -> int:
-        passed, step = 0, 0
-        for step in sorted(self.counts):
-            passed += self.counts[step]
-            if passed > share * len(self):
-                return step
-        return step
