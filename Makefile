@@ -46,8 +46,8 @@ bench-rollouts: $(READY) ## Simulate rollouts whose guard looks on every tick, a
 bench-trouble: $(READY) ## Let a thousand devices live through outages, in virtual time, and print what they send
 	$(BIN)/python -m bench.trouble
 
-bench-flower-app: $(READY) ## Run the example of characters here and in Flower, and print both curves and times
-	$(BIN)/python -m bench.flower_app
+bench-flower-app: $(READY) ## Run three examples here and in Flower, and print both curves and times (ARGS='--turns 3 tabular')
+	$(BIN)/python -m bench.flower_app $(ARGS)
 
 flower: $(READY) ## Run Flower apps, killed at every step, on the oldest and the newest flwr that is taken (ARGS='--only newest')
 	$(BIN)/python -m tests.flower $(ARGS)

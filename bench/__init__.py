@@ -7,5 +7,5 @@
 * `rollouts`     a guard that looks at a candidate on every tick
 * `trouble`      a thousand devices in outages, in virtual time
 * `cost`         every call of some rounds, and what they cost in AWS
-* `flower_app`   an example beside the same in Flower
+* `flower_app`   three examples beside the same in Flower
 """

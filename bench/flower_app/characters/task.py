@@ -1,28 +1,21 @@
-"""The task of examples/characters, from a file that the bench has written: the same parts, the same first weights."""
+"""The task of examples/characters: a network that reads plays, trained and measured by plain PyTorch."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from bench.flower_app.given import examples
 from examples.characters.network import PlayReader
 
 EPOCHS, BATCH, RATE, LONGEST = 2, 16, 0.003, 1.0
 
 
-def examples(path: str, part: str) -> TensorDataset:
-    """What a client trains on or tests by (`train-3`, `test-3`), or `held_out`."""
-    with np.load(path) as data:
-        chosen = data[part]
-        return TensorDataset(torch.from_numpy(data["inputs"][chosen]), torch.from_numpy(data["labels"][chosen]))
-
-
-def first(path: str) -> dict[str, torch.Tensor]:
-    """The first weights."""
-    with np.load(path) as data:
-        return {name.removeprefix("first/"): torch.from_numpy(data[name]) for name in data.files if name.startswith("first/")}
+def dataset(path: str, part: str) -> TensorDataset:
+    """A part of the examples."""
+    inputs, labels = examples(path, part)
+    return TensorDataset(torch.from_numpy(inputs), torch.from_numpy(labels))
 
 
 def train(network: PlayReader, data: TensorDataset, seed: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from task import PlayReader, examples, measure, train
+from task import PlayReader, dataset, measure, train
 
 app = ClientApp()
 
@@ -18,10 +18,10 @@ def loaded(msg: Message) -> PlayReader:
 
 @app.train()
 def fit(msg: Message, context: Context) -> Message:
-    """Train, and send all weights back."""
-    network, number = loaded(msg), context.node_config["partition-id"]
-    data = examples(str(context.run_config["data"]), f"train-{number}")
-    train(network, data, seed=int(number))
+    """Train, in another order each round, and send all weights back."""
+    network, number = loaded(msg), int(context.node_config["partition-id"])
+    data = dataset(str(context.run_config["data"]), f"train-{number}")
+    train(network, data, seed=1000 * int(msg.content["config"]["server-round"]) + number)
     content = {"arrays": ArrayRecord(network.state_dict()), "metrics": MetricRecord({"num-examples": len(data)})}
     return Message(RecordDict(content), reply_to=msg)
 
@@ -29,6 +29,6 @@ def fit(msg: Message, context: Context) -> Message:
 @app.evaluate()
 def judge(msg: Message, context: Context) -> Message:
     """Measure the weights that came."""
-    data = examples(str(context.run_config["data"]), f"test-{context.node_config['partition-id']}")
+    data = dataset(str(context.run_config["data"]), f"test-{context.node_config['partition-id']}")
     metrics = {**measure(loaded(msg), data), "num-examples": len(data)}
     return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=msg)
