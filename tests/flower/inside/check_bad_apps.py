@@ -190,5 +190,5 @@ def test_a_component_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_key_that_does_not_exist_is_named() -> None:
-    with pytest.raises(BadApp, match=r"--run-config num-rounds: .* did you mean num-server-rounds"):
+    with pytest.raises(BadApp, match=r"--run-config num-rounds: .* did you mean 'num-server-rounds'"):
         run_here(APPS / "message-api", state(), "num-rounds=3")
