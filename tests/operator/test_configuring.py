@@ -38,3 +38,17 @@ def test_another_metric_needs_margins_in_its_own_units(world: World, muster: Ter
     line = 'model configure toy --set metric={{"name":"mse","direction":"lower"}} --set min_gain=10 --set max_regression=100'
     found = muster.json(line)["config"]
     assert (found["metric"]["name"], found["min_gain"], found["max_regression"]) == ("mse", 10.0, 100.0)
+
+
+def test_a_hyperparameter_that_no_trainer_understands_is_refused_with_what_was_meant(world: World, muster: Terminal) -> None:
+    known = {"learning_rate": {"type": "number", "exclusive_minimum": 0}, "epochs": {"type": "integer", "minimum": 1}}
+    world.model(rounds=0, hyperparameter_schema=known)
+    told = muster.fails("model configure toy --set hyperparameters.learning_rat=0.1", 2)
+    assert "unknown hyperparameter 'learning_rat': did you mean 'learning_rate'?" in " ".join(told.split())
+    told = muster.fails("model configure toy --set hyperparameters.learning_rate=0", 2)
+    assert "'learning_rate': expected a number more than 0, got 0" in " ".join(told.split())
+    line = 'model configure toy --set hyperparameters.epochs={{"schedule":"linear","start":1,"end":5,"rounds":9}}'
+    assert "or a table of such" in muster.fails(line, 2)
+    assert len(list(world.operator.configurations("toy"))) == 1
+    assert muster.json("model configure toy --set hyperparameters.epochs=3")["config"]["hyperparameters"] == {"epochs": 3}
+    assert muster.json("model configure toy --set hyperparameter_schema=")["config"]["hyperparameter_schema"] is None
