@@ -101,7 +101,7 @@ schedules = st.one_of(
     }),
     numbers | schedules, st.lists(st.integers(1, 10**7), max_size=20),
 )  # fmt: skip
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_configuration_that_is_taken_gives_in_every_round_what_is_understood(
     kind: str, limits: dict[str, Any], value: Any, rounds: list[int]
 ) -> None:
