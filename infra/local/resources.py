@@ -51,7 +51,7 @@ def _parsed() -> dict[str, Any]:
 
 def create(aws: Client) -> dict[str, str]:
     """Make every resource, and return the environment that tells the functions where they are."""
-    parsed, aws = template(), cache(aws)  # to make a client costs more than most of its calls
+    parsed, aws = _parsed(), cache(aws)  # to make a client costs more than most of its calls
     resolved = Resolver(parsed)
     made: dict[str, str] = {}
     makers: dict[str, Callable[[Client, str, Properties, dict[str, str]], str]] = {
