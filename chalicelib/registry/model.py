@@ -39,3 +39,10 @@ class Model:
     """The revision of `config` (`chalicelib.registry.configuration`)."""
     rounds_wanted: int = 0
     """How many rounds must have completed, in the model's whole life, before training rests."""
+
+    @property
+    def config_of_rounds(self) -> RoundConfig:
+        """What a round keeps of the configuration. What trainers understand was held against it when it was configured; every
+        place that is taken writes a round's row, and would be paid for by its length.
+        """
+        return self.config.model_copy(update={"hyperparameter_schema": None})

@@ -34,7 +34,6 @@ STAKES = 8
 BEST_AT = 80.0
 """The information for which the boundary is as low as can be: 96 candidates beside five times as many others."""
 
-
 NEAR = 20.0
 """How near the right share a broken split is looked for: as near as so many devices would show it."""
 
@@ -157,7 +156,12 @@ def split_is_broken(candidates: int, others: int, share: float, level: float) ->
 
     The odds of the counts under a share that is near the right one, and unknown, against the right one (Lindon and Malek,
     "Anytime-valid inference for multinomial count data", NeurIPS 2022).
+
+    Raises:
+        ValueError: the share is not between 0 and 1: then one report on the other side would be the proof.
     """
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"share: expected more than 0 and less than 1, got {share!r}")
     first, second = NEAR * share, NEAR * (1.0 - share)
     odds = _log_beta(first + candidates, second + others) - _log_beta(first, second)
     odds -= candidates * math.log(share) + others * math.log1p(-share)

@@ -9,8 +9,9 @@ over the number of devices.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import add, mul
@@ -25,6 +26,15 @@ class Scale:
 
     worst: float
     best: float
+
+    def __post_init__(self) -> None:
+        """Held to what has a length.
+
+        Raises:
+            ValueError: there is no finite distance between the two, or none at all.
+        """
+        if not 0.0 < abs(self.best - self.worst) < math.inf:
+            raise ValueError(f"scale: expected two numbers apart from each other, got {self.worst!r} and {self.best!r}")
 
     def step(self, value: float) -> int:
         """Where a value lies, the better the higher, from 0 to `STEPS`; not a number lies with the worst."""
@@ -43,9 +53,15 @@ class Sample:
 
     @classmethod
     def of(cls, steps: Iterable[int]) -> Sample:
-        """A sample of some devices."""
+        """A sample of some devices.
+
+        Raises:
+            ValueError: a step is below 0 or above `STEPS`.
+        """
         counts = list(NOBODY)
         for step in steps:
+            if not 0 <= step <= STEPS:
+                raise ValueError(f"steps: expected whole numbers from 0 to {STEPS}, got {step!r}")
             counts[step] += 1
         return cls(tuple(counts))
 
@@ -82,17 +98,17 @@ class Sample:
 
     def variance(self, trimmed: float = 0.0) -> float:
         """Of the mean without a share at either end, estimated from the winsorised sample, in squared shares of the scale
-        (Tukey and McLaughlin, Sankhya 25, 1963; Yuen, Biometrika 61, 1974). With nothing trimmed, the mean's usual one.
+        (Tukey and McLaughlin, Sankhya 25, 1963; Yuen, Biometrika 61, 1974). With nothing trimmed, the mean's usual one; of
+        fewer than two devices 1, the largest there is.
         """
         number = len(self)
         if number < 2:
             return 1.0
-        steps: Iterable[int] = range(STEPS + 1)
+        held: Sequence[int] = range(STEPS + 1)
         if trimmed:
             passed = list(accumulate(self.counts))
             lowest, highest = bisect_right(passed, trimmed * number), bisect_left(passed, (1.0 - trimmed) * number)
-            steps = [min(max(step, lowest), highest) for step in steps]
-        held = list(steps)
+            held = [min(max(step, lowest), highest) for step in held]
         weighted: list[int] = list(map(mul, self.counts, held))
         squares: int = sum(map(mul, weighted, held))
         total = sum(weighted)

@@ -285,7 +285,7 @@ def open_next(model: Model, last: Round | None, deployment: Deployment, now: dat
         number=last.number + 1 if last else 1,
         phase=Phase.COLLECTING,
         fence=0,
-        config=model.config,
+        config=model.config_of_rounds,
         config_revision=model.config_revision,
         base=next_base(last, deployment),
         deployed=deployment.stable,

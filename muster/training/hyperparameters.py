@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from muster.device.failures import BadHyperparameter, MistypedHyperparameter, UnknownHyperparameter
 from muster.device.trainer import Hyperparameters
@@ -15,6 +16,10 @@ from muster.wire.hyperparameters import HyperparameterSchema
 from muster.wire.spelling import near
 
 Scalar = bool | int | float | str
+
+_TYPES: Mapping[type, Literal["boolean", "integer", "number", "string"]] = {
+    bool: "boolean", int: "integer", float: "number", str: "string",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +38,22 @@ class Hyperparameter:
     below: float | None = None
     """It must be less than this."""
 
+    def __post_init__(self) -> None:
+        """Held to what a configuration can say of it.
+
+        Raises:
+            TypeError: `type` is none of the four.
+            pydantic.ValidationError: the bounds are not those of a number, or no number keeps them.
+        """
+        if self.type not in _TYPES:
+            raise TypeError(f"hyperparameter {self.name!r}: type: expected bool, int, float or str, got {self.type!r}")
+        _ = self.schema
+
     @property
     def schema(self) -> HyperparameterSchema:
         """Its type and its bounds, as a model's configuration says them."""
-        types = {bool: "boolean", int: "integer", float: "number", str: "string"}
         return HyperparameterSchema(
-            type=types[self.type],  # type: ignore[arg-type]
+            type=_TYPES[self.type],
             minimum=self.least,
             maximum=self.most,
             exclusive_minimum=self.above,

@@ -35,6 +35,10 @@ class HyperparameterSchema(Request):
         bounds = {self.minimum, self.maximum, self.exclusive_minimum, self.exclusive_maximum} - {None}
         if bounds and self.type not in ("integer", "number"):
             raise ValueError(f"expected bounds of numbers alone, got some of a {self.type}")
+        least = max((bound for bound in (self.minimum, self.exclusive_minimum) if bound is not None), default=-math.inf)
+        most = min((bound for bound in (self.maximum, self.exclusive_maximum) if bound is not None), default=math.inf)
+        if least > most or (least == most and not self.holds(least)):
+            raise ValueError(f"expected bounds that some number keeps, got {self.expected}")
         return self
 
     @property

@@ -65,10 +65,9 @@ class Staircase(Request):
     def at(self, number: int) -> float:
         """The value in a round."""
         steps = (number - 1) // self.every
-        exponent = steps * math.log10(self.factor)
-        if abs(exponent) > 60.0:  # beyond any number that a message holds, or below any that counts
-            return math.copysign(LARGEST_NUMBER if exponent > 0 else SMALLEST_NUMBER, self.start) if self.start else 0.0
-        return max(-LARGEST_NUMBER, min(LARGEST_NUMBER, self.start * self.factor**steps))
+        size, beyond = abs(self.start), steps * math.log10(self.factor) > 300.0  # whatever it began with
+        grown = LARGEST_NUMBER if beyond and size else size if beyond else size * self.factor**steps
+        return math.copysign(min(LARGEST_NUMBER, max(min(size, SMALLEST_NUMBER), grown)), self.start)
 
 
 class RoundTable(Request):

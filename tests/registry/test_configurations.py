@@ -142,6 +142,18 @@ def test_hyperparameters_that_trainers_do_not_understand_are_refused_to_the_oper
     assert revisions(world) == [1]
 
 
+def test_what_trainers_understand_makes_no_rounds_row_longer(world: World) -> None:
+    schema = {f"h{number}": {"type": "number", "minimum": 0, "maximum": 1} for number in range(32)}
+    world.model(hyperparameter_schema=schema, hyperparameters={"h7": 0.5})
+    world.tick()
+    rnd = world.services.rounds.latest("toy")
+    assert rnd is not None
+    assert (rnd.config.hyperparameters, rnd.config.hyperparameter_schema) == ({"h7": 0.5}, None)
+    kept = world.operator.status("toy").config.hyperparameter_schema
+    assert kept is not None
+    assert len(kept) == 32
+
+
 def test_an_encoding_that_cannot_hold_the_model_is_refused_and_one_that_can_is_used(world: World) -> None:
     world.operator.create_model("toy", encode({"w": np.zeros(4, "f4"), "scale:w": np.zeros(4, "f4")}), RoundConfig(**CONFIG))
     with pytest.raises(Refused) as refused:

@@ -168,3 +168,9 @@ def test_a_split_as_it_should_be_is_hardly_ever_called_broken_however_often_it_i
 def test_windows_are_the_same_for_the_same_seed() -> None:
     one, other = (list(windows(Course(ticks=3, liars=0.2), np.random.default_rng(4))) for _ in range(2))
     assert one == other
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, math.nan])
+def test_a_share_that_is_no_split_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="share: expected more than 0 and less than 1"):
+        split_is_broken(1, 1, share, level=0.05)

@@ -69,3 +69,15 @@ def test_between_two_quantiles_without_anybody_there_is_no_mean() -> None:
 
 def test_of_one_device_the_mean_may_be_anything() -> None:
     assert Sample.of((500,)).variance() == 1.0
+
+
+@pytest.mark.parametrize("step", [-1, STEPS + 1])
+def test_a_step_that_no_scale_has_is_refused(step: int) -> None:
+    with pytest.raises(ValueError, match=f"from 0 to 1000, got {step}"):
+        Sample.of((1, step))
+
+
+@pytest.mark.parametrize(("worst", "best"), [(1.0, 1.0), (0.0, math.inf), (math.nan, 1.0), (-1.7e308, 1.7e308)])
+def test_a_scale_without_a_length_is_refused(worst: float, best: float) -> None:
+    with pytest.raises(ValueError, match="expected two numbers apart from each other"):
+        Scale(worst=worst, best=best)

@@ -104,3 +104,12 @@ def test_a_trainer_that_declares_nothing_has_no_schema_and_nonsense_is_refused()
     assert schema_of(object()) is None
     with pytest.raises(TypeError, match="HYPERPARAMETERS: expected a sequence of"):
         schema_of(Nonsense)
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [({"type": list}, TypeError), ({"type": str, "least": 1}, ValueError), ({"type": int, "least": 3, "most": 2}, ValueError)],
+)
+def test_a_declaration_that_means_nothing_is_refused_where_it_is_made(said: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match="expected"):
+        Hyperparameter(name="x", default=1, says="", **said)

@@ -7,12 +7,13 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from muster.wire.admin import RoundConfig
 from muster.wire.hyperparameters import HyperparameterSchema
+from muster.wire.scheduling import Staircase
 from muster.wire.scheduling import given as at_round
 
 KNOWN: dict[str, Any] = {
@@ -73,6 +74,7 @@ def test_what_does_not_fit_is_refused_by_name_with_what_was_expected_and_what_ca
     "schema",
     [
         {"x": {"type": "string", "minimum": 1}}, {"x": {"type": "boolean", "exclusive_maximum": 1}}, {"x": {"type": "int"}},
+        {"x": {"type": "number", "minimum": 2, "maximum": 1}}, {"x": {"type": "number", "minimum": 1, "exclusive_maximum": 1}},
         {"x": {"type": "number", "minimum": math.nan}}, {"x": {"type": "number", "maximum": 1e31}}, {"x": {}},
         {"X": KNOWN["epochs"]}, {"x": {"type": "number", "multipleOf": 2}}, {f"x{n}": {"type": "number"} for n in range(33)},
     ],
@@ -80,6 +82,27 @@ def test_what_does_not_fit_is_refused_by_name_with_what_was_expected_and_what_ca
 def test_a_schema_that_says_nothing_sensible_is_refused(schema: Any) -> None:
     with pytest.raises(ValidationError, match="hyperparameter_schema"):
         config(schema)
+
+
+def test_where_nothing_is_understood_that_is_said() -> None:
+    with pytest.raises(ValidationError, match="unknown hyperparameter 'x': expected none"):
+        config({}, x=1)
+
+
+@given(
+    st.floats(-1e30, 1e30), st.floats(1e-300, 1e3, exclude_min=True), st.integers(1, 10**6), st.lists(st.integers(1, 10**12))
+)
+@example(5e-324, 0.5, 1, [2, 3])
+@example(1e-100, 0.5, 1, [2, 300])
+@example(1e-100, 2.0, 1, [300, 10**9])
+def test_between_the_extremes_of_a_staircase_lie_all_of_its_values(
+    start: float, factor: float, every: int, rounds: list[int]
+) -> None:
+    stairs = Staircase(schedule="steps", start=start, factor=factor, every=every)
+    low, high = sorted(stairs.extremes)
+    for number in [1, 2, *rounds]:
+        assert low <= stairs.at(number) <= high
+        assert (stairs.at(number) == 0) == (start == 0)
 
 
 numbers = st.one_of(st.integers(-100, 100), st.floats(-1e30, 1e30, allow_nan=False))

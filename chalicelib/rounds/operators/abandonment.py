@@ -93,7 +93,7 @@ class Abandonment:
             number=unknown.number,
             phase=Phase.ABANDONED,
             fence=fence + 1 if isinstance(fence, int) else 1,
-            config=model.config,
+            config=model.config_of_rounds,
             base=deployment.stable,
             deployed=deployment.stable,
             deployment_revision=deployment.revision,
