@@ -69,7 +69,7 @@ package: $(READY) ## Make what AWS gets, for both architectures, in build/packag
 	$(BIN)/python -m infra.package
 
 e2e: $(READY) ## Deploy the package to the strict cloud, train there, roll back, take it down; run the demo, and follow docs/python.md
-	$(BIN)/pytest tests/e2e/story.py tests/e2e/python_page.py tests/e2e/demo.py --dist loadfile -v
+	$(BIN)/pytest tests/e2e/story.py tests/e2e/python_page.py tests/e2e/demo.py tests/e2e/packages.py --dist loadfile -v
 
 deploy: $(READY) ## Deploy to AWS, after asking: make deploy STACK=muster ARGS='--profile … --parameter Name=Value'
 	$(BIN)/python -m infra.deploy $(STACK) $(ARGS)
