@@ -20,6 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def cloud() -> Iterator[LocalCloud]:
-    """A local cloud that ticks five times a second."""
-    with LocalCloud(api_processes=2, tick_seconds=0.2) as made:
+    """A local cloud whose ticks are so far apart that most of its work is what tests ask for."""
+    with LocalCloud(api_processes=2, tick_seconds=0.6) as made:
         yield made
