@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,12 +14,18 @@ os.environ.update(
     AWS_ACCESS_KEY_ID="testing", AWS_SECRET_ACCESS_KEY="testing", AWS_DEFAULT_REGION="us-east-1", AWS_CONFIG_FILE="/dev/null",
     OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1",  # each core has a process of its own
 )  # fmt: skip
+import botocore.session
+
 from infra import interpreter
 from tests.fleet import World
 
 # A slow machine is no failure.
 settings.register_profile("muster", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("muster")
+
+
+# Each session of botocore would read the models of its services anew.
+botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -51,9 +51,10 @@ class Grant:
 
     def allows(self, need: Need) -> bool:
         """Whether this grant is enough."""
+        if self.action != need.action or self.namespace not in (None, need.namespace):
+            return False
         pattern = re.escape(self.resource).replace(r"\*", ".*").replace(r"\?", ".")
-        fits = self.action == need.action and re.fullmatch(pattern, need.resource) is not None
-        return fits and self.namespace in (None, need.namespace)
+        return re.fullmatch(pattern, need.resource) is not None
 
 
 # ---- what a call needs

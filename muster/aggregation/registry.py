@@ -170,15 +170,22 @@ def _register(table: dict[str, type[Any]], name: str) -> Callable[[type[Kind]], 
     return keep
 
 
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """What parameters of a rule are read with; to make one takes longer than to use it."""
+    return TypeAdapter(kind)
+
+
 def _find(table: Mapping[str, type[Any]], what: str, rule: Rule) -> Any:
     _load()
     if rule.name not in table:
         raise UnknownRule(f"{what}.name: expected one of {', '.join(sorted(table))}, got {rule.name!r}")
-    unknown = rule.parameters.keys() - {field.name for field in fields(table[rule.name])}
+    kind: Any = table[rule.name]
+    unknown = rule.parameters.keys() - {field.name for field in fields(kind)}
     if unknown:
         raise UnknownRule(f"{what}.parameters.{min(unknown)}: {rule.name} has no such parameter")
     try:
-        return TypeAdapter(table[rule.name]).validate_python(dict(rule.parameters))
+        return _adapter(kind).validate_python(dict(rule.parameters))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where, how = explained(first, dict(rule.parameters))
