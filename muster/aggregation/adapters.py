@@ -1,6 +1,4 @@
-"""Low-rank adapters among a model's tensors: pairs `<layer>.A` of shape (rank, inputs) and `<layer>.B` of (outputs, rank), as
-in Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, §4.1.
-"""
+"""Low-rank adapters among a model's tensors: pairs of A, of shape (rank, inputs), and B, of (outputs, rank)."""
 
 from __future__ import annotations
 
@@ -9,9 +7,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from muster.aggregation.registry import Unsuitable
+from muster.wire.adapters import names_of
 from muster.wire.tensors import Schema
-
-A, B = ".A", ".B"
 
 MOST_RANK = 128
 """The largest rank of a pair; decomposing takes the time of its cube."""
@@ -43,17 +40,18 @@ def pairs_of(schema: Schema) -> tuple[AdapterPair, ...]:
     """
     numbers = {spec.name: number for number, spec in enumerate(schema)}
     found = []
-    for name, number in numbers.items():
-        layer, end = name[: -len(A)], name[-len(A) :]
-        if not layer or end not in (A, B):
+    for name in numbers:
+        pair = names_of(name)
+        if pair is None:
             continue
-        other = layer + (B if end == A else A)
+        other = pair.b if name == pair.a else pair.a
         if other not in numbers:
             raise _unfit(f"tensor {name[:80]!a}", f"its other half {other[:80]!a}", "none")
-        if end == A:
-            found.append(_pair(layer, schema, number, numbers[other]))
+        if name == pair.a:
+            found.append(_pair(pair.layer, schema, numbers[pair.a], numbers[pair.b]))
     if not found:
-        raise _unfit("the model's tensors", "pairs '<layer>.A' of (rank, inputs) and '<layer>.B' of (outputs, rank)", "none")
+        names = "'<layer>.A' of (rank, inputs) and '<layer>.B' of (outputs, rank), or as PEFT names them"
+        raise _unfit("the model's tensors", f"pairs {names}", "none")
     return tuple(found)
 
 

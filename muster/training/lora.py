@@ -28,6 +28,7 @@ import torch
 from torch import nn
 
 from muster.device.trainer import ContextTrainer, Evaluation, Hyperparameters, Trainer, TrainingContext, TrainingResult
+from muster.wire.adapters import names_of
 from muster.wire.arrays import Array
 from muster.wire.spelling import near
 
@@ -170,8 +171,8 @@ class SmallAdapters:
 
 def pairs(arrays: Mapping[str, Array]) -> list[tuple[str, str]]:
     """The names of A and B of each pair of adapters."""
-    found = [(name, name.removesuffix(".A") + ".B") for name in arrays if name.endswith(".A")]
-    return [(a, b) for a, b in found if b in arrays and arrays[a].ndim == arrays[b].ndim == 2]
+    found = [pair for name in arrays if (pair := names_of(name)) and name == pair.a]
+    return [(pair.a, pair.b) for pair in found if pair.b in arrays and arrays[pair.a].ndim == arrays[pair.b].ndim == 2]
 
 
 def truncated(a: Array, b: Array, rank: int) -> tuple[Array, Array]:

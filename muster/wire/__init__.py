@@ -17,6 +17,7 @@ Files:
 * `arrays`      tensor files as numpy arrays; imported only where tensors are touched
 * `encodings`   how an update may be written in fewer bytes; `values` writes and reads it
 * `deltas`      a checkpoint in fewer bytes, for who has another one
+* `adapters`    which tensors are the two halves of a low-rank adapter
 * `gate`        what a tensor file must be to be accepted: finite, within its bounds, and exactly of the model's schema
 * `spread`, `magnitudes`  how fine and how large its numbers are, measured by the gate, and packed
 """

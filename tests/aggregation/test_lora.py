@@ -260,6 +260,32 @@ def of(**shapes: tuple[int, ...]) -> Any:
     return schema_of({name.replace("_", "."): np.zeros(shape, "f4") for name, shape in shapes.items()})
 
 
+SPELT = {
+    "PEFT": ("base_model.model.{}.lora_A.default.weight", "base_model.model.{}.lora_B.default.weight"),
+    "PEFT, saved": ("{}.lora_A.weight", "{}.lora_B.weight"),
+    "PEFT, two adapters": ("{}.lora_A.mine.weight", "{}.lora_B.mine.weight"),
+    "PEFT, of an embedding": ("{}.lora_embedding_A.default", "{}.lora_embedding_B.default"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELT)
+def test_adapters_are_found_however_they_are_spelt(spelling: str) -> None:
+    names = dict(zip((".A", ".B"), SPELT[spelling], strict=True))
+
+    def spelt(tensors: Tensors) -> Tensors:
+        return {names[name[-2:]].format(name[:-2]) if name[-2:] in names else name: tensors[name] for name in tensors}
+
+    rng = np.random.default_rng(5)
+    base = base_of(2, 6, 5, rng)
+    updates = [trained(base, rng) for _ in range(3)]
+    ours = frozen(updates, LORA).aggregate(base=base)
+    theirs = frozen([spelt(update) for update in updates], LORA).aggregate(base=spelt(base))
+    again = dict(zip(base, (theirs[name] for name in spelt(base)), strict=True))
+    for layer in ("attention", "mlp.down"):
+        assert error(product_of(base, again, layer), product_of(base, ours, layer)) < 1e-12
+    assert (again["between.bias"] == ours["between.bias"]).all()
+
+
 def mixed(a: str, b: str) -> Any:
     return schema_of({"l.A": np.zeros((2, 8), a), "l.B": np.zeros((8, 2), b)})
 
@@ -275,6 +301,10 @@ BAD: dict[str, tuple[Any, str]] = {
     "far too large": (of(l_A=(129, 999), l_B=(999, 129)), "'l': expected a rank of at most 128, for any layer, got 129"),
     "a long layer": (of(l_A=(2, 65_537), l_B=(8, 2)), "'l': expected at most 65,536 inputs or outputs, got 65,537"),
     "too much": (of(l_A=(64, 40_000), l_B=(40_000, 64)), "'l', of 100 updates: expected at most 512 MiB as float64, got 3,907"),
+    "half of PEFT's": (
+        schema_of({"l.lora_A.default.weight": np.zeros((2, 8), "f4"), "l.lora_B.other.weight": np.zeros((8, 2), "f4")}),
+        "tensor 'l.lora_A.default.weight': expected its other half 'l.lora_B.default.weight', got none",
+    ),
     "counters": (mixed("i8", "i8"), "'l.A': expected a float parameter, got I64"),
     "two dtypes": (mixed("f4", "f2"), "the adapters of 'l': expected one dtype, got F32 and F16"),
 }  # fmt: skip
