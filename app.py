@@ -334,11 +334,27 @@ def read_version(model: str, version_ref: str) -> admin.VersionReply:
     P.UNKNOWN_VERSION,
     P.VERSION_IN_TRAINING,
     P.DEPLOYMENT_MOVED,
+    P.ROLLOUT_GOES_ON,
+    P.STRATEGY_UNFIT,
     takes=admin.Deploy,
 )
 def deploy_version(body: admin.Deploy, model: str) -> admin.DeploymentReply:
-    """Serve a version from now on; the same again has the same answer."""
+    """Serve a version from now on, at once or step by step; the same again has the same answer."""
     return services().deployments.deploy(model, body, operator(app))
+
+
+@app.route("/v1/admin/models/{model}/rollout", methods=["GET"], authorizer=operators)
+@speaks(admin.RolloutStatus, P.UNKNOWN_MODEL, P.NO_ROLLOUT)
+def read_rollout(model: str) -> admin.RolloutStatus:
+    """The rollout that goes on: its step, and what the clients say of either version."""
+    return services().rollout_view.show(model)
+
+
+@app.route("/v1/admin/models/{model}/rollout", methods=["POST"], authorizer=operators)
+@speaks(admin.DeploymentReply, P.UNKNOWN_MODEL, P.NO_ROLLOUT, P.DEPLOYMENT_MOVED, takes=admin.MoveRollout)
+def move_rollout(body: admin.MoveRollout, model: str) -> admin.DeploymentReply:
+    """Pause, resume, promote or abort the rollout that goes on; the same again has the same answer."""
+    return services().deployments.move(model, body, operator(app))
 
 
 @app.route("/v1/admin/models/{model}/rollbacks", methods=["POST"], authorizer=operators)

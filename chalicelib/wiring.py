@@ -30,6 +30,9 @@ from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.versions import Versions
 from chalicelib.rollouts.deployments import Deployments
+from chalicelib.rollouts.reporting import Reporting
+from chalicelib.rollouts.showing import RolloutView
+from chalicelib.rollouts.store import ReportStore
 from chalicelib.rounds.devices.checkin import CheckIns
 from chalicelib.rounds.devices.current import Current, Memory
 from chalicelib.rounds.devices.failures import Failures
@@ -182,22 +185,37 @@ class Services:
         return Serving(
             directory=self.directory,
             current=self.current,
+            reporting=self._reporting,
             presigner=self.presigner,
             heartbeat_seconds=self.settings.heartbeat_seconds,
         )
 
     @cached_property
+    def _fleet(self) -> Memory[int]:
+        """How many clients of a model live, as last counted."""
+        counted: Callable[[str], int] = lambda model: self.census.statistics().active_by_model.get(model, 0)  # noqa: E731
+        return Memory(counted, self.clock, self.settings.census_seconds)
+
+    @cached_property
+    def reports(self) -> ReportStore:
+        """What clients say in rollouts."""
+        return ReportStore(Table(self._dynamodb, self.settings.rounds_table))
+
+    @cached_property
+    def _reporting(self) -> Reporting:
+        return Reporting(store=self.reports, model=self.current.models.get, active=self._fleet.get, clock=self.clock)
+
+    @cached_property
     def checkin(self) -> CheckIns:
         """Assignments."""
-        settings, clock = self.settings, self.clock
-        fleet = Memory(lambda model: self.census.statistics().active_by_model.get(model, 0), clock, settings.census_seconds)
+        settings = self.settings
         return CheckIns(
             directory=self.directory,
             rounds=self.rounds,
             current=self.current,
             presigner=self.presigner,
-            clock=clock,
-            fleet=fleet,
+            clock=self.clock,
+            fleet=self._fleet,
             pace_seconds=settings.tick_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,
         )
@@ -289,6 +307,11 @@ class Services:
     def deployments(self) -> Deployments:
         """What clients are served."""
         return Deployments(catalogue=self.catalogue, versions=self.versions, store=self.registry, clock=self.clock)
+
+    @cached_property
+    def rollout_view(self) -> RolloutView:
+        """The rollout that goes on."""
+        return RolloutView(catalogue=self.catalogue, registry=self.registry, reports=self.reports, clock=self.clock)
 
     @cached_property
     def _finder(self) -> RoundFinder:
@@ -408,6 +431,7 @@ class Services:
     @cached_property
     def coordinator(self) -> Coordinator:
         """Reconciles models."""
+        from chalicelib.rollouts.advancing import Rollouts
         from chalicelib.rounds.phases.collecting import Collecting
         from chalicelib.rounds.phases.coordinator import Coordinator, PhaseWork
         from chalicelib.rounds.phases.evaluating import Evaluating
@@ -426,12 +450,19 @@ class Services:
             Phase.AGGREGATING: self.aggregating,
             Phase.EVALUATING: Evaluating(self.rounds, self.registry, self.clock),
         }
+        rollouts = Rollouts(
+            registry=self.registry,
+            reports=self.reports,
+            clock=self.clock,
+            heartbeat_timeout_seconds=self.settings.heartbeat_timeout_seconds,
+        )
         sweeper = Sweeper(registry=self.registry, rounds=self.rounds, blobs=self.blobs, clock=self.clock)
         return Coordinator(
             rounds=self.rounds,
             registry=self.registry,
             settling=self._settling,
             phases=phases,
+            rollouts=rollouts,
             sweeper=sweeper,
             clock=self.clock,
         )

@@ -84,6 +84,10 @@ REGISTRATION = RowPlace(name="registration", table="versions", pk="model#{model}
 ROUND = RowPlace(name="round", table="rounds", pk="model#{model}", sk="round#{number:08d}")
 RECEIPT = RowPlace(name="receipt", table="rounds", pk="round#{round}", sk="receipt#{client}")
 EVALUATION = RowPlace(name="evaluation", table="rounds", pk="round#{round}", sk="evaluation#{client}")
+REPORT = RowPlace(name="report of a rollout", table="rounds", pk="rollout#{model}.r{revision}", sk="report#{client}")
+VERIFICATION = RowPlace(
+    name="verification of a rollout", table="rounds", pk="rollout#{model}.r{revision}", sk="verification#{client}"
+)
 ROUND_RECORD = RowPlace(name="record of a round", table="monitoring", pk="records#{model}", sk="round#{number:08d}")
 FLEET_RECORD = RowPlace(name="record of the fleet", table="monitoring", pk="records#{model}", sk="fleet#{at}")
 OUTGOING = RowPlace(name="outgoing record", table="monitoring", pk="outbox", sk="outgoing#{model}#{record}")

@@ -15,7 +15,7 @@ Rule = Callable[[Sequence[Judgement]], bool]
 
 def default(judges: Sequence[Judgement]) -> bool:
     """The server's decision, with what a model's configuration says unless it says otherwise."""
-    return decide(judges, DEFAULTS, revision_moved=False).deploy
+    return decide(judges, DEFAULTS, None).deploy
 
 
 def weighted_mean(judges: Sequence[Judgement]) -> bool:

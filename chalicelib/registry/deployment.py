@@ -11,6 +11,9 @@ rollback on what lay beneath its target. So rolling back twice goes back twice, 
                v0 ◀──── v1 ◀──── v3       v1 (back from 3)      v3 (deployed)     v1 (back from 5)
                ▲                 │        │  previous: 1    ▲───┘ previous: 4     │  previous: 1
                └─────────────────┴────────┘                                       ▼
+
+A rollout is a candidate that lies on the stable version, in as many revisions as it takes steps. Each of them names what lay
+there before it began, so one step back leads to the stable version alone, and a promotion lies where a deployment would.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.instants import Instant
-from chalicelib.registry.version import Version
+from chalicelib.registry.rollout import Rollout
 from muster.wire.refs import CheckpointRef
 
 
@@ -32,6 +35,8 @@ class VersionState(StrEnum):
     """The round that made it has not decided yet."""
     STAGED = "staged"
     """It was never served."""
+    ROLLING_OUT = "rolling-out"
+    """A share of the clients is given it."""
     DEPLOYED = "deployed"
     RETIRED = "retired"
     """It was served, and another was deployed after it."""
@@ -40,11 +45,12 @@ class VersionState(StrEnum):
 
 
 MOVES: Mapping[VersionState, frozenset[VersionState]] = {
-    VersionState.TRAINING: frozenset({VersionState.STAGED, VersionState.DEPLOYED}),
-    VersionState.STAGED: frozenset({VersionState.DEPLOYED}),
+    VersionState.TRAINING: frozenset({VersionState.STAGED, VersionState.ROLLING_OUT, VersionState.DEPLOYED}),
+    VersionState.STAGED: frozenset({VersionState.ROLLING_OUT, VersionState.DEPLOYED}),
+    VersionState.ROLLING_OUT: frozenset({VersionState.DEPLOYED, VersionState.ROLLED_BACK}),
     VersionState.DEPLOYED: frozenset({VersionState.RETIRED, VersionState.ROLLED_BACK}),
-    VersionState.RETIRED: frozenset({VersionState.DEPLOYED, VersionState.ROLLED_BACK}),
-    VersionState.ROLLED_BACK: frozenset({VersionState.DEPLOYED}),
+    VersionState.RETIRED: frozenset({VersionState.ROLLING_OUT, VersionState.DEPLOYED, VersionState.ROLLED_BACK}),
+    VersionState.ROLLED_BACK: frozenset({VersionState.ROLLING_OUT, VersionState.DEPLOYED}),
 }
 """The moves that a log can bring about. Nothing becomes undeployed without something else being deployed."""
 
@@ -53,7 +59,19 @@ class DeploymentKind(StrEnum):
     """How a revision came about."""
 
     DEPLOYED = "deployed"
+    """All clients are given a version."""
     ROLLED_BACK = "rolled-back"
+    """All are given again what lay beneath."""
+    STARTED = "started"
+    """A rollout began."""
+    STEPPED = "stepped"
+    """It came to another share."""
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    PROMOTED = "promoted"
+    """It is over: all are given what was the candidate."""
+    ABORTED = "aborted"
+    """It is over: all are given the stable version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +92,18 @@ class Deployment:
     """The operator; None when a round decided."""
     round: int | None = None
     """The round whose decision this was; None when an operator made it."""
+    rollout: Rollout | None = None
+    """What is beside the stable version; None when all clients are given that."""
+
+    @property
+    def top(self) -> CheckpointRef:
+        """What one step of rollback takes away."""
+        return self.rollout.candidate if self.rollout else self.stable
 
     @property
     def mentions(self) -> frozenset[int]:
         """The versions of which this revision says something."""
-        return frozenset({self.stable.version, *self.left})
+        return frozenset({self.stable.version, self.top.version, *self.left})
 
 
 class NothingBeneath(Exception):
@@ -87,21 +112,6 @@ class NothingBeneath(Exception):
     def __init__(self, steps: int) -> None:
         super().__init__(f"the history goes back {steps} steps")
         self.steps = steps
-
-
-def deploy(present: Deployment, version: Version, at: datetime, because: str, by: str | None) -> Deployment:
-    """The revision by which a version is deployed; the present one when it is already."""
-    if present.stable.version == version.number:
-        return present
-    return Deployment(
-        model=present.model,
-        revision=present.revision + 1,
-        stable=version.checkpoint,
-        at=at,
-        because=because,
-        previous=present.revision,
-        by=by,
-    )
 
 
 def roll_back(
@@ -114,7 +124,7 @@ def roll_back(
     """
     target, left = present, []
     for taken in range(steps):
-        left.append(target.stable.version)
+        left.append(target.top.version)
         if target.previous is None:
             raise NothingBeneath(taken)
         target = revision(target.previous)
@@ -134,7 +144,14 @@ def roll_back(
 
 def is_repeat(made: Deployment, wanted: Deployment) -> bool:
     """Whether a revision that somebody made is what was wanted: then the wish came twice, and is fulfilled."""
-    return (made.revision, made.stable, made.kind, made.left) == (wanted.revision, wanted.stable, wanted.kind, wanted.left)
+    return _decided(made) == _decided(wanted)
+
+
+def _decided(deployment: Deployment) -> tuple[object, ...]:
+    """What was wanted of a revision; not when, why and by whom."""
+    about = deployment.rollout
+    rollout = about and (about.began, about.candidate, about.strategy, about.step, about.share, about.paused is None)
+    return (deployment.revision, deployment.stable, deployment.kind, deployment.left, rollout)
 
 
 def states(versions: Iterable[int], log: Iterable[Deployment], in_training: int | None) -> dict[int, VersionState]:
@@ -147,6 +164,8 @@ def states(versions: Iterable[int], log: Iterable[Deployment], in_training: int 
         for version in unknown & deployment.mentions:
             if version == deployment.stable.version:
                 found[version] = VersionState.RETIRED if age else VersionState.DEPLOYED
+            elif version == deployment.top.version:
+                found[version] = VersionState.ROLLED_BACK if age else VersionState.ROLLING_OUT
             else:
                 found[version] = VersionState.ROLLED_BACK
         unknown -= deployment.mentions

@@ -1,4 +1,4 @@
-"""The operators' use cases of deployments: deploy, roll back, and the history of both.
+"""The operators' use cases of deployments: deploy, at once or step by step, move a rollout, roll back; the history of it all.
 
 An operator names the revision that it saw. If something else was deployed since, nothing changes and the refusal says what is
 there. If what is there is the very thing that was asked for, the request came twice, and has the same answer.
@@ -13,9 +13,12 @@ from chalicelib.errors import Refusal
 from chalicelib.instants import Clock, text
 from chalicelib.log import log
 from chalicelib.registry.catalogue import Catalogue
-from chalicelib.registry.deployment import Deployment, NothingBeneath, VersionState, deploy, is_repeat, roll_back
+from chalicelib.registry.deployment import Deployment, NothingBeneath, VersionState, is_repeat, roll_back
+from chalicelib.registry.rollout import ALL, Rollout
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.versions import Versions
+from chalicelib.rollouts import moves
+from chalicelib.rollouts.moves import start
 from chalicelib.storage.rows import page
 from muster.wire import admin
 from muster.wire.problems import Problem
@@ -40,14 +43,26 @@ class Deployments:
         """
         self._catalogue.model(model)
         found, before = page(self._store.page_of_deployments(model, query.before, PAGE), lambda row: row.revision)
-        return admin.DeploymentList(deployments=[_reply(row) for row in found], before=before)
+        return admin.DeploymentList(deployments=[reply_of(row) for row in found], before=before)
 
     def deploy(self, model: str, request: admin.Deploy, by: str | None) -> admin.DeploymentReply:
-        """Serve a version from now on; one that is served already stays so.
+        """Serve a version from now on, by the strategy of the request or of the model; one that is served already stays so.
 
         Raises:
-            Refusal: `unknown-model`, `unknown-version`, `version-in-training`, `deployment-moved`.
+            Refusal: `unknown-model`, `unknown-version`, `version-in-training`, `deployment-moved`, `rollout-goes-on`,
+                `strategy-unfit`.
         """
+        config = self._catalogue.model(model).config
+        strategy = request.strategy or config.strategy or admin.IMMEDIATE
+        try:
+            strategy.guarded(config.metric)
+        except ValueError as unfit:
+            raise Refusal(
+                Problem.STRATEGY_UNFIT,
+                f"version {request.version} of {model} cannot be rolled out so",
+                expected=str(unfit),
+                got=strategy.kind,
+            ) from unfit
         version = self._versions.find(model, request.version)
         if self._versions.state(version) is VersionState.TRAINING:
             raise Refusal(
@@ -57,9 +72,42 @@ class Deployments:
                 got=f"round {model}.{version.round}, evaluating",
             )
         now = self._clock()
-        return self._decide(
-            model, request.revision, request.dry_run, lambda seen: deploy(seen, version, now, request.because, by)
-        )
+
+        def decide(seen: Deployment) -> Deployment:
+            if seen.rollout is not None:
+                raise _goes_on(seen, seen.rollout)
+            if seen.stable.version == version.number:
+                return seen
+            return replace(start(seen, version.checkpoint, strategy, now, request.because), by=by)
+
+        return self._decide(model, request.revision, request.dry_run, decide)
+
+    def move(self, model: str, request: admin.MoveRollout, by: str | None) -> admin.DeploymentReply:
+        """Pause, resume, promote or abort the rollout that goes on; what is so already stays so.
+
+        Raises:
+            Refusal: `unknown-model`, `no-rollout`, `deployment-moved`.
+        """
+        self._catalogue.model(model)
+        now, because = self._clock(), request.because
+
+        def decide(seen: Deployment) -> Deployment:
+            try:
+                rollout = moves.going_on(seen)
+            except moves.NoRollout as none:
+                raise no_rollout(seen, request.move) from none
+            match request.move:
+                case "pause":
+                    wanted = moves.pause(seen, now, because)
+                case "resume":
+                    wanted = moves.resume(seen, now, because)
+                case "promote":
+                    wanted = moves.promote(seen, now, because)
+                case "abort":
+                    wanted = moves.abort(seen, self._revision(model, rollout.began - 1).previous, now, because)
+            return seen if wanted is seen else replace(wanted, by=by)
+
+        return self._decide(model, request.revision, request.dry_run, decide)
 
     def rollback(self, model: str, request: admin.Rollback, by: str | None) -> admin.DeploymentReply:
         """Go back along the history of deployments.
@@ -99,19 +147,12 @@ class Deployments:
         except Refusal as refused:
             raise refused if seen is present else _moved(present, revision) from refused
         if wanted is present or (dry_run and seen is present):
-            return _reply(wanted)
+            return reply_of(wanted)
         made = self._store.deploy(wanted) if seen is present else self._store.revision(model, wanted.revision)
         if wanted is seen or made is None or not is_repeat(made, wanted):
             raise _moved(self._store.deployment(model) or present, revision)
-        about = {
-            "model": model,
-            "version": made.stable.version,
-            "revision": made.revision,
-            "by": made.by,
-            "because": made.because,
-        }
-        log.info(made.kind, extra=about)
-        return _reply(made)
+        told(made)
+        return reply_of(made)
 
     def _revision(self, model: str, revision: int) -> Deployment:
         found = self._store.revision(model, revision)
@@ -120,8 +161,41 @@ class Deployments:
         return found
 
 
+def told(made: Deployment) -> None:
+    """Log a revision that was made, whoever made it."""
+    about: dict[str, object] = {
+        "model": made.model,
+        "version": made.stable.version,
+        "revision": made.revision,
+        "by": made.by,
+        "because": made.because,
+    }
+    if made.rollout is not None:
+        about |= {"candidate": made.rollout.candidate.version, "percent": 100 * made.rollout.share / ALL}
+    log.info(made.kind, extra=about)
+
+
+def no_rollout(present: Deployment, asked: str) -> Refusal:
+    """There is none that could be moved or shown."""
+    return Refusal(
+        Problem.NO_ROLLOUT,
+        f"all clients of {present.model} are given version {present.stable.version}",
+        expected="a rollout that goes on: `muster rollout start` begins one",
+        got=asked,
+    )
+
+
+def _goes_on(present: Deployment, rollout: Rollout) -> Refusal:
+    return Refusal(
+        Problem.ROLLOUT_GOES_ON,
+        f"version {rollout.candidate.version} of {present.model} is being rolled out, at {100 * rollout.share / ALL:g} %",
+        expected="one rollout at a time: promote or abort this one first",
+        got=f"revision {present.revision}, {present.kind} at {text(present.at)}",
+    )
+
+
 def _moved(present: Deployment, revision: int) -> Refusal:
-    who = present.by or f"round {present.round}"
+    who = present.by or (f"round {present.round}" if present.round else "its strategy")
     there = f"version {present.stable.version}, {present.kind} at {text(present.at)} by {who}"
     return Refusal(
         Problem.DEPLOYMENT_MOVED,
@@ -131,16 +205,31 @@ def _moved(present: Deployment, revision: int) -> Refusal:
     )
 
 
-def _reply(deployment: Deployment) -> admin.DeploymentReply:
+def reply_of(deployment: Deployment) -> admin.DeploymentReply:
+    """A revision, for an operator."""
     return admin.DeploymentReply(
         model=deployment.model,
         revision=deployment.revision,
         version=deployment.stable.version,
         kind=deployment.kind.value,
+        rollout=deployment.rollout and rollout_reply(deployment.model, deployment.rollout),
         left=list(deployment.left),
         previous=deployment.previous,
         at=deployment.at,
         because=deployment.because,
         by=deployment.by,
         round=deployment.round,
+    )
+
+
+def rollout_reply(model: str, rollout: Rollout) -> admin.RolloutReply:
+    """A rollout, for an operator."""
+    return admin.RolloutReply(
+        rollout=f"{model}.r{rollout.began}",
+        candidate=rollout.candidate.version,
+        strategy=rollout.strategy,
+        step=rollout.step,
+        percent=100 * rollout.share / ALL,
+        since=rollout.since,
+        paused=rollout.paused,
     )

@@ -121,11 +121,11 @@ def is_due(rnd: Round, counted: int, now: datetime) -> bool:
     return counted >= rnd.config.evaluators or (rnd.evaluate_by is not None and now >= rnd.evaluate_by)
 
 
-def decide(evaluations: Sequence[Judgement], config: RoundConfig, revision_moved: bool) -> Decision:
+def decide(evaluations: Sequence[Judgement], config: RoundConfig, hindrance: str | None) -> Decision:
     """Whether the candidate is deployed: enough judges, a gain above `min_gain`, and a sign test at `evaluation_level`.
 
-    Without enough judges there is no evidence, and with another deployment since there is no comparison: the version then
-    stays staged. The order of the evaluations does not matter, nor do the examples that they claim.
+    Without enough judges there is no evidence, and the version stays staged; so it does where there is a `hindrance`, in words.
+    The order of the evaluations does not matter, nor do the examples that they claim.
     """
     counted = [evaluation for evaluation in evaluations if evaluation.counts]
     if len(counted) < config.judges_needed or not config.evaluators:
@@ -140,7 +140,7 @@ def decide(evaluations: Sequence[Judgement], config: RoundConfig, revision_moved
         p=sign_test(better, worse, may_lie(len(counted), config.evaluation_liars)),
         examples=sorted(e.measured["candidate"].examples for e in counted)[len(counted) // 2],
     )
-    deploy, reason = _verdict(judged, config, revision_moved)
+    deploy, reason = _verdict(judged, config, hindrance)
     return Decision(
         deploy=deploy,
         reason=reason,
@@ -149,9 +149,9 @@ def decide(evaluations: Sequence[Judgement], config: RoundConfig, revision_moved
     )
 
 
-def _verdict(judged: Judged, config: RoundConfig, revision_moved: bool) -> tuple[bool, str]:
-    if revision_moved:
-        return False, "another version was deployed in the meantime"
+def _verdict(judged: Judged, config: RoundConfig, hindrance: str | None) -> tuple[bool, str]:
+    if hindrance:
+        return False, hindrance
     voices = f"{judged.better} of {judged.judges} judges found it better, {judged.worse} worse (p {judged.p:.2g})"
     metric, gain = config.metric, judged.gain
     if gain <= config.min_gain:

@@ -231,16 +231,24 @@ def next_base(last: Round | None, deployment: Deployment) -> CheckpointRef:
     """The checkpoint from which a new round starts.
 
     Training goes on from its own newest version, deployed or not, so that small gains add up. It starts again from the
-    deployed version when that version lost too much against it, and when an operator deployed something in the meantime.
+    deployed version when that version lost too much against it, when an operator deployed something in the meantime, and when
+    something was taken back. That a round's version comes to the clients step by step changes nothing.
     """
     if last is None:
         return deployment.stable
-    if deployment.revision > last.deployment_revision and deployment.round != last.number:
+    if deployment.revision > last.deployment_revision and _was_meant_otherwise(deployment, last):
         return deployment.stable
     if last.phase is not Phase.COMPLETED or last.candidate is None:
         return last.base
     lost_too_much = last.gain is not None and last.gain < -last.config.max_regression
     return deployment.stable if lost_too_much else last.candidate
+
+
+def _was_meant_otherwise(deployment: Deployment, last: Round) -> bool:
+    """Whether what was deployed since a round is no consequence of training."""
+    if deployment.round is not None:
+        return bool(deployment.left)
+    return bool(deployment.left) or deployment.stable.version != last.deployed.version
 
 
 def places_gone(rnd: Round, kind: PlaceKind, held: int, given_up: int) -> int:

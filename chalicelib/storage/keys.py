@@ -116,6 +116,16 @@ EVALUATION = RowKind.of(
     "chalicelib.rounds.judgement.Judgement",
     "A client's place among a candidate's judges, and what it measured of the candidate and of the deployed version.",
 )
+REPORT = RowKind.of(
+    layout.REPORT,
+    "chalicelib.rollouts.report.RolloutReport",
+    "What a client measured of the version that it runs, once in a rollout. Kept for thirty days.",
+)
+VERIFICATION = RowKind.of(
+    layout.VERIFICATION,
+    "chalicelib.rollouts.report.Verification",
+    "That a client was there while a blue-green rollout warmed up, and whether it has the candidate. Kept for thirty days.",
+)
 ROUND_RECORD = RowKind.of(
     layout.ROUND_RECORD,
     "chalicelib.monitoring.record.Record",
@@ -167,6 +177,8 @@ ROWS = (
     ROUND,
     RECEIPT,
     EVALUATION,
+    REPORT,
+    VERIFICATION,
     ROUND_RECORD,
     FLEET_RECORD,
     OUTGOING,

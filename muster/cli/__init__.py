@@ -1,14 +1,14 @@
 """The `muster` command line: what operators type.
 
 * `app`          the commands, put together; `main` is the entry point
-* `models`, `rounds`, `versions`, `clients`, `monitoring`, `backups`, `conformance`   the commands, by noun
+* `models`, `rounds`, `versions`, `rollouts`, `clients`, `monitoring`, `backups`, `conformance`   the commands, by noun
 * `simulation`   `muster simulate`; `places` finds the server that it runs
 * `starting`     `muster init`
 * `flower`       apps of Flower: the one command that has devices of its own
 * `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs
 * `render`       tables
-* `changes`      what differs between two configurations
+* `changes`      what differs between two configurations; `files`: what commands read
 * `errors`       what, why, and the next command
 
 Every command is one or two methods of `muster.operator.Operator`; only those of backups need no server, but the

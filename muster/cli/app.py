@@ -9,7 +9,19 @@ import typer
 from typer.core import TyperGroup
 
 from muster import __version__
-from muster.cli import backups, clients, conformance, flower, models, monitoring, rounds, simulation, starting, versions
+from muster.cli import (
+    backups,
+    clients,
+    conformance,
+    flower,
+    models,
+    monitoring,
+    rollouts,
+    rounds,
+    simulation,
+    starting,
+    versions,
+)
 from muster.cli.errors import EXPECTED, explain
 from muster.cli.session import Session
 from muster.operator.client import NoAddress, Operator
@@ -40,6 +52,7 @@ app.add_typer(models.app, name="model")
 app.add_typer(rounds.app, name="round")
 app.add_typer(versions.app, name="version")
 app.add_typer(versions.deployments, name="deployment")
+app.add_typer(rollouts.app, name="rollout")
 app.command("deploy")(versions.deploy)
 app.command("rollback")(versions.rollback)
 app.add_typer(clients.app, name="client")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 
 from muster.cli import render
 from muster.cli.changes import changed, changes
+from muster.cli.files import json_object
 from muster.cli.session import Because, DryRun, Json, Model, of
 from muster.http.errors import Refused
 from muster.operator.client import Operator
@@ -91,7 +91,7 @@ def configure(
     if not assign and file is None:
         raise typer.BadParameter("what is to change? --set name=value, or --config FILE", param_hint="--set")
     found = session.operator.status(model)
-    wanted = changed(found.config, assign or [], _object(file))
+    wanted = changed(found.config, assign or [], json_object(file, "--config"))
     seen = revision or found.config_revision
     reply = session.operator.configure(model, wanted, revision=seen, because=because, dry_run=dry_run)
     differing = changes(found.config, reply.config)
@@ -159,19 +159,8 @@ def _exists(operator: Operator, name: str) -> bool:
 def _config(path: Path | None, **chosen: int | None) -> admin.RoundConfig:
     """The configuration of a file, and what options say before it."""
     return admin.RoundConfig.model_validate(
-        _object(path) | {name: value for name, value in chosen.items() if value is not None}
+        json_object(path, "--config") | {name: value for name, value in chosen.items() if value is not None}
     )
-
-
-def _object(path: Path | None) -> dict[str, Any]:
-    """What a file of JSON says; nothing without one."""
-    try:
-        values = json.loads(path.read_bytes()) if path else {}
-    except ValueError as error:
-        raise typer.BadParameter(f"{path} is not JSON: {error}", param_hint="--config") from error
-    if not isinstance(values, dict):
-        raise typer.BadParameter(f"{path} does not hold a JSON object", param_hint="--config")
-    return values
 
 
 def about(data: bytes) -> dict[str, Any]:

@@ -142,8 +142,43 @@ def compared(found: Sequence[Compared]) -> RenderableType:
 
 def deployments(found: Sequence[admin.DeploymentReply]) -> RenderableType:
     """The history of deployments."""
-    rows = [(d.revision, d.version, d.kind, d.left, d.at, d.by or f"round {d.round}", d.because) for d in found]
-    return table(["revision", "version", "how", "went past", "at", "by", "why"], rows, "no deployments")
+    rows = [(d.revision, d.version, d.kind, _beside(d.rollout), d.left, d.at, d.by or _decider(d), d.because) for d in found]
+    return table(["revision", "version", "how", "beside it", "went past", "at", "by", "why"], rows, "no deployments")
+
+
+def _decider(deployment: admin.DeploymentReply) -> str:
+    by_round = deployment.round is not None and deployment.kind in ("deployed", "started")
+    return f"round {deployment.round}" if by_round else "its strategy"
+
+
+def _beside(rollout: admin.RolloutReply | None) -> str:
+    return f"{rollout.candidate} at {rollout.percent:g} %" if rollout else ""
+
+
+def rollout(found: admin.RolloutStatus) -> RenderableType:
+    """The rollout that goes on."""
+    deployment, guard, slots = found.deployment, found.guard, found.slots
+    rows: list[tuple[str, object]] = [("model", deployment.model), ("deployed version", deployment.version)]
+    if (going_on := deployment.rollout) is not None:
+        last = len(going_on.strategy.steps)
+        rows += [
+            ("rollout", f"{going_on.rollout}, {going_on.strategy.kind}"),
+            ("candidate", f"version {going_on.candidate}, {going_on.percent:g} % of the clients"),
+            ("step", f"{going_on.step + 1} of {last}, since {going_on.since:%Y-%m-%d %H:%M:%S}" if last else "-"),
+            ("paused", going_on.paused or "no"),
+        ]
+    if guard is not None:
+        means = [f"{mean:.4g}" if mean is not None else "-" for mean in (guard.candidate_mean, guard.control_mean)]
+        rows += [
+            ("metric", f"{guard.metric}; worse by {guard.margin:g} is worse"),
+            ("with it", f"{guard.candidates} clients, {guard.metric.name} {means[0]}"),
+            ("beside it", f"{guard.controls} clients, {guard.metric.name} {means[1]}"),
+            ("difference", f"from {guard.low:+.4g} to {guard.high:+.4g}"),
+            ("finding", guard.finding + (", and the split is broken" if guard.split_is_broken else "")),
+        ]
+    if slots is not None:
+        rows.append(("ready", f"{slots.ready} of {slots.seen} clients that were asked"))
+    return facts(rows)
 
 
 def changes(found: Sequence[Change]) -> RenderableType:

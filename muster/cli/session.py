@@ -24,6 +24,16 @@ VersionRef = Annotated[
         show_default=False,
     ),
 ]
+Limit = Annotated[int, typer.Option(min=1, help="How many to list.")]
+Revision = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="The deployment revision that you saw: if another was made since, nothing is changed. Without it, the present. "
+        "With it, the same command may be sent twice.",
+        show_default=False,
+    ),
+]
 Because = Annotated[str | None, typer.Option("--because", help="Why; kept in the history.", show_default=False)]
 
 PLAIN_WIDTH = 112

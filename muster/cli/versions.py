@@ -12,24 +12,14 @@ import typer
 
 from muster.cli import recomputing, render
 from muster.cli.models import Checkpoint, about
-from muster.cli.session import Because, DryRun, Json, Model, Session, VersionRef, of
+from muster.cli.rollouts import Kind, Pause, Steps, StrategyFile, strategy_of, tell
+from muster.cli.session import Because, DryRun, Json, Limit, Model, Revision, Session, VersionRef, of
 from muster.http.errors import Untrusted
 from muster.operator.recompute import Recomputed
 from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="List, register, download and verify versions.")
 deployments = typer.Typer(no_args_is_help=True, help="The history of what was deployed.")
-
-Limit = Annotated[int, typer.Option(min=1, help="How many to list.")]
-Revision = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="The deployment revision that you saw: if another was made since, nothing is changed. Without it, the present. "
-        "With it, the same command may be sent twice.",
-        show_default=False,
-    ),
-]
 
 
 @app.command("list")
@@ -193,16 +183,21 @@ def deploy(
     ctx: typer.Context,
     model: Model,
     version: VersionRef,
+    strategy: Kind = None,
+    steps: Steps = None,
+    pause: Pause = None,
+    file: StrategyFile = None,
     because: Because = None,
     revision: Revision = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Serve a version to the model's clients from now on."""
+    """Serve a version to the model's clients from now on: at once, or step by step by a strategy."""
     session = of(ctx)
+    wanted = strategy_of(strategy, steps, pause, file)
     seen = revision or session.operator.status(model).deployment_revision
-    reply = session.operator.deploy(model, version, revision=seen, because=because, dry_run=dry_run)
-    _tell(ctx, reply, seen, dry_run, as_json)
+    reply = session.operator.deploy(model, version, revision=seen, strategy=wanted, because=because, dry_run=dry_run)
+    tell(ctx, reply, seen, dry_run, as_json)
 
 
 def rollback(
@@ -218,23 +213,7 @@ def rollback(
     session = of(ctx)
     seen = revision or session.operator.status(model).deployment_revision
     reply = session.operator.rollback(model, steps, revision=seen, because=because, dry_run=dry_run)
-    _tell(ctx, reply, seen, dry_run, as_json)
-
-
-def _tell(ctx: typer.Context, reply: admin.DeploymentReply, seen: int, dry_run: bool, as_json: bool) -> None:
-    session = of(ctx)
-    what = f"version {reply.version} of {reply.model}"
-    if dry_run:
-        kept = "keep" if reply.revision == seen else "roll back to" if reply.kind == "rolled-back" else "deploy"
-        session.would(f"{kept} {what}", as_json, reply.model_dump(mode="json") if as_json else None)
-    elif as_json:
-        session.json(reply.model_dump(mode="json"))
-    elif reply.revision == seen:
-        session.say(f"{what} is deployed already (revision {reply.revision}); nothing was changed")
-    else:
-        left = f", past {', '.join(f'version {number}' for number in reply.left)}" if reply.left else ""
-        how = f"rolled back to {what}{left}" if reply.kind == "rolled-back" else f"deployed {what}"
-        session.say(f"{how} (revision {reply.revision})", "green")
+    tell(ctx, reply, seen, dry_run, as_json)
 
 
 def _metric(text: str) -> tuple[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, Literal, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -193,12 +193,37 @@ class Operator:
         return self._transport.read(version.document_url, version.document_sha256)
 
     def deploy(
-        self, model: str, version: str | int, *, revision: int, because: str | None = None, dry_run: bool = False
+        self,
+        model: str,
+        version: str | int,
+        *,
+        revision: int,
+        strategy: admin.Strategy | None = None,
+        because: str | None = None,
+        dry_run: bool = False,
     ) -> admin.DeploymentReply:
-        """Serve a version from now on, if `revision` is still the newest deployment."""
-        words = {"because": because} if because else {}
-        request = admin.Deploy(version=str(version), revision=revision, dry_run=dry_run, **words)
+        """Serve a version from now on, by a strategy or the model's own, if `revision` is still the newest deployment."""
+        words: dict[str, Any] = {"because": because} if because else {}
+        request = admin.Deploy(version=str(version), revision=revision, strategy=strategy, dry_run=dry_run, **words)
         return self._transport.call("POST", f"/v1/admin/models/{model}/deployments", admin.DeploymentReply, request)
+
+    def rollout(self, model: str) -> admin.RolloutStatus:
+        """The rollout that goes on, and what its clients say."""
+        return self._transport.call("GET", f"/v1/admin/models/{model}/rollout", admin.RolloutStatus)
+
+    def move_rollout(
+        self,
+        model: str,
+        move: Literal["pause", "resume", "promote", "abort"],
+        *,
+        revision: int,
+        because: str | None = None,
+        dry_run: bool = False,
+    ) -> admin.DeploymentReply:
+        """Do something about the rollout that goes on, if `revision` is still the newest deployment."""
+        words: dict[str, Any] = {"because": because} if because else {}
+        request = admin.MoveRollout(move=move, revision=revision, dry_run=dry_run, **words)
+        return self._transport.call("POST", f"/v1/admin/models/{model}/rollout", admin.DeploymentReply, request)
 
     def rollback(
         self, model: str, steps: int = 1, *, revision: int, because: str | None = None, dry_run: bool = False

@@ -28,6 +28,7 @@ MOST_HELD = 4
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,47}$")]
 ClientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{2,63}$")]
 RoundId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,47}\.[1-9][0-9]{0,7}$")]
+RolloutId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,47}\.r[1-9][0-9]{0,7}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Secret = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,128}$")]
 TokenText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{8,32}\.[A-Za-z0-9_-]{22,128}$")]
@@ -115,11 +116,30 @@ class Profile(Reply):
     capabilities: dict[str, bool | int | float | str]
 
 
+class RunReport(Request):
+    """What a device measured of the version that it runs, for the rollout that asked."""
+
+    rollout: RolloutId
+    metrics: Annotated[dict[MetricName, Finite | None], Field(max_length=16)] = Field(
+        {}, description="null: what was measured is not finite"
+    )
+    ready: VersionNumber | None = Field(None, description="the version that waits on the device's disk, verified")
+
+
 class Heartbeat(Request):
-    """A device says that it lives, and what it runs."""
+    """A device says that it lives, and what it runs; and what a rollout asked, in the last reply."""
 
     model: ModelName | None = None
     version: VersionNumber | None = None
+    report: RunReport | None = None
+
+
+class RolloutQuestion(Reply):
+    """What a rollout wants to know of the device: to be answered once, in the next heartbeat."""
+
+    rollout: RolloutId
+    metrics: list[str] = Field([], description="what to measure of the version that the device runs")
+    standby: int | None = Field(None, description="a version to have on the disk, verified, without running it")
 
 
 class HeartbeatReply(Reply):
@@ -127,7 +147,8 @@ class HeartbeatReply(Reply):
 
     next_heartbeat_seconds: float
     work: bool = Field(description="the named model trains: it is worth checking in")
-    newer_version: int | None = Field(description="the deployed version, when it is not the one the device runs")
+    newer_version: int | None = Field(description="the version to run, when it is not the one the device runs")
+    asks: RolloutQuestion | None = None
 
 
 # ---- rounds, as a device sees them
@@ -159,6 +180,7 @@ class ModelQuery(Query):
     have: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}(,[0-9a-f]{64}){0,3}$")] | None = Field(
         None, description="digests of checkpoints that the device has, with commas between them"
     )
+    standby: bool = Field(False, description="the version to have on the disk, which a rollout asked for, if it still does")
 
 
 class CheckIn(Request):

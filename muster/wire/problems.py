@@ -62,6 +62,9 @@ class Problem(Enum):
     CONFIGURATION_MOVED = "configuration-moved"
     DEPLOYMENT_MOVED = "deployment-moved"
     NOTHING_TO_ROLL_BACK_TO = "nothing-to-roll-back-to"
+    ROLLOUT_GOES_ON = "rollout-goes-on"
+    NO_ROLLOUT = "no-rollout"
+    STRATEGY_UNFIT = "strategy-unfit"
     ROUND_ENDED = "round-ended"
     NOTHING_PUBLISHED = "nothing-published"
     UPDATES_DELETED = "updates-deleted"
@@ -121,6 +124,9 @@ KINDS: dict[Problem, ProblemKind] = {
     Problem.CONFIGURATION_MOVED: ProblemKind(409, "The model was configured in the meantime"),
     Problem.DEPLOYMENT_MOVED: ProblemKind(409, "Something else was deployed in the meantime"),
     Problem.NOTHING_TO_ROLL_BACK_TO: ProblemKind(409, "The history of deployments does not go back so far"),
+    Problem.ROLLOUT_GOES_ON: ProblemKind(409, "A rollout of this model goes on"),
+    Problem.NO_ROLLOUT: ProblemKind(409, "No rollout of this model goes on"),
+    Problem.STRATEGY_UNFIT: ProblemKind(422, "The strategy cannot be carried out for this model"),
     Problem.ROUND_ENDED: ProblemKind(409, "The round has ended"),
     Problem.NOTHING_PUBLISHED: ProblemKind(409, "The round has published no version"),
     Problem.UPDATES_DELETED: ProblemKind(410, "The round's updates were deleted"),

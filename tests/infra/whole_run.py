@@ -22,7 +22,7 @@ from chalicelib.storage import keys, spool
 from infra.memory.calls import Observer
 from muster import Device
 from muster.operator.export import export
-from muster.wire.admin import Outliers, Rule
+from muster.wire.admin import Outliers, Rule, Strategy
 from muster.wire.arrays import Array, encode
 from tests.aws import STORE
 from tests.fleet import BASE, World, checkpoint
@@ -291,7 +291,8 @@ def _operators(world: World) -> None:
     assert refused.json()["type"].endswith("upload-missing")
     list(operator.versions(model))
     revision = operator.deploy(model, "newest", revision=operator.status(model).deployment_revision).revision
-    operator.rollback(model, revision=revision)
+    revision = operator.rollback(model, revision=revision).revision
+    _rollout(world, model, revision)
     list(operator.deployments(model))
     standing = operator.status(model)
     other = standing.config.model_copy(update={"goal": standing.config.goal + 1})
@@ -304,3 +305,26 @@ def _operators(world: World) -> None:
     operator.thresholds(model)
     (alert, *_) = operator.alerts(model)
     operator.acknowledge(model, alert.metric)
+
+
+# ---- rollouts
+
+
+def _rollout(world: World, model: str, revision: int) -> None:
+    """A canary that is heard and taken back by the tick, and two slots of which one is warmed."""
+    operator, device = world.operator, world.device(world.token(), "runner", model)
+    canary = Strategy(kind="canary", steps=[99.0], window_seconds=60.0, pause_seconds=60.0, patience=1)
+    for strategy in (canary, Strategy(kind="blue-green", pause_seconds=60.0)):
+        made = operator.deploy(model, "newest", strategy=strategy, revision=revision)
+        name, candidate = f"{model}.r{made.revision}", operator.version(model, "newest").version
+        version = device.model()[0]
+        operator.rollout(model)
+        report = {"rollout": name, "metrics": {"accuracy": 0.5}, "ready": candidate}
+        beat = {"model": model, "version": version, "report": report}
+        world.request("POST", "/v1/heartbeat", key=world.key_of(device), body=beat)
+        for _ in range(4):
+            world.clock.advance(120)
+            world.tick()
+        revision = operator.status(model).deployment_revision
+        if next(iter(operator.deployments(model))).rollout is not None:
+            revision = operator.move_rollout(model, "abort", revision=revision).revision

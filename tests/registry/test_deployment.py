@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -15,13 +16,13 @@ from chalicelib.registry.deployment import (
     DeploymentKind,
     NothingBeneath,
     VersionState,
-    deploy,
     is_repeat,
     roll_back,
     states,
 )
 from chalicelib.registry.version import Version
-from muster.wire.admin import RoundConfig
+from chalicelib.rollouts.moves import start
+from muster.wire.admin import IMMEDIATE, RoundConfig
 from muster.wire.refs import CheckpointRef
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,6 +43,12 @@ def version(number: int) -> Version:
     )
 
 
+def deploy(seen: Deployment, wanted: Version, because: str, by: str) -> Deployment:
+    if seen.stable.version == wanted.number:
+        return seen
+    return replace(start(seen, wanted.checkpoint, IMMEDIATE, T0, because), by=by)
+
+
 class Log:
     """A log that grows by the rules."""
 
@@ -53,7 +60,7 @@ class Log:
         return self.rows[-1]
 
     def deploy(self, number: int) -> None:
-        self._write(deploy(self.present, version(number), T0, "because", "me"))
+        self._write(deploy(self.present, version(number), "because", "me"))
 
     def roll_back(self, steps: int = 1) -> None:
         self._write(roll_back(self.present, lambda revision: self.rows[revision - 1], steps, T0, "because", "me"))
@@ -130,11 +137,11 @@ def test_a_wish_that_came_twice_is_told_from_another_one() -> None:
     log = Log()
     log.deploy(1)
     seen = log.present
-    wanted = deploy(seen, version(2), T0, "because", "me")
-    assert is_repeat(deploy(seen, version(2), T0, "in other words", "another"), wanted)
-    assert not is_repeat(deploy(seen, version(3), T0, "because", "me"), wanted)
+    wanted = deploy(seen, version(2), "because", "me")
+    assert is_repeat(deploy(seen, version(2), "in other words", "another"), wanted)
+    assert not is_repeat(deploy(seen, version(3), "because", "me"), wanted)
     back = roll_back(seen, lambda revision: log.rows[revision - 1], 1, T0, "because", "me")
-    assert not is_repeat(deploy(seen, version(0), T0, "because", "me"), back)
+    assert not is_repeat(deploy(seen, version(0), "because", "me"), back)
 
 
 def test_a_version_whose_round_has_not_decided_is_in_training() -> None:

@@ -61,31 +61,31 @@ NAN = Measurement(10, {}, "worse")
 
 
 def test_a_candidate_is_deployed_when_enough_judges_find_it_better_by_more_than_the_threshold() -> None:
-    assert decide(differing(*[0.02] * 5), CONFIG, False).deploy
-    assert not decide(differing(*[0.25] * 5), config(min_gain=0.25), False).deploy
-    assert not decide(differing(*[0.005] * 5), CONFIG, False).deploy
-    assert not decide(differing(*[-0.1] * 5), CONFIG, False).deploy
-    assert not decide(differing(*[0.4] * 5), CONFIG, revision_moved=True).deploy
+    assert decide(differing(*[0.02] * 5), CONFIG, None).deploy
+    assert not decide(differing(*[0.25] * 5), config(min_gain=0.25), None).deploy
+    assert not decide(differing(*[0.005] * 5), CONFIG, None).deploy
+    assert not decide(differing(*[-0.1] * 5), CONFIG, None).deploy
+    assert not decide(differing(*[0.4] * 5), CONFIG, "another version was deployed in the meantime").deploy
 
 
 def test_a_gain_that_only_a_few_judges_see_is_no_confidence() -> None:
     seven_of_ten = differing(*[0.2] * 7, *[-0.01] * 3)
-    decision = decide(seven_of_ten, CONFIG, False)
+    decision = decide(seven_of_ten, CONFIG, None)
     assert decision.gain
     assert decision.gain > CONFIG.min_gain
     assert not decision.deploy
     assert "only 7 of 10 judges found it better, 3 worse (p 0.36)" in decision.reason
-    assert decide(differing(*[0.2] * 8, *[-0.01] * 2), CONFIG, False).deploy
+    assert decide(differing(*[0.2] * 8, *[-0.01] * 2), CONFIG, None).deploy
 
 
 def test_what_a_judge_claims_to_have_weighs_nothing() -> None:
     honest = differing(*[-0.1] * 8)
     liars = [replace(e, client_id=f"liar-{n}") for n, e in enumerate(judges((1.0, 0.0), (1.0, 0.0), examples=10**9))]
     modest = [replace(e, client_id=f"liar-{n}") for n, e in enumerate(judges((1.0, 0.0), (1.0, 0.0), examples=1))]
-    decision = decide(honest + liars, CONFIG, False)
+    decision = decide(honest + liars, CONFIG, None)
     assert not decision.deploy
     assert decision.gain == pytest.approx(-0.1)
-    assert decision.gain == decide(honest + modest, CONFIG, False).gain
+    assert decision.gain == decide(honest + modest, CONFIG, None).gain
     assert decision.judged
     assert decision.judged.examples == 10, "shown: the median of the claims"
 
@@ -94,24 +94,24 @@ def test_what_a_judge_claims_to_have_weighs_nothing() -> None:
 def test_one_judge_in_five_neither_forces_a_worse_candidate_nor_blocks_one_that_all_others_find_better(count: int) -> None:
     liars = count // ONE_IN
     for lie in (1.0, -1.0):
-        assert not decide(differing(*[-0.01] * (count - liars), *[lie] * liars), CONFIG, False).deploy
-    clearly = decide(differing(*[0.05] * (count - liars), *[-1.0] * liars), CONFIG, False)
+        assert not decide(differing(*[-0.01] * (count - liars), *[lie] * liars), CONFIG, None).deploy
+    clearly = decide(differing(*[0.05] * (count - liars), *[-1.0] * liars), CONFIG, None)
     assert clearly.gain == pytest.approx(0.05)
     assert clearly.deploy is (count > 5), "four voices of five are too few, were one of them bought"
 
 
 def test_the_order_of_the_judges_does_not_matter() -> None:
     said = differing(0.3, -0.1, 0.0, 0.05, 0.05, 0.2)
-    assert decide(said, CONFIG, False) == decide(said[::-1], CONFIG, False)
+    assert decide(said, CONFIG, None) == decide(said[::-1], CONFIG, None)
 
 
 def test_without_enough_judges_there_is_no_evidence_and_no_deployment() -> None:
     half = replace(differing(1.0)[0], client_id="half", measured={"candidate": Measurement(1, {"accuracy": 1.0})})
     gone = replace(differing(1.0)[0], client_id="gone", withdrawn=True)
-    decision = decide([*differing(1.0), half, gone], config(evaluation_quorum=2, evaluation_level=0.5), False)
+    decision = decide([*differing(1.0), half, gone], config(evaluation_quorum=2, evaluation_level=0.5), None)
     assert (decision.deploy, decision.gain, decision.candidate) == (False, None, None)
     assert "1 of at least 2" in decision.reason
-    assert not decide(differing(*[1.0] * 4), config(evaluators=0), False).deploy
+    assert not decide(differing(*[1.0] * 4), config(evaluators=0), None).deploy
 
 
 @pytest.mark.parametrize(("evaluators", "needed"), [(1, 1), (2, 2), (3, 3), (9, 3), (10, 4), (15, 5), (100, 34)])
@@ -139,7 +139,7 @@ def test_a_version_of_which_nothing_finite_can_be_measured_is_below_all_others()
     assert a_judge(0, fine, NAN).difference(ACCURACY) == 1.0
     assert a_judge(0, NAN, NAN).difference(ACCURACY) == 0.0
     diverged = [a_judge(n, NAN, Measurement(10, {"accuracy": 0.1, "loss": 3.0})) for n in range(5)]
-    decision = decide(diverged, CONFIG, False)
+    decision = decide(diverged, CONFIG, None)
     assert (decision.deploy, decision.gain, decision.candidate) == (False, -1.0, {"accuracy": 0.0})
 
 
@@ -194,8 +194,8 @@ def test_rounding_never_leads_out_of_what_was_found(values: list[float], one_in:
 def test_judges_that_are_trusted_need_not_be_a_majority_of_those_who_see_no_difference() -> None:
     """Four of twenty see the gain and nobody sees a loss: they could all be bought, where one in five can be."""
     said = differing(*[0.1] * 4, *[0.0] * 16)
-    assert (decide(said, CONFIG, False).deploy, decide(said, CONFIG, False).gain) == (False, 0.0)
-    trusted = decide(said, config(evaluation_liars=0), False)
+    assert (decide(said, CONFIG, None).deploy, decide(said, CONFIG, None).gain) == (False, 0.0)
+    trusted = decide(said, config(evaluation_liars=0), None)
     assert trusted.deploy
     assert trusted.gain == pytest.approx(0.02)
     assert trusted.judged
@@ -212,7 +212,7 @@ def test_a_quarter_more_than_may_lie_are_left_out_on_either_side(one_in: int, ke
 
 def test_a_gain_that_half_of_the_judges_cannot_see_is_a_gain() -> None:
     """As of judges with ten examples each, when most of them find that both versions are right about all."""
-    decision = decide(differing(*[0.1] * 7, *[0.0] * 8), CONFIG, False)
+    decision = decide(differing(*[0.1] * 7, *[0.0] * 8), CONFIG, None)
     assert decision.deploy
     assert decision.gain == pytest.approx(3 / 70)
 
@@ -238,7 +238,7 @@ def test_a_candidate_that_is_no_better_is_deployed_no_more_often_than_the_level_
     bought = count // ONE_IN
     honest = list(product((0.5, -0.5), repeat=count - bought))
     for lies in product((1.0, 0.0, -1.0), repeat=bought):
-        deployed = sum(decide(differing(*said, *lies), CONFIG, False).deploy for said in honest)
+        deployed = sum(decide(differing(*said, *lies), CONFIG, None).deploy for said in honest)
         assert deployed <= CONFIG.evaluation_level * len(honest)
 
 

@@ -66,7 +66,7 @@ def said(number: int, candidate: float | None, deployed: float | None) -> Judgem
 
 def decided(pairs: Sequence[tuple[float | None, float | None]], config: RoundConfig = CONFIG) -> Decision:
     """Of candidate and deployed version, a pair for each judge."""
-    return decide([said(number, *pair) for number, pair in enumerate(pairs)], config, False)
+    return decide([said(number, *pair) for number, pair in enumerate(pairs)], config, None)
 
 
 # ---- the decision

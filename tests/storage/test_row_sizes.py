@@ -21,8 +21,10 @@ from chalicelib.monitoring.threshold import Threshold
 from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.rollout import Rollout
 from chalicelib.registry.sweep import Sweep
 from chalicelib.registry.version import Judged, Registration, Version
+from chalicelib.rollouts.report import RolloutReport, Verification
 from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
@@ -54,12 +56,19 @@ REF = CheckpointRef(
     deltas=DELTAS,
 )
 PARAMETERS: dict[str, Any] = dict.fromkeys(NAMES[:16], -1.2345678901234567e-30)
+STRATEGY = admin.Strategy(
+    kind="canary", steps=[1.01 + number for number in range(20)], pause_seconds=1.2345678901234, window_seconds=1.2345678901234,
+    guard=admin.GuardRule(
+        metric=DecidingMetric(name="m" * 40, direction="higher", minimum=-1.23456789012345e-30, maximum=1.23456789012345e29),
+        margin=1.2345678901234567e-30, level=0.012345678901234567, liars=0.012345678901234567, least=100_000,
+    ),
+)  # fmt: skip
 CONFIG = admin.RoundConfig(
     goal=100_000, quorum=100_000, hyperparameters=dict.fromkeys(NAMES, TABLE), keep_updates=True,
     aggregator=admin.Rule(name="a" * 40, parameters=PARAMETERS), optimizer=admin.Rule(name="a" * 40, parameters=PARAMETERS),
     clipping=admin.Clipping(norm=1.2345678901234567e-30, adaptive=True), outliers=admin.Outliers(),
     metric=DecidingMetric(name="m" * 40, direction="higher", minimum=-1.2345678901234567e-30, maximum=1.2345678901234567e29),
-    min_gain=1.2345678901234567e-30, max_regression=1.2345678901234567e-30,
+    min_gain=1.2345678901234567e-30, max_regression=1.2345678901234567e-30, strategy=STRATEGY,
 )  # fmt: skip
 TOKEN = admin.MintToken(
     uses=5000, label=LABEL, models=[f"{number:02d}".rjust(48, "m") for number in range(16)],
@@ -159,8 +168,14 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
             left=left,
             by="a" * 2048,
             round=10**8,
+            rollout=Rollout(began=10**8, candidate=REF, strategy=STRATEGY, since=NOW, step=20, share=10**4, paused=LABEL * 3),
         ),
     )
+    yield (
+        keys.REPORT,
+        RolloutReport(client_id=ID, version=10**8, at=NOW, is_candidate=True, value=-1.2345678901234567e-30, ttl=10**10),
+    )
+    yield keys.VERIFICATION, Verification(client_id=ID, at=NOW, is_ready=True, ttl=10**10)
     yield keys.REGISTRATION, Registration(10**8)
     yield keys.SWEEP, Sweep(NOW, keys.DELTA.key(base_sha256=HASH, target_sha256=HASH), NOW)
     measured = {role: Measurement(10**9, METRICS, "measured") for role in ("candidate", "deployed")}

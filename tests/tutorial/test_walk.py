@@ -16,6 +16,7 @@ import pytest
 from chalicelib.registry.deployment import VersionState
 from chalicelib.rounds.round_id import RoundId
 from muster.http.errors import Refused
+from muster.wire.admin import Strategy
 from muster.wire.arrays import decode, encode
 from muster.wire.problems import Problem
 from muster.wire.tensors import HEADER_LIMIT_BYTES
@@ -327,7 +328,7 @@ class TestFLProductionServer:
         assert [alert["metric"] for alert in found["alerts"]] == ["active_clients"]
         assert found["metrics"]["accuracy"]["mean"] > 0.5
 
-    def test_a_version_passes_through_all_five_states(self, world: World, muster: Terminal) -> None:
+    def test_a_version_passes_through_all_states(self, world: World, muster: Terminal) -> None:
         """There: TRAINING is declared and never used."""
         seen = []
 
@@ -346,12 +347,15 @@ class TestFLProductionServer:
         world.judge(devices)
         world.tick()
         look(1)
-        muster.text("deploy toy 1")
+        strategy = Strategy(kind="rolling", steps=[10.0])
+        world.operator.deploy("toy", 1, strategy=strategy, revision=1)
+        look(1)
+        world.operator.move_rollout("toy", "promote", revision=2)
         look(1)
         look(0)
         muster.text("rollback toy")
         look(1)
-        assert seen == ["training", "staged", "deployed", "retired", "rolled-back"]
+        assert seen == ["training", "staged", "rolling-out", "deployed", "retired", "rolled-back"]
         assert set(seen) == {state.value for state in VersionState}
 
     # ---- its mistakes

@@ -1,10 +1,12 @@
-"""What a device is told between rounds: its heartbeat's answer, and the version that it should run."""
+"""What a device is told between rounds: its heartbeat's answer, the version that it should run, and what a rollout asks."""
 
 from __future__ import annotations
 
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
 from chalicelib.registry.urls import downloadable
+from chalicelib.rollouts.assigning import given_to
+from chalicelib.rollouts.reporting import Reporting
 from chalicelib.rounds.devices.current import Current, unknown_model
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
@@ -13,9 +15,12 @@ from muster.wire import messages as wire
 class Serving:
     """Answers from memory where it can; what it says is a hint to come and ask."""
 
-    def __init__(self, *, directory: Directory, current: Current, presigner: Presigner, heartbeat_seconds: float) -> None:
+    def __init__(
+        self, *, directory: Directory, current: Current, reporting: Reporting, presigner: Presigner, heartbeat_seconds: float
+    ) -> None:
         self._directory = directory
         self._current = current
+        self._reporting = reporting
         self._presigner = presigner
         self._heartbeat_seconds = heartbeat_seconds
 
@@ -27,14 +32,16 @@ class Serving:
         """
         if self._directory.heartbeat(caller, beat) == "foreign-model":
             raise unknown_model(str(beat.model))
-        if beat.model is None:
+        if beat.model is None or caller is None:
             return wire.HeartbeatReply(next_heartbeat_seconds=self._heartbeat_seconds, work=False, newer_version=None)
-        served = self._current.deployment(beat.model).stable.version
+        deployment = self._current.deployment(beat.model)
+        served = given_to(caller.public, deployment).version
         rnd = self._current.round.get(beat.model)
         return wire.HeartbeatReply(
             next_heartbeat_seconds=self._heartbeat_seconds,
             work=not self._current.rests(beat.model, rnd),
             newer_version=None if served == beat.version else served,
+            asks=self._reporting.heard(caller.public, beat, deployment) if deployment.rollout else None,
         )
 
     def model(
@@ -47,12 +54,16 @@ class Serving:
         Raises:
             Refusal: `unauthenticated`, `unknown-model`.
         """
-        if not self._directory.authenticate(caller).may_use(name):
+        client = self._directory.authenticate(caller)
+        if not client.may_use(name):
             raise unknown_model(name)
         deployment = self._current.deployment(name)
-        tag = f'"{deployment.stable.version}.{deployment.stable.sha256}"'
+        wanted = given_to(client.client_id, deployment)
+        if query.standby and deployment.rollout is not None:
+            wanted = deployment.rollout.candidate
+        tag = f'"{wanted.version}.{wanted.sha256}"'
         if known_tag == tag:
             return tag, None
-        checkpoint = downloadable(deployment.stable, self._presigner, (query.have or "").split(","))
+        checkpoint = downloadable(wanted, self._presigner, (query.have or "").split(","))
         reply = wire.ModelReply(model=name, revision=deployment.revision, round=deployment.round, checkpoint=checkpoint)
         return tag, reply

@@ -12,6 +12,7 @@ from typing import Protocol
 from chalicelib.instants import Clock
 from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rollouts.advancing import Rollouts
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.phases.settling import Settling
 from chalicelib.rounds.phases.sweeping import Sweeper
@@ -41,6 +42,7 @@ class Coordinator:
         registry: RegistryStore,
         settling: Settling,
         phases: dict[Phase, PhaseWork],
+        rollouts: Rollouts,
         sweeper: Sweeper,
         clock: Clock,
     ) -> None:
@@ -48,24 +50,26 @@ class Coordinator:
         self._registry = registry
         self._settling = settling
         self._phases = phases
+        self._rollouts = rollouts
         self._sweeper = sweeper
         self._clock = clock
 
     def tick(self) -> None:
-        """Reconcile every model, then sweep the bucket if it is time. One that fails does not keep the others waiting; all
-        failures are raised at the end.
+        """Reconcile every model, its rounds and its rollout, then sweep the bucket if it is time. What fails does not keep the
+        others waiting; all failures are raised at the end.
 
         A row that cannot be read is no failure: trying again would not mend it. An operator takes a round away (`abandon`).
         """
         failures: list[Exception] = []
         for model in self._registry.models():
-            try:
-                self._reconcile(model)
-            except Unreadable as unknown:
-                unknown.tell()  # the monitor counts it, and an alert opens
-            except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
-                error.add_note(f"while reconciling model {model.name}")
-                failures.append(error)
+            for work in (self._reconcile, self._rollouts.advance):
+                try:
+                    work(model)
+                except Unreadable as unknown:
+                    unknown.tell()  # the monitor counts it, and an alert opens
+                except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
+                    error.add_note(f"while reconciling model {model.name}")
+                    failures.append(error)
         try:
             self._sweeper.sweep_if_due()
         except Unreadable as unknown:

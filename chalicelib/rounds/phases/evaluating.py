@@ -5,11 +5,13 @@ from __future__ import annotations
 from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rollouts.moves import start
 from chalicelib.rounds.judgement import decide, is_due
 from chalicelib.rounds.moves import Decided
 from chalicelib.rounds.round import Round, counts_too_many, places_gone
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.dynamo import Put, Update
+from muster.wire.admin import IMMEDIATE
 
 
 class Evaluating:
@@ -35,20 +37,23 @@ class Evaluating:
                 self._rounds.correct_places(rnd, "judges", gone)
             return None
         candidate, served = rnd.published.candidate, self._registry.present(rnd.model)
-        decision = decide(evaluations, rnd.config, served.revision != rnd.deployment_revision)
+        decision = decide(evaluations, rnd.config, _hindrance(rnd, served))
         writes: list[Put | Update] = []
         if decision.candidate is not None and decision.judged is not None:
             writes.append(self._registry.put_evaluation(rnd.model, candidate.version, decision.candidate, decision.judged))
         if decision.deploy:
-            deployment = Deployment(
-                model=rnd.model,
-                revision=served.revision + 1,
-                stable=candidate,
-                at=now,
-                because=decision.reason,
-                previous=served.revision,
-                round=rnd.number,
-            )
+            model = self._registry.model(rnd.model)
+            strategy = (model and model.config.strategy) or IMMEDIATE
+            deployment = start(served, candidate, strategy, now, decision.reason, rnd.number)
             writes.append(self._registry.put_deployment(deployment))
         decided = Decided(gain=decision.gain, was_deployed=decision.deploy, reason=decision.reason, finished_at=now)
         return self._rounds.move(rnd, decided, writes)
+
+
+def _hindrance(rnd: Round, served: Deployment) -> str | None:
+    """Why a candidate cannot be deployed, however good it is."""
+    if served.rollout is not None:
+        return f"a rollout of version {served.rollout.candidate.version} goes on"
+    if served.stable.version != rnd.deployed.version:
+        return "another version was deployed in the meantime"
+    return None

@@ -44,6 +44,8 @@ REGISTRATION = BackupKind.of(places.REGISTRATION, 2)
 ROUND = BackupKind.of(places.ROUND, 5)
 RECEIPT = BackupKind.of(places.RECEIPT, 6)
 EVALUATION = BackupKind.of(places.EVALUATION, 6)
+REPORT = BackupKind.of(places.REPORT, 6)
+VERIFICATION = BackupKind.of(places.VERIFICATION, 6)
 ROUND_RECORD = BackupKind.of(places.ROUND_RECORD, 7)
 FLEET_RECORD = BackupKind.of(places.FLEET_RECORD, 7)
 OUTGOING = BackupKind.of(places.OUTGOING, NOT_COPIED)  # or it is sent twice
@@ -54,7 +56,7 @@ RESTORE = BackupKind.of(places.RESTORE, NOT_COPIED)  # it says how this stack ca
 
 KINDS = (
     CLIENT, TOKEN, FLEET, TALLY, MODEL, CONFIGURATION, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
-    ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
+    REPORT, VERIFICATION, ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
 )  # fmt: skip
 STAGES = sorted({kind.stage for kind in KINDS} - {NOT_COPIED})
 
@@ -160,6 +162,8 @@ def pointers(row: Row) -> Iterator[str]:
             yield from _round_of(row)
         case "deployment":
             yield _checkpoint(row.model, row.value("stable"))
+            if rollout := row.value("rollout"):
+                yield _checkpoint(row.model, rollout["candidate"])
             yield from (f"version {row.model}.v{number}" for number in row.value("left") or ())
             if (previous := row.value("previous")) is not None:
                 yield f"revision {previous} of {row.model}"
@@ -169,6 +173,8 @@ def pointers(row: Row) -> Iterator[str]:
         case "round":
             yield from (_checkpoint(row.model, ref) for ref in _refs(row))
             yield f"revision {row.value('deployment_revision')} of {row.model}"
+        case "report of a rollout" | "verification of a rollout":
+            yield f"client {row.parts['client']}"
         case "receipt" | "evaluation":
             yield f"round {row.parts['round']}"
             yield f"client {row.parts['client']}"

@@ -5,6 +5,7 @@
 * `configuring`  how the rounds of a model run, and the history of that
 * `rounds`       rounds and their files
 * `versions`     versions, and which of them devices get
+* `strategies`   how they come from one version to the next
 * `monitoring`   metrics, thresholds and alerts, and everything about a model in one reply
 * `paging`       pages of lists
 """
@@ -47,13 +48,19 @@ from muster.wire.admin.monitoring import (
 )
 from muster.wire.admin.paging import After, Page
 from muster.wire.admin.rounds import AbandonRound, RoundFile, RoundFileList, RoundFilesPage, RoundList, RoundReply
+from muster.wire.admin.strategies import IMMEDIATE, GuardRule, Strategy
 from muster.wire.admin.versions import (
     Deploy,
     DeploymentList,
     DeploymentReply,
+    GuardReply,
     JudgedReply,
+    MoveRollout,
     RegisterVersion,
     Rollback,
+    RolloutReply,
+    RolloutStatus,
+    SlotsReply,
     VersionList,
     VersionPage,
     VersionRef,
@@ -63,6 +70,7 @@ from muster.wire.admin.versions import (
 
 __all__ = [
     "FEWEST",
+    "IMMEDIATE",
     "LONGEST_QUERY_HOURS",
     "AbandonRound",
     "After",
@@ -81,6 +89,8 @@ __all__ = [
     "DeploymentList",
     "DeploymentReply",
     "FleetStatistics",
+    "GuardReply",
+    "GuardRule",
     "JudgedReply",
     "MetricPoint",
     "MetricQuery",
@@ -91,12 +101,15 @@ __all__ = [
     "ModelList",
     "ModelStatus",
     "ModelSummary",
+    "MoveRollout",
     "Off",
     "OutlierRule",
     "Outliers",
     "Page",
     "RegisterVersion",
     "Rollback",
+    "RolloutReply",
+    "RolloutStatus",
     "RoundConfig",
     "RoundFile",
     "RoundFileList",
@@ -105,6 +118,8 @@ __all__ = [
     "RoundReply",
     "Rule",
     "SetThreshold",
+    "SlotsReply",
+    "Strategy",
     "ThresholdList",
     "ThresholdReply",
     "TokenList",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from muster.wire.admin.strategies import Strategy
 from muster.wire.deciding import ACCURACY, LARGEST_NUMBER, DecidingMetric
 from muster.wire.encodings import Encoding
 from muster.wire.hyperparameters import MOST_HYPERPARAMETERS, Schemas, check
@@ -109,6 +110,9 @@ class RoundConfig(Request):
     encoding: Encoding = Field(
         "plain", description="how devices that can do so write their updates: plain, float32, float16, bfloat16 or int8"
     )
+    strategy: Strategy | None = Field(
+        None, description="how clients come to a version that is deployed, by a round or an operator; null for all at once"
+    )
     keep_updates: bool = Field(False, description="keep the devices' updates after publication, so that it can be replayed")
     hyperparameters: Annotated[dict[MetricName, Scalar | Schedule], Field(max_length=MOST_HYPERPARAMETERS)] = Field(
         {}, description="given to each trainer; one may change from round to round: a ramp, steps, or a table"
@@ -149,6 +153,12 @@ class RoundConfig(Request):
                     f"{margin} must not exceed the largest difference in {metric.name} ({metric.span:g}), "
                     f"got {getattr(self, margin):g}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _strategy_can_be_guarded(self) -> RoundConfig:
+        if self.strategy is not None:
+            self.strategy.guarded(self.metric)
         return self
 
     @property

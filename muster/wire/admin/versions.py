@@ -10,6 +10,8 @@ from pydantic import Field, StringConstraints
 from muster.wire.admin.configuring import RoundConfig
 from muster.wire.admin.models import CheckpointUpload
 from muster.wire.admin.paging import Page
+from muster.wire.admin.strategies import Strategy
+from muster.wire.deciding import DecidingMetric
 from muster.wire.messages import Checkpoint, Label, Metrics, Reply, Request
 
 VersionRef = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
@@ -17,7 +19,7 @@ VersionRef = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63
 (`deployed`, `staged`, ...: the newest in it)."""
 
 
-VersionState = Literal["training", "staged", "deployed", "retired", "rolled-back"]
+VersionState = Literal["training", "staged", "rolling-out", "deployed", "retired", "rolled-back"]
 
 
 class VersionPage(Page):
@@ -80,9 +82,12 @@ class VersionList(Reply):
 
 
 class Deploy(Request):
-    """Serve a version from now on, if nothing else was deployed since revision `revision`."""
+    """Serve a version from now on, if nothing else was deployed since revision `revision`. With a strategy, or a model whose
+    configuration has one, a rollout begins.
+    """
 
     version: VersionRef
+    strategy: Strategy | None = Field(None, description="null for the model's own")
     revision: Annotated[int, Field(ge=1, lt=10**8)] = Field(description="the deployment revision that the operator saw")
     because: Label = "an operator deployed it"
     dry_run: bool = Field(False, description="answer what would happen, and change nothing")
@@ -97,19 +102,81 @@ class Rollback(Request):
     dry_run: bool = Field(False, description="answer what would happen, and change nothing")
 
 
+DeploymentKind = Literal[
+    "deployed", "rolled-back", "started", "stepped", "paused", "resumed", "promoted", "aborted"
+]  # fmt: skip
+
+
+class RolloutReply(Reply):
+    """A rollout, as one revision of the log has it: which clients run the candidate instead of `version`."""
+
+    rollout: str = Field(description="`<model>.r<revision>`, by the revision in which it began")
+    candidate: int
+    strategy: Strategy
+    step: int = Field(description="the number of the present step, from 0; as many as there are steps when all is done")
+    percent: float = Field(description="of the fleet, that is given the candidate")
+    since: datetime = Field(description="when this step began, or when it was paused")
+    paused: str | None = Field(description="why it is paused; null while it goes on")
+
+
 class DeploymentReply(Reply):
     """One revision of what a model's clients are served."""
 
     model: str
     revision: int
     version: int
-    kind: Literal["deployed", "rolled-back"]
-    left: list[int] = Field(description="the versions that a rollback went past: they are rolled back")
+    kind: DeploymentKind
+    rollout: RolloutReply | None = Field(None, description="the rollout that goes on; null when all get `version`")
+    left: list[int] = Field(
+        description="the versions that a rollback went past, or that a rollout gave up: they are rolled back"
+    )
     previous: int | None = Field(description="the revision to which one step of rollback leads; null at the end of the history")
     at: datetime
     because: str
-    by: str | None = Field(description="the operator; null when a round decided")
+    by: str | None = Field(description="the operator; null when a round, or a rollout's strategy, decided")
     round: int | None
+
+
+class MoveRollout(Request):
+    """Do something about the rollout that goes on, if nothing else happened since revision `revision`."""
+
+    move: Literal["pause", "resume", "promote", "abort"] = Field(
+        description="promote: all get the candidate, at once; abort: all get the deployed version again"
+    )
+    revision: Annotated[int, Field(ge=1, lt=10**8)] = Field(description="the deployment revision that the operator saw")
+    because: Label = "an operator decided it"
+    dry_run: bool = Field(False, description="answer what would happen, and change nothing")
+
+
+class GuardReply(Reply):
+    """What clients have reported of a rollout's two versions, and what that means. Units are the metric's."""
+
+    metric: DecidingMetric
+    margin: float = Field(description="by so much the candidate may be worse")
+    finding: Literal["worse", "not-worse", "open"]
+    candidates: int = Field(description="clients that have reported the candidate")
+    controls: int = Field(description="clients that have reported the deployed version beside them")
+    candidate_mean: float | None
+    control_mean: float | None
+    low: float = Field(description="the candidate's mean minus the other one lies from here")
+    high: float = Field(description="to here, whenever one looks, but for the probability `level` of the guard")
+    split_is_broken: bool = Field(description="whether so many reports of either version cannot come from such shares")
+    last_of_candidate: datetime | None = Field(description="when a client last reported the candidate for the first time")
+
+
+class SlotsReply(Reply):
+    """How many clients have the candidate of a blue-green rollout ready, of those that were asked."""
+
+    seen: int
+    ready: int
+
+
+class RolloutStatus(Reply):
+    """The rollout that goes on, and what its clients say."""
+
+    deployment: DeploymentReply
+    guard: GuardReply | None = Field(description="null without a guard")
+    slots: SlotsReply | None = Field(description="null unless it is blue-green")
 
 
 class DeploymentList(Reply):

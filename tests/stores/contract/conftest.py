@@ -53,7 +53,7 @@ def store_and_case(item: pytest.Item) -> tuple[str, str] | None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What fails as expected is told as Python tells it: to quote the source around it takes longer than the test."""
-    style = item.config.option.tbstyle
+    style = getattr(item.config.option, "tbstyle", "auto")  # nothing is told without a terminal
     if item.get_closest_marker("xfail"):
         item.config.option.tbstyle = "native"
     try:

@@ -1,0 +1,58 @@
+"""A rollout, as a revision of the deployments' log has it: a candidate beside the stable version, and who is given it (pure).
+
+A client's place on a line from 0 to 10,000 is always the same within a rollout (`chalicelib.rollouts.splits`). The first
+`share` places are given the candidate, the last `control` places are its control: both report what they measure, the places
+between do not. A growing share takes in new places and lets nobody go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from chalicelib.instants import Instant
+from muster.wire.admin.strategies import Strategy
+from muster.wire.refs import CheckpointRef
+
+ALL = 10_000
+"""Places: the whole fleet."""
+
+CONTROLS = 5
+"""How many clients of the control there are beside one with the candidate, as far as there are so many."""
+
+
+def _parsed(value: object) -> object:
+    return Strategy.model_validate_json(value) if isinstance(value, str) else value
+
+
+FrozenStrategy = Annotated[Strategy, PlainSerializer(Strategy.model_dump_json), BeforeValidator(_parsed)]
+"""A strategy that a row stores as one JSON text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """What goes on in a model beside what is stable."""
+
+    began: int
+    """The revision in which it began: its number, and the salt of its places."""
+    candidate: CheckpointRef
+    strategy: FrozenStrategy
+    since: Instant
+    """When this step began, or when it was paused."""
+    step: int = 0
+    share: int = 0
+    """Places that are given the candidate."""
+    paused: str | None = None
+    """Why nothing goes on; None while it does."""
+
+    @property
+    def control(self) -> int:
+        """Places at the other end that are the candidate's control."""
+        return min(ALL - self.share, CONTROLS * self.share)
+
+
+def shares(strategy: Strategy) -> tuple[int, ...]:
+    """The places that are given the candidate, step by step; the last step is all of them."""
+    return (*(round(percent * 100) for percent in strategy.steps), ALL)

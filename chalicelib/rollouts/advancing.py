@@ -1,0 +1,50 @@
+"""Does what is due in a model's rollout, on every tick."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from chalicelib.instants import Clock
+from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.model import Model
+from chalicelib.registry.store import RegistryStore
+from chalicelib.rollouts.deployments import told
+from chalicelib.rollouts.steering import Guarding, due, due_of_two_slots, findings
+from chalicelib.rollouts.store import ReportStore
+
+
+class Rollouts:
+    """Advances rollouts. Each move is one conditional write, so it may be done twice, at once, late, and by anybody."""
+
+    def __init__(
+        self, *, registry: RegistryStore, reports: ReportStore, clock: Clock, heartbeat_timeout_seconds: float
+    ) -> None:
+        self._registry = registry
+        self._reports = reports
+        self._clock = clock
+        self._settled = timedelta(seconds=heartbeat_timeout_seconds)
+
+    def advance(self, model: Model) -> Deployment | None:
+        """Make the revision that is due, if any; None when nothing is, or when somebody else made that revision."""
+        present = self._registry.deployment(model.name)
+        if present is None or present.rollout is None:
+            return None
+        wanted = self._due(model, present)
+        if wanted is None or self._registry.deploy(wanted) != wanted:
+            return None
+        told(wanted)
+        return wanted
+
+    def _due(self, model: Model, present: Deployment) -> Deployment | None:
+        rollout, now = present.rollout, self._clock()
+        if rollout is None:
+            return None
+        if rollout.strategy.kind == "blue-green":
+            seen = [] if rollout.step else list(self._reports.verifications(model.name, rollout))
+            return due_of_two_slots(present, seen, self._settled, now)
+        guarding = Guarding.of(rollout.strategy, model.config.metric)
+        if guarding is None:
+            return due(present, None, None, None, now)
+        found = findings(model.name, rollout, guarding, self._reports.reports(model.name, rollout), now)
+        before = self._registry.revision(model.name, rollout.began - 1)
+        return due(present, guarding, found, before.previous if before else None, now)

@@ -1,0 +1,50 @@
+"""What one client said of the version that it runs, once in a rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chalicelib.instants import Instant
+from chalicelib.registry.rollout import ALL, Rollout
+from chalicelib.rollouts.assigning import salt
+from chalicelib.rollouts.splits import is_among
+
+KEEP = timedelta(days=30)
+"""How long a report is kept."""
+
+MOST_REPORTS = 6_000
+"""Clients of a fleet of any size that are asked, of either version together, in one step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutReport:
+    """One row a client and rollout: the first thing that it said counts, and nothing after it."""
+
+    client_id: str
+    version: int
+    at: Instant
+    is_candidate: bool
+    """Whether it is the candidate that it runs."""
+    value: float | None
+    """Of the guard's metric; None where nothing finite could be measured, which is the worst there is."""
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """One row a client and rollout: whether it has the candidate on its disk, verified."""
+
+    client_id: str
+    at: Instant
+    is_ready: bool
+    ttl: int
+
+
+def is_asked(model: str, rollout: Rollout, client_id: str, concerned: int, active: int) -> bool:
+    """Whether a client reports in a rollout that concerns so many places, of a fleet with so many active clients: all do in a
+    small fleet, and of a large one `MOST_REPORTS`, drawn by a hash that has nothing to do with who is given what.
+    """
+    expected = active * concerned // ALL
+    share = ALL if expected <= MOST_REPORTS else ALL * MOST_REPORTS // expected
+    return is_among(f"{salt(model, rollout)}/reports", client_id, share)

@@ -1,0 +1,178 @@
+"""What is due in a rollout, from its revision, its reports and the time (pure).
+
+Everything here is computed anew from all reports at every look, so it does not matter how often, when, or by whom it is looked:
+the same rows have the same answer. Reports of one window are looked at together, once it is over.
+
+    worse                                  ──▶ abort            also while it is paused
+    a split that cannot be what it should  ──▶ pause            and, if it stays so, abort
+    no candidate says anything             ──▶ pause            and, if none does later, abort
+    the step's time is over, and, of a canary, it was found not to be worse   ──▶ the next step, at last promotion
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.rollout import ALL, CONTROLS, Rollout, shares
+from chalicelib.rollouts import moves
+from chalicelib.rollouts.assigning import salt
+from chalicelib.rollouts.guard import Difference, Evidence, Finding, Guard, compare, split_is_broken
+from chalicelib.rollouts.report import RolloutReport, Verification
+from chalicelib.rollouts.samples import Scale
+from chalicelib.rollouts.splits import hashed, place
+from muster.wire.admin.strategies import Strategy
+from muster.wire.deciding import DecidingMetric
+
+ON_THE_WAY = timedelta(seconds=10)
+"""How long after its window a report may yet be written."""
+
+BROKEN_LEVEL = 0.001
+"""How probable it may be that a split is called broken that is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarding:
+    """A guard made ready for one model: its rule in shares of a scale, the metric, and the scale."""
+
+    guard: Guard
+    metric: DecidingMetric
+    scale: Scale
+
+    @classmethod
+    def of(cls, strategy: Strategy, deciding: DecidingMetric) -> Guarding | None:
+        """The guard of a strategy; None when it has none.
+
+        Raises:
+            ValueError: the strategy does not fit the metric.
+        """
+        found = strategy.guarded(deciding)
+        if found is None:
+            return None
+        rule, metric, margin = found
+        guard = Guard(margin=margin / metric.span, level=rule.level, liars=rule.liars, least=rule.least)
+        ends = (metric.lowest, metric.highest) if metric.direction == "higher" else (metric.highest, metric.lowest)
+        return cls(guard=guard, metric=metric, scale=Scale(worst=ends[0], best=ends[1]))
+
+    def interval(self, found: Findings) -> tuple[float, float]:
+        """Between what the candidate's mean minus the stable version's lies, in units of the metric."""
+        sign, span = 1.0 if self.metric.direction == "higher" else -1.0, self.metric.span
+        low, high = sorted((sign * found.difference.low * span, sign * found.difference.high * span))
+        return low, high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What the reports of a rollout say."""
+
+    evidence: Evidence
+    difference: Difference
+    last_of_candidate: datetime | None
+    """When a client first said something of the candidate, the last that did."""
+    is_broken: bool
+    """Whether the numbers of reports contradict the split."""
+
+
+def findings(model: str, rollout: Rollout, guarding: Guarding, reports: Iterable[RolloutReport], now: datetime) -> Findings:
+    """Hold the reports of the windows that are over against the guard."""
+    salted, seconds = salt(model, rollout), rollout.strategy.window_seconds
+
+    def window(report: RolloutReport) -> int:
+        return int(report.at.timestamp() // seconds)
+
+    over = [report for report in reports if (window(report) + 1) * seconds <= (now - ON_THE_WAY).timestamp()]
+    ordered = sorted(over, key=lambda report: (window(report), hashed(f"{salted}/order", report.client_id)))
+    evidence = Evidence()
+    for _, some in groupby(ordered, window):
+        sides: tuple[list[int], list[int]] = ([], [])
+        for report in some:
+            value = guarding.scale.worst if report.value is None else report.value
+            sides[0 if report.is_candidate else 1].append(guarding.scale.step(value))
+        evidence = evidence.after(guarding.guard, *sides)
+    return Findings(
+        evidence=evidence,
+        difference=compare(guarding.guard, evidence),
+        last_of_candidate=max((report.at for report in over if report.is_candidate), default=None),
+        is_broken=_is_broken(salted, rollout, over),
+    )
+
+
+def due(
+    present: Deployment, guarding: Guarding | None, found: Findings | None, previous: int | None, now: datetime
+) -> Deployment | None:
+    """The revision that a rolling or canary rollout comes to now; None when nothing is due. `previous` is what lay beneath the
+    stable version before it began.
+    """
+    rollout = moves.going_on(present)
+    if guarding is not None and found is not None:
+        said = figures(guarding, found)
+        if found.difference.finding is Finding.WORSE:
+            return moves.abort(present, previous, now, f"the candidate is worse: {said}")
+        patience = timedelta(seconds=rollout.strategy.patience * rollout.strategy.window_seconds)
+        heard = max(rollout.since, found.last_of_candidate or rollout.since)
+        if rollout.paused is not None:
+            if present.by is not None:
+                return None
+            if heard > rollout.since and not found.is_broken:
+                return moves.resume(present, now, "clients report the candidate again")
+            if now - rollout.since >= patience:
+                return moves.abort(present, previous, now, f"it was paused for too long ({rollout.paused}): {said}")
+            return None
+        if found.is_broken:
+            return moves.pause(present, now, f"the split is broken: {said}")
+        if now - heard >= patience:
+            return moves.pause(present, now, f"no client reports the candidate any more: {said}")
+        if rollout.strategy.kind == "canary" and found.difference.finding is not Finding.NOT_WORSE:
+            return None
+    elif rollout.paused is not None:
+        return None
+    if now - rollout.since < timedelta(seconds=rollout.strategy.pause_seconds):
+        return None
+    last = moves.is_last(rollout)
+    how = "at last all are given it" if last else f"step {rollout.step + 2} of {len(rollout.strategy.steps)}"
+    return moves.step(present, now, f"{how}: {figures(guarding, found)}" if guarding and found else how)
+
+
+def due_of_two_slots(present: Deployment, seen: Sequence[Verification], settled: timedelta, now: datetime) -> Deployment | None:
+    """The revision that a blue-green rollout comes to now; None when nothing is due. Every active client was there once after
+    `settled`.
+    """
+    rollout = moves.going_on(present)
+    if rollout.paused is not None:
+        return None
+    waited = now - rollout.since
+    if rollout.step:
+        kept = waited >= timedelta(seconds=rollout.strategy.pause_seconds)
+        return moves.step(present, now, "the old version is kept ready no longer") if kept else None
+    ready = sum(one.is_ready for one in seen)
+    if waited < settled or not seen or 100.0 * ready < rollout.strategy.warm * len(seen):
+        return None
+    return moves.step(present, now, f"{ready} of {len(seen)} clients that were asked have it on their disks")
+
+
+def figures(guarding: Guarding, found: Findings) -> str:
+    """What was found, in a line."""
+    low, high = guarding.interval(found)
+    numbers = f"{len(found.evidence.candidate)} clients with it, {len(found.evidence.stable)} beside them"
+    return f"{guarding.metric.name} differs by {low:+.3g} to {high:+.3g} ({numbers})"
+
+
+def _is_broken(salted: str, rollout: Rollout, reports: Sequence[RolloutReport]) -> bool:
+    """Whether, of the places that this step has added on either side, one side reports far more than its share."""
+    ladder = [0, *shares(rollout.strategy)[:-1]]
+    before = ladder[rollout.step]
+    control_before = min(ALL - before, CONTROLS * before)
+    added, control_added = rollout.share - before, rollout.control - control_before
+    if min(added, control_added) <= 0:
+        return False
+    numbers = [0, 0]
+    for report in reports:
+        at = place(salted, report.client_id)
+        if report.is_candidate and before <= at < rollout.share:
+            numbers[0] += 1
+        elif not report.is_candidate and ALL - rollout.control <= at < ALL - control_before:
+            numbers[1] += 1
+    return split_is_broken(numbers[0], numbers[1], added / (added + control_added), BROKEN_LEVEL)

@@ -1,0 +1,49 @@
+"""Rows of reports: one a client and rollout, so that nobody counts twice, and two clients never meet in one row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chalicelib.registry.rollout import Rollout
+from chalicelib.rollouts.report import RolloutReport, Verification
+from chalicelib.storage import keys
+from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table
+from chalicelib.storage.rows import readable, to_item
+
+
+class ReportStore:
+    """What clients say in rollouts, in the `rounds` table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def add(self, model: str, rollout: Rollout, report: RolloutReport) -> bool:
+        """Store what a client says; False when it has said something before, which stands."""
+        key = keys.REPORT.key(model=model, revision=rollout.began, client=report.client_id)
+        return self._put(Put(table=self._table, key=key, item=to_item(report), condition=NEW))
+
+    def verify(self, model: str, rollout: Rollout, said: Verification) -> bool:
+        """Store that a client was there, and whether it has the candidate; False when as much is known. A client that once had
+        it has it.
+        """
+        key = keys.VERIFICATION.key(model=model, revision=rollout.began, client=said.client_id)
+        better = Condition("attribute_not_exists(#pk) OR (#is_ready = :no AND :ready = :yes)", "nothing better is known",
+                           {":no": False, ":yes": True, ":ready": said.is_ready})  # fmt: skip
+        return self._put(Put(table=self._table, key=key, item=to_item(said), condition=better))
+
+    def reports(self, model: str, rollout: Rollout) -> Iterator[RolloutReport]:
+        """All reports of a rollout, by client; one that cannot be read is passed over."""
+        partition = keys.REPORT.partition(model=model, revision=rollout.began)
+        return readable(RolloutReport, self._table.query(partition, keys.REPORT.prefix))
+
+    def verifications(self, model: str, rollout: Rollout) -> Iterator[Verification]:
+        """Who was there while a rollout warmed up."""
+        partition = keys.VERIFICATION.partition(model=model, revision=rollout.began)
+        return readable(Verification, self._table.query(partition, keys.VERIFICATION.prefix))
+
+    def _put(self, put: Put) -> bool:
+        try:
+            self._table.put(put)
+        except ConditionFailed:
+            return False
+        return True

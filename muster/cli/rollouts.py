@@ -1,0 +1,161 @@
+"""`muster rollout`: a version that reaches the clients step by step."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from muster.cli import render
+from muster.cli.files import json_object
+from muster.cli.session import Because, DryRun, Json, Limit, Model, Revision, VersionRef, of
+from muster.wire import admin
+
+app = typer.Typer(no_args_is_help=True, help="Let a version reach the clients step by step, and take it back.")
+
+CANARY = admin.Strategy(kind="canary", steps=[5.0, 25.0])
+"""What `muster rollout start` does where nobody says otherwise."""
+
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy", help="immediate, rolling, canary or blue-green; without it the model's own.", show_default=False
+    ),
+]
+Steps = Annotated[str | None, typer.Option(help="Shares of the fleet in per cent: 5,25.", show_default=False)]
+Pause = Annotated[float | None, typer.Option(help="Seconds that each step lasts at least.", show_default=False)]
+StrategyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--strategy-file",
+        help="A JSON file with the strategy's members (docs/rollouts.md); other options go before it.",
+        exists=True,
+        dir_okay=False,
+        show_default=False,
+    ),
+]
+
+
+def strategy_of(kind: str | None, steps: str | None, pause: float | None, file: Path | None) -> admin.Strategy | None:
+    """The strategy that the options say; None when they say none.
+
+    Raises:
+        typer.BadParameter: the steps are no numbers.
+        pydantic.ValidationError: it is none.
+    """
+    said: dict[str, Any] = {} if file is None else json_object(file, "--strategy-file")
+    if kind is not None:
+        said["kind"] = kind
+    if steps is not None:
+        try:
+            said["steps"] = [float(step) for step in steps.split(",")]
+        except ValueError as error:
+            raise typer.BadParameter(
+                f"expected numbers with commas between them, got {steps!r}", param_hint="--steps"
+            ) from error
+    if pause is not None:
+        said["pause_seconds"] = pause
+    return admin.Strategy.model_validate(said) if said else None
+
+
+@app.command()
+def start(
+    ctx: typer.Context,
+    model: Model,
+    version: VersionRef,
+    strategy: Kind = None,
+    steps: Steps = None,
+    pause: Pause = None,
+    file: StrategyFile = None,
+    because: Because = None,
+    revision: Revision = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Begin a rollout of a version, as `muster deploy` does with a strategy: a canary of 5 and 25 per cent, unless you or the
+    model say otherwise.
+    """
+    session = of(ctx)
+    status = session.operator.status(model)
+    wanted = strategy_of(strategy, steps, pause, file) or status.config.strategy or CANARY
+    seen = revision or status.deployment_revision
+    reply = session.operator.deploy(model, version, revision=seen, strategy=wanted, because=because, dry_run=dry_run)
+    tell(ctx, reply, seen, dry_run, as_json)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, model: Model, limit: Limit = 20, as_json: Json = False) -> None:
+    """What became of a model's rollouts, newest first: each move is a revision of the history of deployments."""
+    session = of(ctx)
+    moves = (one for one in session.operator.deployments(model) if one.rollout or one.kind in ("promoted", "aborted"))
+    found = list(islice(moves, limit))
+    session.show(found, as_json, lambda: render.deployments(found))
+
+
+@app.command()
+def show(ctx: typer.Context, model: Model, as_json: Json = False) -> None:
+    """The rollout that goes on: its step, and what clients say of either version."""
+    session = of(ctx)
+    found = session.operator.rollout(model)
+    session.show(found, as_json, lambda: render.rollout(found))
+
+
+def _mover(move: Literal["pause", "resume", "promote", "abort"], says: str) -> None:
+    def command(
+        ctx: typer.Context,
+        model: Model,
+        because: Because = None,
+        revision: Revision = None,
+        dry_run: DryRun = False,
+        as_json: Json = False,
+    ) -> None:
+        session = of(ctx)
+        seen = revision or session.operator.status(model).deployment_revision
+        reply = session.operator.move_rollout(model, move, revision=seen, because=because, dry_run=dry_run)
+        tell(ctx, reply, seen, dry_run, as_json)
+
+    app.command(move, help=says)(command)
+
+
+_mover("pause", "Let a rollout go no further; clients keep what they have. A worse candidate is taken back all the same.")
+_mover("resume", "Let a paused rollout go on; its step begins anew.")
+_mover("promote", "Give all clients the candidate, at once.")
+_mover("abort", "Give all clients the deployed version again; the candidate is rolled back.")
+
+
+def tell(ctx: typer.Context, reply: admin.DeploymentReply, seen: int, dry_run: bool, as_json: bool) -> None:
+    """Say what was deployed, or would be."""
+    session = of(ctx)
+    if dry_run:
+        what = f"keep {_present(reply)}" if reply.revision == seen else _did(reply, would=True)
+        session.would(what, as_json, reply.model_dump(mode="json") if as_json else None)
+    elif as_json:
+        session.json(reply.model_dump(mode="json"))
+    elif reply.revision == seen:
+        session.say(f"{_present(reply)} already (revision {reply.revision}); nothing was changed")
+    else:
+        session.say(f"{_did(reply)} (revision {reply.revision})", "green")
+
+
+def _present(reply: admin.DeploymentReply) -> str:
+    state = f"its rollout is {'paused' if reply.rollout.paused else 'going on'}" if reply.rollout else "is deployed"
+    return f"version {reply.rollout.candidate if reply.rollout else reply.version} of {reply.model} {state}"
+
+
+def _did(reply: admin.DeploymentReply, *, would: bool = False) -> str:
+    of_model = f"version {reply.rollout.candidate if reply.rollout else reply.version} of {reply.model}"
+    percent = f"{reply.rollout.percent:g} % of the clients" if reply.rollout else ""
+    past = f", past {', '.join(f'version {number}' for number in reply.left)}" if reply.left else ""
+    verb, rest = {
+        "deployed": (("deploy", "deployed"), of_model),
+        "rolled-back": (("roll back", "rolled back"), f"to {of_model}{past}"),
+        "started": (("begin", "began"), f"a rollout of {of_model}: {percent}"),
+        "stepped": (("come", "came"), f"to {percent} with {of_model}"),
+        "paused": (("pause", "paused"), f"the rollout of {of_model}, at {percent}"),
+        "resumed": (("resume", "resumed"), f"the rollout of {of_model}, at {percent}"),
+        "promoted": (("promote", "promoted"), f"{of_model}: all clients get it"),
+        "aborted": (("abort", "aborted"), f"the rollout{past}: all clients get {of_model}"),
+    }[reply.kind]
+    return f"{verb[0] if would else verb[1]} {rest}"
