@@ -44,6 +44,8 @@ class Alert:
     """When somebody last set out to publish it. It is published by one at a time."""
     minimum: float | None = None
     maximum: float | None = None
+    because: str | None = None
+    """What is known of why."""
     published_at: Instant | None = None
     acknowledged_at: Instant | None = None
     acknowledged_by: str | None = None
@@ -62,7 +64,8 @@ class Alert:
         """What happened, for people."""
         too_low = self.minimum is not None and self.value < self.minimum
         bound = f"below {self.minimum:g}" if too_low else f"above {self.maximum:g}"
-        return f"{self.metric} of {self.model} is {self.value:g}, {bound}"
+        why = f": {self.because}" if self.because else ""
+        return f"{self.metric} of {self.model} is {self.value:g}, {bound}{why}"
 
 
 class AlertStep(StrEnum):
@@ -91,7 +94,7 @@ def next_step(
     return None
 
 
-def opened(threshold: Threshold, value: float, last: Alert | None, now: datetime) -> Alert:
+def opened(threshold: Threshold, value: float, last: Alert | None, now: datetime, because: str | None = None) -> Alert:
     """The alert that a breach opens."""
     number = last.number + 1 if last else 1
     return Alert(
@@ -103,4 +106,5 @@ def opened(threshold: Threshold, value: float, last: Alert | None, now: datetime
         publishing_at=now,
         minimum=threshold.minimum,
         maximum=threshold.maximum,
+        because=because,
     )

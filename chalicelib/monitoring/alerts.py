@@ -107,6 +107,7 @@ def reply(alert: Alert) -> admin.AlertReply:
         value=alert.value,
         minimum=alert.minimum,
         maximum=alert.maximum,
+        because=alert.because,
         opened_at=alert.opened_at,
         acknowledged_at=alert.acknowledged_at,
         acknowledged_by=alert.acknowledged_by,

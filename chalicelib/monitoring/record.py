@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from chalicelib.clients.tally import Tally
 from chalicelib.instants import Instant
+from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.version import Version
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Round
@@ -16,6 +17,9 @@ from muster.wire.admin import MetricSummary
 
 LONGEST_NAME = 40
 """Characters of a metric's name (`muster.wire.messages.MetricName`)."""
+
+ROLLOUT_TROUBLE = "rollout_trouble"
+"""1 while the last that became of a rollout is that it was paused or taken back by itself, else 0."""
 
 UNITS = {"round_seconds": "Seconds", "uploaded_bytes": "Bytes"}
 COUNTS = (
@@ -75,15 +79,17 @@ def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
     )
 
 
-def of_fleet(model: str, fleet: Tally, at: datetime, served: int | None, unreadable: int, keep: timedelta) -> Record:
-    """The record of a model's clients: those that were active and said they run it, and the whole fleet; and how many rows
-    of the model, and of clients, cannot be read.
+def of_fleet(model: str, fleet: Tally, at: datetime, deployment: Deployment | None, unreadable: int, keep: timedelta) -> Record:
+    """The record of a model's clients: those that were active and said they run it, and the whole fleet; how many rows of the
+    model, and of clients, cannot be read; and whether its rollout was paused or taken back by itself.
     """
     metrics: dict[str, float] = {
         "active_clients": fleet.active_by_model.get(model, 0),
         "clients": fleet.clients,
         "unreadable_rows": unreadable + fleet.unreadable,
+        ROLLOUT_TROUBLE: float(deployment is not None and deployment.is_trouble),
     }
+    served = deployment.stable.version if deployment else None
     return Record(model=model, at=at, metrics=metrics, ttl=_ttl(at, keep), version=served)
 
 

@@ -15,6 +15,7 @@ from chalicelib.clients.tally import Tally
 from chalicelib.instants import Clock
 from chalicelib.monitoring.record import Record, of_fleet, of_round, period, unit
 from chalicelib.monitoring.store import MonitoringStore
+from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.version import Version
 from chalicelib.rounds.round import Round
@@ -71,7 +72,7 @@ class Recording:
         last = self._store.last_of_fleet(model)
         if last is None or last < at:
             unreadable = self._rounds.unreadable(model) + self._registry.unreadable(model)
-            self._store.record(of_fleet(model, fleet, at, self._served(model), unreadable, self._keep))
+            self._store.record(of_fleet(model, fleet, at, self._deployment(model), unreadable, self._keep))
 
     def deliver(self) -> None:
         """Send what is outgoing to CloudWatch, in one call, and then forget that it was outgoing."""
@@ -88,14 +89,13 @@ class Recording:
             unknown.tell()
             return None
 
-    def _served(self, model: str) -> int | None:
-        """The version that a model's clients are served, or None when that cannot be read."""
+    def _deployment(self, model: str) -> Deployment | None:
+        """What a model's clients are served, or None when that cannot be read."""
         try:
-            deployment = self._registry.deployment(model)
+            return self._registry.deployment(model)
         except Unreadable as unknown:
             unknown.tell()
             return None
-        return deployment.stable.version if deployment else None
 
 
 def _data(record: Record) -> list[Datum]:

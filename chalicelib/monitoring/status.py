@@ -11,6 +11,7 @@ from chalicelib.monitoring.record import summarise as summarise_records
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rollouts.deployments import rollout_reply
 from chalicelib.rounds.failure import by_reason
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.operators.finding import RoundFinder
@@ -69,6 +70,7 @@ class Status:
             ),
             deployed_version=deployment.stable.version,
             deployment_revision=deployment.revision,
+            rollout=deployment.rollout and rollout_reply(name, deployment.rollout),
             newest_version=newest,
             round=self._reply(name, last) if last else None,
             clients=self._census.statistics(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from chalicelib.monitoring.record import ROLLOUT_TROUBLE
 from muster.wire.admin import RoundConfig
 
 
@@ -39,6 +40,7 @@ def defaults(model: str, config: RoundConfig | None) -> list[Threshold]:
     always = [
         Threshold(model=model, metric="active_clients", minimum=5),
         Threshold(model=model, metric="lost_bits", maximum=0.0),
+        Threshold(model=model, metric=ROLLOUT_TROUBLE, maximum=0.0),
         Threshold(model=model, metric="unreadable_rows", maximum=0.0),
     ]
     if config is None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from chalicelib.instants import Clock, text
 from chalicelib.log import log
 from chalicelib.monitoring.alert import Alert, AlertStep, next_step, opened
-from chalicelib.monitoring.record import newest
+from chalicelib.monitoring.record import ROLLOUT_TROUBLE, newest
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.monitoring.threshold import Threshold, effective
 from chalicelib.registry.store import RegistryStore
@@ -61,7 +61,7 @@ class Watching:
         present = self._store.present(threshold.model, threshold.metric)
         match next_step(threshold, value, present, now, self._republish):
             case AlertStep.OPEN if value is not None:
-                alert = opened(threshold, value, present, now)
+                alert = opened(threshold, value, present, now, self._why(threshold))
                 if self._store.open(alert):
                     self._publish(alert)
             case AlertStep.PUBLISH if present is not None:
@@ -72,6 +72,13 @@ class Watching:
                     log.info("alert cleared", model=present.model, metric=present.metric, alert=present.number)
             case _:
                 return
+
+    def _why(self, threshold: Threshold) -> str | None:
+        """What is known of a breach: of a rollout, its figures."""
+        if threshold.metric != ROLLOUT_TROUBLE:
+            return None
+        deployment = self._registry.deployment(threshold.model)
+        return deployment.because if deployment else None
 
     def _publish(self, alert: Alert) -> None:
         self._topic.publish(

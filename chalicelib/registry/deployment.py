@@ -101,6 +101,11 @@ class Deployment:
         return self.rollout.candidate if self.rollout else self.stable
 
     @property
+    def is_trouble(self) -> bool:
+        """Whether a rollout was paused or taken back by itself, and nobody has decided anything since."""
+        return self.by is None and self.kind in (DeploymentKind.PAUSED, DeploymentKind.ABORTED)
+
+    @property
     def mentions(self) -> frozenset[int]:
         """The versions of which this revision says something."""
         return frozenset({self.stable.version, self.top.version, *self.left})

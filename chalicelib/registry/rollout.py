@@ -39,8 +39,10 @@ class Rollout:
     """The revision in which it began: its number, and the salt of its places."""
     candidate: CheckpointRef
     strategy: FrozenStrategy
+    reached: Instant
+    """When it came to this share."""
     since: Instant
-    """When this step began, or when it was paused."""
+    """When this step began: then, or when it was resumed."""
     step: int = 0
     share: int = 0
     """Places that are given the candidate."""
@@ -50,7 +52,14 @@ class Rollout:
     @property
     def control(self) -> int:
         """Places at the other end that are the candidate's control."""
-        return min(ALL - self.share, CONTROLS * self.share)
+        return control_of(self.strategy, self.share)
+
+
+def control_of(strategy: Strategy, share: int) -> int:
+    """How many places are the control of so many with the candidate: none that a later step gives it to. A client that has
+    reported one of two versions reports no other.
+    """
+    return min(ALL - max((share, *shares(strategy)[:-1])), CONTROLS * share)
 
 
 def shares(strategy: Strategy) -> tuple[int, ...]:

@@ -44,7 +44,7 @@ class Rollouts:
             return due_of_two_slots(present, seen, self._settled, now)
         guarding = Guarding.of(rollout.strategy, model.config.metric)
         if guarding is None:
-            return due(present, None, None, None, now)
+            return due(present, None, None, None, self._settled, now)
         found = findings(model.name, rollout, guarding, self._reports.reports(model.name, rollout), now)
         before = self._registry.revision(model.name, rollout.began - 1)
-        return due(present, guarding, found, before.previous if before else None, now)
+        return due(present, guarding, found, before.previous if before else None, self._settled, now)

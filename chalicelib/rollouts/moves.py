@@ -41,7 +41,7 @@ def start(
     rollout = None
     if strategy.kind != "immediate":
         share = shares(strategy)[0] if strategy.steps else 0
-        rollout = Rollout(began=revision, candidate=candidate, strategy=strategy, since=at, share=share)
+        rollout = Rollout(began=revision, candidate=candidate, strategy=strategy, reached=at, since=at, share=share)
     return Deployment(
         model=present.model,
         revision=revision,
@@ -64,7 +64,7 @@ def step(present: Deployment, at: datetime, because: str) -> Deployment:
     if is_last(rollout):
         return promote(present, at, because)
     following = rollout.step + 1
-    stepped = replace(rollout, step=following, share=_ladder(rollout)[following], since=at, paused=None)
+    stepped = replace(rollout, step=following, share=_ladder(rollout)[following], reached=at, since=at, paused=None)
     return _next(present, DeploymentKind.STEPPED, stepped, at, because)
 
 
@@ -73,7 +73,7 @@ def pause(present: Deployment, at: datetime, because: str) -> Deployment:
     rollout = going_on(present)
     if rollout.paused is not None:
         return present
-    return _next(present, DeploymentKind.PAUSED, replace(rollout, paused=because, since=at), at, because)
+    return _next(present, DeploymentKind.PAUSED, replace(rollout, paused=because), at, because)
 
 
 def resume(present: Deployment, at: datetime, because: str) -> Deployment:

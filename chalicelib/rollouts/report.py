@@ -26,9 +26,9 @@ class RolloutReport:
     at: Instant
     is_candidate: bool
     """Whether it is the candidate that it runs."""
-    value: float | None
-    """Of the guard's metric; None where nothing finite could be measured, which is the worst there is."""
     ttl: int
+    value: float | None = None
+    """Of the guard's metric; None where nothing finite could be measured, which is the worst there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

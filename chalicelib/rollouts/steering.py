@@ -5,8 +5,10 @@ the same rows have the same answer. Reports of one window are looked at together
 
     worse                                  ──▶ abort            also while it is paused
     a split that cannot be what it should  ──▶ pause            and, if it stays so, abort
-    no candidate says anything             ──▶ pause            and, if none does later, abort
-    the step's time is over, and, of a canary, it was found not to be worse   ──▶ the next step, at last promotion
+    no client reports the candidate        ──▶ pause            and, if none does later, abort
+    all have reported, and nothing is known ──▶ pause           until an operator decides
+    the step's time is over, enough have reported, and, of a canary, it was found not to be worse
+                                           ──▶ the next step, at last promotion
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from chalicelib.registry.deployment import Deployment
-from chalicelib.registry.rollout import ALL, CONTROLS, Rollout, shares
+from chalicelib.registry.rollout import ALL, Rollout, control_of, shares
 from chalicelib.rollouts import moves
 from chalicelib.rollouts.assigning import salt
 from chalicelib.rollouts.guard import Difference, Evidence, Finding, Guard, compare, split_is_broken
@@ -71,7 +73,7 @@ class Findings:
     evidence: Evidence
     difference: Difference
     last_of_candidate: datetime | None
-    """When a client first said something of the candidate, the last that did."""
+    """When a client last said something of the candidate for the first time, also in a window that is not over."""
     is_broken: bool
     """Whether the numbers of reports contradict the split."""
 
@@ -83,7 +85,8 @@ def findings(model: str, rollout: Rollout, guarding: Guarding, reports: Iterable
     def window(report: RolloutReport) -> int:
         return int(report.at.timestamp() // seconds)
 
-    over = [report for report in reports if (window(report) + 1) * seconds <= (now - ON_THE_WAY).timestamp()]
+    said = list(reports)
+    over = [report for report in said if (window(report) + 1) * seconds <= (now - ON_THE_WAY).timestamp()]
     ordered = sorted(over, key=lambda report: (window(report), hashed(f"{salted}/order", report.client_id)))
     evidence = Evidence()
     for _, some in groupby(ordered, window):
@@ -95,45 +98,60 @@ def findings(model: str, rollout: Rollout, guarding: Guarding, reports: Iterable
     return Findings(
         evidence=evidence,
         difference=compare(guarding.guard, evidence),
-        last_of_candidate=max((report.at for report in over if report.is_candidate), default=None),
+        last_of_candidate=max((report.at for report in said if report.is_candidate), default=None),
         is_broken=_is_broken(salted, rollout, over),
     )
 
 
 def due(
-    present: Deployment, guarding: Guarding | None, found: Findings | None, previous: int | None, now: datetime
+    present: Deployment,
+    guarding: Guarding | None,
+    found: Findings | None,
+    previous: int | None,
+    settled: timedelta,
+    now: datetime,
 ) -> Deployment | None:
     """The revision that a rolling or canary rollout comes to now; None when nothing is due. `previous` is what lay beneath the
-    stable version before it began.
+    stable version before it began; every active client was there once after `settled`, and is not called silent before.
     """
     rollout = moves.going_on(present)
-    if guarding is not None and found is not None:
-        said = figures(guarding, found)
-        if found.difference.finding is Finding.WORSE:
-            return moves.abort(present, previous, now, f"the candidate is worse: {said}")
-        patience = timedelta(seconds=rollout.strategy.patience * rollout.strategy.window_seconds)
-        heard = max(rollout.since, found.last_of_candidate or rollout.since)
-        if rollout.paused is not None:
-            if present.by is not None:
-                return None
-            if heard > rollout.since and not found.is_broken:
-                return moves.resume(present, now, "clients report the candidate again")
-            if now - rollout.since >= patience:
-                return moves.abort(present, previous, now, f"it was paused for too long ({rollout.paused}): {said}")
+    if guarding is None or found is None:
+        due_at = rollout.since + timedelta(seconds=rollout.strategy.pause_seconds)
+        return None if rollout.paused is not None or now < due_at else _stepped(present, now)
+    said = figures(guarding, found)
+    if found.difference.finding is Finding.WORSE:
+        return moves.abort(present, previous, now, f"the candidate is worse: {said}")
+    patience = max(settled, timedelta(seconds=rollout.strategy.patience * rollout.strategy.window_seconds))
+    heard = found.last_of_candidate
+    is_silent = heard is None or heard <= rollout.reached
+    if rollout.paused is not None:
+        if present.by is not None:
             return None
-        if found.is_broken:
-            return moves.pause(present, now, f"the split is broken: {said}")
-        if now - heard >= patience:
-            return moves.pause(present, now, f"no client reports the candidate any more: {said}")
-        if rollout.strategy.kind == "canary" and found.difference.finding is not Finding.NOT_WORSE:
-            return None
-    elif rollout.paused is not None:
+        if heard is not None and heard > present.at and not found.is_broken:
+            return moves.resume(present, now, "clients report the candidate again")
+        if (is_silent or found.is_broken) and now - present.at >= patience:
+            return moves.abort(present, previous, now, f"it was paused for too long ({rollout.paused})")
         return None
+    if found.is_broken:
+        return moves.pause(present, now, f"the split is broken: {said}")
+    if heard is None or is_silent:
+        silent = now - rollout.since >= patience
+        return moves.pause(present, now, f"no client reports the candidate: {said}") if silent else None
     if now - rollout.since < timedelta(seconds=rollout.strategy.pause_seconds):
         return None
-    last = moves.is_last(rollout)
-    how = "at last all are given it" if last else f"step {rollout.step + 2} of {len(rollout.strategy.steps)}"
-    return moves.step(present, now, f"{how}: {figures(guarding, found)}" if guarding and found else how)
+    is_enough = min(len(found.evidence.candidate), len(found.evidence.stable)) >= guarding.guard.least
+    if is_enough and (rollout.strategy.kind == "rolling" or found.difference.finding is Finding.NOT_WORSE):
+        return _stepped(present, now, said)
+    if now - heard < patience:
+        return None
+    return moves.pause(present, now, f"all that were asked have reported, and it is not known that it is not worse: {said}")
+
+
+def _stepped(present: Deployment, now: datetime, said: str = "") -> Deployment:
+    rollout = moves.going_on(present)
+    number = f"step {rollout.step + 2} of {len(rollout.strategy.steps)}"
+    how = "all clients are given it" if moves.is_last(rollout) else number
+    return moves.step(present, now, f"{how}: {said}" if said else how)
 
 
 def due_of_two_slots(present: Deployment, seen: Sequence[Verification], settled: timedelta, now: datetime) -> Deployment | None:
@@ -164,7 +182,7 @@ def _is_broken(salted: str, rollout: Rollout, reports: Sequence[RolloutReport]) 
     """Whether, of the places that this step has added on either side, one side reports far more than its share."""
     ladder = [0, *shares(rollout.strategy)[:-1]]
     before = ladder[rollout.step]
-    control_before = min(ALL - before, CONTROLS * before)
+    control_before = control_of(rollout.strategy, before)
     added, control_added = rollout.share - before, rollout.control - control_before
     if min(added, control_added) <= 0:
         return False

@@ -155,6 +155,11 @@ def _beside(rollout: admin.RolloutReply | None) -> str:
     return f"{rollout.candidate} at {rollout.percent:g} %" if rollout else ""
 
 
+def _going_on(rollout: admin.RolloutReply) -> str:
+    paused = f", paused: {rollout.paused}" if rollout.paused else ""
+    return f"version {rollout.candidate} at {rollout.percent:g} %, {rollout.strategy.kind}{paused}"
+
+
 def rollout(found: admin.RolloutStatus) -> RenderableType:
     """The rollout that goes on."""
     deployment, guard, slots = found.deployment, found.guard, found.slots
@@ -276,6 +281,7 @@ def status(found: admin.ModelStatus) -> RenderableType:
         ("model", Text(found.model, style="bold")),
         ("training", f"{training.state}, {count}"),
         ("deployed", f"version {found.deployed_version} (revision {found.deployment_revision})"),
+        *([("rollout", _going_on(found.rollout))] if found.rollout else []),
         ("newest", f"version {found.newest_version}"),
         ("round", current),
         *_why_failed(rnd),

@@ -106,7 +106,7 @@ def test_a_round_that_is_still_open_is_not_recorded_yet(world: World) -> None:
     world.model()
     world.tick()
     world.monitor()
-    assert world.operator.status("toy").metrics.keys() == {"clients", "active_clients", "unreadable_rows"}
+    assert world.operator.status("toy").metrics.keys() == {"clients", "active_clients", "rollout_trouble", "unreadable_rows"}
 
 
 def test_what_cloudwatch_refused_is_sent_again(world: World) -> None:
@@ -283,7 +283,8 @@ def test_the_defaults_are_those_of_the_tutorial(world: World, inbox: Callable[[]
     found = {t.metric: (t.minimum, t.maximum, t.is_default, t.in_breach) for t in world.operator.thresholds("toy")}
     assert found == {
         "accuracy": (0.5, None, True, True), "active_clients": (5, None, True, True), "loss": (None, 5.0, True, True),
-        "lost_bits": (None, 0, True, False), "unreadable_rows": (None, 0, True, False),
+        "lost_bits": (None, 0, True, False), "rollout_trouble": (None, 0, True, False),
+        "unreadable_rows": (None, 0, True, False),
     }  # fmt: skip
 
 
@@ -294,7 +295,13 @@ def test_a_metric_that_is_watched_no_more_clears_its_alert(world: World) -> None
     world.operator.set_threshold("toy", "active_clients")
     world.monitor()
     assert alerts(world, "active_clients") == [(1, "cleared")]
-    assert [t.metric for t in world.operator.thresholds("toy")] == ["accuracy", "loss", "lost_bits", "unreadable_rows"]
+    assert [t.metric for t in world.operator.thresholds("toy")] == [
+        "accuracy",
+        "loss",
+        "lost_bits",
+        "rollout_trouble",
+        "unreadable_rows",
+    ]
 
 
 def test_of_two_monitors_at_once_one_opens_and_publishes(world: World, inbox: Callable[[], list[dict[str, Any]]]) -> None:

@@ -72,10 +72,10 @@ def test_what_an_operator_set_goes_before_the_defaults_also_nothing() -> None:
     found = effective("toy", RoundConfig(goal=1, quorum=1), set_)
     assert {name: (t.minimum, t.maximum) for name, t in found.items()} == {
         "accuracy": (0.5, None), "active_clients": (5, None), "loss": (None, None), "gain": (-0.1, None),
-        "lost_bits": (None, 0.0), "unreadable_rows": (None, 0.0),
+        "lost_bits": (None, 0.0), "rollout_trouble": (None, 0.0), "unreadable_rows": (None, 0.0),
     }  # fmt: skip
     assert not found["loss"].is_watched
-    assert len(defaults("toy", RoundConfig(goal=1, quorum=1))) == 5
+    assert len(defaults("toy", RoundConfig(goal=1, quorum=1))) == 6
 
 
 def test_a_model_with_a_metric_of_its_own_is_watched_by_its_gain_and_not_by_bounds_of_a_classifier() -> None:
@@ -83,7 +83,13 @@ def test_a_model_with_a_metric_of_its_own_is_watched_by_its_gain_and_not_by_boun
     mse = DecidingMetric(name="mse", direction="lower", minimum=0.0)
     own = RoundConfig(goal=1, quorum=1, metric=mse, min_gain=10.0, max_regression=250.0)
     found = {t.metric: (t.minimum, t.maximum) for t in defaults("toy", own)}
-    assert found == {"gain": (-250.0, None), "active_clients": (5, None), "lost_bits": (None, 0), "unreadable_rows": (None, 0)}
+    assert found == {
+        "gain": (-250.0, None),
+        "active_clients": (5, None),
+        "lost_bits": (None, 0),
+        "rollout_trouble": (None, 0),
+        "unreadable_rows": (None, 0),
+    }
     assert {t.metric for t in defaults("toy", None)} == found.keys() - {"gain"}
     at_most = Threshold(model="toy", metric="mse", maximum=900.0)
     assert effective("toy", own, [at_most])["mse"] == at_most
@@ -119,7 +125,7 @@ def test_no_metric_that_decides_has_a_name_under_which_something_else_is_recorde
     summary = Summary(accepted=8, rejected={"not-finite": 1}, uploaded_bytes=1000, examples=80)
     record = of_round(a_round(Phase.COMPLETED, finished_at=T0, gain=0.2, summary=summary), version, DAY)
     assert (record.metrics["gain"], record.metrics["mse"]) == (0.2, 900.0)
-    fleet = of_fleet("toy", Tally(shard=0, counted_at=T0), T0, 1, 0, DAY)
+    fleet = of_fleet("toy", Tally(shard=0, counted_at=T0), T0, None, 0, DAY)
     own = {name for name in {**record.metrics, **fleet.metrics} if not name.startswith(RECORDED_PREFIXES)} - {"mse"}
     assert own | {"rejected_updates"} == RECORDED
     for name in (*RECORDED, "train_loss", "rejected_not_finite", "failed_disk"):

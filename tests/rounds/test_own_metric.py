@@ -258,7 +258,13 @@ def test_default_thresholds_do_not_alarm_for_a_metric_whose_numbers_nobody_but_t
     devices = world.devices(2)
     play(world, devices, 0.5, AlsoLoss(0.0))
     world.monitor()
-    assert {t.metric for t in world.operator.thresholds("toy")} == {"active_clients", "gain", "lost_bits", "unreadable_rows"}
+    assert {t.metric for t in world.operator.thresholds("toy")} == {
+        "active_clients",
+        "gain",
+        "lost_bits",
+        "rollout_trouble",
+        "unreadable_rows",
+    }
     assert [a.metric for a in world.operator.status("toy").alerts] == ["active_clients"]
     assert world.operator.status("toy").metrics["mse"].last == pytest.approx(1221, rel=1e-3)
     play(world, devices, -0.5)

@@ -168,7 +168,9 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
             left=left,
             by="a" * 2048,
             round=10**8,
-            rollout=Rollout(began=10**8, candidate=REF, strategy=STRATEGY, since=NOW, step=20, share=10**4, paused=LABEL * 3),
+            rollout=Rollout(
+                began=10**8, candidate=REF, strategy=STRATEGY, reached=NOW, since=NOW, step=20, share=10**4, paused=LABEL * 3
+            ),
         ),
     )
     yield (

@@ -54,6 +54,6 @@ def _hindrance(rnd: Round, served: Deployment) -> str | None:
     """Why a candidate cannot be deployed, however good it is."""
     if served.rollout is not None:
         return f"a rollout of version {served.rollout.candidate.version} goes on"
-    if served.stable.version != rnd.deployed.version:
+    if served.revision != rnd.deployment_revision:
         return "another version was deployed in the meantime"
     return None

@@ -11,6 +11,7 @@ from muster.wire.admin.clients import FleetStatistics
 from muster.wire.admin.configuring import RoundConfig
 from muster.wire.admin.models import TrainingReply
 from muster.wire.admin.rounds import RoundReply
+from muster.wire.admin.versions import RolloutReply
 from muster.wire.messages import Finite, MetricName, Query, Reply, Request
 
 LONGEST_QUERY_HOURS = 455 * 24
@@ -99,6 +100,7 @@ class AlertReply(Reply):
     value: float = Field(description="when it opened")
     minimum: float | None
     maximum: float | None
+    because: str | None = Field(None, description="what is known of why: of a rollout, its figures")
     opened_at: datetime
     acknowledged_at: datetime | None
     acknowledged_by: str | None
@@ -120,6 +122,7 @@ class ModelStatus(Reply):
     training: TrainingReply
     deployed_version: int
     deployment_revision: int
+    rollout: RolloutReply | None = Field(None, description="the rollout that goes on; null when all get one version")
     newest_version: int
     round: RoundReply | None
     clients: FleetStatistics

@@ -70,7 +70,8 @@ class Strategy(Request):
         600.0, description="reports of so long are looked at together"
     )
     patience: Annotated[int, Field(ge=1, le=1_000)] = Field(
-        6, description="windows without a report of the candidate after which a canary is paused; after as many again it ends"
+        6,
+        description="windows without a report of the candidate after which it is paused; after as many again it is taken back",
     )
     warm: Annotated[float, Field(ge=1.0, le=100.0)] = Field(90.0, description="of the active clients, in per cent")
 

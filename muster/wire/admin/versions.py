@@ -115,7 +115,7 @@ class RolloutReply(Reply):
     strategy: Strategy
     step: int = Field(description="the number of the present step, from 0; as many as there are steps when all is done")
     percent: float = Field(description="of the fleet, that is given the candidate")
-    since: datetime = Field(description="when this step began, or when it was paused")
+    since: datetime = Field(description="when this step began, or, after a pause, began anew")
     paused: str | None = Field(description="why it is paused; null while it goes on")
 
 

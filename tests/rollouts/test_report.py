@@ -1,0 +1,49 @@
+"""Who is asked: everybody in a small fleet, a bounded number of a large one, and of both sides alike."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.registry.rollout import Rollout
+from chalicelib.rollouts.assigning import Side, side_of
+from chalicelib.rollouts.report import MOST_REPORTS, is_asked
+from muster.wire.admin import Strategy
+from tests.rollouts.making import T0, ref
+
+CLIENTS = [f"device-{number:06d}" for number in range(20_000)]
+
+
+def rollout(share: int) -> Rollout:
+    strategy = Strategy(kind="canary", steps=[share / 100])
+    return Rollout(began=7, candidate=ref(1), strategy=strategy, reached=T0, since=T0, share=share)
+
+
+@pytest.mark.parametrize("share", [1, 500, 2_500, 9_900])
+def test_in_a_small_fleet_all_are_asked(share: int) -> None:
+    one = rollout(share)
+    assert all(is_asked("toy", one, client, one.share + one.control, 5_000) for client in CLIENTS[:500])
+
+
+@pytest.mark.parametrize("active", [20_000, 1_000_000, 10**9])
+@pytest.mark.parametrize("share", [500, 2_500])
+def test_in_a_large_fleet_a_bounded_number_is_asked_of_both_sides_alike(active: int, share: int) -> None:
+    one = rollout(share)
+    concerned = one.share + one.control
+    sides = {side: [client for client in CLIENTS if side_of("toy", one, client) is side] for side in Side}
+    asked = {
+        side: sum(is_asked("toy", one, client, concerned, active) for client in clients) / len(clients)
+        for side, clients in sides.items()
+    }
+    wanted = min(1.0, MOST_REPORTS / (active * concerned / 10_000))
+    for side in (Side.CANDIDATE, Side.CONTROL):
+        spread = (wanted * (1 - wanted) / len(sides[side])) ** 0.5
+        assert asked[side] == pytest.approx(wanted, abs=5 * spread + 1e-4)
+
+
+def test_who_is_asked_of_a_growing_fleet_is_asked_of_a_smaller_one_too() -> None:
+    one = rollout(500)
+    concerned = one.share + one.control
+    few, many = (
+        {client for client in CLIENTS if is_asked("toy", one, client, concerned, active)} for active in (200_000, 40_000)
+    )
+    assert few < many

@@ -1,0 +1,206 @@
+"""Two operators, a fleet that reports, and ticks at any time: one stable version, at most one rollout, and a rollback wins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from chalicelib.registry.deployment import MOVES, VersionState
+from chalicelib.rollouts.assigning import Side, given_to, side_of
+from chalicelib.rollouts.report import RolloutReport, Verification
+from muster.http.errors import Refused
+from muster.wire.admin import DeploymentReply, Strategy
+from muster.wire.arrays import encode
+from muster.wire.problems import Problem
+from tests.fleet import BASE, World
+
+OPERATORS = st.sampled_from(["ann", "bob"])
+STRATEGIES = [
+    None,
+    Strategy(kind="rolling", steps=[20.0, 60.0], pause_seconds=60.0),
+    Strategy(kind="canary", steps=[50.0], pause_seconds=60.0, window_seconds=60.0, patience=2, guard={"least": 4}),  # type: ignore[arg-type]
+    Strategy(kind="blue-green", pause_seconds=120.0),
+]
+CLIENTS = [f"client-{number:02d}" for number in range(40)]
+MOVED = {Problem.DEPLOYMENT_MOVED}
+
+
+class Fleet(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(heartbeat_seconds=30.0, heartbeat_timeout_seconds=60.0)
+        self.world.model(rounds=0)
+        self.seen = {"ann": 1, "bob": 1}
+        self.versions = 1
+        self.history: list[Any] = []
+        self.states: dict[int, str] = {0: "deployed"}
+        self.had: tuple[int, set[str]] = (0, set())
+
+    def teardown(self) -> None:
+        self.world.close()
+
+    @initialize()
+    def three_versions(self) -> None:
+        for _ in range(3):
+            data = encode({**BASE, "layer.bias": np.full(3, self.versions, np.float32)})
+            self.world.operator.register("toy", data)
+            self.versions += 1
+
+    # ---- what may happen
+
+    @rule(operator=OPERATORS)
+    def look(self, operator: str) -> None:
+        self.seen[operator] = self.world.operator.status("toy").deployment_revision
+
+    @rule(operator=OPERATORS, version=st.integers(0, 3), strategy=st.sampled_from(STRATEGIES))
+    def deploy(self, operator: str, version: int, strategy: Strategy | None) -> None:
+        seen = self.seen[operator]
+        self._ask(
+            seen,
+            {Problem.ROLLOUT_GOES_ON},
+            lambda: self.world.operator.deploy("toy", version, revision=seen, strategy=strategy),
+        )
+
+    @rule(operator=OPERATORS, move=st.sampled_from(["pause", "resume", "promote", "abort"]))
+    def move(self, operator: str, move: Any) -> None:
+        seen = self.seen[operator]
+        self._ask(seen, {Problem.NO_ROLLOUT}, lambda: self.world.operator.move_rollout("toy", move, revision=seen))
+
+    @rule(operator=OPERATORS, steps=st.integers(1, 2))
+    def roll_back(self, operator: str, steps: int) -> None:
+        seen = self.seen[operator]
+        present = self._present
+        reply = self._ask(
+            seen, {Problem.NOTHING_TO_ROLL_BACK_TO}, lambda: self.world.operator.rollback("toy", steps, revision=seen)
+        )
+        if reply is not None and reply.revision == present.revision + 1:
+            assert self._present.rollout is None
+            assert present.top.version in reply.left or reply.version == present.top.version
+
+    @rule(candidate=st.sampled_from([0.9, 0.3, None]), number=st.integers(1, len(CLIENTS)))
+    def report(self, candidate: float | None, number: int) -> None:
+        """Some clients say what they measured, and that they have what they should."""
+        present, store, now = self._present, self.world.services.reports, self.world.clock()
+        if present.rollout is None:
+            return
+        for client in CLIENTS[:number]:
+            store.verify("toy", present.rollout, Verification(client_id=client, at=now, is_ready=True, ttl=0))
+            side = side_of("toy", present.rollout, client)
+            if side is not Side.REST:
+                is_candidate = side is Side.CANDIDATE
+                report = RolloutReport(
+                    client_id=client,
+                    version=given_to(client, present).version,
+                    at=now,
+                    is_candidate=is_candidate,
+                    value=candidate if is_candidate else 0.9,
+                    ttl=0,
+                )
+                store.add("toy", present.rollout, report)
+
+    @rule(seconds=st.sampled_from([1, 30, 90, 300]))
+    def tick(self, seconds: int) -> None:
+        self.world.clock.advance(seconds)
+        self.world.tick()
+
+    @rule(seconds=st.sampled_from([30, 90]), steps=st.integers(1, 2))
+    def a_rollback_falls_into_a_tick(self, seconds: int, steps: int) -> None:
+        """Between what a tick reads and what it writes, an operator rolls back: then that is what counts."""
+        self.world.clock.advance(seconds)
+        replies: list[DeploymentReply] = []
+
+        def between(operation: str, proceed: Any) -> Any:
+            if operation == "PutItem" and not replies:
+                self.world.calls.between = None
+                seen = self._present.revision
+                try:
+                    replies.append(self.world.operator.rollback("toy", steps, revision=seen))
+                except Refused as refused:
+                    assert refused.problem is Problem.NOTHING_TO_ROLL_BACK_TO  # noqa: PT017
+            return proceed()
+
+        self.world.calls.between = between
+        try:
+            self.world.tick()
+        finally:
+            self.world.calls.between = None
+        if replies:
+            assert self._present.revision == replies[0].revision
+            assert self._present.rollout is None
+
+    # ---- what always holds
+
+    @invariant()
+    def the_log_only_grows(self) -> None:
+        found = list(self.world.services.registry.deployments("toy"))[::-1]
+        assert [one.revision for one in found] == list(range(1, len(found) + 1))
+        assert found[: len(self.history)] == self.history
+        self.history = found
+
+    @invariant()
+    def one_version_is_deployed_and_at_most_one_is_on_its_way(self) -> None:
+        present = self._present
+        states = {one.version: str(one.state) for one in self.world.operator.versions("toy")}
+        assert [version for version, state in states.items() if state == "deployed"] == [present.stable.version]
+        on_their_way = [version for version, state in states.items() if state == "rolling-out"]
+        assert on_their_way == ([present.rollout.candidate.version] if present.rollout else [])
+
+    @invariant()
+    def states_move_as_the_table_says(self) -> None:
+        for before, after in zip(self.history, self.history[1:], strict=False):
+            for version in before.mentions & after.mentions:
+                was, now = _state(before, version), _state(after, version)
+                assert now == was or VersionState(now) in MOVES[VersionState(was)], (version, was, now)
+
+    @invariant()
+    def nobody_is_sent_back_while_a_rollout_stands(self) -> None:
+        present = self._present
+        if present.rollout is None:
+            self.had = (0, set())
+            return
+        have = {client for client in CLIENTS if given_to(client, present).version == present.rollout.candidate.version}
+        assert self.had[0] != present.rollout.began or self.had[1] <= have
+        self.had = (present.rollout.began, have)
+
+    @invariant()
+    def no_pointer_dangles(self) -> None:
+        _, objects = self.world.everything()
+        for one in self.history:
+            for ref in (one.stable, one.top):
+                assert f"checkpoints/{ref.sha256}.safetensors" in objects
+            assert one.previous is None or 1 <= one.previous < one.revision
+
+    # ---- helpers
+
+    @property
+    def _present(self) -> Any:
+        return self.world.services.registry.present("toy")
+
+    def _ask(self, seen: int, may_be: set[Problem], send: Any) -> DeploymentReply | None:
+        """Ask for something; what is refused changes nothing, and says why."""
+        before = self._present.revision
+        try:
+            reply: DeploymentReply = send()
+        except Refused as refused:
+            assert refused.problem in (MOVED if seen < before else may_be)  # noqa: PT017
+            assert self._present.revision == before
+            return None
+        assert reply.revision <= seen + 1
+        assert self._present.revision in (before, seen + 1)
+        return reply
+
+
+def _state(deployment: Any, version: int) -> str:
+    if version == deployment.stable.version:
+        return "deployed"
+    return "rolling-out" if version == deployment.top.version else "rolled-back"
+
+
+TestFleet = Fleet.TestCase
+TestFleet.settings = settings(
+    max_examples=8, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
