@@ -31,7 +31,7 @@ def test_in_a_large_fleet_a_bounded_number_is_asked_of_both_sides_alike(active: 
     concerned = one.share + one.control
     sides = {side: [client for client in CLIENTS if side_of("toy", one, client) is side] for side in Side}
     asked = {
-        side: sum(is_asked("toy", one, client, concerned, active) for client in clients) / len(clients)
+        side: sum(is_asked("toy", one, client, concerned, active) for client in clients) / max(1, len(clients))
         for side, clients in sides.items()
     }
     wanted = min(1.0, MOST_REPORTS / (active * concerned / 10_000))
