@@ -60,7 +60,8 @@ class Honest:
 
     def step(self, device: Device, stop: threading.Event) -> float:
         """Do what the server has to do, if this round is not one to disappear from."""
-        device.heartbeat_if_due()
+        if device.heartbeat_if_due():
+            device.answer_rollout(self._trainer)
         assignment = device.check_in()
         if isinstance(assignment, wire.Wait):
             return assignment.retry_after_seconds

@@ -5,6 +5,8 @@
 
 * `device`     `Device`: enrol, heartbeat, check in, train, upload, report; one request or one piece of work each
 * `loop`       the loop that does it all, and what it does in trouble
+* `rollouts`   what a rollout asks, and what there is to say to it
+* `versions`   which version the device should run, which one it runs, which one stands by
 * `pace`       how long it waits
 * `trainer`    what a trainer is: any object with `train` and `evaluate` over numpy arrays; what it may be told of a round
 * `results`    what a trainer returned, held against what the protocol takes

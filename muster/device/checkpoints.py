@@ -25,18 +25,22 @@ from muster.wire.messages import Checkpoint, Delta
 log = logging.getLogger(__name__)
 
 KEPT_CHECKPOINTS = 2
-"""A judge needs two, and the base of a round is often one of them. At most `MOST_HELD`: that many can be told."""
+"""A judge needs two, and the base of a round is often one of them. With what is pinned, at most `MOST_HELD`: that many can be
+told.
+"""
 
 _NAME = re.compile(r"([0-9a-f]{64})\.safetensors")
 
 
 class CheckpointCache:
-    """The last checkpoints that were used, in a folder of their own."""
+    """The last checkpoints that were used, in a folder of their own: two, or those that are pinned, and the last other."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: OrderedDict[str, bytes | None] = OrderedDict()
         """By digest, the one that was used last at the end. None: it is on the disk."""
+        self.pinned: frozenset[str] = frozenset()
+        """Digests of what stays whatever else is used; at most two. After a restart nothing is."""
         try:
             self._take_stock()
         except OSError as error:
@@ -46,6 +50,10 @@ class CheckpointCache:
     def held(self) -> list[str]:
         """The digests of what is there."""
         return list(self._held)
+
+    def is_on_disk(self, sha256: str) -> bool:
+        """Whether a checkpoint is there also after a restart."""
+        return sha256 in self._held and self._held[sha256] is None
 
     def find(self, sha256: str) -> bytes | None:
         """A checkpoint that is there and undamaged."""
@@ -108,9 +116,11 @@ class CheckpointCache:
         return self._path(sha256).open("rb") if data is None else io.BytesIO(data)
 
     def _keep(self, sha256: str, data: bytes) -> None:
-        """Keep a checkpoint whose digest was computed, and only so many others."""
-        while len(self._held) >= KEPT_CHECKPOINTS:
-            self._drop(next(iter(self._held)))
+        """Keep a checkpoint whose digest was computed, those that are pinned, and only so many others."""
+        others = [held for held in self._held if held not in self.pinned]
+        room = max(1, KEPT_CHECKPOINTS - len(self.pinned)) - (sha256 not in self.pinned)
+        for held in others[: max(0, len(others) - room)]:
+            self._drop(held)
         try:
             replace_file(self._path(sha256), data)
             self._held[sha256] = None

@@ -5,6 +5,8 @@
                  │  └──────────────── come back later ◀──────────────┘
                  └──▶ judge: candidate and deployed version on local data ──▶ metrics
 
+    heartbeat ──▶ a rollout asks ──▶ measure the version that runs, have another one stand by ──▶ the next heartbeat tells
+
 All it must remember is its identity. After a restart it checks in again, and the server gives it the same place. What it keeps
 besides, checkpoints that it has downloaded, only saves it from downloading them again. What fails here is raised; what then
 happens is for the loop to say (`muster.device.loop`).
@@ -33,19 +35,20 @@ from muster.device.identity import FILE, Identity
 from muster.device.keys import Keys
 from muster.device.loop import Loop
 from muster.device.pace import HEARTBEAT_SECONDS, Random, bounded, stretched
-from muster.device.results import begun, measured, trained
+from muster.device.results import begun, measured, observed, trained
+from muster.device.rollouts import RolloutAnswers
 from muster.device.trainer import Trainer, TrainingContext
 from muster.device.transport import DeviceTransport
 from muster.device.update import Feedback, Ready, changes, delta
+from muster.device.versions import DeviceVersions
 from muster.http.answers import Reply
-from muster.http.errors import Expired, Overloaded, Refused, Unreachable, Untrusted
+from muster.http.errors import Expired, Overloaded, Refused, Unreachable
 from muster.http.transport import Transport
 from muster.wire import messages as wire
-from muster.wire.arrays import Array, decode
+from muster.wire.arrays import Array
 from muster.wire.encodings import ENCODINGS
 from muster.wire.failures import FailureReason
 from muster.wire.problems import Problem
-from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +87,14 @@ class Device:
         self._heartbeat_seconds = HEARTBEAT_SECONDS
         self.rests = False
         """Whether the model does not train, as the server said last: then heartbeats are enough, and say when it does."""
-        self._running: int | None = None
         self._reported: str | None = None
         self._judged: str | None = None
-        self._served: tuple[str, wire.ModelReply] | None = None
         self._ready: Ready | None = None
         self._deaf_until = clock()
         """Until then the server is not told of failures: it has no route for them."""
         self._checkpoints = CheckpointCache(folder / f"{model}.checkpoints")
+        self._versions = DeviceVersions(model=model, keys=self.keys, transport=transport, checkpoints=self._checkpoints)
+        self._rollouts = RolloutAnswers(identity.client_id)
         self._feedback = Feedback(folder / _feedback(model))
         self._told: tuple[datetime, float] | None = None
         """The server's time of day in its answer to the last check-in, and this device's clock then."""
@@ -206,10 +209,12 @@ class Device:
 
     def step(self, trainer: Trainer) -> float:
         """Do one thing: a heartbeat if it is due, then what the server has to do; and return the seconds to wait.
+        Between the two it gets ready what a rollout asks in the heartbeat's answer.
 
         While the model rests, heartbeats are all. What fails is raised: `run` is what goes on.
         """
-        self.heartbeat_if_due()
+        if self.heartbeat_if_due() is not None:
+            self.answer_rollout(trainer)
         if self.rests:
             return self.seconds_to_heartbeat
         assignment = self.check_in()
@@ -255,18 +260,27 @@ class Device:
 
     def heartbeat_if_due(self) -> wire.HeartbeatReply | None:
         """Say that the device lives, as often as the server asked for, whether or not the last time was answered. A server
-        that is overloaded is left alone for one to two of these intervals.
+        that is overloaded is left alone for one to two of these intervals. What a rollout asked for in an earlier answer goes
+        along, once it is known.
         """
         now = self.clock()
         if now < self._next_heartbeat:
             return None
         self._next_heartbeat = now + stretched(self._heartbeat_seconds, self.random)
-        beat = wire.Heartbeat(model=self._model, version=self._running)
+        running = self._versions.running
+        told = self._rollouts.report(running, self._versions.given)
+        beat = wire.Heartbeat(model=self._model, version=running, report=told)
         try:
             reply = self._call("POST", "/v1/heartbeat", wire.HeartbeatReply, beat)
         except Overloaded:
             self._next_heartbeat = now + self._heartbeat_seconds * (1.0 + self.random())
             raise
+        except Refused as refused:
+            if told is not None and not refused.unauthenticated:
+                self._rollouts.refused(told)
+            raise
+        self._rollouts.heard(told, reply)
+        self._versions.heard(running, reply)
         self._heartbeat_seconds = bounded(reply.next_heartbeat_seconds)
         self._next_heartbeat = now + stretched(self._heartbeat_seconds, self.random)
         self.rests = self.rests and not reply.work
@@ -318,7 +332,7 @@ class Device:
         return receipt
 
     def _trained(self, assignment: wire.TrainAssignment, trainer: Trainer) -> Ready:
-        base = self._arrays(assignment.base)
+        base = self._versions.arrays(assignment.base)
         begun(trainer, self.context(assignment))
         result = trained(trainer, base, assignment.hyperparameters)
         if assignment.encoding == "int8":
@@ -337,7 +351,6 @@ class Device:
         """What a trainer may know of a place. A server of before gives no seed, and a judge none at all: then it is drawn from
         the names of the round and of this device.
         """
-        drawn = hashlib.sha256(f"{assignment.round}/{self.client_id}".encode()).digest()
         seed = assignment.seed if isinstance(assignment, wire.TrainAssignment) else None
         left = None
         if self._told is not None and assignment.report_by.tzinfo is not None:
@@ -345,11 +358,19 @@ class Device:
             left = max(0.0, (assignment.report_by - said).total_seconds() - (self.clock() - at))
         return TrainingContext(
             round=assignment.round,
-            seed=int.from_bytes(drawn[:8], "big") >> 11 if seed is None else seed,
-            folder=self._folder / f"{self._model}.training",
+            seed=self._seed(assignment.round) if seed is None else seed,
+            folder=self._training_folder,
             report_by=assignment.report_by,
             seconds_left=left,
         )
+
+    def _seed(self, name: str) -> int:
+        """Drawn from the names of a round, or of a rollout, and of this device: from 0 to 2⁵³ - 1."""
+        return int.from_bytes(hashlib.sha256(f"{name}/{self.client_id}".encode()).digest()[:8], "big") >> 11
+
+    @property
+    def _training_folder(self) -> Path:
+        return self._folder / f"{self._model}.training"
 
     def submit(self, round_id: str, update: bytes, examples: int, metrics: Mapping[str, float]) -> wire.ReceiptReply:
         """Upload an update (a tensor file) and report it. A grant that expires on the way is asked for once more."""
@@ -385,7 +406,9 @@ class Device:
             Refused: the round takes no measurement from this device any more.
             Unreachable: the server or the store did not answer.
         """
-        versions = [(checkpoint, self._arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)]
+        versions = [
+            (checkpoint, self._versions.arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)
+        ]
         begun(trainer, self.context(assignment))
         for checkpoint, arrays in versions:
             report = measured(trainer, arrays, assignment.round, assignment.metric)
@@ -431,27 +454,63 @@ class Device:
         return reply
 
     def model(self) -> tuple[int, Mapping[str, Array]]:
-        """The version that this device should run: its number, and its arrays."""
-        if self._served and self._checkpoints.find(self._served[1].checkpoint.sha256) is None:
-            self._served = None  # where to read it is asked for again, whether or not it is another one
-        have = ",".join(self._checkpoints.held)
-        path = f"/v1/models/{self._model}" + (f"?have={have}" if have else "")
-        known = self._served
-        self._served = self.keys.send(lambda key: self._transport.call_again(path, wire.ModelReply, known, key))
-        checkpoint = self._served[1].checkpoint
-        self._running = checkpoint.version
-        return checkpoint.version, self._arrays(checkpoint)
+        """The version that this device should run, and runs from now on: its number, and its arrays."""
+        return self._versions.current()
+
+    # ---- rollouts
+
+    def report(self, metrics: Mapping[str, float], *, version: int | None = None) -> None:
+        """Say what was measured of the version that runs here: numbers by name, such as `{"latency_ms": 12.5}`. The last number
+        of a name is the one that is told; those of another version than `version` are forgotten. Nothing is sent now: if a
+        rollout asks for these names, a heartbeat tells them.
+
+        `version` is the number that `model` gave with what was measured; when it is not given, the one that it gave last. Give
+        it where another thread, or the loop, may have called `model` since. This method may be called from any thread.
+
+        Raises:
+            ValueError: a name that is none of a metric (`[a-z][a-z0-9_]{0,39}`), more than 16 of them, no number, an accuracy
+                that is not from 0 to 1; or no version runs. NaN and infinities are taken: they are the worst there is.
+        """
+        of = self._versions.running if version is None else version
+        if of is None:
+            raise ValueError("report: expected a version that runs (`model` gives one), got none")
+        self._rollouts.say(metrics, of)
+
+    def answer_rollout(self, trainer: Trainer) -> None:
+        """Get ready what a rollout asked for in the last answer to a heartbeat: let the trainer measure the version
+        that the device should run, unless the app has said all that is asked for; and have the version that is to stand by on
+        the disk. The next heartbeat tells it. The loop does so by itself.
+
+        What fails of this work is logged; it is done again after the next heartbeat, at most three times for a rollout.
+
+        Raises:
+            Refused: the server does not give a version.
+            Unreachable: the server or the store did not answer.
+        """
+        lacks = self._rollouts.lacks(self._versions.running, self._versions.given)
+        if lacks is None:
+            return
+        try:
+            if lacks.standby is not None:
+                self._versions.stand_by(lacks.standby)
+                self._rollouts.stands_by(lacks.rollout, lacks.standby)
+            if lacks.metrics and "evaluate" in self._can:
+                self._observe(lacks.rollout, trainer)
+        except (Refused, Unreachable):
+            raise
+        except Exception as error:  # noqa: BLE001 (it is logged, and a rollout may end nothing)
+            self._rollouts.failed(lacks.rollout, error)
+
+    def _observe(self, rollout: str, trainer: Trainer) -> None:
+        """Let the trainer measure what is not known of the version that the device should run, and runs from now on."""
+        version, arrays = self.model()
+        names = self._rollouts.missing(version)
+        if names:
+            begun(trainer, TrainingContext(round=rollout, seed=self._seed(rollout), folder=self._training_folder))
+            self._rollouts.measured(rollout, version, observed(trainer, arrays, names))
 
     def _call(self, method: str, path: str, reply: type[Reply] | TypeAdapter[Reply], body: wire.Request | None = None) -> Reply:
         return self.keys.send(lambda key: self._transport.call(method, path, reply, body, key))
-
-    def _arrays(self, checkpoint: wire.Checkpoint) -> dict[str, Array]:
-        """A version's arrays; downloaded once, then kept for a while."""
-        data = self._checkpoints.get(checkpoint, self._transport)
-        try:
-            return decode(data, HEADER_LIMIT_BYTES)
-        except Unfit as unfit:
-            raise Untrusted(f"version {checkpoint.version}: {unfit}") from unfit
 
 
 def _knows_no_route(answer: Refused | Unreachable) -> bool:

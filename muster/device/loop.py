@@ -1,7 +1,8 @@
 """The loop of a device, and what it does in trouble. Nothing but a key that is refused for hours ends it.
 
     heartbeat, if it is due ──▶ check in ──▶ train or judge ──▶ check in again
-          │                        │               │
+          │ a rollout asks:        │               │
+          │ measure, stand by      │               │
           └────────── failed ──────┴───────────────┘──▶ logged; then a wait that is longer each time
 
 | trouble | the first wait | what ends it |
@@ -25,6 +26,9 @@ Each wait is drawn between the first one and a bound that doubles, up to 15 minu
 
 A place that is left alone because its work failed is given up: the server is told why, at once, and then twice more before
 check-ins if it does not answer. After that, or whatever it answers, the matter is over: the place lapses by itself.
+
+What a rollout asks is got ready right after the heartbeat that heard it, and told by the next one. Work for it that fails is
+done again after the next heartbeat, at most three times a rollout, and then left alone; its waits are those of heartbeats.
 
 Heartbeats go on at their own interval in all other trouble. `turn` takes no time but what its requests and the trainer take,
 and the clock and the dice are the device's: a simulation can drive it.
@@ -144,6 +148,7 @@ class Loop:
         if not device.seconds_to_heartbeat:
             device.heartbeat_if_due()
             self._doubts, self._only_heartbeats = 0, False
+            device.answer_rollout(self._trainer)
         if self._only_heartbeats:
             return
         if self._untold is not None and (not self._told_tries or now >= self._ask_at):

@@ -2,6 +2,7 @@
 
     trained    weights as arrays by name · examples from 1 to 10⁹ · metrics, without those that the protocol does not take
     measured   examples · metrics with the one that decides, or the verdict `worse` where that, or the loss, is not finite
+    observed   the metrics that a rollout asks for, null where they are not finite; `said`, the same of an app
 
 Accuracy is a fraction, whoever measured it: one that decides and is none is an error, another one is left out.
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,64 @@ def measured(trainer: Trainer, weights: Mapping[str, Array], round_id: str, metr
         return wire.EvaluationReport(round=round_id, examples=examples, metrics=taken)
     except Exception as error:
         raise _failed("measuring failed", error, FailureReason.BAD_RESULT) from error
+
+
+def observed(trainer: Trainer, weights: Mapping[str, Array], names: Sequence[str]) -> dict[str, float | None]:
+    """Let a trainer measure the version that runs, for a rollout that asks for the metrics of these names.
+
+    Raises:
+        TrainerFailed: the trainer threw, returned no number of examples, or did not measure what is asked for.
+    """
+    try:
+        result = trainer.evaluate(weights)
+    except Exception as error:
+        raise _failed("measuring failed", error) from error
+    try:
+        _examples(result.examples)
+        found = dict(result.metrics)
+        if missing := [name for name in names if name not in found]:
+            got = ", ".join(sorted(map(str, found))) or "none"
+            raise MissingMetric(f"expected {', '.join(missing)} among the metrics, a rollout asks for it; got {got}")
+        return {name: _told_number(name, found[name]) for name in names}
+    except Exception as error:
+        raise _failed("measuring failed", error, FailureReason.BAD_RESULT) from error
+
+
+def said(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """What an app says that it measured of the version that runs.
+
+    Raises:
+        ValueError: a name or a number that the protocol does not take, or too many names.
+    """
+    if len(metrics) > MOST_METRICS:
+        raise ValueError(f"metrics: expected at most {MOST_METRICS} names, got {len(metrics)}")
+    for name in metrics:
+        try:
+            _NAME.validate_python(name, strict=True)
+        except ValidationError:
+            raise ValueError(f"metrics: expected names as [a-z][a-z0-9_]{{0,39}}, got {repr(name)[:60]}") from None
+    return {name: _told_number(name, value) for name, value in metrics.items()}
+
+
+def _told_number(name: str, value: Any) -> float | None:
+    """A number as a rollout is told it: None when it is not finite, or beyond ±1e30, for which there is no message.
+
+    Raises:
+        ValueError: it is no number, or an accuracy that is not from 0 to 1.
+    """
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        number = float(value)
+    except OverflowError:
+        return None
+    except (TypeError, ValueError):
+        raise ValueError(f"metric {name}: expected a number, got {repr(value)[:60]}") from None
+    if not _is_number(number):
+        return None
+    if name == "accuracy" and not 0.0 <= number <= 1.0:
+        raise ValueError(f"metric accuracy: expected a fraction from 0 to 1, got {number}")
+    return number
 
 
 def _failed(what: str, error: Exception, otherwise: FailureReason = FailureReason.TRAINER_ERROR) -> TrainerFailed:

@@ -46,9 +46,10 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingContext:
-    """The place in a round for which a trainer is about to train or to measure."""
+    """The place in a round for which a trainer is about to train or to measure; or the rollout for which it is to measure."""
 
     round: str
+    """Its name, such as `digits.7`; of a rollout that asks what the trainer measures, the rollout's, such as `digits.r12`."""
     seed: int
     """From 0 to 2⁵³ - 1, the same whenever this device takes this round's place, and another one for every other device and
     round: who draws from it alone trains the same bits again after a crash."""

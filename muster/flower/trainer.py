@@ -24,6 +24,9 @@ from muster.flower.requests import Api, Purpose
 from muster.flower.strategies import hyperparameter
 from muster.wire.arrays import Array
 
+OUTSIDE_OF_ROUNDS = 0
+"""The `server-round` of a measurement that no round asks for, but a rollout; Flower, too, has its round 0 before the first."""
+
 MEMORY = "flower.memory"
 """The file in a trainer's folder that has the app's state."""
 
@@ -109,7 +112,8 @@ class FlowerTrainer:
     def _ask(self, purpose: Purpose, arrays: Mapping[str, Array], config: dict[str, Any]) -> ReadReply:
         rnd = self._context.round if self._context else ""
         if self._api == "message" and rnd:
-            config = {**config, "server-round": int(rnd.rpartition(".")[2])}
+            number = rnd.rpartition(".")[2]
+            config = {**config, "server-round": int(number) if number.isdigit() else OUTSIDE_OF_ROUNDS}
         ordered = {name: arrays[name] for name in self._order or records.in_order(arrays)}
         content = records.asked(self._api, purpose, ordered, config=config, keys=self._keys)
         bridge.identify()

@@ -137,7 +137,7 @@ class Heartbeat(Request):
 class RolloutQuestion(Reply):
     """What a rollout wants to know of the device: to be answered once, in the next heartbeat."""
 
-    rollout: RolloutId
+    rollout: str
     metrics: list[str] = Field([], description="what to measure of the version that the device runs")
     standby: int | None = Field(None, description="a version to have on the disk, verified, without running it")
 

@@ -12,7 +12,8 @@ import httpx
 
 from bench.trouble import simulation
 from bench.trouble.server import BASE, STORE, Clock, Server, assignment
-from muster.device import Device
+from bench.trouble.simulation import Adds
+from muster.device import Device, TrainingContext
 from muster.device.loop import Loop
 from muster.device.trainer import Trainer
 
@@ -87,6 +88,39 @@ def judging(number: int, **more: Any) -> httpx.Response:
     )
 
 
+class Judge(Adds):
+    """A trainer that measures what it is told to."""
+
+    def __init__(self, found: Any) -> None:
+        self.found, self.measured = found, 0
+
+    def evaluate(self, weights: Any) -> Any:
+        self.measured += 1
+        if isinstance(self.found, BaseException):
+            raise self.found
+        return self.found
+
+
+class Told(Adds):
+    """A trainer that notes what it is told, and when it is asked for what."""
+
+    def __init__(self) -> None:
+        self.contexts: list[TrainingContext] = []
+        self.calls: list[str] = []
+
+    def begin(self, context: TrainingContext) -> None:
+        self.contexts.append(context)
+        self.calls.append("begin")
+
+    def train(self, base: Any, hyperparameters: Any) -> Any:
+        self.calls.append("train")
+        return super().train(base, hyperparameters)
+
+    def evaluate(self, weights: Any) -> Any:
+        self.calls.append("evaluate")
+        return super().evaluate(weights)
+
+
 __all__ = [
     "BASE",
     "CHECK_IN",
@@ -97,7 +131,9 @@ __all__ = [
     "ROUTES",
     "STORE",
     "UPLOAD",
+    "Judge",
     "Stage",
+    "Told",
     "assignment",
     "judging",
 ]

@@ -6,34 +6,13 @@ import contextlib
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from bench.trouble.simulation import Adds
 from muster.device import ContextTrainer, DeviceError, TrainingContext
-from tests.device.stage import CHECK_IN, GET, UPLOAD, Stage, assignment, judging
-
-
-class Told(Adds):
-    """A trainer that notes what it is told, and when it is asked for what."""
-
-    def __init__(self) -> None:
-        self.contexts: list[TrainingContext] = []
-        self.calls: list[str] = []
-
-    def begin(self, context: TrainingContext) -> None:
-        self.contexts.append(context)
-        self.calls.append("begin")
-
-    def train(self, base: Any, hyperparameters: Any) -> Any:
-        self.calls.append("train")
-        return super().train(base, hyperparameters)
-
-    def evaluate(self, weights: Any) -> Any:
-        self.calls.append("evaluate")
-        return super().evaluate(weights)
+from tests.device.stage import CHECK_IN, GET, UPLOAD, Stage, Told, assignment, judging
 
 
 def training(number: int, **headers: str) -> httpx.Response:

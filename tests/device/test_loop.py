@@ -21,7 +21,7 @@ from muster.device.loop import DOUBTS_SECONDS, LONGEST_RETRY_AFTER_SECONDS, TRIE
 from muster.device.pace import LONGEST_BACK_OFF_SECONDS
 from muster.wire.messages import ProblemDocument
 from muster.wire.problems import MEDIA_TYPE, Problem
-from tests.device.stage import CHECK_IN, GET, HEARTBEAT, PUT, REPORT, ROUTES, UPLOAD, Stage, assignment, judging
+from tests.device.stage import CHECK_IN, GET, HEARTBEAT, PUT, REPORT, ROUTES, UPLOAD, Judge, Stage, assignment, judging
 
 HALF_HOUR, HOUR = 1800.0, 3600.0
 
@@ -183,19 +183,6 @@ def test_a_metric_that_the_protocol_does_not_take_is_left_out_and_the_update_is_
     stage.play(Odd(gives(10, metrics)), 60)
     assert stage.bodies(REPORT)[0]["metrics"] == sent
     assert "left out" in caplog.text
-
-
-class Judge(Adds):
-    """A trainer that measures what it is told to."""
-
-    def __init__(self, found: Any) -> None:
-        self.found, self.measured = found, 0
-
-    def evaluate(self, weights: Any) -> Any:
-        self.measured += 1
-        if isinstance(self.found, BaseException):
-            raise self.found
-        return self.found
 
 
 @pytest.fixture
