@@ -49,15 +49,19 @@ CASES: dict[str, tuple[dict[str, Any], float | None]] = {
 }
 
 
-def ready(case: str) -> World:
-    """A world in whose next tick a rollout moves."""
+def about_to_move(world: World, case: str) -> None:
+    """In the next tick a rollout moves."""
     strategy, value = CASES[case]
-    world = World(heartbeat_seconds=60.0, heartbeat_timeout_seconds=180.0)
     candidate(world, **strategy)
     world.clock.advance(1)
     if value is not None:
         heard(world, value)
     world.clock.advance(200)
+
+
+def ready(case: str) -> World:
+    world = World(heartbeat_seconds=60.0, heartbeat_timeout_seconds=180.0)
+    world.relive(about_to_move, case=case)
     return world
 
 

@@ -10,7 +10,7 @@ from chalicelib.rollouts.report import MOST_REPORTS, is_asked
 from muster.wire.admin import Strategy
 from tests.rollouts.making import T0, ref
 
-CLIENTS = [f"device-{number:06d}" for number in range(20_000)]
+CLIENTS = [f"device-{number:06d}" for number in range(8_000)]
 
 
 def rollout(share: int) -> Rollout:
