@@ -203,7 +203,7 @@ class Services:
 
     @cached_property
     def _reporting(self) -> Reporting:
-        return Reporting(store=self.reports, model=self.current.models.get, active=self._fleet.get, clock=self.clock)
+        return Reporting(store=self.reports, active=self._fleet.get, clock=self.clock)
 
     @cached_property
     def checkin(self) -> CheckIns:

@@ -39,6 +39,7 @@ class Rollout:
     """The revision in which it began: its number, and the salt of its places."""
     candidate: CheckpointRef
     strategy: FrozenStrategy
+    """With its guard settled (`Strategy.settled`): how the model is configured meanwhile changes nothing."""
     reached: Instant
     """When it came to this share."""
     since: Instant
@@ -46,6 +47,8 @@ class Rollout:
     step: int = 0
     share: int = 0
     """Places that are given the candidate."""
+    beneath: int | None = None
+    """The revision to which one step of rollback led before it began; None at the end of the history."""
     paused: str | None = None
     """Why nothing goes on; None while it does."""
 

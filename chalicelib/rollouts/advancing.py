@@ -29,22 +29,21 @@ class Rollouts:
         present = self._registry.deployment(model.name)
         if present is None or present.rollout is None:
             return None
-        wanted = self._due(model, present)
+        wanted = self._due(present.model, present)
         if wanted is None or self._registry.deploy(wanted) != wanted:
             return None
         told(wanted)
         return wanted
 
-    def _due(self, model: Model, present: Deployment) -> Deployment | None:
+    def _due(self, model: str, present: Deployment) -> Deployment | None:
         rollout, now = present.rollout, self._clock()
         if rollout is None:
             return None
         if rollout.strategy.kind == "blue-green":
-            seen = [] if rollout.step else list(self._reports.verifications(model.name, rollout))
+            seen = [] if rollout.step else list(self._reports.verifications(model, rollout))
             return due_of_two_slots(present, seen, self._settled, now)
-        guarding = Guarding.of(rollout.strategy, model.config.metric)
+        guarding = Guarding.of(rollout.strategy)
         if guarding is None:
-            return due(present, None, None, None, self._settled, now)
-        found = findings(model.name, rollout, guarding, self._reports.reports(model.name, rollout), now)
-        before = self._registry.revision(model.name, rollout.began - 1)
-        return due(present, guarding, found, before.previous if before else None, self._settled, now)
+            return due(present, None, None, self._settled, now)
+        found = findings(model, rollout, guarding, self._reports.reports(model, rollout), now)
+        return due(present, guarding, found, self._settled, now)

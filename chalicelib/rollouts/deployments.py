@@ -53,15 +53,15 @@ class Deployments:
                 `strategy-unfit`.
         """
         config = self._catalogue.model(model).config
-        strategy = request.strategy or config.strategy or admin.IMMEDIATE
+        asked = request.strategy or config.strategy or admin.IMMEDIATE
         try:
-            strategy.guarded(config.metric)
+            strategy = asked.settled(config.metric)
         except ValueError as unfit:
             raise Refusal(
                 Problem.STRATEGY_UNFIT,
                 f"version {request.version} of {model} cannot be rolled out so",
                 expected=str(unfit),
-                got=strategy.kind,
+                got=asked.kind,
             ) from unfit
         version = self._versions.find(model, request.version)
         if self._versions.state(version) is VersionState.TRAINING:
@@ -93,7 +93,7 @@ class Deployments:
 
         def decide(seen: Deployment) -> Deployment:
             try:
-                rollout = moves.going_on(seen)
+                moves.going_on(seen)
             except moves.NoRollout as none:
                 raise no_rollout(seen, request.move) from none
             match request.move:
@@ -104,7 +104,7 @@ class Deployments:
                 case "promote":
                     wanted = moves.promote(seen, now, because)
                 case "abort":
-                    wanted = moves.abort(seen, self._revision(model, rollout.began - 1).previous, now, because)
+                    wanted = moves.abort(seen, now, because)
             return seen if wanted is seen else replace(wanted, by=by)
 
         return self._decide(model, request.revision, request.dry_run, decide)

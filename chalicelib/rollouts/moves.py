@@ -28,7 +28,8 @@ class NoRollout(Exception):
 def start(
     present: Deployment, candidate: CheckpointRef, strategy: Strategy, at: datetime, because: str, of_round: int | None = None
 ) -> Deployment:
-    """The revision by which a rollout begins; with the strategy `immediate`, the one by which a version is deployed.
+    """The revision by which a rollout begins; with the strategy `immediate`, the one by which a version is deployed. The
+    strategy is one that was settled.
 
     Raises:
         ValueError: another one goes on, or the candidate is what is stable.
@@ -41,7 +42,9 @@ def start(
     rollout = None
     if strategy.kind != "immediate":
         share = shares(strategy)[0] if strategy.steps else 0
-        rollout = Rollout(began=revision, candidate=candidate, strategy=strategy, reached=at, since=at, share=share)
+        rollout = Rollout(
+            began=revision, beneath=present.previous, candidate=candidate, strategy=strategy, reached=at, since=at, share=share
+        )
     return Deployment(
         model=present.model,
         revision=revision,
@@ -91,13 +94,11 @@ def promote(present: Deployment, at: datetime, because: str) -> Deployment:
     return replace(promoted, stable=rollout.candidate)
 
 
-def abort(present: Deployment, previous: int | None, at: datetime, because: str) -> Deployment:
-    """The revision by which all clients are given the stable version again, and the candidate is rolled back. `previous` is
-    what lay beneath the stable version, as the revision before the rollout says.
-    """
+def abort(present: Deployment, at: datetime, because: str) -> Deployment:
+    """The revision by which all clients are given the stable version again, and the candidate is rolled back."""
     rollout = going_on(present)
     aborted = _next(present, DeploymentKind.ABORTED, None, at, because)
-    return replace(aborted, previous=previous, left=(rollout.candidate.version,))
+    return replace(aborted, previous=rollout.beneath, left=(rollout.candidate.version,))
 
 
 def is_last(rollout: Rollout) -> bool:

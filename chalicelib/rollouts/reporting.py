@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
-from chalicelib.registry.model import Model
 from chalicelib.registry.rollout import ALL, Rollout
 from chalicelib.rollouts.assigning import Side, given_to, side_of
 from chalicelib.rollouts.report import KEEP, RolloutReport, Verification, is_asked
@@ -19,13 +18,10 @@ from muster.wire import messages as wire
 
 
 class Reporting:
-    """Between heartbeats and rollouts. `model` and `active` answer from memory: a model, and how many clients of it live."""
+    """Between heartbeats and rollouts. `active` answers from memory how many clients of a model live."""
 
-    def __init__(
-        self, *, store: ReportStore, model: Callable[[str], Model | None], active: Callable[[str], int], clock: Clock
-    ) -> None:
+    def __init__(self, *, store: ReportStore, active: Callable[[str], int], clock: Clock) -> None:
         self._store = store
-        self._model = model
         self._active = active
         self._clock = clock
 
@@ -39,8 +35,7 @@ class Reporting:
             return None
         if rollout.strategy.kind == "blue-green":
             return self._warmed(client_id, beat, deployment.model, rollout)
-        model = self._model(deployment.model)
-        guarding = Guarding.of(rollout.strategy, model.config.metric) if model else None
+        guarding = Guarding.of(rollout.strategy)
         side = side_of(deployment.model, rollout, client_id)
         if guarding is None or side is Side.REST or not self._is_asked(client_id, deployment.model, rollout):
             return None

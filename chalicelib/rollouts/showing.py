@@ -6,7 +6,6 @@ from datetime import datetime
 
 from chalicelib.instants import Clock
 from chalicelib.registry.catalogue import Catalogue
-from chalicelib.registry.model import Model
 from chalicelib.registry.rollout import Rollout
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rollouts.deployments import no_rollout, reply_of
@@ -31,7 +30,7 @@ class RolloutView:
         Raises:
             Refusal: `unknown-model`, `no-rollout`.
         """
-        model = self._catalogue.model(name)
+        self._catalogue.model(name)
         present = self._registry.present(name)
         if present.rollout is None:
             raise no_rollout(present, "show")
@@ -39,14 +38,14 @@ class RolloutView:
         if present.rollout.strategy.kind == "blue-green":
             slots = self._slots(name, present.rollout)
         else:
-            guard = self._guard(model, present.rollout, self._clock())
+            guard = self._guard(name, present.rollout, self._clock())
         return admin.RolloutStatus(deployment=reply_of(present), guard=guard, slots=slots)
 
-    def _guard(self, model: Model, rollout: Rollout, now: datetime) -> admin.GuardReply | None:
-        guarding = Guarding.of(rollout.strategy, model.config.metric)
+    def _guard(self, name: str, rollout: Rollout, now: datetime) -> admin.GuardReply | None:
+        guarding = Guarding.of(rollout.strategy)
         if guarding is None:
             return None
-        found = findings(model.name, rollout, guarding, self._reports.reports(model.name, rollout), now)
+        found = findings(name, rollout, guarding, self._reports.reports(name, rollout), now)
         low, high = guarding.interval(found)
         return admin.GuardReply(
             metric=guarding.metric,

@@ -45,17 +45,13 @@ class Guarding:
     scale: Scale
 
     @classmethod
-    def of(cls, strategy: Strategy, deciding: DecidingMetric) -> Guarding | None:
-        """The guard of a strategy; None when it has none.
-
-        Raises:
-            ValueError: the strategy does not fit the metric.
-        """
-        found = strategy.guarded(deciding)
-        if found is None:
+    def of(cls, strategy: Strategy) -> Guarding | None:
+        """The guard of a strategy that was settled; None when it has none."""
+        rule = strategy.guard
+        if rule is None or rule.metric is None or rule.margin is None:
             return None
-        rule, metric, margin = found
-        guard = Guard(margin=margin / metric.span, level=rule.level, liars=rule.liars, least=rule.least)
+        metric = rule.metric
+        guard = Guard(margin=rule.margin / metric.span, level=rule.level, liars=rule.liars, least=rule.least)
         ends = (metric.lowest, metric.highest) if metric.direction == "higher" else (metric.highest, metric.lowest)
         return cls(guard=guard, metric=metric, scale=Scale(worst=ends[0], best=ends[1]))
 
@@ -104,15 +100,10 @@ def findings(model: str, rollout: Rollout, guarding: Guarding, reports: Iterable
 
 
 def due(
-    present: Deployment,
-    guarding: Guarding | None,
-    found: Findings | None,
-    previous: int | None,
-    settled: timedelta,
-    now: datetime,
+    present: Deployment, guarding: Guarding | None, found: Findings | None, settled: timedelta, now: datetime
 ) -> Deployment | None:
-    """The revision that a rolling or canary rollout comes to now; None when nothing is due. `previous` is what lay beneath the
-    stable version before it began; every active client was there once after `settled`, and is not called silent before.
+    """The revision that a rolling or canary rollout comes to now; None when nothing is due. Every active client was there once
+    after `settled`, and is not called silent before.
     """
     rollout = moves.going_on(present)
     if guarding is None or found is None:
@@ -120,7 +111,7 @@ def due(
         return None if rollout.paused is not None or now < due_at else _stepped(present, now)
     said = figures(guarding, found)
     if found.difference.finding is Finding.WORSE:
-        return moves.abort(present, previous, now, f"the candidate is worse: {said}")
+        return moves.abort(present, now, f"the candidate is worse: {said}")
     patience = max(settled, timedelta(seconds=rollout.strategy.patience * rollout.strategy.window_seconds))
     heard = found.last_of_candidate
     is_silent = heard is None or heard <= rollout.reached
@@ -130,7 +121,7 @@ def due(
         if heard is not None and heard > present.at and not found.is_broken:
             return moves.resume(present, now, "clients report the candidate again")
         if (is_silent or found.is_broken) and now - present.at >= patience:
-            return moves.abort(present, previous, now, f"it was paused for too long ({rollout.paused})")
+            return moves.abort(present, now, f"it was paused for too long ({rollout.paused})")
         return None
     if found.is_broken:
         return moves.pause(present, now, f"the split is broken: {said}")

@@ -49,6 +49,7 @@ from muster.simulation.outcome import SimulationOutcome
 from muster.wire import messages as wire
 from muster.wire.arrays import encode
 from muster.wire.problems import MEDIA_TYPE, Problem
+from tests.e2e import canary
 from tests.e2e.page import ROOT, block, typed
 from tests.fleet import BASE
 from tests.simulation.places import digests, in_this_process, there
@@ -121,6 +122,13 @@ def let_loose(deployed: Deployed) -> Iterator[Future[SimulationOutcome]]:
         yield thread.submit(there, deployed.operator, clients=FEW, rounds=1)
 
 
+@pytest.fixture(scope="module")
+def worse_canary(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """A rollout whose devices have reported it worse; the schedule finds it while others train."""
+    return canary.reported(deployed.operator, deployed.url, tmp_path_factory.mktemp("sensors"))
+
+
+@pytest.mark.usefixtures("worse_canary")
 def test_twenty_devices_train_to_a_published_version_over_real_queues_and_the_real_schedule(
     deployed: Deployed, let_loose: Future[SimulationOutcome], tmp_path: Path
 ) -> None:
@@ -138,7 +146,7 @@ def test_twenty_devices_train_to_a_published_version_over_real_queues_and_the_re
     version = deployed.operator.version("digits", 1)
     assert hashlib.sha256(deployed.operator.download(version.checkpoint)).hexdigest() == told["checkpoint_sha256"]
     let_loose.result()
-    assert len(list(deployed.operator.clients())) == DEVICES + FEW
+    assert len(list(deployed.operator.clients())) == DEVICES + FEW + canary.CLIENTS
 
 
 def test_what_is_simulated_in_one_process_is_what_happens_here_to_the_last_bit(
@@ -147,6 +155,17 @@ def test_what_is_simulated_in_one_process_is_what_happens_here_to_the_last_bit(
     outcome = let_loose.result()
     assert digests(outcome) == digests(in_this_process(clients=FEW, rounds=1))
     assert [rnd.accepted for rnd in outcome.rounds] == [FEW]
+
+
+def test_a_canary_that_is_worse_is_taken_back_by_the_schedule(deployed: Deployed, worse_canary: int) -> None:
+    deadline = time.monotonic() + 180
+    while (last := next(iter(deployed.operator.deployments(canary.MODEL)))).revision == worse_canary:
+        assert time.monotonic() < deadline, deployed.operator.rollout(canary.MODEL)
+        time.sleep(2.0)
+    assert (last.kind, last.version, last.left, last.by) == ("aborted", 0, [1], None)
+    assert last.because.startswith("the candidate is worse: accuracy differs by "), last.because
+    with_it, beside = map(int, re.findall(r"(\d+) clients with it, (\d+) beside", last.because)[0])
+    assert with_it + beside == canary.CLIENTS
 
 
 def test_an_operator_brings_a_model_of_their_own(deployed: Deployed, tmp_path: Path) -> None:

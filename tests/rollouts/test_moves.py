@@ -38,8 +38,7 @@ class Log:
         return self._write(how(self.present, self._now, "because"))
 
     def abort(self) -> Deployment:
-        beneath = self.rows[moves.going_on(self.present).began - 2].previous
-        return self._write(moves.abort(self.present, beneath, self._now, "because"))
+        return self._write(moves.abort(self.present, self._now, "because"))
 
     def roll_back(self, steps: int = 1) -> Deployment:
         return self._write(roll_back(self.present, lambda revision: self.rows[revision - 1], steps, self._now, "because", "me"))

@@ -15,7 +15,7 @@ CLIENTS = [f"device-{number:06d}" for number in range(8_000)]
 
 def rollout(share: int) -> Rollout:
     strategy = Strategy(kind="canary", steps=[share / 100])
-    return Rollout(began=7, candidate=ref(1), strategy=strategy, reached=T0, since=T0, share=share)
+    return Rollout(began=7, beneath=None, candidate=ref(1), strategy=strategy, reached=T0, since=T0, share=share)
 
 
 @pytest.mark.parametrize("share", [1, 500, 2_500, 9_900])

@@ -9,7 +9,8 @@ import pytest
 
 from chalicelib.rollouts.report import RolloutReport
 from muster.http.errors import Refused
-from muster.wire.admin import Strategy
+from muster.wire.admin import RoundConfig, Strategy
+from muster.wire.deciding import DecidingMetric
 from muster.wire.problems import Problem
 from tests.fleet import World, checkpoint
 from tests.rollouts.fleet import CANARY, Reporters, as_good, candidate, minutes, worse
@@ -100,6 +101,14 @@ def test_a_rollout_that_was_paused_for_silence_goes_on_when_it_is_heard_of_again
     reporters = Reporters(world, 120)
     assert minutes(world, reporters, 7, None) == ["paused"]
     assert minutes(world, reporters, 6)[:2] == ["resumed", "promoted"]
+
+
+def test_what_the_model_is_configured_to_meanwhile_changes_nothing_in_a_rollout(world: World) -> None:
+    candidate(world)
+    perplexity = DecidingMetric(name="perplexity", direction="lower", minimum=1.0)
+    config = RoundConfig(goal=3, quorum=2, metric=perplexity, min_gain=0.1, max_regression=1.0)
+    world.operator.configure("toy", config, revision=1)
+    assert minutes(world, Reporters(world, 120), 4, worse) == ["aborted"]
 
 
 def test_an_operators_pause_holds_and_a_worse_candidate_is_taken_back_all_the_same(world: World) -> None:

@@ -30,7 +30,7 @@ def test_names_of_models_that_do_not_exist_fill_no_memory(world: World) -> None:
     for path, body in (("/v1/models/never-heard-of/checkin", {}), ("/v1/heartbeat", {"model": "nor-of-this"})):
         assert world.request("POST", path, key=key, body=body).status_code == 404
     current = world.services.current
-    assert [len(memory._known) for memory in (current.round, current.models, current._deployments)] == [MOST, 1, 1]
+    assert [len(memory._known) for memory in (current.round, current._models, current._deployments)] == [MOST, 1, 1]
 
 
 def test_schemas_are_remembered_and_read_again_when_they_were_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

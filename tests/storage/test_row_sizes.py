@@ -169,7 +169,15 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
             by="a" * 2048,
             round=10**8,
             rollout=Rollout(
-                began=10**8, candidate=REF, strategy=STRATEGY, reached=NOW, since=NOW, step=20, share=10**4, paused=LABEL * 3
+                began=10**8,
+                beneath=10**8,
+                candidate=REF,
+                strategy=STRATEGY,
+                reached=NOW,
+                since=NOW,
+                step=20,
+                share=10**4,
+                paused=LABEL * 3,
             ),
         ),
     )

@@ -51,7 +51,7 @@ class Current:
 
     def __init__(self, *, rounds: RoundStore, registry: RegistryStore, clock: Clock, seconds: float) -> None:
         self.round: Memory[Round | None] = Memory(rounds.current, clock, seconds)
-        self.models: Memory[Model | None] = Memory(registry.model, clock, seconds)
+        self._models: Memory[Model | None] = Memory(registry.model, clock, seconds)
         self._deployments: Memory[Deployment | None] = Memory(registry.deployment, clock, seconds)
 
     def rests(self, name: str, last: Round | None) -> bool:
@@ -62,7 +62,7 @@ class Current:
         """
         if last is not None and not last.is_terminal:
             return False  # and the model need not be read
-        model = self.models.get(name)
+        model = self._models.get(name)
         if model is None:
             raise unknown_model(name)
         return not goes_on(model, last)

@@ -11,7 +11,7 @@ from chalicelib.rounds.moves import Decided
 from chalicelib.rounds.round import Round, counts_too_many, places_gone
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.dynamo import Put, Update
-from muster.wire.admin import IMMEDIATE
+from muster.wire.admin import IMMEDIATE, Strategy
 
 
 class Evaluating:
@@ -42,12 +42,17 @@ class Evaluating:
         if decision.candidate is not None and decision.judged is not None:
             writes.append(self._registry.put_evaluation(rnd.model, candidate.version, decision.candidate, decision.judged))
         if decision.deploy:
-            model = self._registry.model(rnd.model)
-            strategy = (model and model.config.strategy) or IMMEDIATE
-            deployment = start(served, candidate, strategy, now, decision.reason, rnd.number)
+            deployment = start(served, candidate, self._strategy(rnd.model), now, decision.reason, rnd.number)
             writes.append(self._registry.put_deployment(deployment))
         decided = Decided(gain=decision.gain, was_deployed=decision.deploy, reason=decision.reason, finished_at=now)
         return self._rounds.move(rnd, decided, writes)
+
+    def _strategy(self, name: str) -> Strategy:
+        """How the model's clients come to a version."""
+        model = self._registry.model(name)
+        if model is None or model.config.strategy is None:
+            return IMMEDIATE
+        return model.config.strategy.settled(model.config.metric)
 
 
 def _hindrance(rnd: Round, served: Deployment) -> str | None:

@@ -158,7 +158,7 @@ class RoundConfig(Request):
     @model_validator(mode="after")
     def _strategy_can_be_guarded(self) -> RoundConfig:
         if self.strategy is not None:
-            self.strategy.guarded(self.metric)
+            self.strategy.settled(self.metric)
         return self
 
     @property

@@ -90,15 +90,15 @@ class Strategy(Request):
             raise ValueError(f"guard must not be given with {self.kind}, in which no client runs the other version meanwhile")
         return self
 
-    def guarded(self, deciding: DecidingMetric) -> tuple[GuardRule, DecidingMetric, float] | None:
-        """The guard of a rollout of a model, its metric and its margin in units of that; None when there is no guard.
-        `deciding` is the metric that decides in the model's rounds.
+    def settled(self, deciding: DecidingMetric) -> Strategy:
+        """The same with nothing left to the model: a guard with its metric and its margin, where it has one. `deciding` is the
+        metric that decides in the model's rounds.
 
         Raises:
             ValueError: the metric has no bounds between which a difference means something, or the margin exceeds them.
         """
         if self.guard is None and self.kind != "canary":
-            return None
+            return self
         rule = self.guard or GuardRule()
         metric = rule.metric or deciding
         if metric.minimum is None or metric.maximum is None:
@@ -110,7 +110,7 @@ class Strategy(Request):
         margin = metric.span / 20.0 if rule.margin is None else rule.margin
         if margin >= metric.span:
             raise ValueError(f"guard.margin must be below the span of {metric.name} ({metric.span:g}), got {margin:g}")
-        return rule, metric, margin
+        return self.model_copy(update={"guard": rule.model_copy(update={"metric": metric, "margin": margin})})
 
 
 IMMEDIATE = Strategy(kind="immediate")
