@@ -53,6 +53,7 @@ class RolloutView:
             finding=found.difference.finding.value,
             candidates=len(found.evidence.candidate),
             controls=len(found.evidence.stable),
+            waiting=found.waiting,
             candidate_mean=_mean(guarding, found.evidence.candidate),
             control_mean=_mean(guarding, found.evidence.stable),
             low=low,

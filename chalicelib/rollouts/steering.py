@@ -70,6 +70,8 @@ class Findings:
     difference: Difference
     last_of_candidate: datetime | None
     """When a client last said something of the candidate for the first time, also in a window that is not over."""
+    waiting: int
+    """Reports of windows that are not over."""
     is_broken: bool
     """Whether the numbers of reports contradict the split."""
 
@@ -95,6 +97,7 @@ def findings(model: str, rollout: Rollout, guarding: Guarding, reports: Iterable
         evidence=evidence,
         difference=compare(guarding.guard, evidence),
         last_of_candidate=max((report.at for report in said if report.is_candidate), default=None),
+        waiting=len(said) - len(over),
         is_broken=_is_broken(salted, rollout, over),
     )
 

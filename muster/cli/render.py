@@ -155,6 +155,13 @@ def _beside(rollout: admin.RolloutReply | None) -> str:
     return f"{rollout.candidate} at {rollout.percent:g} %" if rollout else ""
 
 
+FINDINGS = {
+    "worse": "it is worse",
+    "not-worse": "it is not worse",
+    "open": "not yet known whether it is worse",
+}
+
+
 def _going_on(rollout: admin.RolloutReply) -> str:
     paused = f", paused: {rollout.paused}" if rollout.paused else ""
     return f"version {rollout.candidate} at {rollout.percent:g} %, {rollout.strategy.kind}{paused}"
@@ -178,8 +185,9 @@ def rollout(found: admin.RolloutStatus) -> RenderableType:
             ("metric", f"{guard.metric}; worse by {guard.margin:g} is worse"),
             ("with it", f"{guard.candidates} clients, {guard.metric.name} {means[0]}"),
             ("beside it", f"{guard.controls} clients, {guard.metric.name} {means[1]}"),
+            ("not yet looked at", f"{guard.waiting} clients"),
             ("difference", f"from {guard.low:+.4g} to {guard.high:+.4g}"),
-            ("finding", guard.finding + (", and the split is broken" if guard.split_is_broken else "")),
+            ("finding", FINDINGS[guard.finding] + (", and the split is broken" if guard.split_is_broken else "")),
         ]
     if slots is not None:
         rows.append(("ready", f"{slots.ready} of {slots.seen} clients that were asked"))

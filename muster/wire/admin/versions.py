@@ -156,6 +156,7 @@ class GuardReply(Reply):
     finding: Literal["worse", "not-worse", "open"]
     candidates: int = Field(description="clients that have reported the candidate")
     controls: int = Field(description="clients that have reported the deployed version beside them")
+    waiting: int = Field(description="clients whose reports are looked at when their window is over")
     candidate_mean: float | None
     control_mean: float | None
     low: float = Field(description="the candidate's mean minus the other one lies from here")
