@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from jsonschema import Draft202012Validator
+import jsonschema_rs
 
 from muster.wire.problems import MEDIA_TYPE, Problem
 
@@ -26,9 +26,9 @@ _OPERATIONS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "$"), item) for p
 
 
 @cache
-def _validator(schema: str) -> Draft202012Validator:
-    """Of a schema in JSON, which may refer to the document's components. What it read about them it keeps."""
-    return Draft202012Validator({**json.loads(schema), "components": DOCUMENT["components"]})
+def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
+    """Of a schema in JSON, which may refer to the document's components."""
+    return jsonschema_rs.Draft202012Validator({**json.loads(schema), "components": DOCUMENT["components"]})
 
 
 def check(method: str, path: str, response: httpx.Response, said: str = "") -> None:
