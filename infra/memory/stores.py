@@ -37,12 +37,32 @@ class _Http:
 
 
 class _Parameters(ParamValidator):
-    """botocore's check of a call's parameters. Most of them are strings and numbers of rows, and right: seen at one glance."""
+    """botocore's check of a call's parameters. Most of them are values of rows, and right: that is seen at one glance, and
+    whatever else there is, botocore looks at, and says.
+    """
 
     def _validate(self, params: Any, shape: Any, errors: Any, name: str) -> None:
-        one = shape.name == "AttributeValue" and type(params) is dict and len(params) == 1
-        if not one or type(params.get("S", params.get("N"))) is not str:
-            super()._validate(params, shape, errors, name)  # type: ignore[misc]
+        if shape.name in _ATTRIBUTE_MAPS and _is_right({"M": params}):
+            return
+        super()._validate(params, shape, errors, name)  # type: ignore[misc]
+
+
+_ATTRIBUTE_MAPS = frozenset({"Key", "PutItemInputAttributeMap", "ExpressionAttributeValueMap"})
+"""Of DynamoDB's model: names and their values."""
+
+_RIGHT = {"S": str, "N": str, "BOOL": bool, "NULL": bool, "B": bytes}
+
+
+def _is_right(value: Any) -> bool:
+    """Whether an attribute's value is surely what DynamoDB's model wants; of sets nothing is known."""
+    if type(value) is not dict or len(value) != 1:
+        return False
+    ((kind, held),) = value.items()
+    if kind == "M":
+        return type(held) is dict and all(type(name) is str and _is_right(inner) for name, inner in held.items())
+    if kind == "L":
+        return type(held) is list and all(map(_is_right, held))
+    return type(held) is _RIGHT.get(kind)
 
 
 _parameters = _Parameters()
