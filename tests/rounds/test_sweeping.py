@@ -19,7 +19,7 @@ from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from muster import Device
-from muster.wire.admin import Rule
+from muster.wire.admin import Rule, Strategy
 from muster.wire.problems import Problem
 from tests.fleet import CONFIG, Killed, World, checkpoint
 from tests.operator.backup.stacks import made as backed_up
@@ -249,6 +249,25 @@ def test_old_versions_let_go_their_states_and_deltas_unless_they_are_in_use(worl
     assert version.base == number
     assert version.optimizer
     assert version.optimizer.step == 1
+
+
+def test_a_version_on_its_way_to_the_clients_keeps_what_they_download_however_long_that_takes(world: World) -> None:
+    devices = training(world, min_gain=1.0)  # no round deploys
+    play_round(world, devices)
+    strategy = Strategy(kind="rolling", steps=[10.0, 20.0], pause_seconds=31 * 86_400.0)
+    world.operator.deploy("toy", 1, strategy=strategy, revision=1)
+    for _ in range(2):
+        play_round(world, devices)  # so that the last round has nothing to do with it
+    rest(world)
+    version = world.services.registry.version("toy", 1)
+    assert version
+    assert version.checkpoint.deltas
+    world.clock.advance(KEPT.total_seconds())
+    for _ in range(2):
+        sweep(world)
+    assert world.services.registry.present("toy").rollout
+    assert world.services.registry.version("toy", 1) == version
+    assert passing(version) <= stored(world)
 
 
 def test_a_rollback_names_the_deltas_that_are_there(world: World) -> None:

@@ -94,13 +94,13 @@ class Sweeper:
         return named
 
     def _in_use(self, model: str) -> set[int]:
-        """The versions that a model serves, may soon go back to, or trains from."""
+        """The versions that a model serves, to a share of its clients too, may soon go back to, or trains from."""
         found = set[int]()
         deployment = self._registry.deployment(model)
         for _ in range(1 + KEPT_STEPS):
             if deployment is None:
                 break
-            found.add(deployment.stable.version)
+            found |= {deployment.stable.version, deployment.top.version}
             previous = deployment.previous
             deployment = None if previous is None else self._registry.revision(model, previous)
         last = self._rounds.latest(model)
