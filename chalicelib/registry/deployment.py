@@ -153,9 +153,12 @@ def is_repeat(made: Deployment, wanted: Deployment) -> bool:
 
 
 def _decided(deployment: Deployment) -> tuple[object, ...]:
-    """What was wanted of a revision; not when, why and by whom."""
+    """What was wanted of a revision; not when, why and by whom. Only a pause that is nobody's is another thing than an
+    operator's: it ends by itself.
+    """
     about = deployment.rollout
-    rollout = about and (about.began, about.candidate, about.strategy, about.step, about.share, about.paused is None)
+    paused = about and about.paused and ("by somebody" if deployment.by else "by itself")
+    rollout = about and (about.began, about.candidate, about.strategy, about.step, about.share, paused)
     return (deployment.revision, deployment.stable, deployment.kind, deployment.left, rollout)
 
 

@@ -72,9 +72,11 @@ def step(present: Deployment, at: datetime, because: str) -> Deployment:
 
 
 def pause(present: Deployment, at: datetime, because: str) -> Deployment:
-    """The revision by which a rollout goes no further; clients keep what they are given. The present one when it is paused."""
+    """The revision by which a rollout goes no further; clients keep what they are given. The present one when an operator has
+    paused it: a pause of its own accord also ends of its own accord, so an operator's comes on top.
+    """
     rollout = going_on(present)
-    if rollout.paused is not None:
+    if rollout.paused is not None and present.by is not None:
         return present
     return _next(present, DeploymentKind.PAUSED, replace(rollout, paused=because), at, because)
 

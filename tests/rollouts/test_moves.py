@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -149,6 +150,8 @@ def test_a_paused_rollout_is_given_to_the_same_clients_and_resumed_begins_its_st
     paused = log.move(moves.pause)
     assert moves.going_on(paused).paused == "because"
     assert all(given_to(client, paused) == given_to(client, before) for client in CLIENTS[:200])
+    assert log.move(moves.pause) is not paused, "a pause of its own accord also ends so: an operator's comes on top"
+    log.rows[-1] = paused = replace(log.present, by="me")
     assert log.move(moves.pause) is paused
     resumed = log.move(moves.resume)
     going_on = moves.going_on(resumed)

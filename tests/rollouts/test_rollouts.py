@@ -123,6 +123,29 @@ def test_an_operators_pause_holds_and_a_worse_candidate_is_taken_back_all_the_sa
     assert minutes(world, reporters, 4, worse) == ["aborted"]
 
 
+def test_an_operators_pause_holds_also_when_the_guard_had_paused_before(world: World) -> None:
+    candidate(world, patience=5)
+    reporters = Reporters(world, 120)
+    assert minutes(world, reporters, 7, None) == ["paused"]
+    revision = world.operator.status("toy").deployment_revision
+    paused = world.operator.move_rollout("toy", "pause", revision=revision, because="I look into it")
+    assert (paused.revision, paused.kind, paused.by) == (revision + 1, "paused", "local")
+    assert paused.rollout
+    assert paused.rollout.paused == "I look into it"
+    assert world.operator.move_rollout("toy", "pause", revision=revision) == paused
+    assert world.operator.move_rollout("toy", "pause", revision=revision + 1) == paused
+    assert minutes(world, reporters, 12) == []
+    assert minutes(world, reporters, 12, None) == []
+
+
+def test_a_pause_that_the_guard_made_at_the_same_time_is_not_the_operators(world: World) -> None:
+    revision = candidate(world, patience=5)
+    assert minutes(world, Reporters(world, 120), 7, None) == ["paused"]
+    with pytest.raises(Refused) as refused:
+        world.operator.move_rollout("toy", "pause", revision=revision)
+    assert refused.value.problem is Problem.DEPLOYMENT_MOVED
+
+
 def test_a_rolling_deployment_asks_nobody_and_steps_by_time(world: World) -> None:
     candidate(world, kind="rolling", steps=[25.0, 50.0], pause_seconds=180.0)
     reporters = Reporters(world, 40)
