@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chalicelib.instants import Instant
 from chalicelib.registry.rollout import ALL, Rollout
@@ -11,7 +12,7 @@ from chalicelib.rollouts.assigning import salt
 from chalicelib.rollouts.splits import is_among
 
 KEEP = timedelta(days=30)
-"""How long a report is kept."""
+"""How long a report is kept beyond the time that a rollout takes by itself."""
 
 MOST_REPORTS = 6_000
 """Clients of a fleet of any size that are asked, of either version together, in one step."""
@@ -39,6 +40,15 @@ class Verification:
     at: Instant
     is_ready: bool
     ttl: int
+
+
+def kept_until(rollout: Rollout, now: datetime) -> int:
+    """When what a client says now is deleted, in seconds of Unix time: not before all steps have had their time and their
+    patience. The guard counts it until the end, and a client whose row is gone would count twice.
+    """
+    strategy = rollout.strategy
+    a_step = strategy.pause_seconds + strategy.patience * strategy.window_seconds
+    return math.ceil(now.timestamp() + KEEP.total_seconds() + (len(strategy.steps) or 1) * a_step)
 
 
 def is_asked(model: str, rollout: Rollout, client_id: str, concerned: int, active: int) -> bool:

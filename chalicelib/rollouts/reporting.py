@@ -4,14 +4,13 @@ of so many clients as are needed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.rollout import ALL, Rollout
 from chalicelib.rollouts.assigning import Side, given_to, side_of
-from chalicelib.rollouts.report import KEEP, RolloutReport, Verification, is_asked
+from chalicelib.rollouts.report import RolloutReport, Verification, is_asked, kept_until
 from chalicelib.rollouts.steering import Guarding
 from chalicelib.rollouts.store import ReportStore
 from muster.wire import messages as wire
@@ -51,7 +50,7 @@ class Reporting:
                 at=now,
                 is_candidate=side is Side.CANDIDATE,
                 value=said.metrics[guarding.metric.name],
-                ttl=math.ceil((now + KEEP).timestamp()),
+                ttl=kept_until(rollout, now),
             )
             self._store.add(deployment.model, rollout, report)
         return None
@@ -65,7 +64,7 @@ class Reporting:
         is_ready = beat.version == candidate or (said is not None and (said.rollout, said.ready) == (name, candidate))
         if self._is_asked(client_id, model, rollout):
             now = self._clock()
-            ttl = math.ceil((now + KEEP).timestamp())
+            ttl = kept_until(rollout, now)
             self._store.verify(model, rollout, Verification(client_id=client_id, at=now, is_ready=is_ready, ttl=ttl))
         return None if is_ready else wire.RolloutQuestion(rollout=name, standby=candidate)
 

@@ -119,12 +119,12 @@ EVALUATION = RowKind.of(
 REPORT = RowKind.of(
     layout.REPORT,
     "chalicelib.rollouts.report.RolloutReport",
-    "What a client measured of the version that it runs, once in a rollout. Kept for thirty days.",
+    "What a client measured of the version that it runs, once in a rollout. Kept for thirty days more than its steps take.",
 )
 VERIFICATION = RowKind.of(
     layout.VERIFICATION,
     "chalicelib.rollouts.report.Verification",
-    "That a client was there while a blue-green rollout warmed up, and whether it has the candidate. Kept for thirty days.",
+    "That a client was there while a blue-green rollout warmed up, and whether it has the candidate. Kept as long.",
 )
 ROUND_RECORD = RowKind.of(
     layout.ROUND_RECORD,

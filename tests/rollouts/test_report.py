@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from chalicelib.registry.rollout import Rollout
 from chalicelib.rollouts.assigning import Side, side_of
-from chalicelib.rollouts.report import MOST_REPORTS, is_asked
+from chalicelib.rollouts.report import MOST_REPORTS, is_asked, kept_until
 from muster.wire.admin import Strategy
 from tests.rollouts.making import T0, ref
 
@@ -47,3 +51,16 @@ def test_who_is_asked_of_a_growing_fleet_is_asked_of_a_smaller_one_too() -> None
         {client for client in CLIENTS if is_asked("toy", one, client, concerned, active)} for active in (200_000, 40_000)
     )
     assert few < many
+
+
+@pytest.mark.parametrize(
+    ("said", "days"),
+    [
+        ({"steps": [5.0]}, 30),
+        ({"steps": [5.0, 25.0], "pause_seconds": 31 * 86_400.0}, 30 + 62),
+        ({"steps": [5.0], "window_seconds": 7 * 86_400.0, "patience": 52}, 30 + 364),
+    ],
+)
+def test_what_was_said_is_kept_until_the_slowest_rollout_is_over(said: dict[str, Any], days: int) -> None:
+    one = replace(rollout(500), strategy=Strategy.model_validate({"kind": "canary", **said}))
+    assert kept_until(one, T0) >= (T0 + timedelta(days=days)).timestamp()
