@@ -59,10 +59,12 @@ class Rollout:
 
 
 def control_of(strategy: Strategy, share: int) -> int:
-    """How many places are the control of so many with the candidate: none that a later step gives it to. A client that has
-    reported one of two versions reports no other.
+    """How many places are the control of so many with the candidate: as many for each at every step, so that what changes with
+    time comes to both alike; and none that a later step gives it to, since a client that has reported one of two versions
+    reports no other.
     """
-    return min(ALL - max((share, *shares(strategy)[:-1])), CONTROLS * share)
+    top = max((share, *shares(strategy)[:-1]))
+    return min(CONTROLS * share, (ALL - top) * share // top) if top else 0
 
 
 def shares(strategy: Strategy) -> tuple[int, ...]:

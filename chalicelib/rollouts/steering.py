@@ -7,7 +7,7 @@ the same rows have the same answer. Reports of one window are looked at together
     a split that cannot be what it should  ──▶ pause            and, if it stays so, abort
     no client reports the candidate        ──▶ pause            and, if none does later, abort
     all have reported, and nothing is known ──▶ pause           until an operator decides
-    the step's time is over, enough have reported, and, of a canary, it was found not to be worse
+    the step's time is over, enough have reported in it, and, of a canary, it was found not to be worse
                                            ──▶ the next step, at last promotion
 """
 
@@ -70,6 +70,8 @@ class Findings:
     difference: Difference
     last_of_candidate: datetime | None
     """When a client last said something of the candidate for the first time, also in a window that is not over."""
+    new_of_candidate: int
+    """Clients that said something of the candidate since it came to this share, in windows that are over."""
     waiting: int
     """Reports of windows that are not over."""
     is_broken: bool
@@ -97,6 +99,7 @@ def findings(model: str, rollout: Rollout, guarding: Guarding, reports: Iterable
         evidence=evidence,
         difference=compare(guarding.guard, evidence),
         last_of_candidate=max((report.at for report in said if report.is_candidate), default=None),
+        new_of_candidate=sum(report.is_candidate and report.at > rollout.reached for report in over),
         waiting=len(said) - len(over),
         is_broken=_is_broken(salted, rollout, over),
     )
@@ -133,7 +136,7 @@ def due(
         return moves.pause(present, now, f"no client reports the candidate: {said}") if silent else None
     if now - rollout.since < timedelta(seconds=rollout.strategy.pause_seconds):
         return None
-    is_enough = min(len(found.evidence.candidate), len(found.evidence.stable)) >= guarding.guard.least
+    is_enough = min(found.new_of_candidate, len(found.evidence.stable)) >= guarding.guard.least
     if is_enough and (rollout.strategy.kind == "rolling" or found.difference.finding is Finding.NOT_WORSE):
         return _stepped(present, now, said)
     if now - heard < patience:
@@ -153,16 +156,19 @@ def due_of_two_slots(present: Deployment, seen: Sequence[Verification], settled:
     `settled`.
     """
     rollout = moves.going_on(present)
-    if rollout.paused is not None:
-        return None
     waited = now - rollout.since
     if rollout.step:
-        kept = waited >= timedelta(seconds=rollout.strategy.pause_seconds)
-        return moves.step(present, now, "the old version is kept ready no longer") if kept else None
+        is_over = rollout.paused is None and waited >= timedelta(seconds=rollout.strategy.pause_seconds)
+        return moves.step(present, now, "the old version is kept ready no longer") if is_over else None
     ready = sum(one.is_ready for one in seen)
-    if waited < settled or not seen or 100.0 * ready < rollout.strategy.warm * len(seen):
-        return None
-    return moves.step(present, now, f"{ready} of {len(seen)} clients that were asked have it on their disks")
+    said = f"{ready} of {len(seen)} clients that were asked have it on their disks"
+    is_warm = len(seen) > 0 and waited >= settled and 100.0 * ready >= rollout.strategy.warm * len(seen)
+    if rollout.paused is not None:
+        return moves.resume(present, now, said) if is_warm and present.by is None else None
+    if is_warm:
+        return moves.step(present, now, said)
+    patience = max(settled, timedelta(seconds=rollout.strategy.patience * rollout.strategy.window_seconds))
+    return moves.pause(present, now, f"it does not become warm: {said}") if waited >= 2 * patience else None
 
 
 def figures(guarding: Guarding, found: Findings) -> str:

@@ -82,12 +82,17 @@ def test_a_growing_share_sends_nobody_back_and_no_control_is_given_the_candidate
     log.start(1, Strategy(kind="rolling", steps=[step / 100 for step in sorted(steps)]))
     clients = [f"c{seed}-{number}" for number in range(60)]
     had: set[str] = set()
+    before, added = (0, 0), list[tuple[int, int]]()
     while (rollout := log.present.rollout) is not None:
         have = {client for client in clients if given_to(client, log.present).version == 1}
         assert had <= have
         for client in clients:
             assert (side_of("toy", rollout, client) is Side.CANDIDATE) == (client in have)
         assert rollout.share + rollout.control <= 10_000
+        for candidates, controls in added:
+            assert abs(candidates * rollout.control - controls * rollout.share) <= 2 * (rollout.share + rollout.control)
+        added.append((rollout.share - before[0], rollout.control - before[1]))
+        before = rollout.share, rollout.control
         had = have
         log.move(moves.step)
 

@@ -180,11 +180,38 @@ def test_two_slots_are_switched_when_the_fleet_has_the_second_on_its_disks_and_b
     assert reporters.running == {0: 20}
 
 
-def test_two_slots_are_not_switched_while_too_few_have_the_second(world: World) -> None:
+def test_two_slots_that_do_not_become_warm_are_not_switched_and_somebody_is_told(world: World) -> None:
     candidate(world, kind="blue-green", steps=[])
     reporters = Reporters(world, 20)
-    assert minutes(world, reporters, 60, None) == []
+    assert minutes(world, reporters, 30, None) == ["paused"]
     assert reporters.running == {0: 20}
+    paused = next(iter(world.operator.deployments("toy")))
+    assert paused.because == "it does not become warm: 0 of 20 clients that were asked have it on their disks"
+    assert minutes(world, reporters, 8)[:2] == ["resumed", "stepped"]
+
+
+def test_nobody_asks_for_what_is_not_there(world: World) -> None:
+    candidate(world, kind="blue-green", steps=[])
+    for _ in range(10):
+        world.clock.advance(60)
+        world.tick()
+    assert next(iter(world.operator.deployments("toy"))).because.startswith("it does not become warm: 0 of 0 clients")
+
+
+@pytest.mark.parametrize("steps", [[10.0, 50.0], [20.0, 50.0]])
+def test_what_changes_with_time_is_no_difference_of_the_versions(world: World, steps: list[float]) -> None:
+    """Both are equally good, and everything becomes worse between the steps."""
+    candidate(world, steps=steps, guard={"margin": 0.1})
+    reporters = Reporters(world, 600)
+    assert minutes(world, reporters, 5) == ["stepped"]
+    assert "aborted" not in minutes(world, reporters, 12, lambda draw, version: as_good(draw, version) - 0.15)
+
+
+def test_those_of_a_later_step_are_heard_before_it_is_left(world: World) -> None:
+    candidate(world, steps=[20.0, 50.0], guard={"margin": 0.1})
+    reporters = Reporters(world, 400)
+    assert minutes(world, reporters, 5) == ["stepped"]
+    assert minutes(world, reporters, 30, as_good, silent=1) == ["paused", "aborted"]
 
 
 def test_a_client_counts_once_and_only_for_what_it_is_given(world: World) -> None:
