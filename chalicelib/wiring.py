@@ -6,6 +6,7 @@ The imports inside the methods are the point: the API never loads numpy, and imp
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache, cached_property
@@ -62,12 +63,27 @@ if TYPE_CHECKING:
     from chalicelib.rounds.phases.coordinator import Coordinator
 
 
-class Services:
-    """The server's pieces, for one function instance. `session` is a boto3 session; without one, a fresh one on first use."""
+def secret() -> str:
+    """128 random bits, in hex."""
+    return secrets.token_hex(16)
 
-    def __init__(self, settings: Settings, clock: Clock = utc_now, session: Any = None) -> None:
+
+class Services:
+    """The server's pieces, for one function instance. `session` is a boto3 session; without one, a fresh one on first use.
+    `draw_secret` draws what nobody can guess.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        clock: Clock = utc_now,
+        session: Any = None,
+        draw_secret: Callable[[], str] = secret,
+    ) -> None:
         self.settings = settings
         self.clock = clock
+        self.draw_secret = draw_secret
         self._given_session = session
 
     # ---- AWS
@@ -306,7 +322,13 @@ class Services:
     @cached_property
     def deployments(self) -> Deployments:
         """What clients are served."""
-        return Deployments(catalogue=self.catalogue, versions=self.versions, store=self.registry, clock=self.clock)
+        return Deployments(
+            catalogue=self.catalogue,
+            versions=self.versions,
+            store=self.registry,
+            clock=self.clock,
+            draw_secret=self.draw_secret,
+        )
 
     @cached_property
     def rollout_view(self) -> RolloutView:
@@ -448,7 +470,9 @@ class Services:
         phases: dict[Phase, PhaseWork] = {
             Phase.COLLECTING: collecting,
             Phase.AGGREGATING: self.aggregating,
-            Phase.EVALUATING: Evaluating(self.rounds, self.registry, self.clock),
+            Phase.EVALUATING: Evaluating(
+                rounds=self.rounds, registry=self.registry, clock=self.clock, draw_secret=self.draw_secret
+            ),
         }
         rollouts = Rollouts(
             registry=self.registry,
@@ -489,7 +513,7 @@ def _check_model(config: RoundConfig, schema: Callable[[], Schema]) -> None:
 @cache
 def services() -> Services:
     """The pieces of this function instance, from its environment. Tests put their own in place with `replace`."""
-    return _replacement[-1] if _replacement else Services(Settings.from_environment(os.environ))
+    return _replacement[-1] if _replacement else Services(settings=Settings.from_environment(os.environ))
 
 
 _replacement: list[Services] = []

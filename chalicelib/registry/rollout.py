@@ -36,7 +36,7 @@ class Rollout:
     """What goes on in a model beside what is stable."""
 
     began: int
-    """The revision in which it began: its number, and the salt of its places."""
+    """The revision in which it began: its number."""
     candidate: CheckpointRef
     strategy: FrozenStrategy
     """With its guard settled (`Strategy.settled`): how the model is configured meanwhile changes nothing."""
@@ -44,6 +44,8 @@ class Rollout:
     """When it came to this share."""
     since: Instant
     """When this step began: then, or when it was resumed."""
+    secret: str = ""
+    """Random, and told to nobody: who knew it could choose ids that are given the candidate, and report for all."""
     step: int = 0
     share: int = 0
     """Places that are given the candidate."""

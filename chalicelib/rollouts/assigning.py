@@ -1,4 +1,4 @@
-"""Which version a client is given, and what it is in a rollout: of its id and the deployment alone (pure).
+"""Which version a client is given, and what it is in a rollout: of its id and the deployment's row alone (pure).
 
 stable 4, candidate 7 at 5 %     place 312  ──▶  7, candidate
 place 4011 ──▶  4
@@ -28,7 +28,7 @@ class Side(StrEnum):
 
 def salt(model: str, rollout: Rollout) -> str:
     """What the places of a rollout are drawn with."""
-    return f"{model}/{rollout.began}"
+    return f"{model}/{rollout.began}/{rollout.secret}"
 
 
 def side_of(model: str, rollout: Rollout, client_id: str) -> Side:

@@ -29,11 +29,20 @@ PAGE = 50
 class Deployments:
     """What clients are served, as operators decide it."""
 
-    def __init__(self, *, catalogue: Catalogue, versions: Versions, store: RegistryStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        versions: Versions,
+        store: RegistryStore,
+        clock: Clock,
+        draw_secret: Callable[[], str],
+    ) -> None:
         self._catalogue = catalogue
         self._versions = versions
         self._store = store
         self._clock = clock
+        self._draw_secret = draw_secret
 
     def page(self, model: str, query: admin.Page) -> admin.DeploymentList:
         """A page of a model's deployments, newest first, those below `before`.
@@ -78,7 +87,7 @@ class Deployments:
                 raise _goes_on(seen, seen.rollout)
             if seen.stable.version == version.number:
                 return seen
-            return replace(start(seen, version.checkpoint, strategy, now, request.because), by=by)
+            return replace(start(seen, version.checkpoint, strategy, now, request.because, secret=self._draw_secret()), by=by)
 
         return self._decide(model, request.revision, request.dry_run, decide)
 

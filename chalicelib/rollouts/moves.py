@@ -26,10 +26,17 @@ class NoRollout(Exception):
 
 
 def start(
-    present: Deployment, candidate: CheckpointRef, strategy: Strategy, at: datetime, because: str, of_round: int | None = None
+    present: Deployment,
+    candidate: CheckpointRef,
+    strategy: Strategy,
+    at: datetime,
+    because: str,
+    *,
+    secret: str,
+    of_round: int | None = None,
 ) -> Deployment:
     """The revision by which a rollout begins; with the strategy `immediate`, the one by which a version is deployed. The
-    strategy is one that was settled.
+    strategy is one that was settled, the secret is random.
 
     Raises:
         ValueError: another one goes on, or the candidate is what is stable.
@@ -43,7 +50,14 @@ def start(
     if strategy.kind != "immediate":
         share = shares(strategy)[0] if strategy.steps else 0
         rollout = Rollout(
-            began=revision, beneath=present.previous, candidate=candidate, strategy=strategy, reached=at, since=at, share=share
+            began=revision,
+            beneath=present.previous,
+            secret=secret,
+            candidate=candidate,
+            strategy=strategy,
+            reached=at,
+            since=at,
+            share=share,
         )
     return Deployment(
         model=present.model,

@@ -96,7 +96,9 @@ class MemoryCloud:
 
     def restart(self) -> None:
         """Every function instance dies, and others begin."""
-        self.services = wiring.Services(self.settings, self.clock, SESSION)
+        self.services = wiring.Services(
+            settings=self.settings, clock=self.clock, session=SESSION, draw_secret=lambda: "the same in each run"
+        )
         wiring.replace(self.services)
 
     # ---- what AWS does

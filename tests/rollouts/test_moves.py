@@ -33,7 +33,7 @@ class Log:
         return self.rows[-1]
 
     def start(self, version: int, strategy: Strategy = CANARY) -> Deployment:
-        return self._write(moves.start(self.present, ref(version), strategy, self._now, "because"))
+        return self._write(moves.start(self.present, ref(version), strategy, self._now, "because", secret="s"))
 
     def move(self, how: Any) -> Deployment:
         return self._write(how(self.present, self._now, "because"))

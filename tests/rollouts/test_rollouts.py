@@ -97,7 +97,7 @@ def test_candidates_that_fall_silent_break_the_split_and_are_taken_back(world: W
 
 
 def test_a_rollout_that_was_paused_for_silence_goes_on_when_it_is_heard_of_again(world: World) -> None:
-    candidate(world, patience=5)
+    candidate(world, patience=5, guard={"margin": 0.1})
     reporters = Reporters(world, 120)
     assert minutes(world, reporters, 7, None) == ["paused"]
     assert minutes(world, reporters, 6)[:2] == ["resumed", "promoted"]
@@ -124,7 +124,7 @@ def test_an_operators_pause_holds_and_a_worse_candidate_is_taken_back_all_the_sa
 
 
 def test_an_operators_pause_holds_also_when_the_guard_had_paused_before(world: World) -> None:
-    candidate(world, patience=5)
+    candidate(world, patience=5, guard={"margin": 0.1})
     reporters = Reporters(world, 120)
     assert minutes(world, reporters, 7, None) == ["paused"]
     revision = world.operator.status("toy").deployment_revision

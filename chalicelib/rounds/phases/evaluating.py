@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.store import RegistryStore
@@ -17,10 +19,11 @@ from muster.wire.admin import IMMEDIATE, Strategy
 class Evaluating:
     """What is due in a round that evaluates."""
 
-    def __init__(self, rounds: RoundStore, registry: RegistryStore, clock: Clock) -> None:
+    def __init__(self, *, rounds: RoundStore, registry: RegistryStore, clock: Clock, draw_secret: Callable[[], str]) -> None:
         self._rounds = rounds
         self._registry = registry
         self._clock = clock
+        self._draw_secret = draw_secret
 
     def advance(self, rnd: Round) -> Round | None:
         """Decide if it is due: the new deployment, if any, and the round's completion are one transaction.
@@ -42,7 +45,8 @@ class Evaluating:
         if decision.candidate is not None and decision.judged is not None:
             writes.append(self._registry.put_evaluation(rnd.model, candidate.version, decision.candidate, decision.judged))
         if decision.deploy:
-            deployment = start(served, candidate, self._strategy(rnd.model), now, decision.reason, rnd.number)
+            strategy, secret = self._strategy(rnd.model), self._draw_secret()
+            deployment = start(served, candidate, strategy, now, decision.reason, secret=secret, of_round=rnd.number)
             writes.append(self._registry.put_deployment(deployment))
         decided = Decided(gain=decision.gain, was_deployed=decision.deploy, reason=decision.reason, finished_at=now)
         return self._rounds.move(rnd, decided, writes)
