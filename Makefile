@@ -7,13 +7,16 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e deploy destroy clean
+.PHONY: help demo demo-rollout test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Train a model on 32 devices through the whole cloud, on this machine (or ARGS=--url …: in a deployed one)
 	$(BIN)/python -m examples.digits $(ARGS)
+
+demo-rollout: $(READY) ## Roll three versions out to 600 devices on this machine: a good one, a spoilt one, and there and back
+	$(BIN)/python -m examples.rollouts $(ARGS)
 
 test: $(READY) ## Run the tests
 	$(BIN)/pytest
@@ -68,8 +71,8 @@ wheel: $(READY) ## Make what devices and operators install, and the server for m
 package: $(READY) ## Make what AWS gets, for both architectures, in build/package
 	$(BIN)/python -m infra.package
 
-e2e: $(READY) ## Deploy the package to the strict cloud, train there, roll back, take it down; run the demo, and follow docs/python.md
-	$(BIN)/pytest tests/e2e/story.py tests/e2e/python_page.py tests/e2e/demo.py tests/e2e/packages.py --dist loadfile -v
+e2e: $(READY) ## Deploy the package to the strict cloud, train there, roll back, take it down; run the demos, and follow docs/python.md
+	$(BIN)/pytest tests/e2e/story.py tests/e2e/python_page.py tests/e2e/demo.py tests/e2e/rollout_demo.py tests/e2e/packages.py --dist loadfile -v
 
 deploy: $(READY) ## Deploy to AWS, after asking: make deploy STACK=muster ARGS='--profile … --parameter Name=Value'
 	$(BIN)/python -m infra.deploy $(STACK) $(ARGS)

@@ -77,7 +77,11 @@ class Watching:
         """What is known of a breach: of a rollout, its figures."""
         if threshold.metric != ROLLOUT_TROUBLE:
             return None
-        deployment = self._registry.deployment(threshold.model)
+        try:
+            deployment = self._registry.deployment(threshold.model)
+        except Unreadable as unknown:
+            unknown.tell()
+            return None
         return deployment.because if deployment else None
 
     def _publish(self, alert: Alert) -> None:

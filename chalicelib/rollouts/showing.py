@@ -9,7 +9,6 @@ from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.rollout import Rollout
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rollouts.deployments import no_rollout, reply_of
-from chalicelib.rollouts.samples import Sample
 from chalicelib.rollouts.steering import Guarding, findings
 from chalicelib.rollouts.store import ReportStore
 from muster.wire import admin
@@ -54,8 +53,8 @@ class RolloutView:
             candidates=len(found.evidence.candidate),
             controls=len(found.evidence.stable),
             waiting=found.waiting,
-            candidate_mean=_mean(guarding, found.evidence.candidate),
-            control_mean=_mean(guarding, found.evidence.stable),
+            candidate_mean=guarding.mean(found.evidence.candidate),
+            control_mean=guarding.mean(found.evidence.stable),
             low=low,
             high=high,
             split_is_broken=found.is_broken,
@@ -65,9 +64,3 @@ class RolloutView:
     def _slots(self, name: str, rollout: Rollout) -> admin.SlotsReply:
         seen = list(self._reports.verifications(name, rollout))
         return admin.SlotsReply(seen=len(seen), ready=sum(one.is_ready for one in seen))
-
-
-def _mean(guarding: Guarding, sample: Sample) -> float | None:
-    if not len(sample):
-        return None
-    return guarding.scale.worst + sample.mean() * (guarding.scale.best - guarding.scale.worst)

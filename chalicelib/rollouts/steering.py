@@ -24,7 +24,7 @@ from chalicelib.rollouts import moves
 from chalicelib.rollouts.assigning import salt
 from chalicelib.rollouts.guard import Difference, Evidence, Finding, Guard, compare, split_is_broken
 from chalicelib.rollouts.report import RolloutReport, Verification
-from chalicelib.rollouts.samples import Scale
+from chalicelib.rollouts.samples import Sample, Scale
 from chalicelib.rollouts.splits import hashed, place
 from muster.wire.admin.strategies import Strategy
 from muster.wire.deciding import DecidingMetric
@@ -60,6 +60,10 @@ class Guarding:
         sign, span = 1.0 if self.metric.direction == "higher" else -1.0, self.metric.span
         low, high = sorted((sign * found.difference.low * span, sign * found.difference.high * span))
         return low, high
+
+    def mean(self, sample: Sample) -> float | None:
+        """Of a sample, in units of the metric; None of nobody."""
+        return self.scale.worst + sample.mean() * (self.scale.best - self.scale.worst) if len(sample) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +176,14 @@ def due_of_two_slots(present: Deployment, seen: Sequence[Verification], settled:
 
 
 def figures(guarding: Guarding, found: Findings) -> str:
-    """What was found, in a line."""
-    low, high = guarding.interval(found)
-    numbers = f"{len(found.evidence.candidate)} clients with it, {len(found.evidence.stable)} beside them"
-    return f"{guarding.metric.name} differs by {low:+.3g} to {high:+.3g} ({numbers})"
+    """What was found, in a line. Where too few have reported for an interval, their means: by those alone the wager decides."""
+    candidate, stable = found.evidence.candidate, found.evidence.stable
+    name, numbers = guarding.metric.name, f"{len(candidate)} clients with it, {len(stable)} beside them"
+    if min(len(candidate), len(stable)) >= guarding.guard.least:
+        low, high = guarding.interval(found)
+        return f"{name} differs by {low:+.3g} to {high:+.3g} ({numbers})"
+    mean, beside = guarding.mean(candidate), guarding.mean(stable)
+    return numbers if mean is None or beside is None else f"{name} is {mean:.3g} beside {beside:.3g} ({numbers})"
 
 
 def _is_broken(salted: str, rollout: Rollout, reports: Sequence[RolloutReport]) -> bool:

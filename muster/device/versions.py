@@ -39,8 +39,10 @@ class DeviceVersions:
         self._served = self._keys.send(lambda key: self._transport.call_again(path, wire.ModelReply, known, key))
         checkpoint = self._served[1].checkpoint
         arrays = self.arrays(checkpoint)
-        if checkpoint.sha256 not in self._checkpoints.pinned:
-            self._checkpoints.pinned = frozenset()  # nobody switches between those two any more
+        pinned = self._checkpoints.pinned
+        if checkpoint.sha256 not in pinned:
+            # One alone stood by before anything ran, as after a restart. Of two, nobody switches between those any more.
+            self._checkpoints.pinned = pinned | {checkpoint.sha256} if len(pinned) == 1 else frozenset()
         self.running = self.given = checkpoint.version
         return checkpoint.version, arrays
 

@@ -198,6 +198,22 @@ def test_what_stands_by_and_what_runs_outlast_what_rounds_download(world: World)
     assert not device._checkpoints.pinned, "nobody goes back and forth between those two any more"
 
 
+def test_what_stood_by_before_anything_ran_stays_beside_what_runs_then(world: World) -> None:
+    world.model(rounds=0)
+    (device,) = world.devices(1)
+    beginning(world, BLUE_GREEN)
+    beat(device, Drift(0.0))
+    assert device.model()[0] == 0
+    for bias in (0.3, 0.4):
+        made = world.operator.register("toy", checkpoint(bias))
+        device._versions.arrays(world.operator.version("toy", made.version).checkpoint)
+    warmed = world.downloaded_bytes
+    world.operator.move_rollout("toy", "promote", revision=next(iter(world.operator.deployments("toy"))).revision)
+    world.clock.advance(60)
+    assert device.model()[0] == 1
+    assert world.downloaded_bytes == warmed
+
+
 def test_a_restarted_device_says_again_that_it_is_ready_and_downloads_nothing(world: World) -> None:
     world.model(rounds=0)
     token = world.token(1)

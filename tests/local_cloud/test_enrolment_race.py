@@ -52,7 +52,7 @@ def check(operator: Operator, outcomes: Counter[str], *, uses: int, enrolments: 
 
 def test_of_ten_thousand_enrolments_with_a_token_of_a_hundred_uses_exactly_a_hundred_succeed(world: World) -> None:
     token = world.operator.mint_token(100, label="race").token
-    outcomes = race(token, 10_000, lambda: Services(world.settings, world.clock, SESSION).directory)
+    outcomes = race(token, 10_000, lambda: Services(settings=world.settings, clock=world.clock, session=SESSION).directory)
     check(world.operator, outcomes, uses=100, enrolments=10_000)
 
 
@@ -66,6 +66,6 @@ def test_a_token_is_exact_through_real_sockets_too(cloud: LocalCloud) -> None:
     operator = Operator(cloud.url)
     token = operator.mint_token(20, label="race").token
     settings = Settings.from_environment(cloud.environment)
-    outcomes = race(token, 100, lambda: Services(settings, utc_now, Session()).directory)
+    outcomes = race(token, 100, lambda: Services(settings=settings, clock=utc_now, session=Session()).directory)
     check(operator, outcomes, uses=20, enrolments=100)
     operator.close()

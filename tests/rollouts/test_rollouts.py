@@ -65,6 +65,13 @@ def test_what_was_taken_back_by_itself_is_an_alert_with_its_figures_until_somebo
     assert "rollout_trouble" not in [one.metric for one in world.operator.status("toy").alerts]
 
 
+def test_where_too_few_have_reported_for_an_interval_it_is_the_means_that_are_told(world: World) -> None:
+    candidate(world)
+    assert minutes(world, Reporters(world, 40), 6, lambda draw, version: 0.0 if version == 1 else 0.75) == ["aborted"]
+    aborted = next(iter(world.operator.deployments("toy")))
+    assert aborted.because.startswith("the candidate is worse: accuracy is 0 beside 0.75 (")
+
+
 def test_what_cannot_be_measured_is_the_worst_there_is(world: World) -> None:
     candidate(world)
     reporters = Reporters(world, 120)

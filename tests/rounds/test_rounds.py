@@ -392,7 +392,7 @@ def test_a_measurement_is_taken_by_an_instance_that_remembers_the_round_from_bef
     world.model(goal=2, quorum=2, evaluators=2)
     devices = world.devices(2)
     world.tick()
-    other = wiring.Services(world.settings, world.clock, SESSION)
+    other = wiring.Services(settings=world.settings, clock=world.clock, session=SESSION)
     for device in devices:
         world.update(device)
     remembered = other.current.round.get("toy")

@@ -40,7 +40,7 @@ def store(service: str, answers: Sequence[bytes]) -> Iterator[tuple[Any, Script]
             return client_of(name, endpoint_url=script.url, **options)
 
     with scripted(answers) as script:
-        yield wiring.Services(None, session=Elsewhere())._client(service), script  # type: ignore[arg-type]
+        yield wiring.Services(settings=None, session=Elsewhere())._client(service), script  # type: ignore[arg-type]
 
 
 def crc(body: bytes, wrong: int = 0) -> dict[str, Any]:
