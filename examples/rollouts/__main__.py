@@ -51,7 +51,7 @@ def main() -> int:
 def _sum_up(story: Story) -> None:
     """The figures that matter, a line or two each."""
     print()
-    for act in story.acts:
+    for act in (act for act in story.acts if not act.unmet):
         print(f"{act.name:<12}v{act.candidate} {_figures_of(act, story.devices)}")
 
 

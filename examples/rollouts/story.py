@@ -91,9 +91,10 @@ def play(devices: int, seed: int, pace: RolloutPace, tell: Callable[[str], None]
                 tell(
                     f"All have enrolled and run v0 ({time.monotonic() - started:.0f} s).\n\n   time  they run          the log"
                 )
-                acts.append(canary(watch, good, pace))
-                acts.append(sabotage(watch, spoilt, pace))
-                acts.append(blue_green(watch, later, pace))
+                for played, candidate in ((canary, good), (sabotage, spoilt), (blue_green, later)):
+                    acts.append(played(watch, candidate, pace))
+                    if acts[-1].unmet:  # what comes next would begin from something else
+                        break
             except NotInTime as late:
                 too_late = str(late)
     return Story(
