@@ -19,6 +19,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.rollouts", description="Three rollouts in one fleet.")
     parser.add_argument("--devices", type=int, default=600, help="scanners (default: %(default)s)")
     parser.add_argument("--steps", default="5,25", help="of the canaries, in per cent (default: %(default)s)")
+    parser.add_argument(
+        "--window", type=float, default=20.0, help="seconds of reports looked at together (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of data and weights (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("build"), help="folder for rollout.json and rollout.png (default: %(default)s)"
@@ -26,7 +29,7 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    pace = RolloutPace(steps=tuple(float(step) for step in options.steps.split(",")))
+    pace = RolloutPace(steps=tuple(float(step) for step in options.steps.split(",")), window=options.window)
     print(
         f"{options.devices} scanners, a heartbeat every {pace.heartbeat:g} s, windows of {pace.window:g} s; "
         f"worse is worse by more than {pace.margin:g} of accuracy.\n",
