@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--devices", type=int, default=600, help="scanners (default: %(default)s)")
     parser.add_argument("--steps", default="5,25", help="of the canaries, in per cent (default: %(default)s)")
     parser.add_argument(
-        "--window", type=float, default=20.0, help="seconds of reports looked at together (default: %(default)s)"
+        "--window", type=float, default=20.0, help="seconds, of reports looked at together (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of data and weights (default: %(default)s)")
     parser.add_argument(
