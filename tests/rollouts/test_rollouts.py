@@ -90,7 +90,7 @@ def test_without_reports_a_canary_is_paused_and_then_taken_back_and_never_promot
 
 def test_of_a_fleet_that_is_too_small_to_know_a_canary_waits_for_an_operator(world: World) -> None:
     candidate(world, guard={"margin": 0.001})
-    assert minutes(world, Reporters(world, 120), 30) == ["paused"]
+    assert minutes(world, Reporters(world, 120), 16) == ["paused"]
     paused = next(iter(world.operator.deployments("toy")))
     assert paused.because.startswith("all that were asked have reported, and it is not known that it is not worse: ")
 
@@ -205,18 +205,18 @@ def test_nobody_asks_for_what_is_not_there(world: World) -> None:
     assert next(iter(world.operator.deployments("toy"))).because.startswith("it does not become warm: 0 of 0 clients")
 
 
-@pytest.mark.parametrize("steps", [[10.0, 50.0], [20.0, 50.0]])
+@pytest.mark.parametrize("steps", [[15.0, 50.0], [20.0, 50.0]])
 def test_what_changes_with_time_is_no_difference_of_the_versions(world: World, steps: list[float]) -> None:
     """Both are equally good, and everything becomes worse between the steps."""
     candidate(world, steps=steps, guard={"margin": 0.1})
-    reporters = Reporters(world, 600)
+    reporters = Reporters(world, 300)
     assert minutes(world, reporters, 5) == ["stepped"]
-    assert "aborted" not in minutes(world, reporters, 12, lambda draw, version: as_good(draw, version) - 0.15)
+    assert "aborted" not in minutes(world, reporters, 6, lambda draw, version: as_good(draw, version) - 0.15)
 
 
 def test_those_of_a_later_step_are_heard_before_it_is_left(world: World) -> None:
     candidate(world, steps=[20.0, 50.0], guard={"margin": 0.1})
-    reporters = Reporters(world, 400)
+    reporters = Reporters(world, 240)
     assert minutes(world, reporters, 5) == ["stepped"]
     assert minutes(world, reporters, 30, as_good, silent=1) == ["paused", "aborted"]
 

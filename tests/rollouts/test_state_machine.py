@@ -202,5 +202,5 @@ def _state(deployment: Any, version: int) -> str:
 
 TestFleet = Fleet.TestCase
 TestFleet.settings = settings(
-    max_examples=8, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
