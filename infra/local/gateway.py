@@ -47,6 +47,8 @@ def answer(method: str, path: str, headers: Mapping[str, str], body: bytes) -> G
     """The response to a request; `path` is as it was sent, with its query. One call at a time in a process."""
     if len(body) > LIMIT_BYTES:
         return _refusal("REQUEST_TOO_LARGE")
+    if "" in path.partition("?")[0].split("/")[1:]:  # Chalice takes nothing for a name, and a slash at the end for none
+        return _refusal("MISSING_AUTHENTICATION_TOKEN")
     try:
         route = _gateway.event_converter.create_lambda_event(method, path, {}, None)["requestContext"]["resourcePath"]
     except ValueError:  # Chalice's way of saying that no route has the path

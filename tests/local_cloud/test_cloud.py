@@ -99,6 +99,7 @@ def test_an_unknown_path_is_answered_as_api_gateway_does(cloud: LocalCloud) -> N
         ("GET", "/v1/health/"),
         ("GET", "//v1/health"),
         ("GET", "/v1//health"),
+        ("POST", "/v1/rounds//failure"),
         ("GET", "/v1/%68ealth"),
         ("GET", "/v1/Health"),
         ("POST", "/v1/health"),
