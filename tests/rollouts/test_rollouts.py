@@ -208,7 +208,7 @@ def test_nobody_asks_for_what_is_not_there(world: World) -> None:
 def test_what_changes_with_time_is_no_difference_of_the_versions(world: World) -> None:
     """Both are equally good, and everything becomes worse between the steps."""
     candidate(world, steps=[10.0, 50.0], guard={"margin": 0.1})
-    reporters = Reporters(world, 400)
+    reporters = Reporters(world, 600)
     assert minutes(world, reporters, 5) == ["stepped"]
     assert "aborted" not in minutes(world, reporters, 6, lambda draw, version: as_good(draw, version) - 0.15)
 
