@@ -7,6 +7,7 @@ from datetime import timedelta
 from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model
+from chalicelib.registry.rollout import Rollout
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rollouts.deployments import told
 from chalicelib.rollouts.steering import Guarding, due, due_of_two_slots, findings
@@ -29,16 +30,14 @@ class Rollouts:
         present = self._registry.deployment(model.name)
         if present is None or present.rollout is None:
             return None
-        wanted = self._due(present.model, present)
+        wanted = self._due(present, present.rollout)
         if wanted is None or self._registry.deploy(wanted) != wanted:
             return None
         told(wanted)
         return wanted
 
-    def _due(self, model: str, present: Deployment) -> Deployment | None:
-        rollout, now = present.rollout, self._clock()
-        if rollout is None:
-            return None
+    def _due(self, present: Deployment, rollout: Rollout) -> Deployment | None:
+        model, now = present.model, self._clock()
         if rollout.strategy.kind == "blue-green":
             seen = [] if rollout.step else list(self._reports.verifications(model, rollout))
             return due_of_two_slots(present, seen, self._settled, now)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chalicelib.clients.credentials import Credential, parse
+from chalicelib.rollouts.assigning import Side, given_to, side_of
+from chalicelib.rollouts.report import RolloutReport, Verification
 from muster.wire import messages as wire
 from muster.wire.admin import Strategy
 from tests.fleet import World, checkpoint
@@ -96,3 +98,23 @@ def minutes(world: World, reporters: Reporters, count: int, measure: Measure | N
         world.tick()
     log = world.operator.deployments("toy")
     return [str(one.kind) for one in log if one.revision > before][::-1]
+
+
+def all_say(world: World, clients: Sequence[str], value: float | None) -> None:
+    """Some clients have the candidate on their disks, and have reported: `value` of it, and 0.9 of the stable version."""
+    present, store, now = world.services.registry.present("toy"), world.services.reports, world.clock()
+    assert present.rollout is not None
+    for client in clients:
+        store.verify("toy", present.rollout, Verification(client_id=client, at=now, is_ready=True, ttl=0))
+        side = side_of("toy", present.rollout, client)
+        if side is not Side.REST:
+            is_candidate = side is Side.CANDIDATE
+            report = RolloutReport(
+                client_id=client,
+                version=given_to(client, present).version,
+                at=now,
+                is_candidate=is_candidate,
+                value=value if is_candidate else 0.9,
+                ttl=0,
+            )
+            store.add("toy", present.rollout, report)

@@ -8,36 +8,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.rollouts.assigning import Side, given_to, side_of
-from chalicelib.rollouts.report import RolloutReport, Verification
 from muster.wire.admin import DeploymentReply
 from tests.fleet import World
-from tests.rollouts.fleet import candidate
+from tests.rollouts.fleet import all_say, candidate
 
 
 class Killed(BaseException):
     """The function's process is gone."""
-
-
-def heard(world: World, value: float) -> None:
-    """All of a small fleet have reported, and the candidate is what `value` says."""
-    present, store = world.services.registry.present("toy"), world.services.reports
-    assert present.rollout is not None
-    for number in range(60):
-        client, now = f"client-{number:03d}", world.clock()
-        store.verify("toy", present.rollout, Verification(client_id=client, at=now, is_ready=True, ttl=0))
-        side = side_of("toy", present.rollout, client)
-        if side is not Side.REST:
-            is_candidate = side is Side.CANDIDATE
-            report = RolloutReport(
-                client_id=client,
-                version=given_to(client, present).version,
-                at=now,
-                is_candidate=is_candidate,
-                value=value if is_candidate else 0.9,
-                ttl=0,
-            )
-            store.add("toy", present.rollout, report)
 
 
 CASES: dict[str, tuple[dict[str, Any], float | None]] = {
@@ -55,7 +32,7 @@ def about_to_move(world: World, case: str) -> None:
     candidate(world, **strategy)
     world.clock.advance(1)
     if value is not None:
-        heard(world, value)
+        all_say(world, [f"client-{number:03d}" for number in range(60)], value)
     world.clock.advance(200)
 
 

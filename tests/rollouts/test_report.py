@@ -10,8 +10,9 @@ import pytest
 
 from chalicelib.registry.rollout import Rollout
 from chalicelib.rollouts.assigning import Side, side_of
-from chalicelib.rollouts.report import MOST_REPORTS, is_asked, kept_until
+from chalicelib.rollouts.report import MOST_REPORTS, RolloutReport, Verification, is_asked, kept_until
 from muster.wire.admin import Strategy
+from tests.fleet import World
 from tests.rollouts.making import T0, ref
 
 CLIENTS = [f"device-{number:06d}" for number in range(8_000)]
@@ -64,3 +65,17 @@ def test_who_is_asked_of_a_growing_fleet_is_asked_of_a_smaller_one_too() -> None
 def test_what_was_said_is_kept_until_the_slowest_rollout_is_over(said: dict[str, Any], days: int) -> None:
     one = replace(rollout(500), strategy=Strategy.model_validate({"kind": "canary", **said}))
     assert kept_until(one, T0) >= (T0 + timedelta(days=days)).timestamp()
+
+
+def test_who_once_was_ready_stays_ready_and_who_has_reported_reports_no_more(world: World) -> None:
+    one, store = rollout(500), world.services.reports
+    not_ready, ready = (Verification(client_id="a", at=T0, is_ready=is_ready, ttl=0) for is_ready in (False, True))
+    assert [store.verify("toy", one, said) for said in (not_ready, not_ready, ready, ready, not_ready)] == [
+        True, False, True, False, False,
+    ]  # fmt: skip
+    assert [said.is_ready for said in store.verifications("toy", one)] == [True]
+    reports = [
+        RolloutReport(client_id="a", version=1, at=T0, is_candidate=True, value=value, ttl=0) for value in (0.5, None, 0.9)
+    ]
+    assert [store.add("toy", one, report) for report in reports] == [True, False, False]
+    assert [report.value for report in store.reports("toy", one)] == [0.5]

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from chalicelib.registry.deployment import MOVES, VersionState
-from chalicelib.rollouts.assigning import Side, given_to, side_of
-from chalicelib.rollouts.report import RolloutReport, Verification
+from chalicelib.rollouts.assigning import given_to
 from muster.http.errors import Refused
 from muster.wire.admin import DeploymentReply, Strategy
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
 from tests.fleet import BASE, World
+from tests.rollouts.fleet import all_say
 
 OPERATORS = st.sampled_from(["ann", "bob"])
 STRATEGIES = [
@@ -84,23 +84,8 @@ class Fleet(RuleBasedStateMachine):
     @rule(candidate=st.sampled_from([0.9, 0.3, None]), number=st.integers(1, len(CLIENTS)))
     def report(self, candidate: float | None, number: int) -> None:
         """Some clients say what they measured, and that they have what they should."""
-        present, store, now = self._present, self.world.services.reports, self.world.clock()
-        if present.rollout is None:
-            return
-        for client in CLIENTS[:number]:
-            store.verify("toy", present.rollout, Verification(client_id=client, at=now, is_ready=True, ttl=0))
-            side = side_of("toy", present.rollout, client)
-            if side is not Side.REST:
-                is_candidate = side is Side.CANDIDATE
-                report = RolloutReport(
-                    client_id=client,
-                    version=given_to(client, present).version,
-                    at=now,
-                    is_candidate=is_candidate,
-                    value=candidate if is_candidate else 0.9,
-                    ttl=0,
-                )
-                store.add("toy", present.rollout, report)
+        if self._present.rollout is not None:
+            all_say(self.world, CLIENTS[:number], candidate)
 
     @rule(seconds=st.sampled_from([1, 30, 90, 300]))
     def tick(self, seconds: int) -> None:

@@ -95,7 +95,8 @@ class Strategy(Request):
         metric that decides in the model's rounds.
 
         Raises:
-            ValueError: the metric has no bounds between which a difference means something, or the margin exceeds them.
+            ValueError: the metric has no bounds between which a difference means something, or the margin is more than half of
+                what lies between them, or they are too near to each other for any.
         """
         if self.guard is None and self.kind != "canary":
             return self
@@ -108,8 +109,11 @@ class Strategy(Request):
                 "them counts as the nearer"
             )
         margin = metric.span / 20.0 if rule.margin is None else rule.margin
-        if margin >= metric.span:
-            raise ValueError(f"guard.margin must be below the span of {metric.name} ({metric.span:g}), got {margin:g}")
+        if not 0.0 < margin <= metric.span / 2.0:
+            half = metric.span / 2.0
+            raise ValueError(
+                f"guard.margin must be above 0 and at most half of the span of {metric.name}, {half:g}, got {margin:g}"
+            )
         return self.model_copy(update={"guard": rule.model_copy(update={"metric": metric, "margin": margin})})
 
 
