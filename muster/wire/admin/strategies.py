@@ -34,7 +34,8 @@ class GuardRule(Request):
         None, description="what clients report, with a minimum and a maximum; null for the metric that decides in rounds"
     )
     margin: Annotated[float, Field(gt=0.0, le=1e30)] | None = Field(
-        None, description="by so much, in units of the metric, a candidate may be worse; null for a twentieth of its span"
+        None,
+        description="by so much, in units of the metric, a candidate may be worse; null: a twentieth of its span; at most half",
     )
     level: Annotated[float, Field(gt=0.0, le=0.2)] = Field(
         0.05, description="how probable it may be at most that a candidate is ever called worse that is not, or the reverse"
