@@ -7,6 +7,7 @@
 * `place`       the same as a place for simulations: time passes as fast as there is nothing left to do
 * `calls`       every call to AWS on its way: counted, observed, or kept from happening
 * `stores`      how calls get in: real botocore clients, answered here
+* `parameters`  what botocore would not send, quick
 * `session`     clients, each made once
 * `service`     what all services share: a call's method, its known parameters, its refusal
 * `dynamodb`    rows, conditions, queries, transactions

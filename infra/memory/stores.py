@@ -17,10 +17,10 @@ from typing import Any
 
 from botocore.client import BaseClient
 from botocore.exceptions import ParamValidationError
-from botocore.validate import ParamValidator
 
 from infra.memory.cloudwatch import CloudWatch
 from infra.memory.dynamodb.api import DynamoDB
+from infra.memory.parameters import Parameters
 from infra.memory.s3.api import S3
 from infra.memory.service import Request, Service, ServiceError
 from infra.memory.sns import SNS
@@ -36,36 +36,7 @@ class _Http:
     content: bytes = b""
 
 
-class _Parameters(ParamValidator):
-    """botocore's check of a call's parameters. Most of them are values of rows, and right: that is seen at one glance, and
-    whatever else there is, botocore looks at, and says.
-    """
-
-    def _validate(self, params: Any, shape: Any, errors: Any, name: str) -> None:
-        if shape.name in _ATTRIBUTE_MAPS and _is_right({"M": params}):
-            return
-        super()._validate(params, shape, errors, name)  # type: ignore[misc]
-
-
-_ATTRIBUTE_MAPS = frozenset({"Key", "PutItemInputAttributeMap", "ExpressionAttributeValueMap"})
-"""Of DynamoDB's model: names and their values."""
-
-_RIGHT = {"S": str, "N": str, "BOOL": bool, "NULL": bool, "B": bytes}
-
-
-def _is_right(value: Any) -> bool:
-    """Whether an attribute's value is surely what DynamoDB's model wants; of sets nothing is known."""
-    if type(value) is not dict or len(value) != 1:
-        return False
-    ((kind, held),) = value.items()
-    if kind == "M":
-        return type(held) is dict and all(type(name) is str and _is_right(inner) for name, inner in held.items())
-    if kind == "L":
-        return type(held) is list and all(map(_is_right, held))
-    return type(held) is _RIGHT.get(kind)
-
-
-_parameters = _Parameters()
+_parameters = Parameters()
 
 
 class Stores:
