@@ -205,6 +205,27 @@ def read_statistics() -> admin.FleetStatistics:
     return services().census.statistics()
 
 
+@app.route("/v1/admin/cohorts", methods=["GET"], authorizer=operators)
+@speaks(admin.CohortList)
+def list_cohorts() -> admin.CohortList:
+    """Cohorts, with their rules and sizes."""
+    return services().cohorts.all()
+
+
+@app.route("/v1/admin/cohorts/{cohort}", methods=["GET"], authorizer=operators)
+@speaks(admin.CohortReply, P.UNKNOWN_COHORT)
+def read_cohort(cohort: str) -> admin.CohortReply:
+    """One cohort."""
+    return services().cohorts.show(cohort)
+
+
+@app.route("/v1/admin/cohorts/{cohort}", methods=["PUT"], authorizer=operators)
+@speaks(admin.CohortReply, P.UNKNOWN_COHORT, P.COHORT_MOVED, P.TOO_MANY_COHORTS, takes=admin.SetCohort)
+def set_cohort(body: admin.SetCohort, cohort: str) -> admin.CohortReply:
+    """Make a cohort, or its next revision; the same again has the same answer."""
+    return services().cohorts.set(cohort, body, operator(app))
+
+
 # ---- operators: models and rounds
 
 
@@ -335,6 +356,7 @@ def read_version(model: str, version_ref: str) -> admin.VersionReply:
     P.VERSION_IN_TRAINING,
     P.DEPLOYMENT_MOVED,
     P.ROLLOUT_GOES_ON,
+    P.EXPERIMENTS_GO_ON,
     P.STRATEGY_UNFIT,
     takes=admin.Deploy,
 )
@@ -355,6 +377,38 @@ def read_rollout(model: str) -> admin.RolloutStatus:
 def move_rollout(body: admin.MoveRollout, model: str) -> admin.DeploymentReply:
     """Pause, resume, promote or abort the rollout that goes on; the same again has the same answer."""
     return services().deployments.move(model, body, operator(app))
+
+
+@app.route("/v1/admin/models/{model}/experiments", methods=["GET"], authorizer=operators)
+@speaks(admin.ExperimentList, P.UNKNOWN_MODEL)
+def list_experiments(model: str) -> admin.ExperimentList:
+    """The experiments that go on, and what is known of each."""
+    return services().experiments.all(model)
+
+
+@app.route("/v1/admin/models/{model}/experiments", methods=["POST"], authorizer=operators)
+@speaks(
+    admin.DeploymentReply,
+    P.UNKNOWN_MODEL,
+    P.UNKNOWN_VERSION,
+    P.UNKNOWN_COHORT,
+    P.VERSION_IN_TRAINING,
+    P.EXPERIMENT_UNFIT,
+    P.EXPERIMENTS_OVERLAP,
+    P.ROLLOUT_GOES_ON,
+    P.DEPLOYMENT_MOVED,
+    takes=admin.StartExperiment,
+)
+def start_experiment(body: admin.StartExperiment, model: str) -> admin.DeploymentReply:
+    """Begin an experiment: two or more versions at once; the same again has the same answer."""
+    return services().experiments.start(model, body, operator(app))
+
+
+@app.route("/v1/admin/models/{model}/experiments/{experiment}/end", methods=["POST"], authorizer=operators)
+@speaks(admin.DeploymentReply, P.UNKNOWN_MODEL, P.UNKNOWN_EXPERIMENT, P.DEPLOYMENT_MOVED, takes=admin.EndExperiment)
+def end_experiment(body: admin.EndExperiment, model: str, experiment: str) -> admin.DeploymentReply:
+    """End an experiment: its clients get the deployed version again; the same again has the same answer."""
+    return services().experiments.end(model, experiment, body, operator(app))
 
 
 @app.route("/v1/admin/models/{model}/rollbacks", methods=["POST"], authorizer=operators)

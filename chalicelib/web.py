@@ -83,6 +83,15 @@ PATH_NAMES: dict[str, PathName] = {
         noun="model",
         what="the name of a model",
     ),
+    "cohort": PathName(
+        pattern=r"[a-z][a-z0-9-]{0,47}", unknown=(Problem.UNKNOWN_COHORT,), noun="cohort", what="the name of a cohort"
+    ),
+    "experiment": PathName(
+        pattern=r"[a-z][a-z0-9-]{0,47}",
+        unknown=(Problem.UNKNOWN_EXPERIMENT,),
+        noun="experiment",
+        what="the name of an experiment",
+    ),
     "round_id": PathName(
         pattern=FORM, unknown=(Problem.UNKNOWN_ROUND,), noun="round", what="the id of a round", read=RoundId.parse
     ),

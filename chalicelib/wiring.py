@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.clients.census import Census
+from chalicelib.clients.cohorts import Cohorts
 from chalicelib.clients.directory import Directory
 from chalicelib.clients.store import ClientStore
 from chalicelib.clients.tokens import Tokens
@@ -31,6 +32,7 @@ from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.versions import Versions
 from chalicelib.rollouts.deployments import Deployments
+from chalicelib.rollouts.experiments import Experiments
 from chalicelib.rollouts.reporting import Reporting
 from chalicelib.rollouts.showing import RolloutView
 from chalicelib.rollouts.store import ReportStore
@@ -213,13 +215,19 @@ class Services:
         return Memory(counted, self.clock, self.settings.census_seconds)
 
     @cached_property
+    def _members(self) -> Memory[int | None]:
+        """How many clients of a cohort live, as last counted."""
+        counted: Callable[[str], int | None] = lambda tag: self.census.statistics().active_by_cohort.get(tag)  # noqa: E731
+        return Memory(counted, self.clock, self.settings.census_seconds)
+
+    @cached_property
     def reports(self) -> ReportStore:
         """What clients say in rollouts."""
         return ReportStore(Table(self._dynamodb, self.settings.rounds_table))
 
     @cached_property
     def _reporting(self) -> Reporting:
-        return Reporting(store=self.reports, active=self._fleet.get, clock=self.clock)
+        return Reporting(store=self.reports, active=self._fleet.get, members=self._members.get, clock=self.clock)
 
     @cached_property
     def checkin(self) -> CheckIns:
@@ -278,6 +286,11 @@ class Services:
         )
 
     @cached_property
+    def cohorts(self) -> Cohorts:
+        """Named sets of clients."""
+        return Cohorts(store=self.clients, census=self.census, clock=self.clock)
+
+    @cached_property
     def _checkpoints(self) -> Checkpoints:
         return Checkpoints(self.blobs)
 
@@ -326,6 +339,20 @@ class Services:
             catalogue=self.catalogue,
             versions=self.versions,
             store=self.registry,
+            clock=self.clock,
+            draw_secret=self.draw_secret,
+        )
+
+    @cached_property
+    def experiments(self) -> Experiments:
+        """Two or more versions at once."""
+        return Experiments(
+            catalogue=self.catalogue,
+            versions=self.versions,
+            deployments=self.deployments,
+            registry=self.registry,
+            reports=self.reports,
+            cohort=self.cohorts.find,
             clock=self.clock,
             draw_secret=self.draw_secret,
         )

@@ -76,6 +76,7 @@ CLIENT = RowPlace(name="client", table="clients", pk="clients#{shard}", sk="clie
 TOKEN = RowPlace(name="enrolment token", table="clients", pk="tokens", sk="token#{token}")
 FLEET = RowPlace(name="fleet", table="clients", pk="fleet", sk="fleet")
 TALLY = RowPlace(name="tally", table="clients", pk="fleet", sk="tally#{shard}")
+COHORT = RowPlace(name="cohort", table="clients", pk="cohorts", sk="cohort#{cohort}")
 MODEL = RowPlace(name="model", table="versions", pk="models", sk="model#{model}")
 VERSION = RowPlace(name="version", table="versions", pk="model#{model}", sk="version#{version:08d}")
 CONFIGURATION = RowPlace(name="configuration", table="versions", pk="model#{model}", sk="configuration#{revision:08d}")
@@ -87,6 +88,9 @@ EVALUATION = RowPlace(name="evaluation", table="rounds", pk="round#{round}", sk=
 REPORT = RowPlace(name="report of a rollout", table="rounds", pk="rollout#{model}.r{revision}", sk="report#{client}")
 VERIFICATION = RowPlace(
     name="verification of a rollout", table="rounds", pk="rollout#{model}.r{revision}", sk="verification#{client}"
+)
+EXPERIMENT_REPORT = RowPlace(
+    name="report of an experiment", table="rounds", pk="experiment#{model}.r{revision}", sk="report#{client}"
 )
 ROUND_RECORD = RowPlace(name="record of a round", table="monitoring", pk="records#{model}", sk="round#{number:08d}")
 FLEET_RECORD = RowPlace(name="record of the fleet", table="monitoring", pk="records#{model}", sk="fleet#{at}")

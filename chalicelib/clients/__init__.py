@@ -3,6 +3,8 @@
 * `credentials`  keys and tokens: made, parsed, hashed, compared (pure);
 * `client`       what is stored of a client, `token` of an enrolment token;
 * `tally`        counting clients (pure); `census` does it in the background;
+* `cohort`       a named set of clients, and who belongs to it (pure); `cohorts` makes and lists them;
+* `splits`       a client's place on a line: a hash, and no memory;
 * `store`        their rows, one condition a write;
 * `directory`    the use cases: enrol, rotate, authenticate, heartbeat, credit, revoke, list;
 * `tokens`       the use cases of enrolment tokens: mint, list, revoke.

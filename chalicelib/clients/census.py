@@ -39,11 +39,12 @@ class Census:
         started = self._clock()
         known = {tally.shard: tally for tally in self._store.tallies()}
         stale = [n for n in range(keys.SHARDS) if n not in known or started - known[n].counted_at >= self._life]
+        cohorts = self._store.cohorts() if stale else []
         for number in sorted(stale, key=lambda n: (n in known, known[n].counted_at if n in known else started)):
             now = self._clock()
             if now - started > BUDGET:
                 break
-            known[number] = count(number, _told(self._store.shard(number)), now, self._timeout)
+            known[number] = count(number, _told(self._store.shard(number)), now, self._timeout, cohorts)
             self._store.put_tally(known[number])
         return total(known.values()) if len(known) == keys.SHARDS else None
 
@@ -56,6 +57,7 @@ class Census:
             revoked=tally.revoked if tally else 0,
             by_device_type=tally.by_device_type if tally else {},
             active_by_model=tally.active_by_model if tally else {},
+            active_by_cohort=tally.active_by_cohort if tally else {},
             rounds=tally.rounds if tally else 0,
             samples=tally.samples if tally else 0,
             max_clients=self._max_clients,

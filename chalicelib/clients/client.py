@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
@@ -35,6 +36,30 @@ JoinedNames = Annotated[tuple[str, ...], PlainSerializer(_joined), BeforeValidat
 """Names that a row stores as one text, because a list costs a DynamoDB item several times as much."""
 
 
+Capability = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What a client is, as far as a cohort asks."""
+
+    client_id: str
+    device_type: str = ""
+    sdk_version: str = ""
+    capabilities: Mapping[str, Capability] = field(default_factory=dict)
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Described:
+        """A client, from its row, of which nothing else need be readable."""
+        said = row.get("capabilities")
+        return cls(
+            client_id=str(row.get("client_id", "")),
+            device_type=str(row.get("device_type", "")),
+            sdk_version=str(row.get("sdk_version", "")),
+            capabilities=said if isinstance(said, Mapping) else {},
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """A registered device."""
@@ -46,7 +71,7 @@ class Client:
     sdk_version: str
     enrolled_at: Instant
     last_seen_at: Instant
-    capabilities: dict[str, bool | int | float | str] = field(default_factory=dict)
+    capabilities: dict[str, Capability] = field(default_factory=dict)
     models: list[str] | None = None
     """The models it may train and run, from the scope of its enrolment token; None for all."""
     model: str | None = None
@@ -60,6 +85,16 @@ class Client:
     """Accepted updates, and the examples they were trained on."""
     credited: JoinedNames = ()
     """The last rounds that `rounds` counts."""
+
+    @property
+    def described(self) -> Described:
+        """What it is, as far as a cohort asks."""
+        return Described(
+            client_id=self.client_id,
+            device_type=self.device_type,
+            sdk_version=self.sdk_version,
+            capabilities=self.capabilities,
+        )
 
     def may_use(self, model: str) -> bool:
         """Whether its scope has the model."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.clients import credentials
-from chalicelib.clients.client import Client, ClientState
+from chalicelib.clients.client import Client, ClientState, Described
 from chalicelib.clients.credentials import Credential
-from chalicelib.clients.store import ClientStore, FleetFull, Touch
+from chalicelib.clients.store import ClientStore, FleetFull
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
 from chalicelib.log import log
@@ -183,16 +183,16 @@ class Directory:
             raise unauthenticated()
         return Allowance(credential, self._store.may_use(credential, model))
 
-    def heartbeat(self, credential: Credential | None, beat: wire.Heartbeat) -> Touch:
-        """Authenticate and mark alive, in one conditional write; `foreign-model` when the model is not in the client's scope.
+    def heartbeat(self, credential: Credential | None, beat: wire.Heartbeat) -> Described | None:
+        """Authenticate and mark alive, in one conditional write, and say who it is; None when the model is not in its scope.
 
         Raises:
             Refusal: `unauthenticated`.
         """
-        done: Touch = self._store.touch(credential, self._clock(), beat.model, beat.version) if credential else "refused"
+        done = self._store.touch(credential, self._clock(), beat.model, beat.version) if credential else "refused"
         if done == "refused":
             raise unauthenticated()
-        return done
+        return None if done == "foreign-model" else Described.of_row(done)
 
     # ---- rounds
 

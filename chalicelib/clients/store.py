@@ -9,6 +9,7 @@ from typing import Literal
 
 from chalicelib.clients import credentials
 from chalicelib.clients.client import REMEMBERED_ROUNDS, Client, ClientState
+from chalicelib.clients.cohort import Cohort
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.tally import Tally
 from chalicelib.clients.token import EnrolmentToken
@@ -17,7 +18,7 @@ from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionCheck, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, to_item
 
-Touch = Literal["seen", "foreign-model", "refused"]
+Refused = Literal["foreign-model", "refused"]
 
 
 class FleetFull(Exception):
@@ -49,7 +50,8 @@ class ClientStore:
 
     def shard(self, number: int) -> Iterator[Item]:
         """What a tally counts of each client of a shard. May miss the last second."""
-        attributes = ("sk", "state", "device_type", "last_seen_at", "model", "rounds", "samples")
+        attributes = ("sk", "client_id", "state", "device_type", "last_seen_at", "model", "rounds", "samples", "sdk_version",
+                      "capabilities")  # fmt: skip
         return self._table.query(_shard(number), keys.CLIENT.prefix, attributes=attributes, consistent=False)
 
     def ids_like(self, client_id: str, limit: int) -> Iterator[str]:
@@ -80,20 +82,21 @@ class ClientStore:
             return from_item(Client, lost.found) if lost.found else None
         return None
 
-    def touch(self, credential: Credential, now: datetime, model: str | None, version: int | None) -> Touch:
-        """Mark a client seen at `now`, if the key is its own and it is active and may use the model; a repeat changes nothing
-        more.
+    def touch(self, credential: Credential, now: datetime, model: str | None, version: int | None) -> Item | Refused:
+        """Mark a client seen at `now`, if the key is its own and it is active and may use the model, and return its row; a
+        repeat changes nothing more.
         """
         seen: Item = {"last_seen_at": text(now)} | {
             name: value for name, value in (("model", model), ("version", version)) if value is not None
         }
         condition = _own(credential) if model is None else _own_within(credential, model)
         try:
-            self._table.update(Update(table=self._table, key=keys.client_key(credential.public), condition=condition, set=seen))
+            return self._table.update_and_read(
+                Update(table=self._table, key=keys.client_key(credential.public), condition=condition, set=seen)
+            )
         except ConditionFailed as lost:
             found = from_item(Client, lost.found) if lost.found else None
             return "foreign-model" if found and credentials.holds(found, credential) else "refused"
-        return "seen"
 
     def may_use(self, credential: Credential, model: str) -> ConditionCheck:
         """What a transaction checks that is done for a client: that the key is its own, at that instant, and the model in its
@@ -203,6 +206,33 @@ class ClientStore:
         except ConditionFailed as lost:
             return from_item(EnrolmentToken, lost.found) if lost.found else None
         return from_item(EnrolmentToken, item)
+
+    # ---- cohorts
+
+    def cohort(self, name: str) -> Cohort | None:
+        """A cohort, or None."""
+        item = self._table.get(keys.COHORT.key(cohort=name))
+        return from_item(Cohort, item) if item else None
+
+    def cohorts(self) -> list[Cohort]:
+        """All cohorts, by name: one request. One that cannot be read is passed over."""
+        return list(readable(Cohort, self._table.query(keys.COHORT.partition(), keys.COHORT.prefix)))
+
+    def put_cohort(self, cohort: Cohort) -> Cohort:
+        """Store a revision of a cohort, if it has the one before, and return it, or else the one that is there."""
+        if cohort.revision == 1:
+            condition = NEW
+        else:
+            condition = Condition("#revision = :seen", "it has the revision before", {":seen": cohort.revision - 1})
+        try:
+            self._table.put(
+                Put(table=self._table, key=keys.COHORT.key(cohort=cohort.name), item=to_item(cohort), condition=condition)
+            )
+        except ConditionFailed as lost:
+            if lost.found:
+                return from_item(Cohort, lost.found)
+            raise
+        return cohort
 
     # ---- tallies
 

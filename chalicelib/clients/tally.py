@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.clients.client import ClientState
+from chalicelib.clients.client import ClientState, Described
+from chalicelib.clients.cohort import Cohort, belongs
 from chalicelib.instants import Instant, text
 
 MOST_NAMES = 64
@@ -26,6 +27,8 @@ class Tally:
     revoked: int = 0
     by_device_type: dict[str, int] = field(default_factory=dict)
     active_by_model: dict[str, int] = field(default_factory=dict)
+    active_by_cohort: dict[str, int] = field(default_factory=dict)
+    """By `<name>.<revision>`."""
     rounds: int = 0
     samples: int = 0
     unreadable: int = 0
@@ -38,16 +41,23 @@ _STATES = tuple(ClientState)
 def is_whole(row: Mapping[str, Any]) -> bool:
     """Whether a row has what is counted of a client."""
     numbers = all(isinstance(row.get(name), int) for name in ("rounds", "samples"))
-    texts = all(isinstance(row.get(name, ""), str) for name in ("device_type", "last_seen_at", "model"))
+    texts = all(isinstance(row.get(name, ""), str) for name in ("device_type", "last_seen_at", "model", "sdk_version"))
     return numbers and texts and row.get("state") in _STATES and "device_type" in row and "last_seen_at" in row
 
 
-def count(shard: int, rows: Iterable[Mapping[str, Any]], now: datetime, heartbeat_timeout_seconds: float) -> Tally:
+def count(
+    shard: int,
+    rows: Iterable[Mapping[str, Any]],
+    now: datetime,
+    heartbeat_timeout_seconds: float,
+    cohorts: Collection[Cohort] = (),
+) -> Tally:
     """The tally of a shard at `now`, from the rows of its clients (those attributes that are counted)."""
     oldest_beat = text(now - timedelta(seconds=heartbeat_timeout_seconds))
     clients = active = revoked = rounds = samples = unreadable = 0
     types: Counter[str] = Counter()
     models: Counter[str] = Counter()
+    members = dict.fromkeys((cohort.tag for cohort in cohorts), 0)
     for row in rows:
         if not is_whole(row):
             unreadable += 1
@@ -63,6 +73,9 @@ def count(shard: int, rows: Iterable[Mapping[str, Any]], now: datetime, heartbea
             active += 1
             if "model" in row:
                 models[row["model"]] += 1
+            described = Described.of_row(row) if cohorts else None
+            for cohort in cohorts:
+                members[cohort.tag] += described is not None and belongs(cohort.rule, described)
     by_type, by_model = _commonest(types), _commonest(models)
     return Tally(
         shard=shard,
@@ -72,6 +85,7 @@ def count(shard: int, rows: Iterable[Mapping[str, Any]], now: datetime, heartbea
         revoked=revoked,
         by_device_type=by_type,
         active_by_model=by_model,
+        active_by_cohort=members,
         rounds=rounds,
         samples=samples,
         unreadable=unreadable,
@@ -91,10 +105,17 @@ def total(tallies: Iterable[Tally]) -> Tally | None:
         revoked=sum(tally.revoked for tally in everyone),
         by_device_type=_commonest(_sum(tally.by_device_type for tally in everyone)),
         active_by_model=_commonest(_sum(tally.active_by_model for tally in everyone)),
+        active_by_cohort=_in_each(everyone),
         rounds=sum(tally.rounds for tally in everyone),
         samples=sum(tally.samples for tally in everyone),
         unreadable=sum(tally.unreadable for tally in everyone),
     )
+
+
+def _in_each(tallies: Sequence[Tally]) -> dict[str, int]:
+    """The sizes of the cohorts that all shards have counted: part of a cohort would be no size."""
+    whole = set.intersection(*(set(tally.active_by_cohort) for tally in tallies))
+    return {tag: sum(tally.active_by_cohort[tag] for tally in tallies) for tag in sorted(whole)}
 
 
 def _sum(maps: Iterable[Mapping[str, int]]) -> Counter[str]:

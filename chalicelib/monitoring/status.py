@@ -71,6 +71,7 @@ class Status:
             deployed_version=deployment.stable.version,
             deployment_revision=deployment.revision,
             rollout=deployment.rollout and rollout_reply(name, deployment.rollout),
+            experiments=[experiment.name for experiment in deployment.experiments],
             newest_version=newest,
             round=self._reply(name, last) if last else None,
             clients=self._census.statistics(),

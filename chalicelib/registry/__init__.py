@@ -4,6 +4,7 @@
 * `version`      a checkpoint and its lineage; the document that describes it (pure)
 * `configuration` the append-only log of how rounds were run; the model's row has the present one (pure)
 * `rollout`      a candidate beside the stable version, and who is given it (pure)
+* `experiment`   two or more versions at once, beside the stable one (pure)
 * `deployment`   the append-only log whose last row is what clients are served; states of versions are read off it (pure)
 * `voting`       how sure it is that a candidate is better, when some who say so may lie (pure)
 * `feasibility`  whether a configuration can be carried out

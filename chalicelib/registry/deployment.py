@@ -14,6 +14,7 @@ rollback on what lay beneath its target. So rolling back twice goes back twice, 
 
 A rollout is a candidate that lies on the stable version, in as many revisions as it takes steps. Each of them names what lay
 there before it began, so one step back leads to the stable version alone, and a promotion lies where a deployment would.
+Experiments lie there in the same way, never beside a rollout: one step back ends all of them.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 from chalicelib.instants import Instant
+from chalicelib.registry.experiment import Experiment
 from chalicelib.registry.rollout import Rollout
+from chalicelib.texts import AS_TEXT, from_text
+from muster.wire.admin.experiments import ExperimentReply
 from muster.wire.refs import CheckpointRef
 
 
@@ -37,20 +42,25 @@ class VersionState(StrEnum):
     """It was never served."""
     ROLLING_OUT = "rolling-out"
     """A share of the clients is given it."""
+    ON_TRIAL = "on-trial"
+    """It is an arm of an experiment."""
     DEPLOYED = "deployed"
     RETIRED = "retired"
-    """It was served, and another was deployed after it."""
+    """It was served, and is no more: another was deployed after it, or its experiment ended."""
     ROLLED_BACK = "rolled-back"
     """It was served, and a rollback went past it."""
 
 
 MOVES: Mapping[VersionState, frozenset[VersionState]] = {
     VersionState.TRAINING: frozenset({VersionState.STAGED, VersionState.ROLLING_OUT, VersionState.DEPLOYED}),
-    VersionState.STAGED: frozenset({VersionState.ROLLING_OUT, VersionState.DEPLOYED}),
+    VersionState.STAGED: frozenset({VersionState.ROLLING_OUT, VersionState.ON_TRIAL, VersionState.DEPLOYED}),
     VersionState.ROLLING_OUT: frozenset({VersionState.DEPLOYED, VersionState.ROLLED_BACK}),
+    VersionState.ON_TRIAL: frozenset({VersionState.RETIRED, VersionState.DEPLOYED, VersionState.ROLLED_BACK}),
     VersionState.DEPLOYED: frozenset({VersionState.RETIRED, VersionState.ROLLED_BACK}),
-    VersionState.RETIRED: frozenset({VersionState.ROLLING_OUT, VersionState.DEPLOYED, VersionState.ROLLED_BACK}),
-    VersionState.ROLLED_BACK: frozenset({VersionState.ROLLING_OUT, VersionState.DEPLOYED}),
+    VersionState.RETIRED: frozenset(
+        {VersionState.ROLLING_OUT, VersionState.ON_TRIAL, VersionState.DEPLOYED, VersionState.ROLLED_BACK}
+    ),
+    VersionState.ROLLED_BACK: frozenset({VersionState.ROLLING_OUT, VersionState.ON_TRIAL, VersionState.DEPLOYED}),
 }
 """The moves that a log can bring about. Nothing becomes undeployed without something else being deployed."""
 
@@ -72,6 +82,9 @@ class DeploymentKind(StrEnum):
     """It is over: all are given what was the candidate."""
     ABORTED = "aborted"
     """It is over: all are given the stable version."""
+    EXPERIMENT_STARTED = "experiment-started"
+    EXPERIMENT_ENDED = "experiment-ended"
+    """Its clients are given the stable version again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +106,28 @@ class Deployment:
     round: int | None = None
     """The round whose decision this was; None when an operator made it."""
     rollout: Rollout | None = None
-    """What is beside the stable version; None when all clients are given that."""
+    """What is on its way to all clients; None when nothing is."""
+    experiments: tuple[Experiment, ...] = ()
+    """What is tried beside the stable version: never beside a rollout, and no client is in two of them."""
+    ended: Annotated[ExperimentReply, AS_TEXT, from_text(ExperimentReply)] | None = None
+    """What the experiment that this revision ended has found."""
 
     @property
     def top(self) -> CheckpointRef:
-        """What one step of rollback takes away."""
+        """What a rollout will make stable, or what is."""
         return self.rollout.candidate if self.rollout else self.stable
+
+    @property
+    def beside(self) -> tuple[CheckpointRef, ...]:
+        """What some clients are given instead of the stable version: each other version once, in their order."""
+        arms = [arm.checkpoint for experiment in self.experiments for arm in experiment.arms]
+        given = arms if self.rollout is None else [self.rollout.candidate]
+        return tuple(sorted({ref.version: ref for ref in given if ref.version != self.stable.version}.values(), key=_number))
+
+    @property
+    def offered(self) -> tuple[CheckpointRef, ...]:
+        """All that clients may be given, by version."""
+        return tuple(sorted((self.stable, *self.beside), key=_number))
 
     @property
     def is_trouble(self) -> bool:
@@ -108,7 +137,11 @@ class Deployment:
     @property
     def mentions(self) -> frozenset[int]:
         """The versions of which this revision says something."""
-        return frozenset({self.stable.version, self.top.version, *self.left})
+        return frozenset({self.stable.version, *map(_number, self.beside), *self.left})
+
+
+def _number(ref: CheckpointRef) -> int:
+    return ref.version
 
 
 class NothingBeneath(Exception):
@@ -127,9 +160,9 @@ def roll_back(
     Raises:
         NothingBeneath: the history is shorter.
     """
-    target, left = present, []
+    target, left = present, list[int]()
     for taken in range(steps):
-        left.append(target.top.version)
+        left += map(_number, target.beside or (target.stable,))
         if target.previous is None:
             raise NothingBeneath(taken)
         target = revision(target.previous)
@@ -159,7 +192,8 @@ def _decided(deployment: Deployment) -> tuple[object, ...]:
     about = deployment.rollout
     paused = about and about.paused and ("by somebody" if deployment.by else "by itself")
     rollout = about and (about.began, about.candidate, about.strategy, about.step, about.share, paused)
-    return (deployment.revision, deployment.stable, deployment.kind, deployment.left, rollout)
+    experiments = tuple(experiment.wish for experiment in deployment.experiments)
+    return (deployment.revision, deployment.stable, deployment.kind, deployment.left, rollout, experiments)
 
 
 def states(versions: Iterable[int], log: Iterable[Deployment], in_training: int | None) -> dict[int, VersionState]:
@@ -172,8 +206,10 @@ def states(versions: Iterable[int], log: Iterable[Deployment], in_training: int 
         for version in unknown & deployment.mentions:
             if version == deployment.stable.version:
                 found[version] = VersionState.RETIRED if age else VersionState.DEPLOYED
-            elif version == deployment.top.version:
+            elif deployment.rollout is not None and version == deployment.rollout.candidate.version:
                 found[version] = VersionState.ROLLED_BACK if age else VersionState.ROLLING_OUT
+            elif version not in deployment.left:
+                found[version] = VersionState.RETIRED if age else VersionState.ON_TRIAL
             else:
                 found[version] = VersionState.ROLLED_BACK
         unknown -= deployment.mentions

@@ -1,6 +1,6 @@
 """A rollout, as a revision of the deployments' log has it: a candidate beside the stable version, and who is given it (pure).
 
-A client's place on a line from 0 to 10,000 is always the same within a rollout (`chalicelib.rollouts.splits`). The first
+A client's place on a line from 0 to 10,000 is always the same within a rollout (`chalicelib.clients.splits`). The first
 `share` places are given the candidate, the last `control` places are its control: both report what they measure, the places
 between do not. A growing share takes in new places and lets nobody go.
 """
@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
-
 from chalicelib.instants import Instant
+from chalicelib.texts import AS_TEXT, from_text
 from muster.wire.admin.strategies import Strategy
 from muster.wire.refs import CheckpointRef
 
@@ -23,14 +22,6 @@ CONTROLS = 5
 """How many clients of the control there are beside one with the candidate, as far as there are so many."""
 
 
-def _parsed(value: object) -> object:
-    return Strategy.model_validate_json(value) if isinstance(value, str) else value
-
-
-FrozenStrategy = Annotated[Strategy, PlainSerializer(Strategy.model_dump_json), BeforeValidator(_parsed)]
-"""A strategy that a row stores as one JSON text."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """What goes on in a model beside what is stable."""
@@ -38,7 +29,7 @@ class Rollout:
     began: int
     """The revision in which it began: its number."""
     candidate: CheckpointRef
-    strategy: FrozenStrategy
+    strategy: Annotated[Strategy, AS_TEXT, from_text(Strategy)]
     """With its guard settled (`Strategy.settled`): how the model is configured meanwhile changes nothing."""
     reached: Instant
     """When it came to this share."""

@@ -1,9 +1,11 @@
 """Rollouts: which version reaches whom.
 
 * `deployments`  the operators' use cases: deploy, move a rollout, roll back, and the history of it all
-* `moves`        a rollout's moves, each a revision of the deployments' log
-* `assigning`    which version a client is given, and what it is in a rollout; `splits`: a hash, and no memory
+* `experiments`  the operators' use cases of experiments: begin, look, end
+* `moves`        the moves of rollouts and experiments, each a revision of the deployments' log
+* `assigning`    which version a client is given, and what it is in a rollout or an experiment
 * `reporting`    what a rollout asks of clients; `report`, `store`: what they say
 * `advancing`    what a tick does in a rollout; `steering`: what is due; `showing`: how it stands
+* `trial`        what the clients of an experiment say, and what that means; `effects`: by how much one is better
 * `guard`        whether a candidate is worse than the stable version, by what devices report (`samples`)
 """

@@ -1,4 +1,4 @@
-"""Does what is due in a model's rollout, on every tick."""
+"""Does what is due in a model's rollout, or in its experiments, on every tick."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model
 from chalicelib.registry.rollout import Rollout
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rollouts import moves
 from chalicelib.rollouts.deployments import told
 from chalicelib.rollouts.steering import Guarding, due, due_of_two_slots, findings
 from chalicelib.rollouts.store import ReportStore
+from chalicelib.rollouts.trial import is_over, outcome
 
 
 class Rollouts:
@@ -28,13 +30,22 @@ class Rollouts:
     def advance(self, model: Model) -> Deployment | None:
         """Make the revision that is due, if any; None when nothing is, or when somebody else made that revision."""
         present = self._registry.deployment(model.name)
-        if present is None or present.rollout is None:
+        if present is None:
             return None
-        wanted = self._due(present, present.rollout)
+        wanted = self._due(present, present.rollout) if present.rollout else self._ended(present)
         if wanted is None or self._registry.deploy(wanted) != wanted:
             return None
         told(wanted)
         return wanted
+
+    def _ended(self, present: Deployment) -> Deployment | None:
+        """The revision that ends an experiment whose horizon has come, of several the first; None when there is none."""
+        now = self._clock()
+        over = next((experiment for experiment in present.experiments if is_over(experiment, now)), None)
+        if over is None:
+            return None
+        found = outcome(present.model, over, self._reports.trials(present.model, over), now)
+        return moves.end(present, over.name, now, f"{over.name} has come to its horizon: {found.said}", found)
 
     def _due(self, present: Deployment, rollout: Rollout) -> Deployment | None:
         model, now = present.model, self._clock()

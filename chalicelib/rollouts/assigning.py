@@ -1,4 +1,4 @@
-"""Which version a client is given, and what it is in a rollout: of its id and the deployment's row alone (pure).
+"""Which version a client is given, and what it is in a rollout or an experiment: of what it is and the deployment's row (pure).
 
 stable 4, candidate 7 at 5 %     place 312  ──▶  7, candidate
 place 4011 ──▶  4
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from chalicelib.clients.client import Described
+from chalicelib.clients.cohort import belongs
+from chalicelib.clients.splits import arm, place
 from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.experiment import Experiment, ExperimentArm
 from chalicelib.registry.rollout import ALL, Rollout
-from chalicelib.rollouts.splits import place
 from muster.wire.refs import CheckpointRef
 
 
@@ -26,9 +29,9 @@ class Side(StrEnum):
     """It is given the stable version, and not asked."""
 
 
-def salt(model: str, rollout: Rollout) -> str:
-    """What the places of a rollout are drawn with."""
-    return f"{model}/{rollout.began}/{rollout.secret}"
+def salt(model: str, drawn: Rollout | Experiment) -> str:
+    """What the places of a rollout or an experiment are drawn with."""
+    return f"{model}/{drawn.began}/{drawn.secret}"
 
 
 def side_of(model: str, rollout: Rollout, client_id: str) -> Side:
@@ -39,9 +42,28 @@ def side_of(model: str, rollout: Rollout, client_id: str) -> Side:
     return Side.CONTROL if at >= ALL - rollout.control else Side.REST
 
 
-def given_to(client_id: str, deployment: Deployment) -> CheckpointRef:
+def arm_of(model: str, experiment: Experiment, client: Described) -> ExperimentArm | None:
+    """The arm of a client in an experiment; None when it is not in its cohort."""
+    if experiment.rule is not None and not belongs(experiment.rule, client):
+        return None
+    weights = [each.weight for each in experiment.arms]
+    return experiment.arms[arm(salt(model, experiment), client.client_id, weights)]
+
+
+def trial_of(client: Described, deployment: Deployment) -> tuple[Experiment, ExperimentArm] | None:
+    """The experiment that a client is in, and its arm; None when it is in none. It is never in two."""
+    for experiment in deployment.experiments:
+        found = arm_of(deployment.model, experiment, client)
+        if found is not None:
+            return experiment, found
+    return None
+
+
+def given_to(client: Described, deployment: Deployment) -> CheckpointRef:
     """The version that a client should run."""
     rollout = deployment.rollout
-    if rollout is not None and side_of(deployment.model, rollout, client_id) is Side.CANDIDATE:
-        return rollout.candidate
-    return deployment.stable
+    if rollout is not None:
+        is_first = side_of(deployment.model, rollout, client.client_id) is Side.CANDIDATE
+        return rollout.candidate if is_first else deployment.stable
+    trial = trial_of(client, deployment)
+    return trial[1].checkpoint if trial else deployment.stable

@@ -59,7 +59,7 @@ class Deployments:
 
         Raises:
             Refusal: `unknown-model`, `unknown-version`, `version-in-training`, `deployment-moved`, `rollout-goes-on`,
-                `strategy-unfit`.
+                `experiments-go-on`, `strategy-unfit`.
         """
         config = self._catalogue.model(model).config
         asked = request.strategy or config.strategy or admin.IMMEDIATE
@@ -84,12 +84,14 @@ class Deployments:
 
         def decide(seen: Deployment) -> Deployment:
             if seen.rollout is not None:
-                raise _goes_on(seen, seen.rollout)
+                raise goes_on(seen, seen.rollout)
+            if seen.experiments:
+                raise _tried(seen)
             if seen.stable.version == version.number:
                 return seen
             return replace(start(seen, version.checkpoint, strategy, now, request.because, secret=self._draw_secret()), by=by)
 
-        return self._decide(model, request.revision, request.dry_run, decide)
+        return self.decide(model, request.revision, request.dry_run, decide)
 
     def move(self, model: str, request: admin.MoveRollout, by: str | None) -> admin.DeploymentReply:
         """Pause, resume, promote or abort the rollout that goes on; what is so already stays so.
@@ -116,7 +118,7 @@ class Deployments:
                     wanted = moves.abort(seen, now, because)
             return seen if wanted is seen else replace(wanted, by=by)
 
-        return self._decide(model, request.revision, request.dry_run, decide)
+        return self.decide(model, request.revision, request.dry_run, decide)
 
     def rollback(self, model: str, request: admin.Rollback, by: str | None) -> admin.DeploymentReply:
         """Go back along the history of deployments.
@@ -141,12 +143,16 @@ class Deployments:
             version = self._store.version(model, back.stable.version)
             return replace(back, stable=version.checkpoint) if version else back
 
-        return self._decide(model, request.revision, request.dry_run, decide)
+        return self.decide(model, request.revision, request.dry_run, decide)
 
-    def _decide(
+    def decide(
         self, model: str, revision: int, dry_run: bool, decide: Callable[[Deployment], Deployment]
     ) -> admin.DeploymentReply:
-        """Make the revision that follows from the one that the operator saw, or find that it was made."""
+        """Make the revision that follows from the one that the operator saw, or find that it was made.
+
+        Raises:
+            Refusal: `deployment-moved`, and what `decide` raises.
+        """
         present = self._store.present(model)
         seen = present if present.revision == revision else self._store.revision(model, revision)
         if seen is None:
@@ -181,6 +187,8 @@ def told(made: Deployment) -> None:
     }
     if made.rollout is not None:
         about |= {"candidate": made.rollout.candidate.version, "percent": 100 * made.rollout.share / ALL}
+    if made.experiments:
+        about["experiments"] = [experiment.name for experiment in made.experiments]
     log.info(made.kind, extra=about)
 
 
@@ -194,11 +202,22 @@ def no_rollout(present: Deployment, asked: str) -> Refusal:
     )
 
 
-def _goes_on(present: Deployment, rollout: Rollout) -> Refusal:
+def goes_on(present: Deployment, rollout: Rollout) -> Refusal:
+    """A rollout goes on, and nothing else may begin beside it."""
     return Refusal(
         Problem.ROLLOUT_GOES_ON,
         f"version {rollout.candidate.version} of {present.model} is being rolled out, at {100 * rollout.share / ALL:g} %",
         expected="one rollout at a time: promote or abort this one first",
+        got=f"revision {present.revision}, {present.kind} at {text(present.at)}",
+    )
+
+
+def _tried(present: Deployment) -> Refusal:
+    names = ", ".join(experiment.name for experiment in present.experiments)
+    return Refusal(
+        Problem.EXPERIMENTS_GO_ON,
+        f"{present.model} has experiments: {names}",
+        expected="none: end them first, or roll back, which ends all of them",
         got=f"revision {present.revision}, {present.kind} at {text(present.at)}",
     )
 
@@ -222,6 +241,8 @@ def reply_of(deployment: Deployment) -> admin.DeploymentReply:
         version=deployment.stable.version,
         kind=deployment.kind.value,
         rollout=deployment.rollout and rollout_reply(deployment.model, deployment.rollout),
+        experiments=[experiment.name for experiment in deployment.experiments],
+        ended=deployment.ended,
         left=list(deployment.left),
         previous=deployment.previous,
         at=deployment.at,

@@ -1,10 +1,12 @@
-"""The moves of a rollout, each a revision of the deployments' log (pure).
+"""The moves of a rollout, and of an experiment, each a revision of the deployments' log (pure).
 
                       ┌──────────────── step ────────────────┐
     (stable alone) ── start ──▶ candidate beside stable ◀────┘── promote ──▶ (candidate alone)
           ▲                        │  ▲        │
           └──── abort, rollback ───┤  └ resume ┤
                                    └── pause ──┘
+
+    (stable alone) ── begin ──▶ experiments beside stable ── end the last one ──▶ (stable alone)
 
 To write revision r + 1, if nobody has, is each move's condition: of an operator, a round and two ticks that move at once, one
 does, and the others look again.
@@ -16,13 +18,19 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.registry.deployment import Deployment, DeploymentKind
+from chalicelib.registry.experiment import Experiment
 from chalicelib.registry.rollout import ALL, Rollout, shares
+from muster.wire.admin.experiments import ExperimentReply
 from muster.wire.admin.strategies import Strategy
 from muster.wire.refs import CheckpointRef
 
 
 class NoRollout(Exception):
     """There is no rollout that could be moved."""
+
+
+class NoExperiment(Exception):
+    """There is no experiment of that name that could be ended."""
 
 
 def start(
@@ -39,10 +47,12 @@ def start(
     strategy is one that was settled, the secret is random.
 
     Raises:
-        ValueError: another one goes on, or the candidate is what is stable.
+        ValueError: another one goes on, or experiments do, or the candidate is what is stable.
     """
     if present.rollout is not None:
         raise ValueError(f"a rollout of version {present.rollout.candidate.version} goes on")
+    if present.experiments:
+        raise ValueError(f"{len(present.experiments)} experiments go on")
     if present.stable.version == candidate.version:
         raise ValueError(f"version {candidate.version} is deployed")
     revision = present.revision + 1
@@ -115,6 +125,46 @@ def abort(present: Deployment, at: datetime, because: str) -> Deployment:
     rollout = going_on(present)
     aborted = _next(present, DeploymentKind.ABORTED, None, at, because)
     return replace(aborted, previous=rollout.beneath, left=(rollout.candidate.version,))
+
+
+def begin(present: Deployment, experiment: Experiment, because: str) -> Deployment:
+    """The revision by which an experiment begins beside those that go on.
+
+    Raises:
+        ValueError: a rollout goes on.
+    """
+    if present.rollout is not None:
+        raise ValueError(f"a rollout of version {present.rollout.candidate.version} goes on")
+    first = not present.experiments
+    beneath = present.previous if first else present.experiments[0].beneath
+    begun = replace(experiment, began=present.revision + 1, beneath=beneath)
+    following = _next(present, DeploymentKind.EXPERIMENT_STARTED, None, experiment.since, because)
+    previous = present.revision if first else present.previous
+    return replace(following, previous=previous, experiments=(*present.experiments, begun))
+
+
+def end(present: Deployment, name: str, at: datetime, because: str, found: ExperimentReply) -> Deployment:
+    """The revision by which an experiment ends, with what it has found; the others go on.
+
+    Raises:
+        NoExperiment: no experiment of that name goes on.
+    """
+    ending = experiment_of(present, name)
+    left = tuple(experiment for experiment in present.experiments if experiment != ending)
+    ended = _next(present, DeploymentKind.EXPERIMENT_ENDED, None, at, because)
+    return replace(ended, previous=present.previous if left else ending.beneath, experiments=left, ended=found)
+
+
+def experiment_of(present: Deployment, name: str) -> Experiment:
+    """The experiment of a deployment that has a name.
+
+    Raises:
+        NoExperiment: there is none.
+    """
+    found = next((experiment for experiment in present.experiments if experiment.name == name), None)
+    if found is None:
+        raise NoExperiment(name)
+    return found
 
 
 def is_last(rollout: Rollout) -> bool:

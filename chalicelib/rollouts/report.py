@@ -6,13 +6,19 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from chalicelib.clients.splits import is_among
 from chalicelib.instants import Instant
 from chalicelib.registry.rollout import ALL, Rollout
 from chalicelib.rollouts.assigning import salt
-from chalicelib.rollouts.splits import is_among
 
 KEEP = timedelta(days=30)
 """How long a report is kept beyond the time that a rollout takes by itself."""
+
+ON_THE_WAY = timedelta(seconds=10)
+"""How long after its time a report may yet be written."""
+
+BROKEN_LEVEL = 0.001
+"""How probable it may be that a split is called broken that is not."""
 
 MOST_REPORTS = 6_000
 """Clients of a fleet of any size that are asked, of either version together, in one step."""

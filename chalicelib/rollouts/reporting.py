@@ -1,37 +1,49 @@
-"""What a rollout asks of a client, and what it does with the answer: one write a client and rollout, and of a large fleet only
-of so many clients as are needed.
+"""What a rollout or an experiment asks of a client, and what it does with the answer: one write a client, and of a large fleet
+only of so many clients as are needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from chalicelib.clients.client import Described
 from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.experiment import Experiment, ExperimentArm
 from chalicelib.registry.rollout import ALL, Rollout
-from chalicelib.rollouts.assigning import Side, given_to, side_of
+from chalicelib.rollouts.assigning import Side, given_to, side_of, trial_of
 from chalicelib.rollouts.report import RolloutReport, Verification, is_asked, kept_until
 from chalicelib.rollouts.steering import Guarding
 from chalicelib.rollouts.store import ReportStore
+from chalicelib.rollouts.trial import ExperimentReport
+from chalicelib.rollouts.trial import is_asked as is_in_sample
+from chalicelib.rollouts.trial import kept_until as counted_until
 from muster.wire import messages as wire
 
 
 class Reporting:
-    """Between heartbeats and rollouts. `active` answers from memory how many clients of a model live."""
+    """Between heartbeats and what goes on. `active` answers from memory how many clients of a model live, `members` how many of
+    a cohort (`<name>.<revision>`); None when it was not counted yet.
+    """
 
-    def __init__(self, *, store: ReportStore, active: Callable[[str], int], clock: Clock) -> None:
+    def __init__(
+        self, *, store: ReportStore, active: Callable[[str], int], members: Callable[[str], int | None], clock: Clock
+    ) -> None:
         self._store = store
         self._active = active
+        self._members = members
         self._clock = clock
 
-    def heard(self, client_id: str, beat: wire.Heartbeat, deployment: Deployment) -> wire.RolloutQuestion | None:
-        """Take what a heartbeat says of the rollout that goes on, and return what that asks of the client; None when nothing.
+    def heard(self, client: Described, beat: wire.Heartbeat, deployment: Deployment) -> wire.RolloutQuestion | None:
+        """Take what a heartbeat says of the rollout or the experiment that goes on, and return what that asks of the client;
+        None when nothing.
 
-        An answer for another rollout, of a version that is not the client's, or without what was asked, is no answer.
+        An answer for another one, of a version that is not the client's, or without what was asked, is no answer.
         """
-        rollout = deployment.rollout
+        client_id, rollout = client.client_id, deployment.rollout
         if rollout is None:
-            return None
+            trial = trial_of(client, deployment)
+            return self._tried(client_id, beat, deployment.model, *trial) if trial else None
         if rollout.strategy.kind == "blue-green":
             return self._warmed(client_id, beat, deployment.model, rollout)
         guarding = Guarding.of(rollout.strategy)
@@ -41,7 +53,7 @@ class Reporting:
         name, said = _name(deployment.model, rollout), beat.report
         if said is None or said.rollout != name or guarding.metric.name not in said.metrics:
             return wire.RolloutQuestion(rollout=name, metrics=[guarding.metric.name])
-        run = given_to(client_id, deployment)
+        run = given_to(client, deployment)
         if beat.version == run.version:
             now = self._clock()
             report = RolloutReport(
@@ -54,6 +66,36 @@ class Reporting:
             )
             self._store.add(deployment.model, rollout, report)
         return None
+
+    def _tried(
+        self, client_id: str, beat: wire.Heartbeat, model: str, experiment: Experiment, arm: ExperimentArm
+    ) -> wire.RolloutQuestion | None:
+        """A client of an experiment is asked what its arm's version measures, once it runs that, until the horizon."""
+        now, metric = self._clock(), experiment.metric.name
+        if experiment.horizon is not None and now >= experiment.horizon:
+            return None
+        if not is_in_sample(model, experiment, client_id, self._in(model, experiment)):
+            return None
+        name, said = f"{model}.r{experiment.began}", beat.report
+        if said is None or said.rollout != name or metric not in said.metrics:
+            return wire.RolloutQuestion(rollout=name, metrics=[metric])
+        if beat.version == arm.checkpoint.version:
+            report = ExperimentReport(
+                client_id=client_id,
+                version=arm.checkpoint.version,
+                arm=arm.name,
+                at=now,
+                value=said.metrics[metric],
+                ttl=counted_until(experiment, now),
+            )
+            self._store.add_trial(model, experiment, report)
+        return None
+
+    def _in(self, model: str, experiment: Experiment) -> int:
+        """How many active clients an experiment has, or may have."""
+        active = self._active(model)
+        members = None if experiment.cohort is None else self._members(experiment.cohort)
+        return active if members is None else min(active, members)
 
     def _warmed(self, client_id: str, beat: wire.Heartbeat, model: str, rollout: Rollout) -> wire.RolloutQuestion | None:
         """A client is asked to have the candidate ready, as long as it is given to nobody; and whether it has is counted."""

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from operator import add, mul
 
+from muster.wire.deciding import DecidingMetric
+
 STEPS = 1_000
 """Of a scale. Its values are told in shares of its length, from 0 to 1."""
 
@@ -35,6 +37,16 @@ class Scale:
         """
         if not 0.0 < abs(self.best - self.worst) < math.inf:
             raise ValueError(f"scale: expected two numbers apart from each other, got {self.worst!r} and {self.best!r}")
+
+    @classmethod
+    def of(cls, metric: DecidingMetric) -> Scale:
+        """All that a metric can be."""
+        ends = (metric.lowest, metric.highest) if metric.direction == "higher" else (metric.highest, metric.lowest)
+        return cls(worst=ends[0], best=ends[1])
+
+    def value(self, share: float) -> float:
+        """What lies at a share of its length, in units of the metric."""
+        return self.worst + share * (self.best - self.worst)
 
     def step(self, value: float) -> int:
         """Where a value lies, the better the higher, from 0 to `STEPS`; not a number lies with the worst."""

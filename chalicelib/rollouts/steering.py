@@ -18,22 +18,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from chalicelib.clients.splits import hashed, place
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.rollout import ALL, Rollout, control_of, shares
 from chalicelib.rollouts import moves
 from chalicelib.rollouts.assigning import salt
 from chalicelib.rollouts.guard import Difference, Evidence, Finding, Guard, compare, split_is_broken
-from chalicelib.rollouts.report import RolloutReport, Verification
+from chalicelib.rollouts.report import BROKEN_LEVEL, ON_THE_WAY, RolloutReport, Verification
 from chalicelib.rollouts.samples import Sample, Scale
-from chalicelib.rollouts.splits import hashed, place
 from muster.wire.admin.strategies import Strategy
 from muster.wire.deciding import DecidingMetric
-
-ON_THE_WAY = timedelta(seconds=10)
-"""How long after its window a report may yet be written."""
-
-BROKEN_LEVEL = 0.001
-"""How probable it may be that a split is called broken that is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +46,7 @@ class Guarding:
             return None
         metric = rule.metric
         guard = Guard(margin=rule.margin / metric.span, level=rule.level, liars=rule.liars, least=rule.least)
-        ends = (metric.lowest, metric.highest) if metric.direction == "higher" else (metric.highest, metric.lowest)
-        return cls(guard=guard, metric=metric, scale=Scale(worst=ends[0], best=ends[1]))
+        return cls(guard=guard, metric=metric, scale=Scale.of(metric))
 
     def interval(self, found: Findings) -> tuple[float, float]:
         """Between what the candidate's mean minus the stable version's lies, in units of the metric."""
@@ -63,7 +56,7 @@ class Guarding:
 
     def mean(self, sample: Sample) -> float | None:
         """Of a sample, in units of the metric; None of nobody."""
-        return self.scale.worst + sample.mean() * (self.scale.best - self.scale.worst) if len(sample) else None
+        return self.scale.value(sample.mean()) if len(sample) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,13 @@
-"""Rows of reports: one a client and rollout, so that nobody counts twice, and two clients never meet in one row."""
+"""Rows of reports: one a client and rollout or experiment, so that nobody counts twice, and no two clients meet in one row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chalicelib.registry.experiment import Experiment
 from chalicelib.registry.rollout import Rollout
 from chalicelib.rollouts.report import RolloutReport, Verification
+from chalicelib.rollouts.trial import ExperimentReport
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table
 from chalicelib.storage.rows import readable, to_item
@@ -40,6 +42,16 @@ class ReportStore:
         """Who was there while a rollout warmed up."""
         partition = keys.VERIFICATION.partition(model=model, revision=rollout.began)
         return readable(Verification, self._table.query(partition, keys.VERIFICATION.prefix))
+
+    def add_trial(self, model: str, experiment: Experiment, report: ExperimentReport) -> bool:
+        """Store what a client of an experiment says; False when it has said something before, which stands."""
+        key = keys.EXPERIMENT_REPORT.key(model=model, revision=experiment.began, client=report.client_id)
+        return self._put(Put(table=self._table, key=key, item=to_item(report), condition=NEW))
+
+    def trials(self, model: str, experiment: Experiment) -> Iterator[ExperimentReport]:
+        """All reports of an experiment, by client; one that cannot be read is passed over."""
+        partition = keys.EXPERIMENT_REPORT.partition(model=model, revision=experiment.began)
+        return readable(ExperimentReport, self._table.query(partition, keys.EXPERIMENT_REPORT.prefix))
 
     def _put(self, put: Put) -> bool:
         try:

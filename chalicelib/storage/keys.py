@@ -75,6 +75,11 @@ TALLY = RowKind.of(
     "chalicelib.clients.census.Tally",
     "One shard of the fleet, counted from its rows in the background. The statistics are the sum of the shards.",
 )
+COHORT = RowKind.of(
+    layout.COHORT,
+    "chalicelib.clients.cohort.Cohort",
+    "A named set of clients: its rule, as it is since a revision. What began with an earlier revision keeps that one's rule.",
+)
 MODEL = RowKind.of(
     layout.MODEL,
     "chalicelib.registry.model.Model",
@@ -126,6 +131,12 @@ VERIFICATION = RowKind.of(
     "chalicelib.rollouts.report.Verification",
     "That a client was there while a blue-green rollout warmed up, and whether it has the candidate. Kept as long.",
 )
+EXPERIMENT_REPORT = RowKind.of(
+    layout.EXPERIMENT_REPORT,
+    "chalicelib.rollouts.trial.ExperimentReport",
+    "What a client measured of its arm's version, once in an experiment. Kept for thirty days beyond its horizon, and without "
+    "one for a year.",
+)
 ROUND_RECORD = RowKind.of(
     layout.ROUND_RECORD,
     "chalicelib.monitoring.record.Record",
@@ -169,6 +180,7 @@ ROWS = (
     TOKEN,
     FLEET,
     TALLY,
+    COHORT,
     MODEL,
     CONFIGURATION,
     VERSION,
@@ -179,6 +191,7 @@ ROWS = (
     EVALUATION,
     REPORT,
     VERIFICATION,
+    EXPERIMENT_REPORT,
     ROUND_RECORD,
     FLEET_RECORD,
     OUTGOING,

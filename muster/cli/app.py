@@ -13,6 +13,7 @@ from muster.cli import (
     backups,
     clients,
     conformance,
+    experiments,
     flower,
     models,
     monitoring,
@@ -53,6 +54,8 @@ app.add_typer(rounds.app, name="round")
 app.add_typer(versions.app, name="version")
 app.add_typer(versions.deployments, name="deployment")
 app.add_typer(rollouts.app, name="rollout")
+app.add_typer(experiments.app, name="experiment")
+app.add_typer(experiments.cohorts, name="cohort")
 app.command("deploy")(versions.deploy)
 app.command("rollback")(versions.rollback)
 app.add_typer(clients.app, name="client")

@@ -27,7 +27,7 @@ from muster.operator.backup.errors import (
     UnknownRow,
     Unsteady,
 )
-from muster.operator.client import NoAddress
+from muster.operator.client import NoAddress, UnknownExperiment
 from muster.operator.export import OtherRound
 from muster.operator.folder import NotAsExported
 from muster.operator.recompute import CannotRecompute
@@ -38,7 +38,7 @@ from muster.wire.problems import Problem as P
 from muster.wire.tensors import Unfit
 
 EXPECTED = (
-    MusterError, Unfit, ValidationError, OSError, NoAddress, NotSigned, BotoCoreError,
+    MusterError, Unfit, ValidationError, OSError, NoAddress, UnknownExperiment, NotSigned, BotoCoreError,
     OtherRound, NotAsExported, CannotRecompute, BackupError, NotAsBackedUp, ClientError,
     NoApp, BadPlan, NoServer, Stuck, TrainerFailed, NotStarted, FlowerError,
 )  # fmt: skip
@@ -67,6 +67,13 @@ NEXT: dict[P, str] = {
     P.ROLLOUT_GOES_ON: "muster rollout show {model}; muster rollout promote {model}, or abort",
     P.NO_ROLLOUT: "muster deployment list {model}",
     P.STRATEGY_UNFIT: "muster deploy --help",
+    P.EXPERIMENTS_GO_ON: "muster experiment list {model}; muster experiment end {model} NAME",
+    P.EXPERIMENTS_OVERLAP: "muster experiment list {model}; muster cohort list",
+    P.EXPERIMENT_UNFIT: "muster experiment start --help",
+    P.UNKNOWN_EXPERIMENT: "muster experiment list {model}",
+    P.UNKNOWN_COHORT: "muster cohort list",
+    P.COHORT_MOVED: "muster cohort show {cohort}, and decide again",
+    P.TOO_MANY_COHORTS: "muster cohort list",
     P.ROUND_ENDED: "muster round show {model}",
     P.NOTHING_PUBLISHED: "muster round list {model}",
     P.UPDATES_DELETED: 'muster model create, with {{"keep_updates": true}} in the file of --config',
@@ -159,6 +166,9 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
             )
         case TrainerFailed():
             return "A trainer failed", str(error), "the same command with --processes 0, for a debugger", DIFFERENT
+        case UnknownExperiment():
+            model = names.get("model", "MODEL")
+            return "There is no such experiment", str(error), f"muster experiment list {model}", REFUSED
         case NoAddress():
             return "No server was named", str(error), "muster --url http://127.0.0.1:8000 status", USAGE
         case OSError():

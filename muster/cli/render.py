@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
@@ -142,7 +142,7 @@ def compared(found: Sequence[Compared]) -> RenderableType:
 
 def deployments(found: Sequence[admin.DeploymentReply]) -> RenderableType:
     """The history of deployments."""
-    rows = [(d.revision, d.version, d.kind, _beside(d.rollout), d.left, d.at, d.by or _decider(d), d.because) for d in found]
+    rows = [(d.revision, d.version, d.kind, _beside(d), d.left, d.at, d.by or _decider(d), d.because) for d in found]
     return table(["revision", "version", "how", "beside it", "went past", "at", "by", "why"], rows, "no deployments")
 
 
@@ -151,8 +151,9 @@ def _decider(deployment: admin.DeploymentReply) -> str:
     return f"round {deployment.round}" if by_round else "its strategy"
 
 
-def _beside(rollout: admin.RolloutReply | None) -> str:
-    return f"{rollout.candidate} at {rollout.percent:g} %" if rollout else ""
+def _beside(deployment: admin.DeploymentReply) -> str:
+    rollout = deployment.rollout
+    return f"{rollout.candidate} at {rollout.percent:g} %" if rollout else ", ".join(deployment.experiments)
 
 
 FINDINGS = {
@@ -192,6 +193,59 @@ def rollout(found: admin.RolloutStatus) -> RenderableType:
     if slots is not None:
         rows.append(("ready", f"{slots.ready} of {slots.seen} clients that were asked"))
     return facts(rows)
+
+
+def experiments(found: Sequence[admin.ExperimentReply], going_on: Collection[str]) -> RenderableType:
+    """Experiments, those that go on and others."""
+    rows = [
+        (one.name, one.experiment, "running" if one.experiment in going_on else "over", one.cohort or "all",
+         ", ".join(f"{arm.name}: {arm.version}" for arm in one.arms), one.said)
+        for one in found
+    ]  # fmt: skip
+    return table(["name", "id", "state", "among", "arms", "what is known"], rows, "no experiments")
+
+
+def experiment(found: admin.ExperimentReply) -> RenderableType:
+    """One experiment: its arms, and what is known of each beside the control."""
+    head = facts([
+        ("experiment", f"{found.name}, {found.experiment}, since {found.since:%Y-%m-%d %H:%M:%S}"),
+        ("among", found.cohort or "all clients"),
+        ("metric", f"{found.metric}; level {found.level:g}"),
+        ("horizon", found.horizon or "none: look when you like"),
+        ("known", found.said),
+    ])  # fmt: skip
+    effects = {effect.arm: effect for effect in found.effects}
+    rows: list[Sequence[object]] = []
+    for arm in found.arms:
+        effect = effects.get(arm.name)
+        known = effect is not None and effect.low is not None and effect.high is not None
+        interval = f"{effect.low:+.4g} to {effect.high:+.4g}" if known and effect else None
+        broken = " (no such split)" if effect and effect.split_is_broken else ""
+        got = f"{arm.weight:g} %" + (f", got {arm.share:.3g} %" if arm.share is not None else "") + broken
+        rows.append((arm.name, arm.version, got, arm.clients, arm.mean, interval, effect.finding if effect else "control"))
+    columns = ["arm", "version", "share", "clients", "mean", "beside the control", "finding"]
+    return Group(head, Text(""), table(columns, rows, "no arms"))
+
+
+def cohorts(found: Sequence[admin.CohortReply]) -> RenderableType:
+    """Cohorts, with their rules and sizes."""
+    rows = [(one.cohort, one.revision, one.active, one.counted_at, _rule(one.rule), one.because) for one in found]
+    return table(["cohort", "revision", "active", "counted", "rule", "why"], rows, "no cohorts")
+
+
+def cohort(found: admin.CohortReply) -> RenderableType:
+    """One cohort."""
+    return facts([
+        ("cohort", f"{found.cohort}.{found.revision}"),
+        ("rule", _rule(found.rule)),
+        ("active clients", found.active),
+        ("counted", found.counted_at),
+        ("set", f"{found.at:%Y-%m-%d %H:%M:%S} by {found.by or 'somebody'}: {found.because}"),
+    ])  # fmt: skip
+
+
+def _rule(rule: admin.CohortRule) -> str:
+    return rule.model_dump_json(exclude_defaults=True)
 
 
 def changes(found: Sequence[Change]) -> RenderableType:
@@ -290,6 +344,7 @@ def status(found: admin.ModelStatus) -> RenderableType:
         ("training", f"{training.state}, {count}"),
         ("deployed", f"version {found.deployed_version} (revision {found.deployment_revision})"),
         *([("rollout", _going_on(found.rollout))] if found.rollout else []),
+        *([("experiments", ", ".join(found.experiments))] if found.experiments else []),
         ("newest", f"version {found.newest_version}"),
         ("round", current),
         *_why_failed(rnd),

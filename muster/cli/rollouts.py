@@ -140,6 +140,8 @@ def tell(ctx: typer.Context, reply: admin.DeploymentReply, seen: int, dry_run: b
 
 
 def _present(reply: admin.DeploymentReply) -> str:
+    if reply.experiments:
+        return f"version {reply.version} of {reply.model} is deployed, beside {', '.join(reply.experiments)}"
     state = f"its rollout is {'paused' if reply.rollout.paused else 'going on'}" if reply.rollout else "is deployed"
     return f"version {reply.rollout.candidate if reply.rollout else reply.version} of {reply.model} {state}"
 
@@ -157,5 +159,7 @@ def _did(reply: admin.DeploymentReply, *, would: bool = False) -> str:
         "resumed": (("resume", "resumed"), f"the rollout of {of_model}, at {percent}"),
         "promoted": (("promote", "promoted"), f"{of_model}: all clients get it"),
         "aborted": (("abort", "aborted"), f"the rollout{past}: all clients get {of_model}"),
+        "experiment-started": (("begin", "began"), f"{' and '.join(reply.experiments[-1:])} beside {of_model}"),
+        "experiment-ended": (("end", "ended"), f"{reply.ended.name}: {reply.ended.said}" if reply.ended else of_model),
     }[reply.kind]
     return f"{verb[0] if would else verb[1]} {rest}"

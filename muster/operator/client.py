@@ -31,6 +31,10 @@ class NoAddress(Exception):
     """No server was named, or one to which a signature would travel in the clear."""
 
 
+class UnknownExperiment(Exception):
+    """A model never had an experiment of that name."""
+
+
 class Operator:
     """Steers models and the fleet over HTTP. In an AWS account, `auth` signs each request (`muster.operator.signing`); a
     local cloud asks for none: `connect` knows.
@@ -105,6 +109,22 @@ class Operator:
     def statistics(self) -> admin.FleetStatistics:
         """The fleet, counted."""
         return self._transport.call("GET", "/v1/admin/statistics", admin.FleetStatistics)
+
+    def cohorts(self) -> list[admin.CohortReply]:
+        """All cohorts, by name."""
+        return self._transport.call("GET", "/v1/admin/cohorts", admin.CohortList).cohorts
+
+    def cohort(self, name: str) -> admin.CohortReply:
+        """One cohort."""
+        return self._transport.call("GET", f"/v1/admin/cohorts/{name}", admin.CohortReply)
+
+    def set_cohort(
+        self, name: str, rule: admin.CohortRule, *, revision: int, because: str | None = None, dry_run: bool = False
+    ) -> admin.CohortReply:
+        """Make a cohort, or its next revision, if it has `revision`; 0 for a name that is free."""
+        words: dict[str, Any] = {"because": because} if because else {}
+        request = admin.SetCohort(rule=rule, revision=revision, dry_run=dry_run, **words)
+        return self._transport.call("PUT", f"/v1/admin/cohorts/{name}", admin.CohortReply, request)
 
     # ---- models and rounds
 
@@ -224,6 +244,38 @@ class Operator:
         words: dict[str, Any] = {"because": because} if because else {}
         request = admin.MoveRollout(move=move, revision=revision, dry_run=dry_run, **words)
         return self._transport.call("POST", f"/v1/admin/models/{model}/rollout", admin.DeploymentReply, request)
+
+    def experiments(self, model: str) -> admin.ExperimentList:
+        """The experiments that go on, and what is known of each."""
+        return self._transport.call("GET", f"/v1/admin/models/{model}/experiments", admin.ExperimentList)
+
+    def experiment(self, model: str, name: str) -> admin.ExperimentReply:
+        """The experiment of a name that goes on, or the last one that is over.
+
+        Raises:
+            UnknownExperiment: there was never one of that name.
+        """
+        for going_on in self.experiments(model).experiments:
+            if going_on.name == name:
+                return going_on
+        over = (one.ended for one in self.deployments(model) if one.ended is not None)
+        found = next((one for one in over if one.name == name), None)
+        if found is None:
+            raise UnknownExperiment(f"{model} never had an experiment {name!r}")
+        return found
+
+    def start_experiment(self, model: str, request: admin.StartExperiment) -> admin.DeploymentReply:
+        """Begin an experiment, if its `revision` is still the newest deployment."""
+        return self._transport.call("POST", f"/v1/admin/models/{model}/experiments", admin.DeploymentReply, request)
+
+    def end_experiment(
+        self, model: str, name: str, *, revision: int, because: str | None = None, dry_run: bool = False
+    ) -> admin.DeploymentReply:
+        """End an experiment, if `revision` is still the newest deployment."""
+        words: dict[str, Any] = {"because": because} if because else {}
+        request = admin.EndExperiment(revision=revision, dry_run=dry_run, **words)
+        path = f"/v1/admin/models/{model}/experiments/{name}/end"
+        return self._transport.call("POST", path, admin.DeploymentReply, request)
 
     def rollback(
         self, model: str, steps: int = 1, *, revision: int, because: str | None = None, dry_run: bool = False

@@ -45,6 +45,8 @@ class Problem(Enum):
     UNKNOWN_VERSION = "unknown-version"
     UNKNOWN_TOKEN = "unknown-token"  # noqa: S105 (a name)
     UNKNOWN_METRIC = "unknown-metric"
+    UNKNOWN_COHORT = "unknown-cohort"
+    UNKNOWN_EXPERIMENT = "unknown-experiment"
     NO_OPEN_ALERT = "no-open-alert"
 
     NOT_ASSIGNED = "not-assigned"
@@ -65,6 +67,11 @@ class Problem(Enum):
     ROLLOUT_GOES_ON = "rollout-goes-on"
     NO_ROLLOUT = "no-rollout"
     STRATEGY_UNFIT = "strategy-unfit"
+    EXPERIMENTS_GO_ON = "experiments-go-on"
+    EXPERIMENTS_OVERLAP = "experiments-overlap"
+    EXPERIMENT_UNFIT = "experiment-unfit"
+    COHORT_MOVED = "cohort-moved"
+    TOO_MANY_COHORTS = "too-many-cohorts"
     ROUND_ENDED = "round-ended"
     NOTHING_PUBLISHED = "nothing-published"
     UPDATES_DELETED = "updates-deleted"
@@ -109,6 +116,8 @@ KINDS: dict[Problem, ProblemKind] = {
     Problem.UNKNOWN_VERSION: ProblemKind(404, "There is no such version"),
     Problem.UNKNOWN_TOKEN: ProblemKind(404, "There is no such enrolment token"),
     Problem.UNKNOWN_METRIC: ProblemKind(404, "There is no such metric"),
+    Problem.UNKNOWN_COHORT: ProblemKind(404, "There is no such cohort"),
+    Problem.UNKNOWN_EXPERIMENT: ProblemKind(404, "No such experiment goes on in this model"),
     Problem.NO_OPEN_ALERT: ProblemKind(404, "There is no open alert of this metric"),
     Problem.NOT_ASSIGNED: ProblemKind(409, "This client has no place in this round"),
     Problem.ROUND_CLOSED: ProblemKind(409, "The round no longer takes updates"),
@@ -127,6 +136,11 @@ KINDS: dict[Problem, ProblemKind] = {
     Problem.ROLLOUT_GOES_ON: ProblemKind(409, "A rollout of this model goes on"),
     Problem.NO_ROLLOUT: ProblemKind(409, "No rollout of this model goes on"),
     Problem.STRATEGY_UNFIT: ProblemKind(422, "The strategy cannot be carried out for this model"),
+    Problem.EXPERIMENTS_GO_ON: ProblemKind(409, "Experiments of this model go on"),
+    Problem.EXPERIMENTS_OVERLAP: ProblemKind(409, "Another experiment of this model may have the same clients"),
+    Problem.EXPERIMENT_UNFIT: ProblemKind(422, "The experiment cannot be carried out for this model"),
+    Problem.COHORT_MOVED: ProblemKind(409, "The cohort was changed in the meantime"),
+    Problem.TOO_MANY_COHORTS: ProblemKind(409, "The fleet has as many cohorts as it may have"),
     Problem.ROUND_ENDED: ProblemKind(409, "The round has ended"),
     Problem.NOTHING_PUBLISHED: ProblemKind(409, "The round has published no version"),
     Problem.UPDATES_DELETED: ProblemKind(410, "The round's updates were deleted"),

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from chalicelib.clients.client import Described
 from chalicelib.clients.credentials import Credential, parse
 from chalicelib.rollouts.assigning import Side, given_to, side_of
 from chalicelib.rollouts.report import RolloutReport, Verification
@@ -111,7 +112,7 @@ def all_say(world: World, clients: Sequence[str], value: float | None) -> None:
             is_candidate = side is Side.CANDIDATE
             report = RolloutReport(
                 client_id=client,
-                version=given_to(client, present).version,
+                version=given_to(Described(client_id=client), present).version,
                 at=now,
                 is_candidate=is_candidate,
                 value=value if is_candidate else 0.9,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.clients.client import Described
 from chalicelib.registry.deployment import Deployment, DeploymentKind, roll_back, states
 from chalicelib.rollouts import moves
 from chalicelib.rollouts.assigning import Side, given_to, side_of
@@ -59,8 +60,12 @@ class Log:
         return made
 
 
+def _version(client: str, deployment: Deployment) -> int:
+    return given_to(Described(client_id=client), deployment).version
+
+
 def percent_with(deployment: Deployment, version: int) -> float:
-    return 100 * sum(given_to(client, deployment).version == version for client in CLIENTS) / len(CLIENTS)
+    return 100 * sum(_version(client, deployment) == version for client in CLIENTS) / len(CLIENTS)
 
 
 def test_a_candidate_comes_to_more_and_more_clients_and_then_to_all() -> None:
@@ -84,7 +89,7 @@ def test_a_growing_share_sends_nobody_back_and_no_control_is_given_the_candidate
     had: set[str] = set()
     before, added = (0, 0), list[tuple[int, int]]()
     while (rollout := log.present.rollout) is not None:
-        have = {client for client in clients if given_to(client, log.present).version == 1}
+        have = {client for client in clients if _version(client, log.present) == 1}
         assert had <= have
         for client in clients:
             assert (side_of("toy", rollout, client) is Side.CANDIDATE) == (client in have)
@@ -145,7 +150,9 @@ def test_what_was_taken_back_may_be_tried_again_and_has_other_places() -> None:
     log.abort()
     second = log.start(1)
     assert log.states[1] == "rolling-out"
-    with_it = [{client for client in CLIENTS if given_to(client, one).version == 1} for one in (first, second)]
+    with_it = [
+        {client for client in CLIENTS if given_to(Described(client_id=client), one).version == 1} for one in (first, second)
+    ]
     assert len(with_it[0] & with_it[1]) < 0.2 * len(with_it[0]), "another revision, another draw"
 
 
@@ -154,7 +161,10 @@ def test_a_paused_rollout_is_given_to_the_same_clients_and_resumed_begins_its_st
     before = log.start(1)
     paused = log.move(moves.pause)
     assert moves.going_on(paused).paused == "because"
-    assert all(given_to(client, paused) == given_to(client, before) for client in CLIENTS[:200])
+    assert all(
+        given_to(Described(client_id=client), paused) == given_to(Described(client_id=client), before)
+        for client in CLIENTS[:200]
+    )
     assert log.move(moves.pause) is not paused, "a pause of its own accord also ends so: an operator's comes on top"
     log.rows[-1] = paused = replace(log.present, by="me")
     assert log.move(moves.pause) is paused

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from chalicelib.clients.client import Described
 from chalicelib.registry.deployment import MOVES, VersionState
 from chalicelib.rollouts.assigning import given_to
 from muster.http.errors import Refused
@@ -147,7 +148,11 @@ class Fleet(RuleBasedStateMachine):
         if present.rollout is None:
             self.had = (0, set())
             return
-        have = {client for client in CLIENTS if given_to(client, present).version == present.rollout.candidate.version}
+        have = {
+            client
+            for client in CLIENTS
+            if given_to(Described(client_id=client), present).version == present.rollout.candidate.version
+        }
         assert self.had[0] != present.rollout.began or self.had[1] <= have
         self.had = (present.rollout.began, have)
 

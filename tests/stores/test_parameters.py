@@ -15,11 +15,12 @@ from infra.memory.parameters import Parameters
 
 ROW = {"pk": {"S": "a"}, "n": {"N": "1"}, "b": {"B": b"x"}, "none": {"NULL": True}, "is": {"BOOL": False}}
 ROW |= {"set": {"SS": ["a"]}, "map": {"M": {"list": {"L": [{"S": ""}, {"NS": ["1", "2"]}, {"BS": [b"x"]}]}}}}
+PUT = {"TableName": "t", "Item": ROW, "ConditionExpression": "attribute_not_exists(pk)"}
 
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
-    ("dynamodb", "PutItem", {"TableName": "t", "Item": ROW, "ConditionExpression": "attribute_not_exists(pk)"}),
+    ("dynamodb", "PutItem", PUT),
     ("dynamodb", "Query", {"TableName": "t", "Limit": 1, "ExpressionAttributeValues": {":a": {"S": "a"}}}),
-    ("dynamodb", "TransactWriteItems", {"TransactItems": [{"Put": {"TableName": "t", "Item": ROW}}], "ClientRequestToken": "c"}),
+    ("dynamodb", "TransactWriteItems", {"TransactItems": [{"Put": PUT}], "ClientRequestToken": "c"}),
     ("s3", "PutObject", {"Bucket": "b", "Key": "k", "Body": b"x", "ContentLength": 1, "Metadata": {"a": "b"}}),
     ("s3", "GetObject", {"Bucket": "b", "Key": "k", "IfModifiedSince": datetime(2026, 1, 1, tzinfo=UTC)}),
     ("sqs", "SendMessage", {"QueueUrl": "q", "MessageBody": "m", "DelaySeconds": 3}),

@@ -30,18 +30,19 @@ class Serving:
         Raises:
             Refusal: `unauthenticated`, `unknown-model`.
         """
-        if self._directory.heartbeat(caller, beat) == "foreign-model":
+        client = self._directory.heartbeat(caller, beat)
+        if client is None:
             raise unknown_model(str(beat.model))
-        if beat.model is None or caller is None:
+        if beat.model is None:
             return wire.HeartbeatReply(next_heartbeat_seconds=self._heartbeat_seconds, work=False, newer_version=None)
         deployment = self._current.deployment(beat.model)
-        served = given_to(caller.public, deployment).version
+        served = given_to(client, deployment).version
         rnd = self._current.round.get(beat.model)
         return wire.HeartbeatReply(
             next_heartbeat_seconds=self._heartbeat_seconds,
             work=not self._current.rests(beat.model, rnd),
             newer_version=None if served == beat.version else served,
-            asks=self._reporting.heard(caller.public, beat, deployment) if deployment.rollout else None,
+            asks=self._reporting.heard(client, beat, deployment),
         )
 
     def model(
@@ -58,7 +59,7 @@ class Serving:
         if not client.may_use(name):
             raise unknown_model(name)
         deployment = self._current.deployment(name)
-        wanted = given_to(client.client_id, deployment)
+        wanted = given_to(client.described, deployment)
         if query.standby and deployment.rollout is not None:
             wanted = deployment.rollout.candidate
         tag = f'"{wanted.version}.{wanted.sha256}"'

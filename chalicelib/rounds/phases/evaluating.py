@@ -63,6 +63,8 @@ def _hindrance(rnd: Round, served: Deployment) -> str | None:
     """Why a candidate cannot be deployed, however good it is."""
     if served.rollout is not None:
         return f"a rollout of version {served.rollout.candidate.version} goes on"
+    if served.experiments:
+        return f"experiments go on ({', '.join(experiment.name for experiment in served.experiments)})"
     if served.revision != rnd.deployment_revision:
         return "another version was deployed in the meantime"
     return None

@@ -100,7 +100,7 @@ class Sweeper:
         for _ in range(1 + KEPT_STEPS):
             if deployment is None:
                 break
-            found |= {deployment.stable.version, deployment.top.version}
+            found |= {ref.version for ref in deployment.offered}
             previous = deployment.previous
             deployment = None if previous is None else self._registry.revision(model, previous)
         last = self._rounds.latest(model)

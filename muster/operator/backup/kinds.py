@@ -36,6 +36,7 @@ CLIENT = BackupKind.of(places.CLIENT, 3)
 TOKEN = BackupKind.of(places.TOKEN, 4)
 FLEET = BackupKind.of(places.FLEET, NOT_COPIED)  # counted again from the clients
 TALLY = BackupKind.of(places.TALLY, 3)
+COHORT = BackupKind.of(places.COHORT, 4)
 MODEL = BackupKind.of(places.MODEL, 8)  # the tick lists models: until they are there, nothing moves
 CONFIGURATION = BackupKind.of(places.CONFIGURATION, 2)
 VERSION = BackupKind.of(places.VERSION, 1)
@@ -46,6 +47,7 @@ RECEIPT = BackupKind.of(places.RECEIPT, 6)
 EVALUATION = BackupKind.of(places.EVALUATION, 6)
 REPORT = BackupKind.of(places.REPORT, 6)
 VERIFICATION = BackupKind.of(places.VERIFICATION, 6)
+EXPERIMENT_REPORT = BackupKind.of(places.EXPERIMENT_REPORT, 6)
 ROUND_RECORD = BackupKind.of(places.ROUND_RECORD, 7)
 FLEET_RECORD = BackupKind.of(places.FLEET_RECORD, 7)
 OUTGOING = BackupKind.of(places.OUTGOING, NOT_COPIED)  # or it is sent twice
@@ -55,8 +57,8 @@ SWEEP = BackupKind.of(places.SWEEP, NOT_COPIED)  # a restored stack sweeps its o
 RESTORE = BackupKind.of(places.RESTORE, NOT_COPIED)  # it says how this stack came about
 
 KINDS = (
-    CLIENT, TOKEN, FLEET, TALLY, MODEL, CONFIGURATION, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
-    REPORT, VERIFICATION, ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
+    CLIENT, TOKEN, FLEET, TALLY, COHORT, MODEL, CONFIGURATION, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
+    REPORT, VERIFICATION, EXPERIMENT_REPORT, ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
 )  # fmt: skip
 STAGES = sorted({kind.stage for kind in KINDS} - {NOT_COPIED})
 

@@ -98,6 +98,7 @@ class FleetStatistics(Reply):
     revoked: int
     by_device_type: dict[str, int]
     active_by_model: dict[str, int] = Field(description="active clients by the model they said they run")
+    active_by_cohort: dict[str, int] = Field({}, description="active clients by cohort, `<name>.<revision>`")
     rounds: int = Field(description="updates that passed inspection, over all clients")
     samples: int = Field(description="examples that those were trained on")
     max_clients: int

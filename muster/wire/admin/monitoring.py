@@ -123,6 +123,7 @@ class ModelStatus(Reply):
     deployed_version: int
     deployment_revision: int
     rollout: RolloutReply | None = Field(None, description="the rollout that goes on; null when all get one version")
+    experiments: list[str] = Field([], description="the names of the experiments that go on")
     newest_version: int
     round: RoundReply | None
     clients: FleetStatistics

@@ -5,21 +5,30 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from muster.wire.deciding import DecidingMetric
 from muster.wire.messages import Request
 
+VersionRef = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+"""One version of a model: its number (`7`), its id (`digits.v7`), an alias (`champion`, `challenger`), `newest`, or a state
+(`deployed`, `staged`, ...: the newest in it)."""
+
 StrategyKind = Literal["immediate", "rolling", "canary", "blue-green"]
 
 
-def _in_hundredths(percent: float) -> float:
+def in_hundredths(percent: float) -> float:
+    """A share, if it is told in hundredths of a per cent.
+
+    Raises:
+        ValueError: it is told more finely.
+    """
     if abs(percent * 100 - round(percent * 100)) > 1e-6:
         raise ValueError(f"a share must be told in hundredths of a per cent, such as 2.25, got {percent!r}")
     return round(percent * 100) / 100
 
 
-Percent = Annotated[float, Field(ge=0.01, le=100.0), AfterValidator(_in_hundredths)]
+Percent = Annotated[float, Field(ge=0.01, le=100.0), AfterValidator(in_hundredths)]
 """A share of the fleet; 0.01 is a client in ten thousand."""
 
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from muster.wire.admin.configuring import RoundConfig
+from muster.wire.admin.experiments import ExperimentReply
 from muster.wire.admin.models import CheckpointUpload
 from muster.wire.admin.paging import Page
-from muster.wire.admin.strategies import Strategy
+from muster.wire.admin.strategies import Strategy, VersionRef
 from muster.wire.deciding import DecidingMetric
 from muster.wire.messages import Checkpoint, Label, Metrics, Reply, Request
 
-VersionRef = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
-"""One version of a model: its number (`7`), its id (`digits.v7`), an alias (`champion`, `challenger`), `newest`, or a state
-(`deployed`, `staged`, ...: the newest in it)."""
-
-
-VersionState = Literal["training", "staged", "rolling-out", "deployed", "retired", "rolled-back"]
+VersionState = Literal["training", "staged", "rolling-out", "on-trial", "deployed", "retired", "rolled-back"]
 
 
 class VersionPage(Page):
@@ -103,7 +99,8 @@ class Rollback(Request):
 
 
 DeploymentKind = Literal[
-    "deployed", "rolled-back", "started", "stepped", "paused", "resumed", "promoted", "aborted"
+    "deployed", "rolled-back", "started", "stepped", "paused", "resumed", "promoted", "aborted", "experiment-started",
+    "experiment-ended",
 ]  # fmt: skip
 
 
@@ -127,6 +124,8 @@ class DeploymentReply(Reply):
     version: int
     kind: DeploymentKind
     rollout: RolloutReply | None = Field(None, description="the rollout that goes on; null when all get `version`")
+    experiments: list[str] = Field([], description="the names of those that go on, beside `version`")
+    ended: ExperimentReply | None = Field(None, description="what the experiment that this revision ended has found")
     left: list[int] = Field(
         description="the versions that a rollback went past, or that a rollout gave up: they are rolled back"
     )

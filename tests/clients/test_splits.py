@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
-from chalicelib.rollouts.splits import PLACES, arm, hashed, is_among, place
+from chalicelib.clients.splits import PLACES, arm, hashed, is_among, place
 
 IDS = [f"device-{number:06d}" for number in range(100_000)]
 
