@@ -41,7 +41,7 @@ def _around(one: Sample, other: Sample, times: float) -> tuple[float, float]:
 
 
 def quantile(probability: float, freedom: float) -> float:
-    """Of Student's t, by its expansion around the normal one (Abramowitz and Stegun 1964, 26.7.5): within 0.1 % for levels from
+    """Of Student's t, by its expansion around the normal one (Abramowitz and Stegun 1964, 26.7.5): within 0.3 % for levels from
     0.01 to 0.2 and four degrees of freedom or more.
     """
     z = NormalDist().inv_cdf(probability)
