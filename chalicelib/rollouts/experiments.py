@@ -58,7 +58,7 @@ class Experiments:
         return admin.ExperimentList(revision=present.revision, experiments=found)
 
     def start(self, model: str, request: admin.StartExperiment, by: str | None) -> admin.DeploymentReply:
-        """Begin an experiment; the same request again is the same.
+        """Begin an experiment; one that goes on already goes on.
 
         Raises:
             Refusal: `unknown-model`, `unknown-version`, `unknown-cohort`, `version-in-training`, `experiment-unfit`,
@@ -69,6 +69,8 @@ class Experiments:
         def decide(seen: Deployment) -> Deployment:
             if seen.rollout is not None:
                 raise goes_on(seen, seen.rollout)
+            if any(replace(wanted, began=other.began).wish == other.wish for other in seen.experiments):
+                return seen
             _check_room(seen, wanted)
             return replace(moves.begin(seen, wanted, request.because), by=by)
 

@@ -1,4 +1,4 @@
-"""What a rollout costs a device's requests: nothing, but a write for the one heartbeat that answers."""
+"""What a rollout or an experiment costs a device's requests: nothing, but a write for the one heartbeat that answers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,29 @@ import pytest
 
 from chalicelib.clients.client import Client, ClientState
 from infra.memory.calls import Observer
-from muster.wire.admin import Strategy
+from muster.wire.admin import Arm, CohortRule, StartExperiment, Strategy
 from tests.fleet import World, checkpoint
 
 COUNTED = {"UpdateItem", "PutItem", "GetItem", "Query", "TransactWriteItems", "BatchGetItem", "Scan", "GetObject", "HeadObject"}
 
 
-def calls_of(clients: int, versions: int, strategy: Strategy | None) -> dict[str, Counter[str]]:
+EXPERIMENT = "an experiment among some device types"
+
+
+def begun(world: World, newest: int, what: Strategy | str | None) -> int:
+    """The revision in which something begins, of which the device is a part; the present one, of nothing."""
+    operator = world.operator
+    if isinstance(what, Strategy):
+        return operator.deploy("toy", newest, strategy=what, revision=1).revision
+    if what is None:
+        return 1
+    operator.set_cohort("edges", CohortRule(device_types=["edge", "generic"]), revision=0)
+    arms = [Arm(name="a", version=str(newest), weight=99.99), Arm(name="b", version="0", weight=0.01)]
+    wanted = StartExperiment(name="trial", arms=arms, cohort="edges", revision=1)
+    return operator.start_experiment("toy", wanted).revision
+
+
+def calls_of(clients: int, versions: int, what: Strategy | str | None) -> dict[str, Counter[str]]:
     """The calls to stores of a warm function, by what a device asks: a heartbeat, one that answers, and its model."""
     with closing(World()) as world:
         world.model(rounds=0)
@@ -31,7 +47,7 @@ def calls_of(clients: int, versions: int, strategy: Strategy | None) -> dict[str
         )  # fmt: skip
         for number in range(clients):
             world.services.clients.add(replace(one, client_id=f"many-{number}"), 10**6)
-        revision = world.operator.deploy("toy", versions - 1, strategy=strategy, revision=1).revision if strategy else 1
+        revision = begun(world, versions - 1, what)
         device = world.devices(1)[0]
         key, observer = world.key_of(device), Observer()
         version = device.model()[0]
@@ -52,12 +68,12 @@ def calls_of(clients: int, versions: int, strategy: Strategy | None) -> dict[str
         return found
 
 
-@pytest.mark.parametrize("strategy", [None, Strategy(kind="canary", steps=[99.0]), Strategy(kind="blue-green")])
-def test_a_heartbeat_is_one_write_and_a_model_one_read_whatever_fleet_versions_and_rollout(strategy: Strategy | None) -> None:
-    small, large = calls_of(5, 2, strategy), calls_of(200, 20, strategy)
+@pytest.mark.parametrize("what", [None, Strategy(kind="canary", steps=[99.0]), Strategy(kind="blue-green"), EXPERIMENT])
+def test_a_heartbeat_is_one_write_and_a_model_one_read_whatever_fleet_versions_and_rollout(what: Strategy | str | None) -> None:
+    small, large = calls_of(5, 2, what), calls_of(200, 20, what)
     assert small == large
-    warming = Counter({"PutItem": 1}) if strategy is not None and strategy.kind == "blue-green" else Counter[str]()
-    answering = Counter({"PutItem": 1}) if strategy is not None else Counter[str]()
+    warming = Counter({"PutItem": 1}) if isinstance(what, Strategy) and what.kind == "blue-green" else Counter[str]()
+    answering = Counter({"PutItem": 1}) if what is not None else Counter[str]()
     assert small["heartbeat"] == Counter({"UpdateItem": 1}) + warming
     assert small["answer"] == Counter({"UpdateItem": 1}) + answering
     assert small["model"] == Counter({"GetItem": 1})

@@ -1,4 +1,6 @@
-"""Two operators, a fleet that reports, and ticks at any time: one stable version, at most one rollout, and a rollback wins."""
+"""Two operators, a fleet that reports, and ticks at any time: one stable version, a rollout or experiments beside it, and a
+rollback wins.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from chalicelib.clients.client import Described
+from chalicelib.clients.cohort import belongs
 from chalicelib.registry.deployment import MOVES, VersionState
 from chalicelib.rollouts.assigning import given_to
 from muster.http.errors import Refused
-from muster.wire.admin import DeploymentReply, Strategy
+from muster.wire.admin import Arm, CohortRule, DeploymentReply, LayerSlice, StartExperiment, Strategy
 from muster.wire.arrays import encode
 from muster.wire.problems import Problem
 from tests.fleet import BASE, World
@@ -50,6 +53,9 @@ class Fleet(RuleBasedStateMachine):
             data = encode({**BASE, "layer.bias": np.full(3, self.versions, np.float32)})
             self.world.operator.register("toy", data)
             self.versions += 1
+        for name, begins in {"low": 0.0, "high": 50.0}.items():
+            half = CohortRule(slice=LayerSlice(begins=begins, ends=begins + 50.0))
+            self.world.operator.set_cohort(name, half, revision=0)
 
     # ---- what may happen
 
@@ -62,7 +68,7 @@ class Fleet(RuleBasedStateMachine):
         seen = self.seen[operator]
         self._ask(
             seen,
-            {Problem.ROLLOUT_GOES_ON},
+            {Problem.ROLLOUT_GOES_ON, Problem.EXPERIMENTS_GO_ON},
             lambda: self.world.operator.deploy("toy", version, revision=seen, strategy=strategy),
         )
 
@@ -70,6 +76,28 @@ class Fleet(RuleBasedStateMachine):
     def move(self, operator: str, move: Any) -> None:
         seen = self.seen[operator]
         self._ask(seen, {Problem.NO_ROLLOUT}, lambda: self.world.operator.move_rollout("toy", move, revision=seen))
+
+    @rule(
+        operator=OPERATORS,
+        name=st.sampled_from(["one", "two"]),
+        cohort=st.sampled_from([None, "low", "high"]),
+        new=st.integers(1, 3),
+        horizon=st.sampled_from([None, 60.0]),
+    )
+    def begin_experiment(self, operator: str, name: str, cohort: str | None, new: int, horizon: float | None) -> None:
+        seen = self.seen[operator]
+        arms = [Arm(name="control", version="0", weight=50.0), Arm(name="new", version=str(new), weight=50.0)]
+        wanted = StartExperiment(name=name, arms=arms, cohort=cohort, horizon_seconds=horizon, least=2, revision=seen)
+        self._ask(
+            seen,
+            {Problem.ROLLOUT_GOES_ON, Problem.EXPERIMENTS_OVERLAP},
+            lambda: self.world.operator.start_experiment("toy", wanted),
+        )
+
+    @rule(operator=OPERATORS, name=st.sampled_from(["one", "two"]))
+    def end_experiment(self, operator: str, name: str) -> None:
+        seen = self.seen[operator]
+        self._ask(seen, {Problem.UNKNOWN_EXPERIMENT}, lambda: self.world.operator.end_experiment("toy", name, revision=seen))
 
     @rule(operator=OPERATORS, steps=st.integers(1, 2))
     def roll_back(self, operator: str, steps: int) -> None:
@@ -80,7 +108,9 @@ class Fleet(RuleBasedStateMachine):
         )
         if reply is not None and reply.revision == present.revision + 1:
             assert self._present.rollout is None
-            assert present.top.version in reply.left or reply.version == present.top.version
+            assert self._present.experiments == ()
+            taken = {ref.version for ref in present.beside or (present.stable,)}
+            assert taken <= {*reply.left, reply.version}
 
     @rule(candidate=st.sampled_from([0.9, 0.3, None]), number=st.integers(1, len(CLIENTS)))
     def report(self, candidate: float | None, number: int) -> None:
@@ -117,6 +147,7 @@ class Fleet(RuleBasedStateMachine):
         if replies:
             assert self._present.revision == replies[0].revision
             assert self._present.rollout is None
+            assert self._present.experiments == ()
 
     # ---- what always holds
 
@@ -134,6 +165,18 @@ class Fleet(RuleBasedStateMachine):
         assert [version for version, state in states.items() if state == "deployed"] == [present.stable.version]
         on_their_way = [version for version, state in states.items() if state == "rolling-out"]
         assert on_their_way == ([present.rollout.candidate.version] if present.rollout else [])
+        on_trial = {version for version, state in states.items() if state == "on-trial"}
+        assert on_trial == ({ref.version for ref in present.beside} if present.experiments else set())
+        assert not (present.rollout and present.experiments)
+
+    @invariant()
+    def no_client_is_in_two_experiments_and_each_is_given_what_is_offered(self) -> None:
+        present = self._present
+        rules = [experiment.rule for experiment in present.experiments]
+        assert len(rules) < 2 or None not in rules
+        for client in (Described(client_id=name) for name in CLIENTS):
+            assert given_to(client, present) in present.offered
+            assert sum(rule is None or belongs(rule, client) for rule in rules) <= 1
 
     @invariant()
     def states_move_as_the_table_says(self) -> None:
@@ -160,7 +203,7 @@ class Fleet(RuleBasedStateMachine):
     def no_pointer_dangles(self) -> None:
         _, objects = self.world.everything()
         for one in self.history:
-            for ref in (one.stable, one.top):
+            for ref in one.offered:
                 assert f"checkpoints/{ref.sha256}.safetensors" in objects
             assert one.previous is None or 1 <= one.previous < one.revision
 
@@ -187,7 +230,9 @@ class Fleet(RuleBasedStateMachine):
 def _state(deployment: Any, version: int) -> str:
     if version == deployment.stable.version:
         return "deployed"
-    return "rolling-out" if version == deployment.top.version else "rolled-back"
+    if version in deployment.left:
+        return "rolled-back"
+    return "rolling-out" if deployment.rollout else "on-trial"
 
 
 TestFleet = Fleet.TestCase
