@@ -1,4 +1,4 @@
-"""`python -m examples.rollouts`: play the three rollouts; the exit status says whether all came as expected."""
+"""`python -m examples.rollouts`: play three rollouts and an experiment; the exit status says whether all came as expected."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from pathlib import Path
 from examples.rollouts.acts import Act, RolloutPace
 from examples.rollouts.figure import draw
 from examples.rollouts.story import Story, play
+from muster.wire import admin
 
 
 def main() -> int:
     """Run the demo, write its figures, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m examples.rollouts", description="Three rollouts in one fleet.")
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.rollouts", description="Three rollouts and an experiment in one fleet."
+    )
     parser.add_argument("--devices", type=int, default=600, help="scanners (default: %(default)s)")
     parser.add_argument("--steps", default="5,25", help="of the canaries, in per cent (default: %(default)s)")
     parser.add_argument(
         "--window", type=float, default=20.0, help="seconds, of reports looked at together (default: %(default)s)"
     )
+    parser.add_argument("--heartbeat", type=float, default=10.0, help="seconds from one to the next (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of data and weights (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("build"), help="folder for rollout.json and rollout.png (default: %(default)s)"
@@ -29,7 +33,8 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    pace = RolloutPace(steps=tuple(float(step) for step in options.steps.split(",")), window=options.window)
+    steps = tuple(float(step) for step in options.steps.split(","))
+    pace = RolloutPace(steps=steps, window=options.window, pause=options.window, heartbeat=options.heartbeat)
     print(
         f"{options.devices} scanners, a heartbeat every {pace.heartbeat:g} s, windows of {pace.window:g} s; "
         f"worse is worse by more than {pace.margin:g} of accuracy.\n",
@@ -69,6 +74,10 @@ def _figures_of(act: Act, devices: int) -> str:
                 f"report; {found['ever_ran']} of {devices} devices ({found['ever_ran_share']:.1%}) ever ran it\n"
                 f"{'':<12}alert: {found['alert'] and found['alert']['because']}"
             )
+        case "experiment":
+            result = admin.ExperimentReply.model_validate(found["result"])
+            shares = ", ".join(f"{arm.name} v{arm.version} {arm.share:.1f} % of {arm.weight:g} %" for arm in result.arms)
+            return "\n".join([shares, *(f"{'':<12}{sentence}" for sentence in result.said.split("; "))])
         case _:
             return (
                 f"ready after {found['warmed_seconds']:.0f} s ({found['warmed_downloads']} downloads); "

@@ -1,8 +1,9 @@
-"""The three rollouts, and what is expected of each.
+"""The three rollouts and the experiment, and what is expected of each.
 
 a good canary  ──▶ 5 %, 25 %, all, by itself
 a spoilt one   ──▶ 5 %, taken back by itself, with an alert
 blue-green     ──▶ on all disks, one switch, one way back, and no download in either
+an experiment  ──▶ three versions at once; at its horizon it ends by itself, and says which is better
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class RolloutPace:
     margin: float = 0.1
     """Of accuracy: of so few devices no smaller loss could be ruled out."""
     warm: float = 90.0
+    beats: float = 3.5
+    """Heartbeats from the beginning of the experiment to its horizon."""
     patience: float = 150.0
     """No part of a rollout takes longer, whatever happens to it."""
 
@@ -159,6 +162,46 @@ def blue_green(watch: Watch, candidate: int, pace: RolloutPace) -> Act:
         "switch_downloads": to_downloads,
         "way_back_seconds": fro,
         "way_back_downloads": fro_downloads,
+    }
+    return act
+
+
+ARMS = {"good": 40.0, "first": 20.0, "later": 40.0}
+"""Of the experiment, in per cent; the first is the control."""
+
+
+def experiment(watch: Watch, candidate: int, pace: RolloutPace) -> Act:
+    """Three versions at once: what was deployed, what was deployed before it, and a later one."""
+    watch.look()
+    watch.act, stable, before = "experiment", watch.present.version, len(watch.revisions)
+    act = Act(name="experiment", candidate=candidate, stable=stable)
+    versions = {"good": stable, "first": 0, "later": candidate}
+    wanted = admin.StartExperiment(
+        name="epochs",
+        arms=[admin.Arm(name=name, version=str(versions[name]), weight=weight) for name, weight in ARMS.items()],
+        horizon_seconds=pace.beats * pace.heartbeat,
+        revision=watch.present.revision,
+        because="does it pay to learn for longer",
+    )
+    watch.operator.start_experiment(watch.model, wanted)
+    watch.until(lambda: watch.present.kind == "experiment-ended", pace.patience, "the experiment to come to its horizon")
+    most = max((look.running for look in watch.looks if look.act == act.name), key=len)
+    watch.until(lambda: watch.all_run(stable), pace.patience, "all devices to run the deployed version again")
+    act.moves = [Move.of(watch, one) for one in watch.revisions[before:]]
+    found = next(one.ended for one in watch.revisions[before:] if one.ended is not None)
+    findings = {effect.arm: effect.finding for effect in found.effects}
+    kinds = [move.kind for move in act.moves]
+    act.expect(kinds == ["experiment-started", "experiment-ended"], "it to begin and to end", kinds)
+    act.expect(_by_itself(act), "its horizon to end it", [move.by for move in act.moves])
+    act.expect(len(most) == len(ARMS), "three versions to run at once", most)
+    act.expect(findings["first"] == "worse", "the first version to be found worse", found.said)
+    act.expect(findings["later"] != "worse", "the later version not to be found worse", found.said)
+    act.expect(not any(effect.split_is_broken for effect in found.effects), "arms as large as their weights", found.said)
+    act.expect(all(abs((arm.share or 0.0) - arm.weight) < 10.0 for arm in found.arms), "shares near the weights", found.arms)
+    act.figures |= {
+        "seconds": round(act.moves[-1].seconds - act.moves[0].seconds, 2),
+        "running": most,
+        "result": found.model_dump(mode="json"),
     }
     return act
 

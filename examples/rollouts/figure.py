@@ -20,7 +20,10 @@ INTERVAL, MARGIN, EVENT = "#1f5fa8", "#c2371a", "#9aa3ad"
 LOWEST, HIGHEST = -0.3, 0.2
 """Differences of accuracy that are drawn."""
 
-EVENTS = {"started": "starts", "promoted": "all", "aborted": "back", "paused": "paused", "resumed": "resumed"}
+EVENTS = {
+    "started": "starts", "promoted": "all", "aborted": "back", "paused": "paused", "resumed": "resumed",
+    "experiment-started": "three at once", "experiment-ended": "horizon",
+}  # fmt: skip
 
 
 def draw(story: Story, path: Path) -> None:
@@ -39,7 +42,7 @@ def draw(story: Story, path: Path) -> None:
         above.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
         above.set_ylabel("devices that run it")
         above.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        above.set_title(f"Three rollouts in a fleet of {story.devices} devices", loc="left")
+        above.set_title(f"Three rollouts and an experiment in a fleet of {story.devices} devices", loc="left")
         above.legend(loc="center", bbox_to_anchor=(0.6, 0.46), frameon=True, framealpha=0.9, edgecolor="none")
         _guard(below, story)
         for act in story.acts:
@@ -72,8 +75,9 @@ def _guard(axes: Axes, story: Story) -> None:
             end = act.moves[-1].seconds
             seconds, low, high = (list(column) for column in zip(*[*known, (end, *known[-1][1:])], strict=True))
             axes.fill_between(
-                seconds, low, high, step="post", color=INTERVAL, alpha=0.25, linewidth=0, label="the guard knows: it lies here"
-            )
+                seconds, low, high, step="post", color=INTERVAL, alpha=0.25, linewidth=0,
+                label="the guard knows: it lies here" if act.name == "canary" else None,
+            )  # fmt: skip
         if act.name == "sabotage":
             told = act.figures["because"].partition(": ")[2].partition(" (")[0]
             axes.annotate(
@@ -84,11 +88,27 @@ def _guard(axes: Axes, story: Story) -> None:
                 arrowprops={"arrowstyle": "->", "relpos": (0, 0), "color": LINES[act.candidate][1]},
                 va="center",
             )
+        if act.name == "experiment":
+            _effects(axes, act)
     axes.axhline(-story.pace.margin, color=MARGIN, linestyle="--", linewidth=1.2, label="margin")
     axes.axhline(0, color=EVENT, linewidth=0.8)
     axes.set_ylim(LOWEST, HIGHEST)
     axes.set_ylabel("accuracy, candidate\nminus the version beside it")
     axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+
+
+def _effects(axes: Axes, act: Act) -> None:
+    """What the experiment has found of each arm, at its horizon."""
+    result, end = act.figures["result"], act.moves[-1].seconds
+    versions = {arm["name"]: arm["version"] for arm in result["arms"]}
+    known = [effect for effect in result["effects"] if effect["low"] is not None]
+    for number, effect in enumerate(known):
+        at, colour = end - 4 * (len(known) - number), LINES[versions[effect["arm"]]][1]
+        axes.plot([at, at], [effect["low"], effect["high"]], color=colour, linewidth=5, solid_capstyle="butt", alpha=0.5)
+        axes.plot(at, effect["effect"], "o", color=colour, markersize=5)
+        axes.annotate(
+            f"v{versions[effect['arm']]}", (at, effect["high"]), (0, 3), textcoords="offset points", color=colour, ha="center"
+        )
 
 
 def _events(above: Axes, below: Axes, act: Act) -> None:

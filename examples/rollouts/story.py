@@ -1,4 +1,4 @@
-"""The whole demo: a cloud, a fleet, and one rollout after the other."""
+"""The whole demo: a cloud, a fleet, one rollout after the other, and an experiment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from examples.rollouts.acts import Act, RolloutPace, blue_green, canary, sabotage
+from examples.rollouts.acts import Act, RolloutPace, blue_green, canary, experiment, sabotage
 from examples.rollouts.fleet import ScannerFleet
 from examples.rollouts.versions import candidates, trainers
 from examples.rollouts.watching import Look, NotInTime, Watch
@@ -50,7 +50,7 @@ class Story:
 
 
 def play(devices: int, seed: int, pace: RolloutPace, tell: Callable[[str], None]) -> Story:
-    """Play the three acts, as far as they go.
+    """Play the four acts, as far as they go.
 
     Raises:
         RuntimeError: a device or a process of the cloud gave up.
@@ -91,7 +91,8 @@ def play(devices: int, seed: int, pace: RolloutPace, tell: Callable[[str], None]
                 tell(
                     f"All have enrolled and run v0 ({time.monotonic() - started:.0f} s).\n\n   time  they run          the log"
                 )
-                for played, candidate in ((canary, good), (sabotage, spoilt), (blue_green, later)):
+                acts_to_play = ((canary, good), (sabotage, spoilt), (blue_green, later), (experiment, later))
+                for played, candidate in acts_to_play:
                     acts.append(played(watch, candidate, pace))
                     if acts[-1].unmet:  # what comes next would begin from something else
                         break

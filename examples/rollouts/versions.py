@@ -22,7 +22,7 @@ WHITE = 16.0
 DRAWN = 64
 """Scans on a scanner: half to train on, which this demo never does, and half to measure with."""
 
-EPOCHS = {"first": 6, "good": 16, "later": 40}
+EPOCHS = {"first": 4, "good": 16, "later": 40}
 """Passes over the makers' scans after which each version was taken."""
 
 

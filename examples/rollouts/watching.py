@@ -151,6 +151,8 @@ class Watch:
 
 def told(one: admin.DeploymentReply) -> str:
     """A revision in a line."""
+    if one.kind in ("experiment-started", "experiment-ended"):
+        return f"{one.kind}: {one.because}"
     version = one.rollout.candidate if one.rollout else one.version
     percent = f" {one.rollout.percent:g} %" if one.rollout else ""
     return f"v{version} {one.kind}{percent}: {one.because}"

@@ -10,8 +10,19 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_a_good_canary_comes_to_all_a_spoilt_one_goes_back_and_blue_green_downloads_nothing_on_its_way(tmp_path: Path) -> None:
-    smaller = ["--devices", "240", "--steps", "15,40", "--window", "30"]  # and slower: other tests run beside it
+def test_a_good_canary_comes_to_all_a_spoilt_one_goes_back_blue_green_switches_and_an_experiment_knows(
+    tmp_path: Path,
+) -> None:
+    smaller = [
+        "--devices",
+        "240",
+        "--steps",
+        "15,40",
+        "--window",
+        "25",
+        "--heartbeat",
+        "5",
+    ]  # and slower: other tests run beside it
     command = [sys.executable, "-m", "examples.rollouts", *smaller, "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -26,6 +37,9 @@ def test_a_good_canary_comes_to_all_a_spoilt_one_goes_back_and_blue_green_downlo
     assert 0 < sabotage["figures"]["ever_ran"] < 72
     assert sabotage["figures"]["alert"]["because"] == sabotage["figures"]["because"]
     assert blue_green["figures"]["way_back_downloads"] == 0
+    result = figures["acts"]["experiment"]["figures"]["result"]
+    assert result["effects"][0]["finding"] == "worse"
+    assert sum(arm["share"] for arm in result["arms"]) > 99.9
     assert figures["series"][-1]["running"] == {"1": 240}
     assert max(look["running"].get("2", 0) for look in figures["series"]) <= sabotage["figures"]["ever_ran"]
     assert any(look["low"] is not None for look in figures["series"])
