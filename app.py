@@ -237,7 +237,15 @@ def grant_checkpoint(body: admin.CheckpointUpload) -> wire.UploadGrant:
 
 
 @app.route("/v1/admin/models", methods=["POST"], authorizer=operators)
-@speaks(admin.ModelStatus, P.UPLOAD_MISSING, P.CHECKPOINT_UNFIT, P.MODEL_EXISTS, takes=admin.CreateModel, status=201)
+@speaks(
+    admin.ModelStatus,
+    P.UPLOAD_MISSING,
+    P.CHECKPOINT_UNFIT,
+    P.MODEL_EXISTS,
+    P.UNKNOWN_COHORT,
+    takes=admin.CreateModel,
+    status=201,
+)
 def create_model(body: admin.CreateModel) -> admin.ModelStatus:
     """Create a model whose version 0 is an uploaded checkpoint, and deploy that; the same again has the same answer."""
     services().catalogue.create(body, operator(app))
@@ -259,7 +267,7 @@ def read_status(model: str) -> admin.ModelStatus:
 
 
 @app.route("/v1/admin/models/{model}/configurations", methods=["POST"], authorizer=operators)
-@speaks(admin.ConfigurationReply, P.UNKNOWN_MODEL, P.CONFIGURATION_MOVED, takes=admin.Configure)
+@speaks(admin.ConfigurationReply, P.UNKNOWN_MODEL, P.UNKNOWN_COHORT, P.CONFIGURATION_MOVED, takes=admin.Configure)
 def configure_model(body: admin.Configure, model: str) -> admin.ConfigurationReply:
     """Run a model's rounds so from the next one on; an open round goes on as it opened. The same again has the same answer."""
     return services().configurations.configure(model, body, operator(app))

@@ -305,6 +305,7 @@ class Services:
             clock=self.clock,
             check_rules=_check_rules,
             check_model=_check_model,
+            check_cohort=self.cohorts.find,
         )
 
     @cached_property
@@ -329,6 +330,7 @@ class Services:
             schemas=self.schemas,
             check_rules=_check_rules,
             check_model=_check_model,
+            check_cohort=self.cohorts.find,
             clock=self.clock,
         )
 
@@ -515,6 +517,7 @@ class Services:
             phases=phases,
             rollouts=rollouts,
             sweeper=sweeper,
+            cohort=self.cohorts.find,
             clock=self.clock,
         )
 

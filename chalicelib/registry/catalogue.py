@@ -30,6 +30,9 @@ CheckRules = Callable[[admin.RoundConfig], None]
 CheckModel = Callable[[admin.RoundConfig, Callable[[], Schema]], None]
 """Refuses one whose rules do not suit the model, of which it may ask for the schema."""
 
+CheckCohort = Callable[[str], object]
+"""Refuses a name that no cohort has."""
+
 _past_sweeps = Retrying(
     retry=retry_if_exception_type(Swept),
     stop=stop_after_attempt(6),
@@ -51,6 +54,7 @@ class Catalogue:
         clock: Clock,
         check_rules: CheckRules,
         check_model: CheckModel,
+        check_cohort: CheckCohort,
     ) -> None:
         self._store = store
         self._checkpoints = checkpoints
@@ -59,6 +63,7 @@ class Catalogue:
         self._clock = clock
         self._check_rules = check_rules
         self._check_model = check_model
+        self._check_cohort = check_cohort
 
     def grant_checkpoint(self, request: admin.CheckpointUpload) -> wire.UploadGrant:
         """One PUT of exactly these bytes under the name of their digest. 412 from the store means: they are there already."""
@@ -72,9 +77,11 @@ class Catalogue:
 
         Raises:
             Refusal: `invalid-body` (rules that cannot be carried out, or not on this model), `upload-missing`,
-                `checkpoint-unfit`, `model-exists` (with other content).
+                `checkpoint-unfit`, `model-exists` (with other content), `unknown-cohort`.
         """
         self._check_rules(request.config)
+        if request.config.cohort is not None:
+            self._check_cohort(request.config.cohort)
         holder = _past_sweeps(self._create, request, by)
         if holder is None:
             return

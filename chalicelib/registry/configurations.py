@@ -9,7 +9,7 @@ from __future__ import annotations
 from chalicelib.errors import Refusal
 from chalicelib.instants import Clock, text
 from chalicelib.log import log
-from chalicelib.registry.catalogue import Catalogue, CheckModel, CheckRules
+from chalicelib.registry.catalogue import Catalogue, CheckCohort, CheckModel, CheckRules
 from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.model import Model
 from chalicelib.registry.schemas import Schemas
@@ -34,6 +34,7 @@ class Configurations:
         schemas: Schemas,
         check_rules: CheckRules,
         check_model: CheckModel,
+        check_cohort: CheckCohort,
         clock: Clock,
     ) -> None:
         self._catalogue = catalogue
@@ -41,6 +42,7 @@ class Configurations:
         self._schemas = schemas
         self._check_rules = check_rules
         self._check_model = check_model
+        self._check_cohort = check_cohort
         self._clock = clock
 
     def page(self, model: str, query: admin.Page) -> admin.ConfigurationList:
@@ -58,10 +60,12 @@ class Configurations:
 
         Raises:
             Refusal: `unknown-model`, `invalid-body` (rules that cannot be carried out, or do not suit the model; an encoding
-                that cannot hold it), `configuration-moved`.
+                that cannot hold it), `configuration-moved`, `unknown-cohort`.
         """
         model = self._catalogue.model(name)
         self._check_rules(request.config)
+        if request.config.cohort is not None:
+            self._check_cohort(request.config.cohort)
         self._check_model(request.config, lambda: self._schema(model))
         self._check_encoding(model, request.config)
         if model.config_revision == request.revision and model.config == request.config:

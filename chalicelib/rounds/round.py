@@ -8,16 +8,20 @@ what is served as it was. Every move adds one to the fence: a stale actor change
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Literal
+from typing import Annotated, Literal
 
+from chalicelib.clients.cohort import Cohort
 from chalicelib.instants import Instant
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import FrozenConfig, Model, TrainingState
 from chalicelib.rounds.moves import AFTER_FREEZE, AFTER_PUBLICATION, ENDED, MOVES, Frozen, Move, Phase, Published, members
 from chalicelib.rounds.round_id import RoundId
+from chalicelib.texts import AS_TEXT, from_text
+from muster.wire.admin.cohorts import CohortRule
 from muster.wire.refs import CheckpointRef
 
 
@@ -90,6 +94,10 @@ class Round:
     """Rounds of the model that had completed when this one opened."""
     config_revision: int = 1
     """The revision of its config (`chalicelib.registry.configuration`)."""
+    cohort: str | None = None
+    """Whose clients may train, `<name>.<revision>`; None for all."""
+    rule: Annotated[CohortRule, AS_TEXT, from_text(CohortRule)] | None = None
+    """The cohort's, as it was when the round opened."""
     admitted: int = 0
     """Places given, as a hint that is never too low: a repeat may count one twice; receipts are what is true."""
     inspected: int = 0
@@ -282,14 +290,25 @@ def goes_on(model: Model, last: Round | None) -> bool:
     return model.training is TrainingState.RUNNING and completed_rounds(last) < model.rounds_wanted
 
 
-def open_next(model: Model, last: Round | None, deployment: Deployment, now: datetime) -> Round | None:
-    """The round that should open at `now`, or None: training rests, enough rounds completed, or the last is not done."""
+def open_next(
+    model: Model,
+    last: Round | None,
+    deployment: Deployment,
+    now: datetime,
+    cohort: Callable[[str], Cohort] | None = None,
+) -> Round | None:
+    """The round that should open at `now`, or None: training rests, enough rounds completed, or the last is not done. `cohort`
+    reads the one that the model's config names.
+    """
     if not goes_on(model, last):
         return None
     if last and (not last.is_terminal or last.summary is None):
         return None
+    among = cohort(model.config.cohort) if cohort and model.config.cohort else None
     return Round(
         model=model.name,
+        cohort=among.tag if among else None,
+        rule=among.rule if among else None,
         number=last.number + 1 if last else 1,
         phase=Phase.COLLECTING,
         fence=0,

@@ -192,3 +192,29 @@ def test_a_row_that_says_nonsense_of_itself_is_counted_and_in_no_cohort() -> Non
     assert not belongs(rule(device_types=["phone"]), strange)
     assert not belongs(rule(capabilities={"gpu": True}), strange)
     assert rule(slice={"ends": 100.0}).slice.places.stop == PLACES  # type: ignore[union-attr]
+
+
+def test_only_the_cohorts_clients_train_in_a_round_that_opened_for_it(world: World) -> None:
+    world.operator.set_cohort("few", rule(device_types=["phone"]), revision=0)
+    world.model(cohort="few")
+    world.tick()
+    device = world.device(world.token(), "device-000")
+    assignment = device.check_in()
+    assert (assignment.kind, getattr(assignment, "reason", None)) == ("wait", "not-eligible")
+    world.operator.set_cohort("few", rule(device_types=["edge"]), revision=1)
+    assert device.check_in().kind == "wait", "an open round keeps the rule with which it opened"
+    world.operator.abandon("toy", 1)
+    world.tick()
+    world.clock.advance(60)
+    assert device.check_in().kind == "train"
+    rounds = [world.services.rounds.get("toy", number) for number in (1, 2)]
+    assert [rnd and rnd.cohort for rnd in rounds] == ["few.1", "few.2"]
+
+
+def test_a_configuration_names_a_cohort_that_is_there(world: World) -> None:
+    world.model(rounds=0)
+    config = world.operator.status("toy").config
+    with pytest.raises(Refused) as unknown:
+        world.operator.configure("toy", config.model_copy(update={"cohort": "few"}), revision=1)
+    assert unknown.value.problem is Problem.UNKNOWN_COHORT
+    assert world.operator.status("toy").config == config

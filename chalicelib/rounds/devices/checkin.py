@@ -6,6 +6,7 @@ import math
 from datetime import datetime
 
 from chalicelib.clients.client import Client
+from chalicelib.clients.cohort import belongs
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
@@ -83,6 +84,8 @@ class CheckIns:
         now = self._clock()
         if now >= rnd.report_by:
             return self._wait("round-closed")
+        if rnd.rule is not None and not belongs(rnd.rule, client.described):
+            return wire.Wait(retry_after_seconds=self._heartbeat_seconds, reason="not-eligible")
         receipt: Receipt | None
         if place := self._takes_place(rnd, "admitted", rnd.places, now):
             fresh = Receipt(

@@ -7,8 +7,10 @@ worker that thinks that something may be due. What is left undone is done the ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
+from chalicelib.clients.cohort import Cohort
 from chalicelib.instants import Clock
 from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
@@ -44,6 +46,7 @@ class Coordinator:
         phases: dict[Phase, PhaseWork],
         rollouts: Rollouts,
         sweeper: Sweeper,
+        cohort: Callable[[str], Cohort],
         clock: Clock,
     ) -> None:
         self._rounds = rounds
@@ -52,6 +55,7 @@ class Coordinator:
         self._phases = phases
         self._rollouts = rollouts
         self._sweeper = sweeper
+        self._cohort = cohort
         self._clock = clock
 
     def tick(self) -> None:
@@ -102,5 +106,5 @@ class Coordinator:
                 return
 
     def _open(self, model: Model, last: Round | None) -> Round | None:
-        fresh = open_next(model, last, self._registry.present(model.name), self._clock())
+        fresh = open_next(model, last, self._registry.present(model.name), self._clock(), self._cohort)
         return self._rounds.open(fresh) if fresh else None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from muster.wire.admin.cohorts import CohortName
 from muster.wire.admin.strategies import Strategy
 from muster.wire.deciding import ACCURACY, LARGEST_NUMBER, DecidingMetric
 from muster.wire.encodings import Encoding
@@ -109,6 +110,9 @@ class RoundConfig(Request):
     )
     encoding: Encoding = Field(
         "plain", description="how devices that can do so write their updates: plain, float32, float16, bfloat16 or int8"
+    )
+    cohort: CohortName | None = Field(
+        None, description="whose clients train; null for all. A round keeps the cohort's rule of when it opened"
     )
     strategy: Strategy | None = Field(
         None, description="how clients come to a version that is deployed, by a round or an operator; null for all at once"
