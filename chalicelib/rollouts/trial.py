@@ -17,6 +17,9 @@ from chalicelib.rollouts.report import BROKEN_LEVEL, KEEP, MOST_REPORTS, ON_THE_
 from chalicelib.rollouts.samples import Sample, Scale
 from muster.wire import admin
 
+MOST_IN_ALL = 2 * MOST_REPORTS
+"""Clients of a cohort of any size that are asked: all their rows are read at each look."""
+
 LONGEST = timedelta(days=335)
 """For how long a client of an experiment without a horizon counts once; with `KEEP`, a year."""
 
@@ -41,11 +44,10 @@ def kept_until(experiment: Experiment, now: datetime) -> int:
 
 
 def is_asked(model: str, experiment: Experiment, client_id: str, active: int) -> bool:
-    """Whether a client reports, of so many active ones in the cohort: all do of a few, and of many `MOST_REPORTS` for each arm,
-    drawn by a hash that has nothing to do with the arms.
+    """Whether a client reports, of so many active ones in the cohort: all do of a few, and of many `MOST_IN_ALL`, drawn by a
+    hash that has nothing to do with the arms.
     """
-    most = MOST_REPORTS * len(experiment.arms)
-    share = PLACES if active <= most else max(1, PLACES * most // active)
+    share = PLACES if active <= MOST_IN_ALL else max(1, PLACES * MOST_IN_ALL // active)
     return is_among(f"{salt(model, experiment)}/reports", client_id, share)
 
 

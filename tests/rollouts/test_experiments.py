@@ -297,7 +297,7 @@ def test_a_rounds_own_version_waits_while_an_experiment_goes_on(world: World) ->
     assert world.operator.status("toy").deployed_version == 0
 
 
-def test_of_many_clients_as_many_are_asked_of_each_arm_whatever_the_cohorts_size(world: World) -> None:
+def test_of_many_clients_so_many_are_asked_whatever_the_cohorts_size(world: World) -> None:
     begin(world)
     (experiment,) = world.services.registry.present("toy").experiments
     for active, expected in ((10_000, 10_000), (1_000_000, 120)):
