@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import boto3
@@ -44,7 +45,8 @@ def opened(name: str) -> Iterator[Place]:
         with Stores().in_place_of_aws():
             yield Place(name, lambda service: _client(service, None))
     elif name == "moto":
-        with mock_aws():
+        # Only botocore speaks to it; to be ready for `requests` too takes longer than most tests.
+        with patch("moto.core.models.RESPONSES_METHODS", []), mock_aws():
             yield Place(name, lambda service: _client(service, None))
     else:
         yield Place(name, lambda service: _client(service, LOCAL))
