@@ -317,6 +317,7 @@ def abandon_round(body: admin.AbandonRound, model: str, round_number: int) -> ad
     P.UNKNOWN_ROUND,
     P.NOTHING_PUBLISHED,
     P.UPDATES_DELETED,
+    P.VERSION_DELETED,
     asks=admin.RoundFilesPage,
 )
 def list_round_files(query: admin.RoundFilesPage, model: str, round_number: int) -> admin.RoundFileList:
@@ -356,11 +357,26 @@ def read_version(model: str, version_ref: str) -> admin.VersionReply:
     return services().versions.show(model, version_ref)
 
 
+@app.route("/v1/admin/models/{model}/versions/{version_ref}/pin", methods=["PUT"], authorizer=operators)
+@speaks(admin.VersionReply, P.UNKNOWN_MODEL, P.UNKNOWN_VERSION, P.VERSION_DELETED, takes=admin.PinVersion)
+def pin_version(body: admin.PinVersion, model: str, version_ref: str) -> admin.VersionReply:
+    """Keep a version whatever else happens, or no longer; one that expires is kept again."""
+    return services().versions.pin(model, version_ref, body)
+
+
+@app.route("/v1/admin/models/{model}/retention", methods=["GET"], authorizer=operators)
+@speaks(admin.RetentionReply, P.UNKNOWN_MODEL, asks=admin.RetentionPage)
+def read_retention(query: admin.RetentionPage, model: str) -> admin.RetentionReply:
+    """Which versions are kept and why, and which expire, as it is or as the model could be configured; nothing changes."""
+    return services().retention.page(model, query)
+
+
 @app.route("/v1/admin/models/{model}/deployments", methods=["POST"], authorizer=operators)
 @speaks(
     admin.DeploymentReply,
     P.UNKNOWN_MODEL,
     P.UNKNOWN_VERSION,
+    P.VERSION_DELETED,
     P.VERSION_IN_TRAINING,
     P.DEPLOYMENT_MOVED,
     P.ROLLOUT_GOES_ON,
@@ -400,6 +416,7 @@ def list_experiments(model: str) -> admin.ExperimentList:
     P.UNKNOWN_MODEL,
     P.UNKNOWN_VERSION,
     P.UNKNOWN_COHORT,
+    P.VERSION_DELETED,
     P.VERSION_IN_TRAINING,
     P.EXPERIMENT_UNFIT,
     P.EXPERIMENTS_OVERLAP,
@@ -420,7 +437,14 @@ def end_experiment(body: admin.EndExperiment, model: str, experiment: str) -> ad
 
 
 @app.route("/v1/admin/models/{model}/rollbacks", methods=["POST"], authorizer=operators)
-@speaks(admin.DeploymentReply, P.UNKNOWN_MODEL, P.NOTHING_TO_ROLL_BACK_TO, P.DEPLOYMENT_MOVED, takes=admin.Rollback)
+@speaks(
+    admin.DeploymentReply,
+    P.UNKNOWN_MODEL,
+    P.NOTHING_TO_ROLL_BACK_TO,
+    P.VERSION_DELETED,
+    P.DEPLOYMENT_MOVED,
+    takes=admin.Rollback,
+)
 def roll_back(body: admin.Rollback, model: str) -> admin.DeploymentReply:
     """Go back along the history of deployments; the same again has the same answer."""
     return services().deployments.rollback(model, body, operator(app))

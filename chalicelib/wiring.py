@@ -28,6 +28,7 @@ from chalicelib.monitoring.watching import Watching
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.checkpoints import Checkpoints
 from chalicelib.registry.configurations import Configurations
+from chalicelib.registry.retained import RetentionStore
 from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.versions import Versions
@@ -46,7 +47,9 @@ from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.operators.abandonment import Abandonment
 from chalicelib.rounds.operators.exports import RoundExports
 from chalicelib.rounds.operators.finding import RoundFinder
+from chalicelib.rounds.operators.retention import RetentionView
 from chalicelib.rounds.operators.revocation import Revocation
+from chalicelib.rounds.reaching import Reaching
 from chalicelib.rounds.store import RoundStore
 from chalicelib.settings import Settings
 from chalicelib.storage.answers import watch
@@ -167,6 +170,11 @@ class Services:
     def registry(self) -> RegistryStore:
         """Models, versions, deployments."""
         return RegistryStore(Table(self._dynamodb, self.settings.versions_table))
+
+    @cached_property
+    def retained(self) -> RetentionStore:
+        """Which versions are kept."""
+        return RetentionStore(Table(self._dynamodb, self.settings.versions_table))
 
     @cached_property
     def monitoring(self) -> MonitoringStore:
@@ -314,6 +322,7 @@ class Services:
         return Versions(
             catalogue=self.catalogue,
             store=self.registry,
+            retained=self.retained,
             checkpoints=self._checkpoints,
             schemas=self.schemas,
             presigner=self.presigner,
@@ -378,7 +387,16 @@ class Services:
     @cached_property
     def exports(self) -> RoundExports:
         """What versions were made of."""
-        return RoundExports(self._finder, self.blobs, self.presigner)
+        return RoundExports(finder=self._finder, registry=self.registry, blobs=self.blobs, presigner=self.presigner)
+
+    @cached_property
+    def _reaching(self) -> Reaching:
+        return Reaching(registry=self.registry, rounds=self.rounds)
+
+    @cached_property
+    def retention(self) -> RetentionView:
+        """Which versions are kept, and why."""
+        return RetentionView(catalogue=self.catalogue, registry=self.registry, reaching=self._reaching, clock=self.clock)
 
     @cached_property
     def metric_history(self) -> MetricHistory:
@@ -398,6 +416,7 @@ class Services:
         return Status(
             catalogue=self.catalogue,
             registry=self.registry,
+            retained=self.retained,
             rounds=self.rounds,
             finder=self._finder,
             census=self.census,
@@ -509,7 +528,9 @@ class Services:
             clock=self.clock,
             heartbeat_timeout_seconds=self.settings.heartbeat_timeout_seconds,
         )
-        sweeper = Sweeper(registry=self.registry, rounds=self.rounds, blobs=self.blobs, clock=self.clock)
+        sweeper = Sweeper(
+            registry=self.registry, retained=self.retained, reaching=self._reaching, blobs=self.blobs, clock=self.clock
+        )
         return Coordinator(
             rounds=self.rounds,
             registry=self.registry,

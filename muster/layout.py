@@ -97,6 +97,7 @@ FLEET_RECORD = RowPlace(name="record of the fleet", table="monitoring", pk="reco
 OUTGOING = RowPlace(name="outgoing record", table="monitoring", pk="outbox", sk="outgoing#{model}#{record}")
 THRESHOLD = RowPlace(name="threshold", table="monitoring", pk="thresholds#{model}", sk="threshold#{metric}")
 ALERT = RowPlace(name="alert", table="monitoring", pk="alerts#{model}", sk="alert#{metric}#{number:08d}")
+STORAGE = RowPlace(name="storage", table="versions", pk="model#{model}", sk="storage")
 SWEEP = RowPlace(name="sweep", table="versions", pk="sweep", sk="sweep")
 RESTORE = RowPlace(name="restore", table="versions", pk="restore", sk="restore")
 

@@ -10,6 +10,8 @@ from chalicelib.monitoring.alerts import Alerts
 from chalicelib.monitoring.record import summarise as summarise_records
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.catalogue import Catalogue
+from chalicelib.registry.retained import RetentionStore
+from chalicelib.registry.retention import Amount, Storage
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rollouts.deployments import rollout_reply
 from chalicelib.rounds.failure import by_reason
@@ -34,6 +36,7 @@ class Status:
         *,
         catalogue: Catalogue,
         registry: RegistryStore,
+        retained: RetentionStore,
         rounds: RoundStore,
         finder: RoundFinder,
         census: Census,
@@ -43,6 +46,7 @@ class Status:
     ) -> None:
         self._catalogue = catalogue
         self._registry = registry
+        self._retained = retained
         self._rounds = rounds
         self._finder = finder
         self._census = census
@@ -59,6 +63,7 @@ class Status:
         model = self._catalogue.model(name)
         deployment, newest = self._registry.present(name), self._registry.newest_number(name)
         last = next(iter(self._rounds.history(name, None, 1)), None)
+        storage = self._retained.storage(name)
         return admin.ModelStatus(
             model=name,
             config=model.config,
@@ -77,6 +82,7 @@ class Status:
             clients=self._census.statistics(),
             alerts=self._alerts.open(model),
             metrics=summarise_records(self._monitoring.recent(name, self._clock() - LATELY)),
+            storage=storage and _storage(storage),
         )
 
     def rounds(self, name: str, query: admin.Page) -> admin.RoundList:
@@ -130,6 +136,20 @@ class Status:
             deployed=rnd.was_deployed,
             reason=rnd.reason,
         )
+
+
+def _storage(counted: Storage) -> admin.StorageReply:
+    def amount(of: Amount) -> admin.StorageAmount:
+        return admin.StorageAmount(count=of.count, bytes=of.nbytes)
+
+    return admin.StorageReply(
+        checkpoints=amount(counted.checkpoints),
+        states=amount(counted.states),
+        deltas=amount(counted.deltas),
+        expiring=amount(counted.expiring),
+        deleted=counted.deleted,
+        counted_at=counted.counted_at,
+    )
 
 
 def _unknown(model: str, row: Unreadable) -> admin.RoundReply:

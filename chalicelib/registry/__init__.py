@@ -12,5 +12,7 @@
 * `schemas`, `checkpoints`, `deltas`, `urls`   tensor files: what is in them; may it be registered; from one to the next; where
   to read them
 * `sweep`        which files no version names any more (pure)
+* `retention`    which versions are kept, and what they take (pure); `retained` are the writes
+* `aliases`      what versions are called beside their numbers
 * `catalogue`, `versions`, `configurations`   the use cases of operators; deployments are in `chalicelib.rollouts`
 """

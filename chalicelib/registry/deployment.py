@@ -139,9 +139,21 @@ class Deployment:
         """The versions of which this revision says something."""
         return frozenset({self.stable.version, *map(_number, self.beside), *self.left})
 
+    @property
+    def brings(self) -> frozenset[int]:
+        """The versions that clients are given by it, and perhaps by no revision before."""
+        return frozenset() if self.kind in _MOVES_ON else self.mentions - set(self.left)
+
 
 def _number(ref: CheckpointRef) -> int:
     return ref.version
+
+
+_MOVES_ON = frozenset({
+    DeploymentKind.STEPPED, DeploymentKind.PAUSED, DeploymentKind.RESUMED, DeploymentKind.PROMOTED, DeploymentKind.ABORTED,
+    DeploymentKind.EXPERIMENT_ENDED,
+})  # fmt: skip
+"""After these, clients are given nothing that they were not given by the revision before."""
 
 
 class NothingBeneath(Exception):

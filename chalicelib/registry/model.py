@@ -43,7 +43,7 @@ class Model:
     @property
     def config_of_rounds(self) -> RoundConfig:
         """What a round keeps of the configuration. What trainers understand was held against it when it was configured, and
-        how a version reaches clients is asked when it does; every place that is taken writes a round's row, and would be paid
-        for by its length.
+        how a version reaches clients, and how many are kept, is asked when it matters; every place that is taken writes a
+        round's row, and would be paid for by its length.
         """
-        return self.config.model_copy(update={"hyperparameter_schema": None, "strategy": None})
+        return self.config.model_copy(update={"hyperparameter_schema": None, "strategy": None, "keep_versions": None})

@@ -6,7 +6,7 @@ A row that cannot be read is passed over in a list, and named in the log; who as
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 
 from chalicelib.instants import text
@@ -19,12 +19,26 @@ from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, to_item, unreadable
 
+NAMES = ("pk", "sk", *(one.name for one in fields(Names)))
+"""Attributes that are read of a version's row when it is asked what it names."""
+
+_THERE = "attribute_exists(#pk) AND attribute_not_exists(#deleted_at)"
+_SERVABLE = Condition(_THERE, "the version was not deleted")
+
 EXAMINED = 50
 """Versions, and deployments, of a model that are looked at for such as cannot be read."""
 
 
 class Swept(Exception):
     """The bucket was swept while a version was being made: whether its objects are there must be looked at again."""
+
+
+class VersionGone(Exception):
+    """A version was to be served that was deleted."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"version {version} was deleted")
+        self.version = version
 
 
 class Incomplete(Exception):
@@ -209,25 +223,36 @@ class RegistryStore:
         item = self._table.get(keys.REGISTRATION.key(model=model, sha256=sha256))
         return from_item(Registration, item).version if item else None
 
-    def register(self, version: Version, seen: Sweep, now: datetime) -> bool:
+    def register(self, version: Version, seen: Sweep, now: datetime, instead_of: int | None = None) -> bool:
         """Store an operator's version and its registration, both or neither; False when the number is taken, the checkpoint
-        was registered before, or the bucket was swept since `seen` was read.
+        is registered as another version than `instead_of`, or the bucket was swept since `seen` was read.
         """
+        registration = self._put_registration(version, instead_of)
         try:
-            self._table.transact([self.put_version(version), self._put_registration(version), self.unless_swept(seen, now)])
+            self._table.transact([self.put_version(version), registration, self.unless_swept(seen, now)])
         except ConditionFailed:
             return False
         return True
 
-    def _put_registration(self, version: Version) -> Put:
+    def _put_registration(self, version: Version, instead_of: int | None = None) -> Put:
         key = keys.REGISTRATION.key(model=version.model, sha256=version.checkpoint.sha256)
-        return Put(table=self._table, key=key, item=to_item(Registration(version.number)), condition=NEW)
+        condition = NEW
+        if instead_of is not None:
+            condition = Condition("#version = :was", "it is registered as the version that was deleted", {":was": instead_of})
+        return Put(table=self._table, key=key, item=to_item(Registration(version.number)), condition=condition)
 
     def put_evaluation(self, model: str, number: int, evaluation: dict[str, float], judged: Judged) -> Update:
-        """The write that adds, once, what a version's judges measured, for a transaction."""
-        condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#evaluation)", "it was not yet judged")
+        """The write that adds, once, what a version's judges measured, for a transaction, in which it may be deployed too."""
+        condition = Condition(f"{_THERE} AND attribute_not_exists(#evaluation)", "it is there, and was not yet judged")
         change = {"evaluation": evaluation, "judged": to_item(judged)}
-        return Update(table=self._table, key=keys.VERSION.key(model=model, version=number), condition=condition, set=change)
+        return replace(self.serve(model, number), condition=condition, set=change)
+
+    def serve(self, model: str, number: int) -> Update:
+        """The write that lets a transaction come to serve a version only if that was not deleted, and takes away the mark by
+        which it would be.
+        """
+        key = keys.VERSION.key(model=model, version=number)
+        return Update(table=self._table, key=key, condition=_SERVABLE, remove=("expires_at",))
 
     # ---- the sweep
 
@@ -273,10 +298,17 @@ class RegistryStore:
             Unreadable: a version cannot be read, so what it names is not known.
         """
         above = keys.VERSION.key(model=model, version=after + 1)["sk"]
-        attributes = ("number", "created_at", "checkpoint", "document_sha256", "optimizer")
         partition, prefix = keys.VERSION.partition(model=model), keys.VERSION.prefix
-        items = self._table.query(partition, prefix, newest_first=True, above=above, attributes=attributes)
+        items = self._table.query(partition, prefix, newest_first=True, above=above, attributes=NAMES)
         return (from_item(Names, item) for item in items)
+
+    def page_of_names(self, model: str, before: int | None, limit: int) -> list[Names | Unreadable]:
+        """What a model's versions name, newest first, those below `before`, up to `limit`; also those that cannot be read."""
+        below = None if before is None else keys.VERSION.key(model=model, version=before - 1)["sk"]
+        partition, prefix = keys.VERSION.partition(model=model), keys.VERSION.prefix
+        return list(
+            each(Names, self._table.query(partition, prefix, newest_first=True, below=below, limit=limit, attributes=NAMES))
+        )
 
     def let_go(self, model: str, number: int) -> None:
         """Let a version name neither an optimizer's state nor deltas any more; its document still says what it had."""
@@ -338,11 +370,26 @@ class RegistryStore:
         return self._table.query(partition, keys.DEPLOYMENT.prefix, newest_first=True, above=above, below=below, limit=limit)
 
     def deploy(self, deployment: Deployment) -> Deployment:
-        """Write a revision if nobody has, and return the revision of that number: this one, or the one that was there."""
+        """Write a revision if nobody has, and return the revision of that number: this one, or the one that was there.
+
+        Where it brings versions that the one before may not have had, their marks are taken away with it, all or nothing.
+
+        Raises:
+            VersionGone: one of those was deleted.
+            Incomplete: one of those is not there.
+        """
         write = self.put_deployment(deployment)
+        served = [self.serve(deployment.model, number) for number in sorted(deployment.brings)]
         try:
-            self._table.put(write)
+            if served:
+                self._table.transact([write, *served])
+            else:
+                self._table.put(write)
         except ConditionFailed as lost:
+            if lost.condition is _SERVABLE:
+                if lost.found is None:
+                    raise Incomplete(f"a version is not there that revision {deployment.revision} serves") from lost
+                raise VersionGone(int(lost.found["number"])) from lost
             if lost.found:
                 return from_item(Deployment, lost.found)
             raise

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 from chalicelib.instants import Instant
 from chalicelib.storage import keys
@@ -48,27 +49,41 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What a version's row names, and what decides for how long."""
+    """What a version's row names, and what decides for how long. A version that was deleted names nothing."""
 
     number: int
     created_at: Instant
     checkpoint: CheckpointRef
     document_sha256: str
     optimizer: OptimizerState | None = None
+    expires_at: Instant | None = None
+    deleted_at: Instant | None = None
+    pinned: bool = False
 
     @property
     def lasting(self) -> Iterator[str]:
-        """Keys of the objects that it names for ever."""
-        yield keys.CHECKPOINT.key(sha256=self.checkpoint.sha256)
-        yield keys.DOCUMENT.key(sha256=self.document_sha256)
+        """Keys of the objects that it names until it is deleted."""
+        if self.deleted_at is None:
+            yield keys.CHECKPOINT.key(sha256=self.checkpoint.sha256)
+            yield keys.DOCUMENT.key(sha256=self.document_sha256)
 
     @property
     def passing(self) -> Iterator[str]:
         """Keys of the objects that it names for as long as it is likely to be started from, or downloaded."""
-        for file in self.optimizer.files if self.optimizer else ():
-            yield keys.STATE.key(sha256=file.sha256)
-        for delta in self.checkpoint.deltas:
-            yield keys.DELTA.key(base_sha256=delta.base_sha256, target_sha256=self.checkpoint.sha256)
+        yield from chain(self.states, self.deltas)
+
+    @property
+    def states(self) -> dict[str, int]:
+        """Of these the files of its optimizer's state, and their bytes."""
+        files = self.optimizer.files if self.optimizer and self.deleted_at is None else ()
+        return {keys.STATE.key(sha256=file.sha256): file.nbytes for file in files}
+
+    @property
+    def deltas(self) -> dict[str, int]:
+        """Of these the deltas that lead to it, and their bytes."""
+        found = self.checkpoint.deltas if self.deleted_at is None else ()
+        target = self.checkpoint.sha256
+        return {keys.DELTA.key(base_sha256=delta.base_sha256, target_sha256=target): delta.nbytes for delta in found}
 
 
 def is_due(last: Sweep, now: datetime) -> bool:

@@ -57,6 +57,12 @@ class Version:
     """What `evaluation` rests on."""
     lost_bits: int = 0
     """Bits by which its round's arithmetic was too coarse for the median update (`muster.aggregation.plan.Plan`)."""
+    expires_at: Instant | None = None
+    """Nothing keeps it any more (`chalicelib.registry.retention`): it is deleted then, unless something does by that time."""
+    deleted_at: Instant | None = None
+    """From then on it names no object: what is left says what it was. Its number is never given out again."""
+    pinned: bool = False
+    """An operator keeps it, whatever else happens."""
 
     @property
     def id(self) -> str:

@@ -11,9 +11,12 @@ from typing import TypeVar
 
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock, text
+from chalicelib.log import log
+from chalicelib.registry.aliases import CHALLENGER, CHAMPION, NEWEST, challenger, with_states
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.checkpoints import Checkpoints
 from chalicelib.registry.deployment import VersionState, states
+from chalicelib.registry.retained import RetentionStore
 from chalicelib.registry.schemas import Schemas
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.urls import downloadable
@@ -32,7 +35,6 @@ EXAMINED = 500
 TRIES = 8
 """How often a version's number is chosen again when somebody else took it."""
 
-CHAMPION, CHALLENGER, NEWEST = "champion", "challenger", "newest"
 _NUMBER = re.compile(r"[0-9]{1,8}")
 
 Row = TypeVar("Row")
@@ -49,6 +51,7 @@ class Versions:
         *,
         catalogue: Catalogue,
         store: RegistryStore,
+        retained: RetentionStore,
         checkpoints: Checkpoints,
         schemas: Schemas,
         presigner: Presigner,
@@ -57,6 +60,7 @@ class Versions:
     ) -> None:
         self._catalogue = catalogue
         self._store = store
+        self._retained = retained
         self._checkpoints = checkpoints
         self._schemas = schemas
         self._presigner = presigner
@@ -109,19 +113,45 @@ class Versions:
         elif ref in (CHAMPION, VersionState.DEPLOYED):
             version = self._store.version(model, self._store.present(model).stable.version)
         elif ref == CHALLENGER:
-            version = self._challenger(model)
+            version = challenger(self._store, self._store.present(model), self._in_training(model))
         elif ref in set(VersionState):
-            version = next((v for v, state in self._with_states(model) if state == ref), None)
+            found = with_states(self._store, model, self._in_training(model))
+            version = next((v for v, state in found if state == ref and v.deleted_at is None), None)
         if version is None:
             raise self._unknown(model, ref)
         return version
+
+    def kept(self, model: str, ref: str) -> Version:
+        """The version that a reference names, if it was not deleted.
+
+        Raises:
+            Refusal: `unknown-model`, `unknown-version`, `version-deleted`.
+        """
+        version = self.find(model, ref)
+        if version.deleted_at is not None:
+            raise version_deleted(version)
+        return version
+
+    def pin(self, model: str, ref: str, pin: admin.PinVersion) -> admin.VersionReply:
+        """Keep a version whatever else happens, or no longer; what is so already stays so. One that expires is kept again.
+
+        Raises:
+            Refusal: `unknown-model`, `unknown-version`, `version-deleted`.
+        """
+        version = self.kept(model, ref)
+        write = self._retained.pin if pin.pinned else self._retained.unpin
+        if not write(model, version.number):
+            raise version_deleted(self._store.known(model, version.number))
+        log.info("pinned" if pin.pinned else "unpinned", extra={"model": model, "version": version.number})
+        return self.show(model, str(version.number))
 
     def state(self, version: Version) -> VersionState:
         """Where a version stands."""
         return self._states(version.model, [version])[version.number]
 
     def register(self, name: str, request: admin.RegisterVersion) -> admin.VersionReply:
-        """Make an uploaded checkpoint the model's next version, staged; the same again is the same version.
+        """Make an uploaded checkpoint the model's next version, staged; the same again is the same version, and is kept again
+        if it expires. One that was deleted becomes a new version, for which the checkpoint is to be there again.
 
         Raises:
             Refusal: `unknown-model`, `upload-missing`, `checkpoint-unfit`, `version-exists` (with other metrics or note).
@@ -130,8 +160,9 @@ class Versions:
         sha256, metrics = request.checkpoint.sha256, storable(request.metrics)
         for _ in range(TRIES):
             known = self._store.registered(name, sha256)
-            if known is not None:
-                return self._same(name, known, request)
+            same = None if known is None else self._same(self._store.known(name, known), request)
+            if same is not None:
+                return same
             present, newest, seen = self._store.present(name), self._store.newest_number(name), self._store.sweep()
             number = newest + 1
             ref = self._checkpoints.inspected(
@@ -163,12 +194,16 @@ class Versions:
                 note=request.note,
             )
             self._checkpoints.store_document(document)
-            if self._store.register(version, seen, self._clock()):
+            if self._store.register(version, seen, self._clock(), instead_of=known):
                 (reply,) = self._replies(name, [version])
                 return reply
         raise RuntimeError(f"somebody else took the next version number of {name}, or the bucket was swept, {TRIES} times")
 
-    def _same(self, model: str, number: int, request: admin.RegisterVersion) -> admin.VersionReply:
+    def _same(self, version: Version, request: admin.RegisterVersion) -> admin.VersionReply | None:
+        """The version that was made of the same checkpoint, kept again if it expires; None when it was deleted."""
+        model, number = version.model, version.number
+        if version.deleted_at is not None:
+            return None
         reply = self.show(model, str(number))
         if (reply.metrics, reply.note) != (storable(request.metrics), request.note):
             raise Refusal(
@@ -177,17 +212,19 @@ class Versions:
                 expected=_words(reply.metrics, reply.note),
                 got=_words(request.metrics, request.note),
             )
-        return reply
+        if version.expires_at is None:
+            return reply
+        return self.show(model, str(number)) if self._retained.unmark(model, number) else None
 
     def _replies(self, model: str, versions: Sequence[Version]) -> Iterator[admin.VersionReply]:
         if not versions:
             return
         found = self._states(model, versions)
-        challenger = self._challenger(model)
+        hopeful = challenger(self._store, self._store.present(model), self._in_training(model))
         for version in versions:
             state = found[version.number]
             aliases = [CHAMPION] if state is VersionState.DEPLOYED else []
-            aliases += [CHALLENGER] if challenger and challenger.number == version.number else []
+            aliases += [CHALLENGER] if hopeful and hopeful.number == version.number else []
             document_url = self._presigner.get(keys.DOCUMENT.key(sha256=version.document_sha256))
             yield admin.VersionReply.model_validate(
                 {
@@ -207,6 +244,9 @@ class Versions:
                     "evaluation": version.evaluation,
                     "judged": asdict(version.judged) if version.judged else None,
                     "note": version.note,
+                    "expires_at": version.expires_at,
+                    "deleted_at": version.deleted_at,
+                    "pinned": version.pinned,
                     "checkpoint": downloadable(version.checkpoint, self._presigner),
                 }
             )
@@ -215,18 +255,6 @@ class Versions:
         """The states of some versions: the log is read back to where the oldest of them was made, and no further."""
         log = self._store.deployments(model, after=min(version.revision for version in versions))
         return states((version.number for version in versions), log, self._in_training(model))
-
-    def _with_states(self, model: str, after: int = -1) -> Iterator[tuple[Version, VersionState]]:
-        """Versions above `after` and their states, newest first."""
-        for chunk in _chunks(self._store.versions(model, after=after), PAGE):
-            found = self._states(model, chunk)
-            yield from ((version, found[version.number]) for version in chunk)
-
-    def _challenger(self, model: str) -> Version | None:
-        """The newest version that was never served and is newer than the one that is."""
-        newer = self._with_states(model, after=self._store.present(model).stable.version)
-        hopeful = (VersionState.STAGED, VersionState.TRAINING)
-        return next((version for version, state in newer if state in hopeful), None)
 
     def _unknown(self, model: str, ref: str) -> Refusal:
         last = self._store.newest_number(model)
@@ -238,6 +266,17 @@ class Versions:
             names = [CHAMPION, CHALLENGER, NEWEST, *VersionState, f"{model}.v{last}"]
             expected = f"{near(ref[:64], names)}, or a number from 0 to {last}"
         return Refusal(Problem.UNKNOWN_VERSION, f"model {model!r} has no version {ref[:64]!r}", expected=expected, got=ref[:64])
+
+
+def version_deleted(version: Version, expected: str | None = None) -> Refusal:
+    """A version cannot be served, pinned or read of which only the row is left; and what could be asked for instead."""
+    at = text(version.deleted_at) if version.deleted_at else "some time"
+    return Refusal(
+        Problem.VERSION_DELETED,
+        f"version {version.number} of {version.model} was deleted at {at}, and its checkpoint with it",
+        expected=expected or f"a version that is kept: `muster model retention {version.model}` lists them",
+        got=version.id,
+    )
 
 
 def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:

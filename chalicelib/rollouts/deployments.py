@@ -15,8 +15,9 @@ from chalicelib.log import log
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.deployment import Deployment, NothingBeneath, VersionState, is_repeat, roll_back
 from chalicelib.registry.rollout import ALL, Rollout
-from chalicelib.registry.store import RegistryStore
-from chalicelib.registry.versions import Versions
+from chalicelib.registry.store import RegistryStore, VersionGone
+from chalicelib.registry.version import Version
+from chalicelib.registry.versions import Versions, version_deleted
 from chalicelib.rollouts import moves
 from chalicelib.rollouts.moves import start
 from chalicelib.storage.rows import page
@@ -58,8 +59,8 @@ class Deployments:
         """Serve a version from now on, by the strategy of the request or of the model; one that is served already stays so.
 
         Raises:
-            Refusal: `unknown-model`, `unknown-version`, `version-in-training`, `deployment-moved`, `rollout-goes-on`,
-                `experiments-go-on`, `strategy-unfit`.
+            Refusal: `unknown-model`, `unknown-version`, `version-deleted`, `version-in-training`, `deployment-moved`,
+                `rollout-goes-on`, `experiments-go-on`, `strategy-unfit`.
         """
         config = self._catalogue.model(model).config
         asked = request.strategy or config.strategy or admin.IMMEDIATE
@@ -72,7 +73,7 @@ class Deployments:
                 expected=str(unfit),
                 got=asked.kind,
             ) from unfit
-        version = self._versions.find(model, request.version)
+        version = self._versions.kept(model, request.version)
         if self._versions.state(version) is VersionState.TRAINING:
             raise Refusal(
                 Problem.VERSION_IN_TRAINING,
@@ -124,7 +125,7 @@ class Deployments:
         """Go back along the history of deployments.
 
         Raises:
-            Refusal: `unknown-model`, `nothing-to-roll-back-to`, `deployment-moved`.
+            Refusal: `unknown-model`, `nothing-to-roll-back-to`, `version-deleted`, `deployment-moved`.
         """
         self._catalogue.model(model)
         now = self._clock()
@@ -141,6 +142,8 @@ class Deployments:
                 ) from bottom
             # The log says what it was; which deltas lead to it today, only its own row does.
             version = self._store.version(model, back.stable.version)
+            if version and version.deleted_at:
+                raise self._too_far(seen, version, request.steps)
             return replace(back, stable=version.checkpoint) if version else back
 
         return self.decide(model, request.revision, request.dry_run, decide)
@@ -163,11 +166,26 @@ class Deployments:
             raise refused if seen is present else _moved(present, revision) from refused
         if wanted is present or (dry_run and seen is present):
             return reply_of(wanted)
-        made = self._store.deploy(wanted) if seen is present else self._store.revision(model, wanted.revision)
+        try:
+            made = self._store.deploy(wanted) if seen is present else self._store.revision(model, wanted.revision)
+        except VersionGone as gone:
+            raise version_deleted(self._store.known(model, gone.version)) from gone
         if wanted is seen or made is None or not is_repeat(made, wanted):
             raise _moved(self._store.deployment(model) or present, revision)
         told(made)
         return reply_of(made)
+
+    def _too_far(self, seen: Deployment, deleted: Version, steps: int) -> Refusal:
+        """A rollback would lead to a version that was deleted: how far back one can go that was not."""
+        target, deepest = seen, "none"
+        for step in range(1, steps):
+            if target.previous is None:
+                break
+            target = self._revision(seen.model, target.previous)
+            version = self._store.version(seen.model, target.stable.version)
+            if version and version.deleted_at is None:
+                deepest = f"{step}, to version {version.number}"
+        return version_deleted(deleted, f"steps that lead to a version that is kept; the most: {deepest}")
 
     def _revision(self, model: str, revision: int) -> Deployment:
         found = self._store.revision(model, revision)

@@ -61,8 +61,8 @@ class Experiments:
         """Begin an experiment; one that goes on already goes on.
 
         Raises:
-            Refusal: `unknown-model`, `unknown-version`, `unknown-cohort`, `version-in-training`, `experiment-unfit`,
-                `experiments-overlap`, `rollout-goes-on`, `deployment-moved`.
+            Refusal: `unknown-model`, `unknown-version`, `unknown-cohort`, `version-deleted`, `version-in-training`,
+                `experiment-unfit`, `experiments-overlap`, `rollout-goes-on`, `deployment-moved`.
         """
         wanted = self._made(model, request)
 
@@ -128,7 +128,7 @@ class Experiments:
         )
 
     def _arm(self, model: str, asked: admin.Arm) -> ExperimentArm:
-        version = self._versions.find(model, asked.version)
+        version = self._versions.kept(model, asked.version)
         if self._versions.state(version) is VersionState.TRAINING:
             raise Refusal(
                 Problem.VERSION_IN_TRAINING,

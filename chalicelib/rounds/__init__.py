@@ -9,6 +9,7 @@ What all actors share:
 * `judgement`    what judges measure, and what follows from it (pure)
 * `manifests`    the frozen list of what is aggregated, as it lies in the bucket
 * `store`        their rows; one condition a write; where every move is logged
+* `reaching`     what points at a model's versions, its rounds among it
 
 Who acts, each a room that does not know the others:
 

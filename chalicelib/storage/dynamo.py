@@ -71,7 +71,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """Attributes to be set or added to, if the condition holds. `a.b` in `set` names member b of the map a.
+    """Attributes to be set, added to or removed, if the condition holds. `a.b` in `set` names member b of the map a.
 
     A repeat may add a number twice. So `add` is for sets, for hints, and for numbers inside a transaction that has another
     write whose condition the repeat fails.
@@ -82,6 +82,7 @@ class Update:
     condition: Condition
     set: Item = field(default_factory=dict)
     add: Item = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +270,8 @@ def _update(write: Update, op_id: str) -> Any:
     if write.add:
         expression += " ADD " + ", ".join(f"#{name} :add_{name}" for name in write.add)
         values |= {f":add_{name}": value for name, value in write.add.items()}
+    if write.remove:
+        expression += " REMOVE " + ", ".join(f"#{name}" for name in write.remove)
     request: dict[str, Any] = {
         "TableName": write.table.name,
         "Key": _typed(write.key),
@@ -276,7 +279,7 @@ def _update(write: Update, op_id: str) -> Any:
         "ConditionExpression": write.condition.expression,
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
-    return request | _placeholders(expression + write.condition.expression, values | dict(write.condition.values))
+    return request | _placeholders(f"{expression} {write.condition.expression}", values | dict(write.condition.values))
 
 
 def _placeholders(expression: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,8 @@ CONFIGURATION = RowKind.of(
 VERSION = RowKind.of(
     layout.VERSION,
     "chalicelib.registry.version.Version",
-    "An immutable checkpoint and its lineage. Its `evaluation` is added once, when its round is decided.",
+    "An immutable checkpoint and its lineage. Its `evaluation` is added once, when its round is decided. Where the model keeps "
+    "only its last versions, `expires_at` says when this one goes; with `deleted_at` it names no object any more.",
 )
 DEPLOYMENT = RowKind.of(
     layout.DEPLOYMENT,
@@ -104,7 +105,8 @@ DEPLOYMENT = RowKind.of(
 REGISTRATION = RowKind.of(
     layout.REGISTRATION,
     "chalicelib.registry.version.Registration",
-    "The version that an operator made of a checkpoint: the same checkpoint again is the same version.",
+    "The version that an operator made of a checkpoint: the same checkpoint again is the same version, until that is deleted; "
+    "then it is a new one.",
 )
 ROUND = RowKind.of(
     layout.ROUND,
@@ -163,6 +165,11 @@ ALERT = RowKind.of(
     "A breach, from its opening to its end. A metric's last row is its present: to write the next number, if nobody "
     "has, opens an alert once.",
 )
+STORAGE = RowKind.of(
+    layout.STORAGE,
+    "chalicelib.registry.retention.Storage",
+    "How many bytes the model's versions name, as the last sweep counted them: nobody lists the bucket to answer that.",
+)
 SWEEP = RowKind.of(
     layout.SWEEP,
     "chalicelib.registry.sweep.Sweep",
@@ -186,6 +193,7 @@ ROWS = (
     VERSION,
     DEPLOYMENT,
     REGISTRATION,
+    STORAGE,
     ROUND,
     RECEIPT,
     EVALUATION,

@@ -8,7 +8,7 @@
 * `flower`       apps of Flower: the one command that has devices of its own
 * `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs
-* `render`       tables
+* `render`       tables; `sizes` are bytes, for a person
 * `changes`      what differs between two configurations; `files`: what commands read
 * `errors`       what, why, and the next command
 

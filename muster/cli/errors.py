@@ -61,6 +61,7 @@ NEXT: dict[P, str] = {
     P.UPLOAD_MISSING: "the same command again",
     P.VERSION_EXISTS: "muster version list {model}",
     P.VERSION_IN_TRAINING: "muster round show {model}",
+    P.VERSION_DELETED: "muster model retention {model}",
     P.CONFIGURATION_MOVED: "muster model history {model}, and decide again",
     P.DEPLOYMENT_MOVED: "muster deployment list {model}, and decide again",
     P.NOTHING_TO_ROLL_BACK_TO: "muster deployment list {model}",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from itertools import islice
+from collections.abc import Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import RenderableType
 
-from muster.cli import render
+from muster.cli import render, sizes
 from muster.cli.changes import changed, changes
 from muster.cli.files import json_object
 from muster.cli.session import Because, DryRun, Json, Model, of
@@ -119,6 +121,41 @@ def history(
     session.show(found[:limit], as_json, lambda: render.configurations(found, limit))
 
 
+FATES = {
+    "kept": "kept",
+    "unmarked": "kept again",
+    "marked": "will expire",
+    "expiring": "expires",
+    "overdue": "deleted next",
+    "deleted": "deleted",
+}
+"""What becomes of a version, for a person."""
+
+
+@app.command()
+def retention(
+    ctx: typer.Context,
+    model: Model,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-versions",
+            min=2,
+            max=100_000,
+            help="As if the model kept so many; without it, as it is.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Which versions are kept and why, which expire, and how many bytes that is. It changes nothing: a dry run of
+    `muster model configure MODEL --set keep_versions=N`.
+    """
+    session = of(ctx)
+    found = list(session.operator.retention(model, keep))
+    session.show(found, as_json, lambda: _retention(found))
+
+
 @app.command("list")
 def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """All models."""
@@ -144,6 +181,23 @@ def _standing(found: admin.ModelStatus) -> list[tuple[str, object]]:
         ("newest version", found.newest_version),
         ("round", found.round.round if found.round else None),
     ]
+
+
+def _retention(found: Sequence[admin.RetainedVersion]) -> RenderableType:
+    """What becomes of a model's versions: those that follow one another and have the same fate share a line. A checkpoint that
+    several have is counted in the line of the newest.
+    """
+    seen: set[str] = set()
+    rows: list[tuple[object, ...]] = []
+    for (fate, because, day), some in groupby(
+        found, lambda v: (v.fate, tuple(v.because), v.expires_at and v.expires_at.date())
+    ):
+        run = list(some)
+        nbytes = sum({v.sha256: v.bytes for v in run if v.sha256 not in seen}.values())
+        seen |= {v.sha256 for v in run if v.bytes}
+        span = str(run[0].version) if len(run) == 1 else f"{run[-1].version}-{run[0].version}"
+        rows.append((span, len(run), FATES[fate], list(because), day and f"{day:%Y-%m-%d}", sizes.size(nbytes)))
+    return render.table(["versions", "count", "what", "because", "on", "bytes"], rows, "no versions")
 
 
 def _exists(operator: Operator, name: str) -> bool:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from muster.cli import sizes
 from muster.cli.changes import Change
 from muster.cli.changes import changes as differing
 from muster.operator.recompute import Compared
@@ -113,10 +114,10 @@ def versions(found: Sequence[admin.VersionReply]) -> RenderableType:
     """
     rows = [
         (v.version, v.state, v.aliases, v.round, v.base, v.parent, v.judged and _gain(v.judged.gain, v.config.metric),
-         v.judged and v.judged.judges, v.created_at, v.checkpoint.sha256[:12])
+         v.judged and v.judged.judges, v.created_at, _end(v), v.checkpoint.sha256[:12])
         for v in found
     ]  # fmt: skip
-    columns = ["version", "state", "alias", "round", "base", "parent", "gain", "judges", "created", "sha256"]
+    columns = ["version", "state", "alias", "round", "base", "parent", "gain", "judges", "created", "expires", "sha256"]
     return table(columns, rows, "no versions in this state")
 
 
@@ -127,8 +128,14 @@ def version(found: admin.VersionReply) -> RenderableType:
         ("round", found.round), ("base", found.base), ("parent", found.parent), ("sha256", found.checkpoint.sha256),
         ("bytes", found.checkpoint.bytes), ("manifest", found.manifest_sha256), ("document", found.document_sha256),
         ("metrics", found.metrics), ("evaluation", found.evaluation or {}), ("judged", _judged(found)), ("note", found.note),
+        ("expires", found.expires_at), ("deleted", found.deleted_at), ("pinned", found.pinned),
         ("config", found.config.model_dump_json(exclude_defaults=True)),
     ])  # fmt: skip
+
+
+def _end(found: admin.VersionReply) -> object:
+    """When a version is deleted, or that it was, or that it is not."""
+    return "deleted" if found.deleted_at else "pinned" if found.pinned else found.expires_at
 
 
 def compared(found: Sequence[Compared]) -> RenderableType:
@@ -353,6 +360,7 @@ def status(found: admin.ModelStatus) -> RenderableType:
                     f"{fleet.rounds} updates from {fleet.samples} samples"),
         ("counted", fleet.counted_at),
         ("types", fleet.by_device_type),
+        ("storage", sizes.storage(found.storage)),
     ])  # fmt: skip
     rows = [(name, m.last, m.mean, m.min, m.max, m.count) for name, m in found.metrics.items()]
     metrics = table(["last hour", "last", "mean", "min", "max", "count"], rows, "no metrics in the last hour")

@@ -69,6 +69,29 @@ def register(
 
 
 @app.command()
+def keep(ctx: typer.Context, model: Model, version: VersionRef, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Keep a version whatever else happens; one that expires is kept again. What keeps the others: muster model retention."""
+    _pin(ctx, model, version, pinned=True, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def release(ctx: typer.Context, model: Model, version: VersionRef, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Keep a version no longer than anything else does."""
+    _pin(ctx, model, version, pinned=False, dry_run=dry_run, as_json=as_json)
+
+
+def _pin(ctx: typer.Context, model: str, version: str, *, pinned: bool, dry_run: bool, as_json: bool) -> None:
+    session = of(ctx)
+    if dry_run:
+        found = session.operator.kept(model, version)
+        what = f"{'keep' if pinned else 'release'} {found.id}" if found.pinned != pinned else f"change nothing of {found.id}"
+        session.would(what, as_json, {"version": found.id, "pinned": pinned} if as_json else None)
+        return
+    reply = session.operator.pin(model, version, pinned=pinned)
+    session.show(reply, as_json, lambda: render.version(reply))
+
+
+@app.command()
 def download(
     ctx: typer.Context,
     model: Model,
@@ -81,7 +104,7 @@ def download(
 ) -> None:
     """Write a version's checkpoint to a file, verified against its digest."""
     session = of(ctx)
-    found = session.operator.version(model, version)
+    found = session.operator.kept(model, version)
     path = out or Path(f"{model}-v{found.version}.safetensors")
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists; --force overwrites it")
@@ -114,7 +137,7 @@ def verify(
     With --recompute it is also computed again, which needs the round's updates (keep_updates) and the permission to read them.
     """
     session = of(ctx)
-    found = session.operator.version(model, version)
+    found = session.operator.kept(model, version)
     session.operator.download(found.checkpoint)
     held = _held(model, found, json.loads(session.operator.document(found)))
     made = _recomputed(session, model, found) if again else None

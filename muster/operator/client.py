@@ -10,11 +10,12 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 
 from muster.http.addresses import check_address
-from muster.http.errors import Expired, Insecure
+from muster.http.errors import Expired, Insecure, Refused
 from muster.http.transport import Transport
 from muster.operator.signing import SigV4
 from muster.wire import admin
 from muster.wire import messages as wire
+from muster.wire.problems import Problem
 
 Page = TypeVar(
     "Page",
@@ -196,6 +197,44 @@ class Operator:
     def version(self, model: str, ref: str | int) -> admin.VersionReply:
         """One version, by number, id, alias or state (`admin.VersionRef`), with a fresh download URL."""
         return self._transport.call("GET", f"/v1/admin/models/{model}/versions/{ref}", admin.VersionReply)
+
+    def kept(self, model: str, ref: str | int) -> admin.VersionReply:
+        """One version, as `version` has it, if its checkpoint and its document are there.
+
+        Raises:
+            Refused: `version-deleted`, and what else the server refuses.
+        """
+        found = self.version(model, ref)
+        if found.deleted_at is not None:
+            kind = Problem.VERSION_DELETED
+            document = wire.ProblemDocument(
+                type=kind.urn,
+                title=kind.kind.title,
+                status=kind.kind.status,
+                detail=f"{found.id} was deleted at {found.deleted_at:%Y-%m-%d %H:%M}, and its checkpoint with it",
+                expected="a version that is kept",
+                got=found.id,
+            )
+            raise Refused(document)
+        return found
+
+    def pin(self, model: str, ref: str | int, *, pinned: bool = True) -> admin.VersionReply:
+        """Keep a version whatever else happens, or no longer."""
+        path = f"/v1/admin/models/{model}/versions/{ref}/pin"
+        return self._transport.call("PUT", path, admin.VersionReply, admin.PinVersion(pinned=pinned))
+
+    def retention(self, model: str, keep_versions: int | None = None) -> Iterator[admin.RetainedVersion]:
+        """What becomes of each of a model's versions, newest first, or would if the model kept so many: one request a page, as
+        far as it is read.
+        """
+        query = admin.RetentionPage(keep_versions=keep_versions)
+        while True:
+            path = f"/v1/admin/models/{model}/retention{_query(query)}"
+            page = self._transport.call("GET", path, admin.RetentionReply)
+            yield from page.versions
+            if page.before is None:
+                return
+            query = query.model_copy(update={"before": page.before, "newer": page.newer})
 
     def register(
         self, model: str, checkpoint: bytes, metrics: Mapping[str, float] | None = None, note: str | None = None

@@ -61,6 +61,7 @@ class Problem(Enum):
     CHECKPOINT_UNFIT = "checkpoint-unfit"
     VERSION_EXISTS = "version-exists"
     VERSION_IN_TRAINING = "version-in-training"
+    VERSION_DELETED = "version-deleted"
     CONFIGURATION_MOVED = "configuration-moved"
     DEPLOYMENT_MOVED = "deployment-moved"
     NOTHING_TO_ROLL_BACK_TO = "nothing-to-roll-back-to"
@@ -130,6 +131,7 @@ KINDS: dict[Problem, ProblemKind] = {
     Problem.CHECKPOINT_UNFIT: ProblemKind(422, "The uploaded file cannot be a checkpoint"),
     Problem.VERSION_EXISTS: ProblemKind(409, "This checkpoint was registered with other words"),
     Problem.VERSION_IN_TRAINING: ProblemKind(409, "The round that made this version has not decided yet"),
+    Problem.VERSION_DELETED: ProblemKind(410, "The version was deleted"),
     Problem.CONFIGURATION_MOVED: ProblemKind(409, "The model was configured in the meantime"),
     Problem.DEPLOYMENT_MOVED: ProblemKind(409, "Something else was deployed in the meantime"),
     Problem.NOTHING_TO_ROLL_BACK_TO: ProblemKind(409, "The history of deployments does not go back so far"),

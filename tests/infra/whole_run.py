@@ -15,6 +15,7 @@ from unittest import mock
 import numpy as np
 
 from chalicelib.instants import utc_now
+from chalicelib.registry.retention import GRACE
 from chalicelib.registry.sweep import EVERY, KEPT
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round_id import RoundId
@@ -22,7 +23,7 @@ from chalicelib.storage import keys, spool
 from infra.memory.calls import Observer
 from muster import Device
 from muster.operator.export import export
-from muster.wire.admin import Outliers, Rule, Strategy
+from muster.wire.admin import Arm, CohortRule, LayerSlice, Outliers, Rule, StartExperiment, Strategy
 from muster.wire.arrays import Array, encode
 from tests.aws import STORE
 from tests.fleet import BASE, World, checkpoint
@@ -59,6 +60,7 @@ def whole_run() -> tuple[World, Observer]:
     try:
         world.calls.observer = observer
         with mock.patch.object(spool, "PIECE_BYTES", PIECE_BYTES), mock.patch(SHORTEST, PIECE_BYTES):
+            world.operator.set_cohort("all", CohortRule(slice=LayerSlice(ends=100.0)), revision=0)
             for driver in ("look", "tick"):
                 _rounds(world, driver)
         _monitoring(world)
@@ -129,7 +131,7 @@ def _long(world: World, model: str, drive: Drive, copies: int, config: dict[str,
     objects is being copied to its name: ours then finds it there.
     """
     step = sum(model.encode()) / 100_000  # objects are named by their content, so each of these models is another
-    world.model(model, rounds=2, tensors=LONG, keep_updates=True, **QUICK, **config)
+    world.model(model, rounds=2, tensors=LONG, keep_updates=True, cohort="all", **QUICK, **config)
     devices: list[Device] = []
     seen = [0]
 
@@ -267,7 +269,10 @@ def _sweep(world: World) -> None:
     key = keys.DELTA.key(base_sha256="0" * 64, target_sha256="0" * 64)
     world.s3.put_object(Bucket=world.settings.bucket, Key=key, Body=b"nobody's")
     world.clock.now = max(world.clock.now, utc_now()) + KEPT + EVERY
-    world.tick()
+    for _ in range(2):  # versions expire, and are deleted
+        world.tick()
+        world.clock.advance((GRACE + EVERY).total_seconds())
+    assert any(version.deleted_at for version in world.operator.versions("tick-in-parts"))
 
 
 def _operators(world: World) -> None:
@@ -284,18 +289,23 @@ def _operators(world: World) -> None:
     operator.document(operator.version(model, "newest"))
     with tempfile.TemporaryDirectory() as folder:
         export(operator, "tick-long-0", 2, Path(folder))
-    operator.register(model, checkpoint(1.0))
+    for step in (3.0, 2.0, 1.0):  # of which the first one will expire
+        operator.register(model, checkpoint(step))
     refused = world.request(
         "POST", f"/v1/admin/models/{model}/versions", body={"checkpoint": {"bytes": 100, "sha256": "0" * 64}}
     )
     assert refused.json()["type"].endswith("upload-missing")
     list(operator.versions(model))
+    for pinned in (True, False):
+        operator.pin(model, "newest", pinned=pinned)
+    list(operator.retention(model))
     revision = operator.deploy(model, "newest", revision=operator.status(model).deployment_revision).revision
     revision = operator.rollback(model, revision=revision).revision
-    _rollout(world, model, revision)
+    revision = _rollout(world, model, revision)
+    _experiments(world, model, revision)
     list(operator.deployments(model))
     standing = operator.status(model)
-    other = standing.config.model_copy(update={"goal": standing.config.goal + 1})
+    other = standing.config.model_copy(update={"goal": standing.config.goal + 1, "keep_versions": 2})
     operator.configure(model, other, revision=standing.config_revision)
     list(operator.configurations(model))
     operator.metric(model, "accuracy")
@@ -310,8 +320,8 @@ def _operators(world: World) -> None:
 # ---- rollouts
 
 
-def _rollout(world: World, model: str, revision: int) -> None:
-    """A canary that is heard and taken back by the tick, and two slots of which one is warmed."""
+def _rollout(world: World, model: str, revision: int) -> int:
+    """A canary that is heard and taken back by the tick, and two slots of which one is warmed; the revision that came of it."""
     operator, device = world.operator, world.device(world.token(), "runner", model)
     canary = Strategy(kind="canary", steps=[99.0], window_seconds=60.0, pause_seconds=60.0, patience=1)
     for strategy in (canary, Strategy(kind="blue-green", pause_seconds=60.0)):
@@ -328,3 +338,27 @@ def _rollout(world: World, model: str, revision: int) -> None:
         revision = operator.status(model).deployment_revision
         if next(iter(operator.deployments(model))).rollout is not None:
             revision = operator.move_rollout(model, "abort", revision=revision).revision
+    return revision
+
+
+def _experiments(world: World, model: str, revision: int) -> None:
+    """Two experiments among halves of the fleet: an operator ends the one, its horizon the other."""
+    operator, device = world.operator, world.device(world.token(), "tried", model)
+    arms = [Arm(name="control", version="deployed", weight=50.0), Arm(name="new", version="newest", weight=50.0)]
+    for name, begins in (("low", 0.0), ("high", 50.0)):
+        operator.set_cohort(name, CohortRule(slice=LayerSlice(begins=begins, ends=begins + 50.0)), revision=0)
+        operator.cohort(name)
+        wanted = StartExperiment(name=name, arms=arms, cohort=name, horizon_seconds=60.0, revision=revision)
+        revision = operator.start_experiment(model, wanted).revision
+    operator.cohorts()
+    world.services.census.take()
+    version = device.model()[0]
+    for began in (revision - 1, revision):
+        report = {"rollout": f"{model}.r{began}", "metrics": {"accuracy": 0.5}}
+        beat = {"model": model, "version": version, "report": report}
+        world.request("POST", "/v1/heartbeat", key=world.key_of(device), body=beat)
+    operator.experiments(model)
+    operator.end_experiment(model, "low", revision=revision)
+    world.clock.advance(120)
+    world.tick()
+    assert operator.experiment(model, "high") == next(operator.deployments(model)).ended

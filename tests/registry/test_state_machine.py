@@ -119,7 +119,7 @@ class Registry(RuleBasedStateMachine):
             return
 
         def between(operation: str, proceed: Callable[[], Any]) -> Any:
-            if operation == "PutItem":
+            if operation == "TransactWriteItems":
                 self.world.calls.between = None
                 self._act(seen, Row(rival, seen), False, lambda: self._deploy(rival, seen))
             return proceed()

@@ -278,7 +278,7 @@ def test_of_two_operators_at_once_one_wins_and_the_other_is_told(world: World, m
         world.operator.register(model, checkpoint(number))
 
     def rival(operation: str, proceed: Any) -> Any:
-        if operation == "PutItem":
+        if operation == "TransactWriteItems":
             world.calls.between = None
             world.operator.deploy(model, 2, revision=1)
         return proceed()

@@ -78,8 +78,10 @@ def test_what_each_call_costs(world: World, stored: int) -> None:
         "model": ["GetItem"],
         "statistics": ["Query"],
     }
-    # model; deployment, version, round, receipts, tallies; thresholds and an alert each; records of rounds and of the fleet
-    assert found["status"] == ["GetItem"] + ["Query"] * (5 + 1 + len(defaults("toy", world.operator.status("toy").config)) + 2)
+    # model; deployment, version, round; storage; receipts, tallies; thresholds and an alert each; records of rounds and fleet
+    assert found["status"] == ["GetItem"] + ["Query"] * 3 + ["GetItem"] + ["Query"] * (
+        2 + 1 + len(defaults("toy", world.operator.status("toy").config)) + 2
+    )
     assert len(found["clients"]) <= keys.SHARDS
     assert replies["statistics"]["clients"] == stored
     assert replies["status"]["clients"]["active_by_model"] == {"toy": stored}

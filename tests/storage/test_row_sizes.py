@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from chalicelib.clients.client import REMEMBERED_ROUNDS, Client, ClientState, Fleet
+from chalicelib.clients.cohort import Cohort
 from chalicelib.clients.tally import MOST_NAMES, count
 from chalicelib.clients.token import EnrolmentToken
 from chalicelib.monitoring.alert import Alert
@@ -20,11 +21,14 @@ from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Threshold
 from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.experiment import Experiment, ExperimentArm
 from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.retention import Amount, Storage
 from chalicelib.registry.rollout import Rollout
 from chalicelib.registry.sweep import Sweep
 from chalicelib.registry.version import Judged, Registration, Version
 from chalicelib.rollouts.report import RolloutReport, Verification
+from chalicelib.rollouts.trial import ExperimentReport, outcome
 from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
@@ -74,11 +78,21 @@ TOKEN = admin.MintToken(
     uses=5000, label=LABEL, models=[f"{number:02d}".rjust(48, "m") for number in range(16)],
     device_types=[LABEL] * 16,
 )  # fmt: skip
+RULE = admin.CohortRule(
+    device_types=[LABEL] * 16, sdk_versions=[LABEL] * 16, capabilities=dict.fromkeys(NAMES[:16], LABEL),
+    slice=admin.LayerSlice(layer="l" * 40, begins=12.34, ends=56.78),
+)  # fmt: skip
+EXPERIMENT = Experiment(
+    name="e" * 48, began=10**8, since=NOW, metric=CONFIG.metric, level=0.012345678901234567, least=10**5, secret=HASH,
+    cohort=f"{'c' * 48}.{10**8}", rule=RULE, horizon=NOW, beneath=10**8,
+    arms=tuple(ExperimentArm(name=f"{n}".rjust(32, "a"), checkpoint=replace(REF, version=n), weight=1_250) for n in range(8)),
+)  # fmt: skip
+FOUND = outcome(MODEL, EXPERIMENT, [], NOW)
 ROUND = RoundId(MODEL, 10**7)
 WHERE: dict[str, Any] = {
     "shard": "15", "client": ID, "token": "t" * 32, "model": MODEL, "version": 10**7, "revision": 10**7, "sha256": HASH,
     "round": str(ROUND), "number": 10**7, "at": "2026-12-31T23:59:59.999999Z", "record": "round#10000000",
-    "metric": NAMES[0],
+    "metric": NAMES[0], "cohort": "c" * 48,
 }  # fmt: skip
 """What the longest keys are made of."""
 
@@ -124,7 +138,8 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
     yield keys.FLEET, Fleet(10**9)
     row = {"rounds": 10**9, "samples": 10**18, "state": "active", "last_seen_at": WHERE["at"]}
     fleet = ({**row, "device_type": f"{n:04d}".rjust(64, "d"), "model": f"{n:04d}".rjust(48, "m")} for n in range(1000))
-    tally = count(15, fleet, NOW, 1e9)
+    cohorts = [Cohort(name=f"{n:02d}".rjust(48, "c"), revision=10**8, rule=RULE, at=NOW, because="x") for n in range(64)]
+    tally = count(15, fleet, NOW, 1e9, cohorts)
     assert len(tally.by_device_type) == len(tally.active_by_model) == MOST_NAMES + 1
     yield keys.TALLY, tally
     yield keys.MODEL, Model(name=MODEL, config=CONFIG, created_at=NOW, training=TrainingState.RUNNING, rounds_wanted=10**6)
@@ -150,6 +165,9 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
             note=LABEL,
             optimizer=state,
             clip_norm=1.23456e-30,
+            expires_at=NOW,
+            deleted_at=NOW,
+            pinned=True,
             judged=Judged(
                 judges=10**4, better=10**4, worse=10**4, gain=-1.2345678901234567, p=1.2345678901234567e-30, examples=10**9
             ),
@@ -182,11 +200,32 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
         ),
     )
     yield (
+        keys.DEPLOYMENT,
+        Deployment(
+            model=MODEL,
+            revision=10**8,
+            stable=REF,
+            at=NOW,
+            because=FOUND.said,
+            left=left,
+            by="a" * 2048,
+            experiments=(EXPERIMENT,) * admin.MOST_EXPERIMENTS,
+            ended=FOUND,
+        ),
+    )
+    yield keys.COHORT, Cohort(name="c" * 48, revision=10**8, rule=RULE, at=NOW, because=LABEL, by="a" * 2048)
+    yield (
+        keys.EXPERIMENT_REPORT,
+        ExperimentReport(client_id=ID, version=10**8, arm="a" * 32, at=NOW, ttl=10**10, value=-1.2345678901234567e-30),
+    )
+    yield (
         keys.REPORT,
         RolloutReport(client_id=ID, version=10**8, at=NOW, is_candidate=True, value=-1.2345678901234567e-30, ttl=10**10),
     )
     yield keys.VERIFICATION, Verification(client_id=ID, at=NOW, is_ready=True, ttl=10**10)
     yield keys.REGISTRATION, Registration(10**8)
+    most = Amount(10**8, 10**15)
+    yield keys.STORAGE, Storage(counted_at=NOW, checkpoints=most, states=most, deltas=most, expiring=most, deleted=10**8)
     yield keys.SWEEP, Sweep(NOW, keys.DELTA.key(base_sha256=HASH, target_sha256=HASH), NOW)
     measured = {role: Measurement(10**9, METRICS, "measured") for role in ("candidate", "deployed")}
     yield (

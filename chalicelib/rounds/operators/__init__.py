@@ -3,5 +3,6 @@
 * `finding`      how each of these finds its round
 * `abandonment`  ends a round before its time, also one that cannot be read
 * `exports`      what a version was made of, as files
+* `retention`    which versions are kept, and why
 * `revocation`   takes a client out, also of rounds that are open
 """

@@ -5,5 +5,5 @@
 * `aggregating`  sums them, here or in `parts`; `publishing` makes the version, `training_metrics` what it shows (pure)
 * `evaluating`   decides when the judges have spoken
 * `settling`     the last word on every receipt, and the end of a round and of its files
-* `sweeping`     once a day, deletes from the bucket what nothing names
+* `sweeping`     once a day, deletes from the bucket what nothing names; `retaining` lets versions expire for it
 """

@@ -1,8 +1,9 @@
 """Sweeps the bucket, once a day, of what nothing names: the owner of whatever everybody else has left.
 
-Actors that lose a race to publish, uploads that are never registered, and old versions that let go their optimizer's state and
-their deltas leave objects that no row names. `chalicelib.registry.sweep` says why deleting them takes nothing from a version
-that is just being made. Files of rounds are not its business: a round's end deletes those (`settling`).
+Actors that lose a race to publish, uploads that are never registered, versions that were deleted (`retaining`), and old ones
+that let go their optimizer's state and their deltas leave objects that no row names. `chalicelib.registry.sweep` says why
+deleting them takes nothing from a version that is just being made. Files of rounds are not its business: a round's end
+deletes those (`settling`).
 
 All versions are read for it: one query a megabyte of them. What it deletes stays in the bucket as an older version for 35 days
 (infra/resources.yaml), as long as the tables can be restored to an earlier second.
@@ -15,11 +16,15 @@ from itertools import chain
 
 from chalicelib.instants import Clock
 from chalicelib.log import log
+from chalicelib.registry.retained import RetentionStore
+from chalicelib.registry.retention import Reach
 from chalicelib.registry.store import RegistryStore
-from chalicelib.registry.sweep import EVERY, HOLD, KEPT_STEPS, ORPHANED, Names, Sweep, is_due, lets_go
-from chalicelib.rounds.store import RoundStore
+from chalicelib.registry.sweep import EVERY, HOLD, ORPHANED, Names, Sweep, is_due, lets_go
+from chalicelib.rounds.phases.retaining import Retaining
+from chalicelib.rounds.reaching import Reaching
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
+from chalicelib.storage.rows import Unreadable
 
 SWEPT = sorted(kind.template.split("{", 1)[0] for kind in (keys.CHECKPOINT, keys.DELTA, keys.STATE, keys.DOCUMENT))
 """What is swept, in the order of keys."""
@@ -30,13 +35,19 @@ MOST_PAGES = 2000
 MOST_LET_GO = 10_000
 """Versions that let go in one sweep."""
 
+MOST_RETAINED = 10_000
+"""Versions that are marked in one sweep, that are deleted, and that are kept again; shared by all models."""
+
 
 class Sweeper:
     """Sweeps when it is time."""
 
-    def __init__(self, *, registry: RegistryStore, rounds: RoundStore, blobs: Blobs, clock: Clock) -> None:
+    def __init__(
+        self, *, registry: RegistryStore, retained: RetentionStore, reaching: Reaching, blobs: Blobs, clock: Clock
+    ) -> None:
         self._registry = registry
-        self._rounds = rounds
+        self._retained = retained
+        self._reaching = reaching
         self._blobs = blobs
         self._clock = clock
         self._last: Sweep | None = None
@@ -65,7 +76,8 @@ class Sweeper:
 
     def _sweep(self, mine: Sweep, models: Sequence[str]) -> None:
         newest: dict[str, int] = {}
-        named = set(chain.from_iterable(self._names(model, newest) for model in models))
+        share = max(1, MOST_RETAINED // len(models))
+        named = set(chain.from_iterable(self._names(model, newest, share) for model in models))
         now, pages, came_to = self._clock(), 0, mine.after or ""
         for prefix in SWEPT:
             begin = came_to if came_to.startswith(prefix) else ""
@@ -80,33 +92,36 @@ class Sweeper:
                     return
         self._registry.note_swept(mine, None)
 
-    def _names(self, model: str, newest: dict[str, int]) -> set[str]:
-        """The keys of all objects that a model's versions name, also of those that let go now: they are the next sweep's."""
+    def _names(self, model: str, newest: dict[str, int], share: int) -> set[str]:
+        """The keys of all objects that a model's versions name, also of those that let go, or are deleted, now: they are the
+        next sweep's.
+        """
         now, named, old = self._clock(), set[str](), list[Names]()
-        in_use = self._in_use(model)
+        reach = self._reaching.of(model)
+        retaining = self._retaining(model, reach, share)
         for version in self._registry.named(model):
             newest[model] = max(version.number, newest.get(model, -1))
             named.update(version.lasting, version.passing)
-            if lets_go(version, in_use, now) and len(old) < MOST_LET_GO:
+            if reach and lets_go(version, reach.reasons, now) and len(old) < MOST_LET_GO:
                 old.append(version)
+            if retaining:
+                retaining.see(version)
         for version in old:
             self._registry.let_go(model, version.number)
+        if retaining:
+            retaining.act()
         return named
 
-    def _in_use(self, model: str) -> set[int]:
-        """The versions that a model serves, to a share of its clients too, may soon go back to, or trains from."""
-        found = set[int]()
-        deployment = self._registry.deployment(model)
-        for _ in range(1 + KEPT_STEPS):
-            if deployment is None:
-                break
-            found |= {ref.version for ref in deployment.offered}
-            previous = deployment.previous
-            deployment = None if previous is None else self._registry.revision(model, previous)
-        last = self._rounds.latest(model)
-        if last:
-            found |= {ref.version for ref in (last.base, last.deployed, last.candidate) if ref}
-        return found
+    def _retaining(self, name: str, reach: Reach | None, share: int) -> Retaining | None:
+        """A look at which versions are kept; None where the model's row, or its deployment, does not say what is."""
+        try:
+            model = self._registry.model(name)
+        except Unreadable as unknown:
+            unknown.tell()
+            return None
+        if model is None or reach is None:
+            return None
+        return Retaining(store=self._retained, model=model, reach=reach, clock=self._clock, most=share)
 
     def _delete(self, mine: Sweep, orphans: Sequence[str], newest: dict[str, int]) -> bool:
         """Delete objects that are still not named, while no version can be born; False when another sweep has begun since."""

@@ -42,6 +42,7 @@ CONFIGURATION = BackupKind.of(places.CONFIGURATION, 2)
 VERSION = BackupKind.of(places.VERSION, 1)
 DEPLOYMENT = BackupKind.of(places.DEPLOYMENT, 2)
 REGISTRATION = BackupKind.of(places.REGISTRATION, 2)
+STORAGE = BackupKind.of(places.STORAGE, NOT_COPIED)  # counted again
 ROUND = BackupKind.of(places.ROUND, 5)
 RECEIPT = BackupKind.of(places.RECEIPT, 6)
 EVALUATION = BackupKind.of(places.EVALUATION, 6)
@@ -57,8 +58,9 @@ SWEEP = BackupKind.of(places.SWEEP, NOT_COPIED)  # a restored stack sweeps its o
 RESTORE = BackupKind.of(places.RESTORE, NOT_COPIED)  # it says how this stack came about
 
 KINDS = (
-    CLIENT, TOKEN, FLEET, TALLY, COHORT, MODEL, CONFIGURATION, VERSION, DEPLOYMENT, REGISTRATION, ROUND, RECEIPT, EVALUATION,
-    REPORT, VERIFICATION, EXPERIMENT_REPORT, ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
+    CLIENT, TOKEN, FLEET, TALLY, COHORT, MODEL, CONFIGURATION, VERSION, DEPLOYMENT, REGISTRATION, STORAGE, ROUND, RECEIPT,
+    EVALUATION, REPORT, VERIFICATION, EXPERIMENT_REPORT, ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP,
+    RESTORE,
 )  # fmt: skip
 STAGES = sorted({kind.stage for kind in KINDS} - {NOT_COPIED})
 
@@ -183,18 +185,21 @@ def pointers(row: Row) -> Iterator[str]:
 
 
 def objects(row: Row) -> Iterator[str]:
-    """The keys of the objects that this row names, and that are copied."""
+    """The keys of the objects that this row names, and that are copied.
+
+    Of the checkpoints that deployments and rounds point at, a version's row says whether they are there: it names its own until
+    it is deleted.
+    """
     match row.kind.name:
         case "version":
+            yield from _manifest(f"{row.model}.{row.value('round')}", row.value("manifest_sha256"))
+            if row.value("deleted_at") is not None:
+                return
             yield places.CHECKPOINT.key(sha256=row.value("checkpoint")["sha256"])
             yield places.DOCUMENT.key(sha256=row.value("document_sha256"))
             for file in (row.value("optimizer") or {}).get("files", ()):
                 yield places.STATE.key(sha256=file["sha256"])
-            yield from _manifest(f"{row.model}.{row.value('round')}", row.value("manifest_sha256"))
-        case "deployment":
-            yield places.CHECKPOINT.key(sha256=row.value("stable")["sha256"])
         case "round":
-            yield from (places.CHECKPOINT.key(sha256=ref["sha256"]) for ref in _refs(row))
             yield from _manifest(f"{row.model}.{int(row.parts['number'])}", row.value("manifest_sha256"))
 
 

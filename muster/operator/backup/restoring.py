@@ -197,9 +197,18 @@ def _rows(contents: Contents, taken_at: str) -> Iterator[tuple[TableName, Item]]
         for row in contents.rows(*tables):
             if row.kind.stage == stage:
                 enrolled += row.kind is kinds.CLIENT and row.value("state") == "active"
-                yield row.kind.table, abandoned(row, taken_at) if _is_open(row) else row.item
+                yield row.kind.table, _as_restored(row, taken_at)
         if stage == kinds.CLIENT.stage:
             yield FLEET.table, {**kinds.key(FLEET), "enrolled": {"N": str(enrolled)}}
+
+
+def _as_restored(row: Row, taken_at: str) -> Item:
+    """A row as it is restored. A version that expired in the old stack has all of its grace period before it: whoever restores
+    an old backup wants what is in it.
+    """
+    if row.kind is kinds.VERSION:
+        return {name: value for name, value in row.item.items() if name != "expires_at"}
+    return abandoned(row, taken_at) if _is_open(row) else row.item
 
 
 def _is_open(row: Row) -> bool:

@@ -117,6 +117,11 @@ class RoundConfig(Request):
     strategy: Strategy | None = Field(
         None, description="how clients come to a version that is deployed, by a round or an operator; null for all at once"
     )
+    keep_versions: Annotated[int, Field(ge=2, le=100_000)] | None = Field(
+        None,
+        description="how many of the model's last versions are kept, beside those that something points at; null for all "
+        "(docs/operations.md)",
+    )
     keep_updates: bool = Field(False, description="keep the devices' updates after publication, so that it can be replayed")
     hyperparameters: Annotated[dict[MetricName, Scalar | Schedule], Field(max_length=MOST_HYPERPARAMETERS)] = Field(
         {}, description="given to each trainer; one may change from round to round: a ramp, steps, or a table"

@@ -113,6 +113,26 @@ class AlertList(Reply):
     alerts: list[AlertReply]
 
 
+class StorageAmount(Reply):
+    """Some files, each counted once however many versions name it."""
+
+    count: int
+    bytes: int
+
+
+class StorageReply(Reply):
+    """What a model's versions take, as the sweep counts it once in 25 hours; a file that two models name is counted in both."""
+
+    checkpoints: StorageAmount
+    states: StorageAmount = Field(description="of optimizers")
+    deltas: StorageAmount
+    expiring: StorageAmount = Field(
+        description="of all these, what goes when everything is deleted that nothing keeps; the count is of versions"
+    )
+    deleted: int = Field(description="versions of which only the row is left")
+    counted_at: datetime
+
+
 class ModelStatus(Reply):
     """Everything about one model in one call."""
 
@@ -129,3 +149,4 @@ class ModelStatus(Reply):
     clients: FleetStatistics
     alerts: list[AlertReply] = Field(description="those that are open")
     metrics: dict[str, MetricSummary] = Field(description="the last hour's, by name")
+    storage: StorageReply | None = Field(None, description="what its versions take; null before the first count")

@@ -67,7 +67,60 @@ class VersionReply(Reply):
     evaluation: dict[str, float] | None = Field(description="midmeans over its judges, who were its own: see `judged`")
     judged: JudgedReply | None = None
     note: str | None
+    expires_at: datetime | None = Field(
+        None, description="nothing keeps it any more: it is deleted then, unless something does by that time"
+    )
+    deleted_at: datetime | None = Field(None, description="since then its checkpoint and its document are not there any more")
+    pinned: bool = Field(False, description="an operator keeps it, whatever else happens")
     checkpoint: Checkpoint
+
+
+class PinVersion(Request):
+    """Whether a version is kept whatever else happens."""
+
+    pinned: bool
+
+
+class RetentionPage(Page):
+    """What becomes of a model's versions, a page of them."""
+
+    keep_versions: Annotated[int, Field(ge=2, le=100_000)] | None = Field(
+        None, description="as if the model were configured so; without it, as it is"
+    )
+    newer: Annotated[int, Field(ge=0, lt=10**8)] = Field(
+        0, description="how many versions before this page were not deleted: what the last page gave as `newer`"
+    )
+
+
+class RetainedVersion(Reply):
+    """What becomes of one version."""
+
+    version: int
+    fate: Literal["kept", "unmarked", "marked", "expiring", "overdue", "deleted"] = Field(
+        description="what the next sweep would do or leave: unmarked, marked: it takes the mark away, or makes it; overdue: it "
+        "deletes the version"
+    )
+    because: list[str] = Field(
+        description="all that keeps it: last, first, young, pinned, deployed, rollout, experiment, mentioned, rollback, "
+        "challenger, round, next-base; or all, where the model keeps every version"
+    )
+    created_at: datetime
+    expires_at: datetime | None
+    deleted_at: datetime | None
+    bytes: int = Field(description="its checkpoint; 0 when it was deleted")
+    sha256: str = Field(description="versions of one digest share one checkpoint, which stays while one of them is there")
+
+
+class RetentionReply(Reply):
+    """What becomes of a model's versions, newest first, one page. Nothing is changed by asking."""
+
+    model: str
+    keep_versions: int | None
+    grace_seconds: float = Field(description="from the mark to the deletion")
+    versions: list[RetainedVersion]
+    unreadable: int = Field(description="rows of this page that cannot be read; while there is one, nothing is deleted")
+    newer: int = Field(description="pass as `?newer=` for the next page")
+    before: int | None = Field(description="pass as `?before=` for the next page; null on the last")
 
 
 class VersionList(Reply):
