@@ -29,7 +29,7 @@ speaks = partial(speaks_for, app)
 
 
 @app.route("/v1/clients", methods=["POST"])
-@speaks(wire.Enrolled, P.ENROLMENT_REFUSED, P.CLIENT_EXISTS, P.FLEET_FULL, takes=wire.Enrolment, status=201)
+@speaks(wire.Enrolled, P.ENROLMENT_REFUSED, P.CLIENT_EXISTS, P.FLEET_FULL, P.SIGNING_FAILED, takes=wire.Enrolment, status=201)
 def enrol(body: wire.Enrolment) -> wire.Enrolled:
     """Enrol a device: an enrolment token and a client id become a device key. The same again has the same answer."""
     return services().directory.enrol(body)
@@ -43,7 +43,7 @@ def describe(body: wire.ProfileUpdate) -> wire.Profile:
 
 
 @app.route("/v1/clients/me/key", methods=["POST"])
-@speaks(wire.Enrolled, P.UNAUTHENTICATED, takes=wire.KeyRotation)
+@speaks(wire.Enrolled, P.UNAUTHENTICATED, P.SIGNING_FAILED, takes=wire.KeyRotation)
 def rotate_key(body: wire.KeyRotation) -> wire.Enrolled:
     """Put a new key in the place of the one that the request bears. The same again has the same answer."""
     return services().directory.rotate(caller(app), body)
@@ -242,6 +242,7 @@ def grant_checkpoint(body: admin.CheckpointUpload) -> wire.UploadGrant:
     P.UPLOAD_MISSING,
     P.CHECKPOINT_UNFIT,
     P.MODEL_EXISTS,
+    P.SIGNING_FAILED,
     P.UNKNOWN_COHORT,
     takes=admin.CreateModel,
     status=201,
@@ -382,6 +383,7 @@ def read_retention(query: admin.RetentionPage, model: str) -> admin.RetentionRep
     P.ROLLOUT_GOES_ON,
     P.EXPERIMENTS_GO_ON,
     P.STRATEGY_UNFIT,
+    P.SIGNING_FAILED,
     takes=admin.Deploy,
 )
 def deploy_version(body: admin.Deploy, model: str) -> admin.DeploymentReply:
@@ -397,7 +399,7 @@ def read_rollout(model: str) -> admin.RolloutStatus:
 
 
 @app.route("/v1/admin/models/{model}/rollout", methods=["POST"], authorizer=operators)
-@speaks(admin.DeploymentReply, P.UNKNOWN_MODEL, P.NO_ROLLOUT, P.DEPLOYMENT_MOVED, takes=admin.MoveRollout)
+@speaks(admin.DeploymentReply, P.UNKNOWN_MODEL, P.NO_ROLLOUT, P.DEPLOYMENT_MOVED, P.SIGNING_FAILED, takes=admin.MoveRollout)
 def move_rollout(body: admin.MoveRollout, model: str) -> admin.DeploymentReply:
     """Pause, resume, promote or abort the rollout that goes on; the same again has the same answer."""
     return services().deployments.move(model, body, operator(app))
@@ -422,6 +424,7 @@ def list_experiments(model: str) -> admin.ExperimentList:
     P.EXPERIMENTS_OVERLAP,
     P.ROLLOUT_GOES_ON,
     P.DEPLOYMENT_MOVED,
+    P.SIGNING_FAILED,
     takes=admin.StartExperiment,
 )
 def start_experiment(body: admin.StartExperiment, model: str) -> admin.DeploymentReply:
@@ -430,7 +433,14 @@ def start_experiment(body: admin.StartExperiment, model: str) -> admin.Deploymen
 
 
 @app.route("/v1/admin/models/{model}/experiments/{experiment}/end", methods=["POST"], authorizer=operators)
-@speaks(admin.DeploymentReply, P.UNKNOWN_MODEL, P.UNKNOWN_EXPERIMENT, P.DEPLOYMENT_MOVED, takes=admin.EndExperiment)
+@speaks(
+    admin.DeploymentReply,
+    P.UNKNOWN_MODEL,
+    P.UNKNOWN_EXPERIMENT,
+    P.DEPLOYMENT_MOVED,
+    P.SIGNING_FAILED,
+    takes=admin.EndExperiment,
+)
 def end_experiment(body: admin.EndExperiment, model: str, experiment: str) -> admin.DeploymentReply:
     """End an experiment: its clients get the deployed version again; the same again has the same answer."""
     return services().experiments.end(model, experiment, body, operator(app))
@@ -443,6 +453,7 @@ def end_experiment(body: admin.EndExperiment, model: str, experiment: str) -> ad
     P.NOTHING_TO_ROLL_BACK_TO,
     P.VERSION_DELETED,
     P.DEPLOYMENT_MOVED,
+    P.SIGNING_FAILED,
     takes=admin.Rollback,
 )
 def roll_back(body: admin.Rollback, model: str) -> admin.DeploymentReply:

@@ -18,6 +18,8 @@ class Settings:
     inspection_queue_url: str
     work_queue_url: str
     alert_topic_arn: str
+    signing_key: str | None
+    """The key of KMS that signs deployments, by id or ARN; None where none are signed."""
     region: str
     s3_endpoint: str | None
     tick_seconds: float
@@ -68,6 +70,7 @@ class Settings:
             inspection_queue_url=env["MUSTER_INSPECTION_QUEUE_URL"],
             work_queue_url=env["MUSTER_WORK_QUEUE_URL"],
             alert_topic_arn=env["MUSTER_ALERT_TOPIC_ARN"],
+            signing_key=env.get("MUSTER_SIGNING_KEY", "") or None,
             region=env["AWS_REGION"] if "AWS_REGION" in env else env["AWS_DEFAULT_REGION"],
             s3_endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             tick_seconds=float(env.get("MUSTER_TICK_SECONDS", "60")),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache, cached_property
@@ -58,6 +59,7 @@ from chalicelib.storage.dynamo import Table
 from chalicelib.storage.metrics import Metrics
 from chalicelib.storage.presign import Presigner
 from chalicelib.storage.queues import Queue
+from chalicelib.storage.signing import SigningKey
 from chalicelib.storage.topics import Topic
 from muster.wire.admin import RoundConfig
 from muster.wire.tensors import Schema
@@ -154,6 +156,15 @@ class Services:
         """Where alerts are published."""
         return Topic(self._client("sns"), self.settings.alert_topic_arn)
 
+    @cached_property
+    def _signing_key(self) -> SigningKey | None:
+        """Signs deployments. Its client is made when it is asked for something first: few functions ever do."""
+        return SigningKey(lambda: self._client("kms"), self.settings.signing_key) if self.settings.signing_key else None
+
+    def _shown_key(self) -> str | None:
+        """The public key, as devices are given it; None where nothing is signed."""
+        return b64encode(self._signing_key.public).decode() if self._signing_key else None
+
     # ---- stores
 
     @cached_property
@@ -169,7 +180,7 @@ class Services:
     @cached_property
     def registry(self) -> RegistryStore:
         """Models, versions, deployments."""
-        return RegistryStore(Table(self._dynamodb, self.settings.versions_table))
+        return RegistryStore(Table(self._dynamodb, self.settings.versions_table), self._signing_key)
 
     @cached_property
     def retained(self) -> RetentionStore:
@@ -198,6 +209,7 @@ class Services:
             heartbeat_seconds=settings.heartbeat_seconds,
             heartbeat_timeout_seconds=settings.heartbeat_timeout_seconds,
             max_clients=settings.max_clients,
+            signing_key=self._shown_key,
         )
 
     @cached_property

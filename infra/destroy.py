@@ -1,7 +1,8 @@
 """Takes a deployment down: `python -m infra.destroy` is what `make destroy` runs.
 
-The stack goes; its tables and its bucket stay, because that is where the models are, unless `--with-data` is given: then
-they go too, now or when the stack has gone already. The stack goes first, so that nothing writes any more to what is deleted.
+The stack goes. Its tables and its bucket stay, because that is where the models are, and so does the key that devices have
+pinned, unless `--with-data` is given: then they go too, now or when the stack has gone already, the key after 30 days. The
+stack goes first, so that nothing writes any more to what is deleted.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ from infra.deploy import code_bucket
 from infra.errors import Stopped, told
 from infra.stack import Account, Stack
 
-DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket")
+DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key")
+
+KEY_DAYS = 30
+"""How long KMS keeps a key that is to be deleted, in case somebody thinks better of it (AWS KMS: "Delete a KMS key")."""
 
 
 def data_of(stack: Stack) -> list[tuple[str, str]]:
-    """Type and name of the tables and the bucket of a stack, or of those that it left behind when it was deleted."""
+    """Type and name of the tables, the bucket and the key of a stack, or of those that it left behind when it was deleted."""
     found = stack.resources().values() if stack.described() else stack.retained()
     return [(kind, name) for kind, name in found if kind in DATA]
 
 
 def destroy(account: Account, name: str, *, with_data: bool) -> list[str]:
-    """Take a stack down; the names of the tables and the bucket, which stay, or, with data, went. Safe to repeat.
+    """Take a stack down; the names of the tables, the bucket and the key, which stay, or, with data, went. Safe to repeat.
 
     Raises:
         Stopped: there is no such stack, nor anything of it, or a resource could not be deleted.
@@ -43,7 +47,24 @@ def destroy(account: Account, name: str, *, with_data: bool) -> list[str]:
 
 
 def _delete(account: Account, kind: str, name: str) -> bool:
-    return _delete_table(account, name) if kind == "AWS::DynamoDB::Table" else _delete_bucket(account, name)
+    match kind:
+        case "AWS::DynamoDB::Table":
+            return _delete_table(account, name)
+        case "AWS::KMS::Key":
+            return _delete_key(account, name)
+    return _delete_bucket(account, name)
+
+
+def _delete_key(account: Account, name: str) -> bool:
+    """Let a key be deleted after `KEY_DAYS`; whether there was one that was to stay."""
+    kms = account.client("kms")
+    try:
+        if kms.describe_key(KeyId=name)["KeyMetadata"]["KeyState"] == "PendingDeletion":
+            return False
+        kms.schedule_key_deletion(KeyId=name, PendingWindowInDays=KEY_DAYS)
+    except kms.exceptions.NotFoundException:
+        return False
+    return True
 
 
 def _delete_table(account: Account, name: str) -> bool:
@@ -88,14 +109,14 @@ def main() -> None:
     parser.add_argument("stack", nargs="?", default="muster", help="name of the CloudFormation stack (default: %(default)s)")
     parser.add_argument("--profile", help="AWS profile (default: what AWS_PROFILE says)")
     parser.add_argument("--region", help="AWS region (default: the profile's)")
-    parser.add_argument("--with-data", action="store_true", help="delete the tables and the bucket, too: there is no way back")
+    parser.add_argument("--with-data", action="store_true", help="delete the tables, the bucket and the key, too: no way back")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     options = parser.parse_args()
     if not options.yes and not sys.stdin.isatty():
         raise Stopped("there is nobody to ask: give --yes")
     account = Account(options.profile, options.region)
     names = [name for _, name in data_of(Stack(account, options.stack))]
-    what = "with all models, clients and history" if options.with_data else "but its tables and its bucket"
+    what = "with all models, clients and history" if options.with_data else "but its tables, its bucket and its key"
     print(f"The stack {options.stack} in {account.region} of account {account.id} is about to be deleted, {what}:")
     print(*names, sep="\n")
     if not options.yes and input("Type its name to go on: ").strip() != options.stack:

@@ -21,9 +21,10 @@ class Moto:
         from moto import mock_aws
         from moto.core.models import patch_client
 
-        from infra.local import quick
+        from infra.local import quick, signing
 
         quick.quicken()
+        signing.sign_digests()
         CLIENTS.tell(patch_client)  # moto knows of itself only the clients of sessions that are made after it
         made: Any = mock_aws()
         return made  # type: ignore[no-any-return]

@@ -73,6 +73,8 @@ def needs(call: Call) -> Iterator[Need]:
             yield Need(f"sqs:{action}", queue_arn(arguments["QueueUrl"]))
         case "sns":
             yield Need({"Publish": "sns:Publish"}[call.operation], arguments["TopicArn"])
+        case "kms":
+            yield Need({"Sign": "kms:Sign", "GetPublicKey": "kms:GetPublicKey"}[call.operation], key_arn(arguments["KeyId"]))
         case "cloudwatch":
             action = {name: name for name in ("PutMetricData", "GetMetricStatistics", "ListMetrics")}[call.operation]
             yield Need(f"cloudwatch:{action}", "*", arguments["Namespace"])
@@ -179,6 +181,8 @@ def _resolved(resource: Any, settings: Settings) -> str:
             return arns[".".join(argument)]
         case "Ref":
             return arns[argument]
+        case "Fn::If":
+            return _resolved(argument[1] if argument[0] == "KeyIsNew" else argument[2], settings)
         case "Fn::Sub":
             return re.sub(r"\$\{([^}]+)\}", lambda found: arns[found[1]], argument)
     raise NotImplementedError(intrinsic)
@@ -195,6 +199,7 @@ def _arns(settings: Settings) -> dict[str, str]:
         "InspectionQueue.Arn": queue_arn(settings.inspection_queue_url),
         "WorkQueue.Arn": queue_arn(settings.work_queue_url),
         "AlertTopic": settings.alert_topic_arn,
+        "DeploymentsKey.Arn": key_arn(settings.signing_key or "none"),
         "AWS::Partition": "aws",
         "AWS::Region": REGION,
         "AWS::AccountId": ACCOUNT,
@@ -215,3 +220,8 @@ def bucket_arn(name: str) -> str:
 def queue_arn(url: str) -> str:
     """A queue's ARN, of its URL."""
     return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{url.rpartition('/')[2]}"
+
+
+def key_arn(key: str) -> str:
+    """A key's ARN, of its id."""
+    return f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key}"

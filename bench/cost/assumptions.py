@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LATENCY_SECONDS = {"dynamodb": 0.005, "s3": 0.030, "sqs": 0.010, "sns": 0.020, "cloudwatch": 0.030}
+LATENCY_SECONDS = {"dynamodb": 0.005, "s3": 0.030, "sqs": 0.010, "sns": 0.020, "cloudwatch": 0.030, "kms": 0.010}
 """A call's way there and back inside a region. Transactions, and writes to S3, take twice as long."""
 
 CLIENT_CPU_SECONDS = 0.001

@@ -124,6 +124,8 @@ class Meter(Observer):
                 self._use(sqs_requests=sqs_requests(sum(len(entry["MessageBody"]) for entry in bodies)))
             case "sns":
                 self._use(sns_requests=1, kms_requests=1)
+            case "kms":
+                self._use(kms_signatures=1)  # to read the public key costs as much
             case "cloudwatch":
                 self._use(metric_requests=1)
                 self.metrics.update(str(datum["MetricName"]) for datum in call.arguments.get("MetricData", []))

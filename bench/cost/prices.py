@@ -50,6 +50,8 @@ PRICES: Mapping[str, Price] = {
     "log GB": Price(service="CloudWatch", dollars=0.50, per=1, source=_CLOUDWATCH),
     "traces": Price(service="X-Ray", dollars=5.00, per=MILLION, source=f"{_AWS}/xray/pricing/"),
     "kms requests": Price(service="KMS", dollars=0.03, per=10_000, source=f"{_AWS}/kms/pricing/"),
+    "kms key months": Price(service="KMS", dollars=1.00, per=1, source=f"{_AWS}/kms/pricing/"),
+    "kms signatures": Price(service="KMS", dollars=0.15, per=10_000, source=f"{_AWS}/kms/pricing/"),
     "egress GB": Price(service="Egress", dollars=0.09, per=1, source=f"{_EC2}#Data_Transfer"),
     "server hours": Price(service="t3.medium", dollars=0.0416, per=1, source=_EC2),
     "balancer hours": Price(service="Load balancer", dollars=0.0225, per=1, source=_ALB),

@@ -166,6 +166,7 @@ def idle_month(run: Run) -> dict[str, Usage]:
         "tables and their recovery": usage(
             dynamodb_GB_months=guess.TABLE_BYTES / GB, dynamodb_recovery_GB_months=guess.TABLE_BYTES / GB
         ),
+        "the key that signs deployments": usage(kms_key_months=1),
         "keys of the tables": usage(kms_requests=callers * MONTH_HOURS * 3600 / guess.KMS_CACHE_SECONDS),
     }
 

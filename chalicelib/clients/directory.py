@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.clients import credentials
@@ -63,13 +64,22 @@ class Directory:
     """The use cases of clients."""
 
     def __init__(
-        self, *, store: ClientStore, clock: Clock, heartbeat_seconds: float, heartbeat_timeout_seconds: float, max_clients: int
+        self,
+        *,
+        store: ClientStore,
+        clock: Clock,
+        heartbeat_seconds: float,
+        heartbeat_timeout_seconds: float,
+        max_clients: int,
+        signing_key: Callable[[], str | None],
     ) -> None:
+        """`signing_key` reads the public key that signs deployments; None where nothing is signed."""
         self._store = store
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
         self._timeout = heartbeat_timeout_seconds
         self._max_clients = max_clients
+        self._signing_key = signing_key
 
     # ---- devices
 
@@ -79,20 +89,21 @@ class Directory:
         The token is claimed first. A device that dies in between repeats, and its claim is already there.
 
         Raises:
-            Refusal: `enrolment-refused` (the token), `client-exists` (another device has the id), `fleet-full`.
+            Refusal: `enrolment-refused` (the token), `client-exists` (another device has the id), `fleet-full`,
+                `signing-failed` (before anything was claimed: a device that was not told of the key would pin none).
         """
         token = credentials.parse(request.token)
         now = self._clock()
         if token is None:
             raise Refusal(Problem.ENROLMENT_REFUSED, "the token has not the shape of one", expected="<id>.<secret>")
-        key = credentials.device_key(token, request.client_id, request.proof)
+        key, shown = credentials.device_key(token, request.client_id, request.proof), self._signing_key()
         try:
             claimed = self._store.claim(token, request.client_id, request.device_type, now)
         except ConditionFailed as lost:
             # Whoever was enrolled with this token and this proof has that key: a lost answer is given again, whatever became of
             # the token since.
             if credentials.holds(self._store.get(request.client_id), key):
-                return self._enrolled(key)
+                return self._enrolled(key, shown)
             raise Refusal(
                 Problem.ENROLMENT_REFUSED,
                 "this enrolment token does not admit this client",
@@ -128,22 +139,22 @@ class Directory:
             )
         if holder is None:
             log.info("client enrolled", client=client.client_id, device_type=client.device_type, token=token.public)
-        return self._enrolled(key)
+        return self._enrolled(key, shown)
 
     def rotate(self, caller: Credential | None, request: wire.KeyRotation) -> wire.Enrolled:
         """Give a device a new key in the place of its own; the same rotation sent again has the same answer.
 
         Raises:
-            Refusal: `unauthenticated`.
+            Refusal: `unauthenticated`, `signing-failed`.
         """
         if caller is None:
             raise unauthenticated()
-        key = credentials.device_key(caller, caller.public, request.proof)
+        key, shown = credentials.device_key(caller, caller.public, request.proof), self._signing_key()
         client = self._store.rotate(caller, key, self._clock())
         if client is None or not credentials.holds(client, key):
             raise unauthenticated()
         log.info("key rotated", client=client.client_id)
-        return self._enrolled(key)
+        return self._enrolled(key, shown)
 
     def describe(self, caller: Credential | None, request: wire.ProfileUpdate) -> wire.Profile:
         """Store what an enrolled device says of itself now; a repeat is the same.
@@ -275,8 +286,8 @@ class Directory:
             samples=client.samples,
         )
 
-    def _enrolled(self, key: Credential) -> wire.Enrolled:
-        return wire.Enrolled(client_id=key.public, key=str(key), heartbeat_seconds=self._heartbeat_seconds)
+    def _enrolled(self, key: Credential, shown: str | None) -> wire.Enrolled:
+        return wire.Enrolled(client_id=key.public, key=str(key), heartbeat_seconds=self._heartbeat_seconds, signing_key=shown)
 
 
 def _wanted(client: admin.ClientReply, query: admin.ClientPage) -> bool:

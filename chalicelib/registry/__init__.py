@@ -8,6 +8,7 @@
 * `deployment`   the append-only log whose last row is what clients are served; states of versions are read off it (pure)
 * `voting`       how sure it is that a candidate is better, when some who say so may lie (pure)
 * `feasibility`  whether a configuration can be carried out
+* `signing`      what a revision's signature says (pure; the key is in `chalicelib.storage.signing`)
 * `store`        their rows
 * `schemas`, `checkpoints`, `deltas`, `urls`   tensor files: what is in them; may it be registered; from one to the next; where
   to read them

@@ -20,7 +20,7 @@ Experiments lie there in the same way, never beside a rollout: one step back end
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -87,6 +87,18 @@ class DeploymentKind(StrEnum):
     """Its clients are given the stable version again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What the stack's key says of a revision (`muster.wire.statements`)."""
+
+    statement: str
+    """The text that was signed."""
+    signature: str
+    """In DER, as base64."""
+    key: str
+    """The key of KMS that signed it, by id or ARN."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """A revision of what is served."""
@@ -111,6 +123,9 @@ class Deployment:
     """What is tried beside the stable version: never beside a rollout, and no client is in two of them."""
     ended: Annotated[ExperimentReply, AS_TEXT, from_text(ExperimentReply)] | None = None
     """What the experiment that this revision ended has found."""
+    signed: Signed | None = field(default=None, compare=False)
+    """None where the stack has no key, or had none then. No two signatures of a statement are alike, so it is no part of what a
+    revision is."""
 
     @property
     def top(self) -> CheckpointRef:

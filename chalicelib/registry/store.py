@@ -13,6 +13,7 @@ from chalicelib.instants import text
 from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.signing import Signer, signed
 from chalicelib.registry.sweep import Names, Sweep
 from chalicelib.registry.version import Judged, Registration, Version
 from chalicelib.storage import keys
@@ -46,10 +47,11 @@ class Incomplete(Exception):
 
 
 class RegistryStore:
-    """The `versions` table."""
+    """The `versions` table. `signer` signs every revision that is written; None where the stack has no key."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, signer: Signer | None) -> None:
         self._table = table
+        self._signer = signer
 
     # ---- models
 
@@ -92,7 +94,7 @@ class RegistryStore:
                     self._put_configuration(configured),
                     self.put_version(version),
                     self._put_registration(version),
-                    self.put_deployment(deployment),
+                    self.put_deployment(deployment, version),
                     self.unless_swept(seen, now),
                 ]
             )
@@ -369,16 +371,26 @@ class RegistryStore:
         partition = keys.DEPLOYMENT.partition(model=model)
         return self._table.query(partition, keys.DEPLOYMENT.prefix, newest_first=True, above=above, below=below, limit=limit)
 
+    def is_signed(self, deployment: Deployment) -> bool:
+        """Whether a revision bears a signature of the key that the stack has now, or the stack has none."""
+        if self._signer is None:
+            return True
+        return deployment.signed is not None and deployment.signed.key == self._signer.key
+
     def deploy(self, deployment: Deployment) -> Deployment:
-        """Write a revision if nobody has, and return the revision of that number: this one, or the one that was there.
+        """Sign a revision and write it if nobody has, and return the revision of that number: this one, or the one that was
+        there.
 
         Where it brings versions that the one before may not have had, their marks are taken away with it, all or nothing.
 
         Raises:
-            VersionGone: one of those was deleted.
+            Refusal: `signing-failed`.
+            OtherBytes: the log and a version's row do not agree.
+            VersionGone: one of the versions that it brings was deleted.
             Incomplete: one of those is not there.
         """
-        write = self.put_deployment(deployment)
+        deployment = self._signed(deployment, None)
+        write = self._put_deployment(deployment)
         served = [self.serve(deployment.model, number) for number in sorted(deployment.brings)]
         try:
             if served:
@@ -395,8 +407,23 @@ class RegistryStore:
             raise
         return deployment
 
-    def put_deployment(self, deployment: Deployment) -> Put:
-        """The write that makes a revision, if nobody has made it, for a transaction."""
+    def put_deployment(self, deployment: Deployment, newborn: Version | None = None) -> Put:
+        """Sign a revision: the write that makes it, if nobody has made it, for a transaction. `newborn` is a version whose row
+        the same transaction writes.
+
+        Raises:
+            Refusal: `signing-failed`.
+            OtherBytes: the log and a version's row do not agree.
+        """
+        return self._put_deployment(self._signed(deployment, newborn))
+
+    def _signed(self, deployment: Deployment, newborn: Version | None) -> Deployment:
+        if self._signer is None:
+            return deployment
+        known = {newborn.number: newborn} if newborn else {}
+        return signed(deployment, lambda number: known.get(number) or self.known(deployment.model, number), self._signer)
+
+    def _put_deployment(self, deployment: Deployment) -> Put:
         key = keys.DEPLOYMENT.key(model=deployment.model, revision=deployment.revision)
         return Put(table=self._table, key=key, item=to_item(deployment), condition=NEW)
 

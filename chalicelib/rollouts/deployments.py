@@ -56,7 +56,8 @@ class Deployments:
         return admin.DeploymentList(deployments=[reply_of(row) for row in found], before=before)
 
     def deploy(self, model: str, request: admin.Deploy, by: str | None) -> admin.DeploymentReply:
-        """Serve a version from now on, by the strategy of the request or of the model; one that is served already stays so.
+        """Serve a version from now on, by the strategy of the request or of the model; one that is served already stays so, and
+        is signed anew where the stack's key has not signed it.
 
         Raises:
             Refusal: `unknown-model`, `unknown-version`, `version-deleted`, `version-in-training`, `deployment-moved`,
@@ -89,7 +90,9 @@ class Deployments:
             if seen.experiments:
                 raise _tried(seen)
             if seen.stable.version == version.number:
-                return seen
+                if self._store.is_signed(seen):
+                    return seen
+                return replace(moves.again(seen, now, request.because), by=by)
             return replace(start(seen, version.checkpoint, strategy, now, request.because, secret=self._draw_secret()), by=by)
 
         return self.decide(model, request.revision, request.dry_run, decide)
@@ -267,6 +270,7 @@ def reply_of(deployment: Deployment) -> admin.DeploymentReply:
         because=deployment.because,
         by=deployment.by,
         round=deployment.round,
+        is_signed=deployment.signed is not None,
     )
 
 

@@ -127,6 +127,11 @@ def abort(present: Deployment, at: datetime, because: str) -> Deployment:
     return replace(aborted, previous=rollout.beneath, left=(rollout.candidate.version,))
 
 
+def again(present: Deployment, at: datetime, because: str) -> Deployment:
+    """The revision by which all clients are given what they are given, in the place of the present one: signed anew."""
+    return _next(present, DeploymentKind.DEPLOYED, None, at, because)
+
+
 def begin(present: Deployment, experiment: Experiment, because: str) -> Deployment:
     """The revision by which an experiment begins beside those that go on.
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from infra.local import quick
+from infra.local import quick, signing
 
 quick.quicken()
+signing.sign_digests()
 
 _moto = DomainDispatcherApplication(create_backend_app)
 _one_at_a_time = threading.Lock()

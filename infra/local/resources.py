@@ -59,6 +59,7 @@ def create(aws: Client) -> dict[str, str]:
         "AWS::S3::Bucket": _bucket,
         "AWS::SQS::Queue": _queue,
         "AWS::SNS::Topic": _topic,
+        "AWS::KMS::Key": _key,
     }
     ours = {name: resource for name, resource in parsed["Resources"].items() if resource.get("Type") not in LEFT_OUT}
     for logical_id, resource in sorted(ours.items(), key=lambda item: "RedrivePolicy" in item[1]["Properties"]):
@@ -169,6 +170,14 @@ def _topic(aws: Client, _: str, properties: Properties, __: dict[str, str]) -> s
     name = properties.pop("TopicName")
     attributes = {key: str(value) for key, value in properties.items()}
     return str(aws("sns").create_topic(Name=name, Attributes=attributes)["TopicArn"])
+
+
+def _key(aws: Client, _: str, properties: Properties, __: dict[str, str]) -> str:
+    words = {word: properties.pop(word) for word in ("KeySpec", "KeyUsage", "Description")}
+    for left_out in ("KeyPolicy", "Tags"):  # nobody else calls this cloud, and nobody pays for it
+        properties.pop(left_out)
+    _nothing_left(properties)
+    return str(aws("kms").create_key(**words)["KeyMetadata"]["KeyId"])
 
 
 def _nothing_left(properties: Properties) -> None:

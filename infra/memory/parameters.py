@@ -91,8 +91,8 @@ def _scalar(shape: Shape) -> Predicate:
         return _never
     if least is None:
         return lambda value: isinstance(value, expected)
-    if expected is str:
-        return lambda value: isinstance(value, str) and len(value) >= least
+    if expected is str or expected is bytes:
+        return lambda value: isinstance(value, expected) and len(value) >= least
     return lambda value: isinstance(value, expected) and value >= least
 
 

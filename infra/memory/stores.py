@@ -20,6 +20,7 @@ from botocore.exceptions import ParamValidationError
 
 from infra.memory.cloudwatch import CloudWatch
 from infra.memory.dynamodb.api import DynamoDB
+from infra.memory.kms import KMS
 from infra.memory.parameters import Parameters
 from infra.memory.s3.api import S3
 from infra.memory.service import Request, Service, ServiceError
@@ -48,8 +49,10 @@ class Stores:
         self.sqs = SQS()
         self.sns = SNS(self.sqs)
         self.cloudwatch = CloudWatch()
+        self.kms = KMS()
         self._services: dict[str, Service] = {
-            "dynamodb": self.dynamodb, "s3": self.s3, "sqs": self.sqs, "sns": self.sns, "cloudwatch": self.cloudwatch
+            "dynamodb": self.dynamodb, "s3": self.s3, "sqs": self.sqs, "sns": self.sns, "cloudwatch": self.cloudwatch,
+            "kms": self.kms,
         }  # fmt: skip
         self._numbers = itertools.count(1)
 

@@ -68,6 +68,7 @@ NEXT: dict[P, str] = {
     P.ROLLOUT_GOES_ON: "muster rollout show {model}; muster rollout promote {model}, or abort",
     P.NO_ROLLOUT: "muster deployment list {model}",
     P.STRATEGY_UNFIT: "muster deploy --help",
+    P.SIGNING_FAILED: "the same command again; then aws kms describe-key --key-id KEY, SigningKeyArn of the stack's outputs",
     P.EXPERIMENTS_GO_ON: "muster experiment list {model}; muster experiment end {model} NAME",
     P.EXPERIMENTS_OVERLAP: "muster experiment list {model}; muster cohort list",
     P.EXPERIMENT_UNFIT: "muster experiment start --help",

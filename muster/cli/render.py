@@ -149,8 +149,11 @@ def compared(found: Sequence[Compared]) -> RenderableType:
 
 def deployments(found: Sequence[admin.DeploymentReply]) -> RenderableType:
     """The history of deployments."""
-    rows = [(d.revision, d.version, d.kind, _beside(d), d.left, d.at, d.by or _decider(d), d.because) for d in found]
-    return table(["revision", "version", "how", "beside it", "went past", "at", "by", "why"], rows, "no deployments")
+    rows = [
+        (d.revision, d.version, d.kind, _beside(d), d.left, d.is_signed, d.at, d.by or _decider(d), d.because) for d in found
+    ]
+    heads = ["revision", "version", "how", "beside it", "went past", "signed", "at", "by", "why"]
+    return table(heads, rows, "no deployments")
 
 
 def _decider(deployment: admin.DeploymentReply) -> str:

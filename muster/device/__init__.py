@@ -7,6 +7,9 @@
 * `loop`       the loop that does it all, and what it does in trouble
 * `rollouts`   what a rollout asks, and what there is to say to it
 * `versions`   which version the device should run, which one it runs, which one stands by
+* `trust`      the key that signs what it may run, and the highest revision that it has seen
+* `variant`    the version that was given last, known without asking
+* `openfeature`  the same as a flag of OpenFeature (extra `openfeature`)
 * `pace`       how long it waits
 * `trainer`    what a trainer is: any object with `train` and `evaluate` over numpy arrays; what it may be told of a round
 * `results`    what a trainer returned, held against what the protocol takes
@@ -21,7 +24,17 @@ Trainers that are ready to use are in `muster.training`. docs/device.md says wha
 """
 
 from muster.device.device import Ability, Device
-from muster.device.errors import DeviceError, TrainerFailed, UnfitResult
+from muster.device.errors import (
+    BadSignature,
+    DeviceError,
+    ForeignKey,
+    NotOffered,
+    Replayed,
+    TrainerFailed,
+    Undeployed,
+    UnfitResult,
+    Unsigned,
+)  # fmt: skip
 from muster.device.failures import (
     BadHyperparameter,
     Diverged,
@@ -36,7 +49,8 @@ from muster.device.trainer import ContextTrainer, Evaluation, Trainer, TrainingC
 from muster.http.errors import Insecure, Overloaded, Refused, Unreachable, Untrusted
 
 __all__ = [
-    "Ability", "BadHyperparameter", "ContextTrainer", "Device", "DeviceError", "Diverged", "Evaluation", "ForeignTensors",
-    "Insecure", "MissingMetric", "MistypedHyperparameter", "NoTimeLeft", "Overloaded", "Refused", "TooLittleData", "Trainer",
-    "TrainerFailed", "TrainingContext", "TrainingResult", "UnfitResult", "UnknownHyperparameter", "Unreachable", "Untrusted",
+    "Ability", "BadHyperparameter", "BadSignature", "ContextTrainer", "Device", "DeviceError", "Diverged", "Evaluation",
+    "ForeignKey", "ForeignTensors", "Insecure", "MissingMetric", "MistypedHyperparameter", "NoTimeLeft", "NotOffered",
+    "Overloaded", "Refused", "Replayed", "TooLittleData", "Trainer", "TrainerFailed", "TrainingContext", "TrainingResult",
+    "Undeployed", "UnfitResult", "UnknownHyperparameter", "Unreachable", "Unsigned", "Untrusted",
 ]  # fmt: skip

@@ -39,7 +39,9 @@ from muster.device.results import begun, measured, observed, trained
 from muster.device.rollouts import RolloutAnswers
 from muster.device.trainer import Trainer, TrainingContext
 from muster.device.transport import DeviceTransport
+from muster.device.trust import check_shown, public_key, seen_file
 from muster.device.update import Feedback, Ready, changes, delta
+from muster.device.variant import Variant, variant_file
 from muster.device.versions import DeviceVersions
 from muster.http.answers import Reply
 from muster.http.errors import Expired, Overloaded, Refused, Unreachable
@@ -93,7 +95,9 @@ class Device:
         self._deaf_until = clock()
         """Until then the server is not told of failures: it has no route for them."""
         self._checkpoints = CheckpointCache(folder / f"{model}.checkpoints")
-        self._versions = DeviceVersions(model=model, keys=self.keys, transport=transport, checkpoints=self._checkpoints)
+        self._versions = DeviceVersions(
+            model=model, folder=folder, keys=self.keys, transport=transport, checkpoints=self._checkpoints
+        )
         self._rollouts = RolloutAnswers(identity.client_id)
         self._feedback = Feedback(folder / _feedback(model))
         self._told: tuple[datetime, float] | None = None
@@ -103,6 +107,31 @@ class Device:
     def client_id(self) -> str:
         """The id under which it is enrolled."""
         return self._identity.client_id
+
+    @property
+    def signing_key(self) -> str | None:
+        """The key that signs what this device may run, as it is pinned; None: the device believes its server."""
+        return self._identity.signing_key
+
+    @property
+    def model_name(self) -> str:
+        """The name of its model."""
+        return self._model
+
+    @property
+    def variant(self) -> Variant | None:
+        """The version that `model` gave last, also before this start; None when it never gave one. It asks nobody."""
+        return self._versions.last.known
+
+    @property
+    def is_variant_fresh(self) -> bool:
+        """Whether `variant` was given since this start."""
+        return self._versions.last.is_fresh
+
+    @property
+    def newer_version(self) -> int | None:
+        """The version that this device should run, as the server said last; None as long as it has not, since this start."""
+        return self._versions.given
 
     @property
     def _identity(self) -> Identity:
@@ -127,6 +156,7 @@ class Device:
         can: Sequence[Ability] = ("train", "evaluate"),
         http: httpx.Client | None = None,
         insecure_http: bool = False,
+        signing_key: str | None = None,
     ) -> Device:
         """A device with a key: the stored one, or, the first time, one that the enrolment token obtains.
 
@@ -134,18 +164,25 @@ class Device:
         between starts. A lost reply, or a crash, costs nothing: the same enrolment has the same answer. A key that the disk
         does not take is used all the same, and written as soon as it does.
 
+        The key that the server shows when the device enrols, if it shows one, is pinned: from then on the device runs only
+        what was signed with it. With `signing_key` (a SubjectPublicKeyInfo of P-256 in DER, base64) it must be that one; a
+        device that was enrolled before, and has pinned none, pins it now.
+
         Raises:
+            ForeignKey: the server shows another key than `signing_key`, or another one is pinned; `pin` replaces it.
             Refused: `enrolment-refused`, `client-exists` or `fleet-full`.
             Unreachable: the server did not answer. Call again: it goes on where it was.
             OSError: the disk has no room for the identity; nothing was sent.
             Insecure: `url` is `http://` to another machine than this one. `insecure_http` allows that, and the like for the
                 URLs of tensor files: keys and updates then travel in the clear.
-            ValueError: `state_dir` holds the identity of another device or of another server.
+            ValueError: `state_dir` holds the identity of another device or of another server; `signing_key` is no such key.
         """
+        if signing_key is not None:
+            public_key(signing_key)
         patient = Transport(url, http=http, insecure_http=insecure_http)  # for the enrolment: somebody waits for it
         transport = DeviceTransport(url, http=patient.http, insecure_http=insecure_http)
         folder = Path(state_dir)
-        remove_leftovers(folder, FILE, _feedback(model))
+        remove_leftovers(folder, FILE, _feedback(model), seen_file(model), variant_file(model))
         identity = Identity.load(folder) or Identity.fresh(url, client_id)
         if (identity.url, identity.client_id) != (url, client_id):
             raise ValueError(
@@ -154,6 +191,7 @@ class Device:
             )
         if identity.key is not None:
             device = cls(transport=transport, identity=identity, model=model, folder=folder, can=can)
+            device.keys.insist(signing_key)
             device._go_on_rotating()
             return device
         identity.save(folder)
@@ -166,9 +204,10 @@ class Device:
             capabilities=dict(capabilities or {}),
         )
         enrolled = patient.call("POST", "/v1/clients", wire.Enrolled, enrolment)
+        check_shown(enrolled.signing_key, signing_key)
         device = cls(transport=transport, identity=identity, model=model, folder=folder, can=can)
         device._heartbeat_seconds = bounded(enrolled.heartbeat_seconds)
-        device.keys.learn(enrolled.key)
+        device.keys.learn(enrolled.key, enrolled.signing_key)
         return device
 
     @staticmethod
@@ -242,6 +281,16 @@ class Device:
             OSError: the disk has no room for what a rotation must remember; it has not begun.
         """
         self.keys.rotate()
+
+    def pin(self, signing_key: str) -> None:
+        """Run only what was signed with this key from now on, whatever key was pinned before. Only the device's owner can know
+        which one it is; no server may exchange it.
+
+        Raises:
+            ValueError: it is no public key of P-256 (a SubjectPublicKeyInfo in DER, base64).
+            OSError: the disk does not take it; nothing was pinned.
+        """
+        self.keys.pin(signing_key)
 
     def _go_on_rotating(self) -> None:
         if not self.keys.is_rotating:
@@ -454,7 +503,15 @@ class Device:
         return reply
 
     def model(self) -> tuple[int, Mapping[str, Array]]:
-        """The version that this device should run, and runs from now on: its number, and its arrays."""
+        """The version that this device should run, and runs from now on: its number, and its arrays.
+
+        Raises:
+            Undeployed: a key is pinned, and whoever holds it does not let this device run what the server gives. What ran
+                before may go on running.
+            Untrusted: the bytes are not what was announced.
+            Refused: the server does not give a version.
+            Unreachable: the server or the store did not answer.
+        """
         return self._versions.current()
 
     # ---- rollouts

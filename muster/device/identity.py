@@ -27,10 +27,13 @@ class Identity(BaseModel):
     key: str | None = None
     next_proof: str | None = None
     """Of a rotation that has begun: whether it has ended is not known."""
+    signing_key: str | None = None
+    """The public key that signs what this device may run (SubjectPublicKeyInfo in DER, base64); None: it believes its server.
+    Here, because it is pinned in the same step in which the device's own key is kept."""
 
     def save(self, folder: Path) -> None:
-        """Write the file, whole or not at all, and make it durable."""
-        replace_file(folder / FILE, self.model_dump_json().encode())
+        """Write the file, whole or not at all, and make it durable. What is None is left out: earlier releases may read it."""
+        replace_file(folder / FILE, self.model_dump_json(exclude_none=True).encode())
 
     @classmethod
     def load(cls, folder: Path) -> Identity | None:

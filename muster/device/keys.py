@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from muster.device.errors import ForeignKey
 from muster.device.identity import Identity, fresh_proof
+from muster.device.trust import public_key
 from muster.http.errors import Refused
 from muster.http.transport import Transport
 from muster.wire import messages as wire
@@ -69,16 +71,61 @@ class Keys:
             self.identity = begun
         path, rotation = "/v1/clients/me/key", wire.KeyRotation(proof=proof)
         reply = self._transport.call("POST", path, wire.Enrolled, rotation, self._authorization)
-        self.learn(reply.key)
+        self.learn(reply.key, self._to_pin(reply.signing_key))
 
-    def learn(self, key: str) -> None:
-        """Go by this key from now on, also when the disk does not take it: what it has leads to the same key again."""
-        self.identity, self.is_saved = self.identity.model_copy(update={"key": key, "next_proof": None}), False
+    def learn(self, key: str, signing_key: str | None) -> None:
+        """Go by this key from now on, and by this one that signs, also when the disk does not take it: what it has leads to the
+        same key again.
+        """
+        learnt = {"key": key, "next_proof": None, "signing_key": signing_key}
+        self.identity, self.is_saved = self.identity.model_copy(update=learnt), False
         try:
             self.save()
         except OSError as error:
             what = "%s: its key is in memory only, %s does not take it: %s"
             log.error(what, self.identity.client_id, self._folder, error)  # noqa: TRY400 (nobody needs the traceback)
+
+    def pin(self, signing_key: str) -> None:
+        """Go by this key that signs from now on, in the place of one that was pinned before.
+
+        Raises:
+            ValueError: it is no public key of P-256.
+            OSError: the disk does not take it; nothing was pinned.
+        """
+        public_key(signing_key)
+        pinned = self.identity.model_copy(update={"signing_key": signing_key})
+        pinned.save(self._folder)
+        self.identity, self.is_saved = pinned, True
+
+    def insist(self, signing_key: str | None) -> None:
+        """See that this key that signs is pinned, if one is expected; pin it where none is.
+
+        Raises:
+            ForeignKey: another one is pinned.
+            OSError: the disk does not take it; nothing was pinned.
+        """
+        pinned = self.identity.signing_key
+        if signing_key is None or signing_key == pinned:
+            return
+        if pinned is not None:
+            raise ForeignKey("this device has pinned another key than the app expects (Device.pin exchanges it)")
+        self.pin(signing_key)
+
+    def _to_pin(self, shown: str | None) -> str | None:
+        """The key that signs, after a rotation: the one that is pinned, or else the one that the server shows. No rotation is
+        given up because of it: the old key is good for nothing any more.
+        """
+        pinned = self.identity.signing_key
+        if pinned is not None or shown is None:
+            if shown not in (None, pinned):
+                log.error("%s: the server shows another key than the one that is pinned, which stays", self.identity.client_id)
+            return pinned
+        try:
+            public_key(shown)
+        except ValueError as error:
+            log.error("%s: the server shows a key that is none: %s", self.identity.client_id, error)  # noqa: TRY400
+            return None
+        return shown
 
     def save(self) -> None:
         """Write the identity.

@@ -9,6 +9,7 @@ Messages:
 * `problems`    the name, status and title of every refusal (RFC 9457)
 * `reasons`     why an update does not count, a word each
 * `failures`    why a device gives up the work of its place, a word each
+* `statements`  what is signed of a deployment: the versions that clients may be given
 * `refs`        what names some bytes: checkpoints, optimizers' states, digests
 
 Files:

@@ -92,6 +92,9 @@ class Enrolled(Reply):
     client_id: str
     key: str = Field(description="the whole bearer credential, `<client_id>.<secret>`")
     heartbeat_seconds: float
+    signing_key: str | None = Field(
+        None, description="the public key that signs deployments: SubjectPublicKeyInfo of P-256 in DER, base64"
+    )
 
 
 class KeyRotation(Request):
@@ -323,6 +326,10 @@ class ModelReply(Reply):
     revision: int
     round: int | None
     checkpoint: Checkpoint
+    statement: str | None = Field(
+        None, description="what is signed of this revision, to the letter (docs/protocol.md, section 12)"
+    )
+    signature: str | None = Field(None, description="ECDSA P-256 over SHA-256 of `statement`, in DER, base64")
 
 
 class Health(Reply):

@@ -33,6 +33,7 @@ class Problem(Enum):
     TOO_MANY_REQUESTS = "too-many-requests"
     INTERNAL_ERROR = "internal-error"
     UNAVAILABLE = "unavailable"
+    SIGNING_FAILED = "signing-failed"
 
     UNAUTHENTICATED = "unauthenticated"
     ENROLMENT_REFUSED = "enrolment-refused"
@@ -107,6 +108,9 @@ KINDS: dict[Problem, ProblemKind] = {
     Problem.TOO_MANY_REQUESTS: ProblemKind(429, "There are more requests than the server takes; send this one later"),
     Problem.INTERNAL_ERROR: ProblemKind(500, "The server failed; the same request may be sent again"),
     Problem.UNAVAILABLE: ProblemKind(503, "The server did not answer in time; the same request may be sent again"),
+    Problem.SIGNING_FAILED: ProblemKind(
+        503, "The key that signs deployments cannot be used; the same request may be sent again"
+    ),
     Problem.UNAUTHENTICATED: ProblemKind(401, "The device key is not valid"),
     Problem.ENROLMENT_REFUSED: ProblemKind(403, "The enrolment token does not admit this client"),
     Problem.CLIENT_EXISTS: ProblemKind(409, "This client id belongs to another device"),

@@ -182,6 +182,34 @@ def test_an_operator_rolls_back(deployed: Deployed) -> None:
     assert deployed.operator.status("digits").deployed_version == 0
 
 
+def test_without_the_permission_to_sign_or_with_one_for_another_key_nothing_is_deployed(deployed: Deployed) -> None:
+    iam, functions, kms = (deployed.account.client(service) for service in ("iam", "lambda", "kms"))
+    role = functions.get_function_configuration(FunctionName="muster-api")["Role"].rpartition("/")[2]
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    given = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+    others = [statement for statement in given["Statement"] if statement["Sid"] != "SignDeployments"]
+    (signs,) = [statement for statement in given["Statement"] if statement["Sid"] == "SignDeployments"]
+    assert signs["Resource"] == deployed.outputs["SigningKeyArn"]
+    other = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+    revision = deployed.operator.status("digits").deployment_revision
+    keys = deployed.person["AWS_ACCESS_KEY_ID"], deployed.person["AWS_SECRET_ACCESS_KEY"]
+
+    def deployed_with(*statements: Any) -> httpx.Response:
+        document = json.dumps({**given, "Statement": [*others, *statements]})
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
+        body, url = {"version": "1", "revision": revision}, f"{deployed.url}/v1/admin/models/digits/deployments"
+        return httpx.post(url, json=body, auth=signer(keys), timeout=30.0)
+
+    for statements in ([], [{**signs, "Resource": other["Arn"]}], [{**signs, "Action": ["kms:GetPublicKey"]}]):
+        refused = deployed_with(*statements)
+        assert (refused.status_code, refused.json()["type"]) == (503, Problem.SIGNING_FAILED.urn), refused.text
+        assert refused.json()["got"] == "KMS says AccessDenied"
+        assert deployed.operator.status("digits").deployment_revision == revision
+    assert deployed_with(signs).json()["revision"] == revision + 1
+    deployed.operator.rollback("digits", revision=revision + 1)
+    kms.schedule_key_deletion(KeyId=other["KeyId"], PendingWindowInDays=7)
+
+
 # ---- what the gateway refuses
 
 
@@ -358,7 +386,7 @@ def test_a_backup_restored_into_an_empty_stack_has_the_same_versions_and_knows_t
     backup = may("Permissions of a backup", deployed.outputs, "muster")
     typed(f"{muster} backup {tmp_path}/copy --stack muster", backup)
     assert "whole:" in typed(f"{muster} backup {tmp_path}/copy --verify", {})
-    typed("make deploy STACK=muster-2 ARGS=--yes", {})
+    typed(f"make deploy STACK=muster-2 ARGS='--yes --parameter SigningKey={deployed.outputs['SigningKeyArn']}'", {})
     outputs = Stack(account, "muster-2").outputs()
     restore = may("Permissions of a restore", outputs, "muster-2")
     typed(f"{muster} restore {tmp_path}/copy --stack muster-2 --dry-run", restore)
@@ -380,6 +408,10 @@ def test_a_backup_restored_into_an_empty_stack_has_the_same_versions_and_knows_t
         assert told(device) == before
         assert device.heartbeat_if_due() is not None
         assert device.check_in().kind == "wait"
+        with closing(Operator.connect(url)) as restored:
+            restored.deploy("digits", 1, revision=restored.status("digits").deployment_revision)
+        time.sleep(3.0)  # what a warm function remembers
+        assert told(device)[0] == 1, "the new stack signs with the old one's key"
 
 
 # ---- what the functions said
@@ -465,6 +497,13 @@ def test_tables_and_bucket_outlive_their_stack_and_can_go_later(deployed: Deploy
     assert not names & {*tables()["TableNames"], *(bucket["Name"] for bucket in s3.list_buckets()["Buckets"])}
 
 
+def signing_keys(account: Account) -> list[Any]:
+    """The keys of the account that sign."""
+    kms = account.client("kms")
+    found = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
+    return [key for key in found if key["KeyUsage"] == "SIGN_VERIFY"]
+
+
 def test_when_the_stack_is_destroyed_with_its_data_nothing_is_left(deployed: Deployed) -> None:
     account = deployed.account
     typed(block("deploy.md", "Take it down", "sh").rstrip() + " ARGS=--with-data", {}, answers="muster\n")
@@ -480,5 +519,6 @@ def test_when_the_stack_is_destroyed_with_its_data_nothing_is_left(deployed: Dep
         "alarms": account.client("cloudwatch").describe_alarms()["MetricAlarms"],
         "rules": account.client("events").list_rules()["Rules"],
         "apis": account.client("apigateway").get_rest_apis()["items"],
+        "keys": [key for key in signing_keys(account) if key["KeyState"] != "PendingDeletion"],
     }
     assert {name: found for name, found in left.items() if found} == {}

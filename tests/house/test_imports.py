@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import muster
+from muster.conformance.vectors.statements import KEY
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -22,11 +23,17 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_importing_the_app_loads_neither_numpy_nor_an_aws_library() -> None:
-    assert not loaded_by("import app") & {"numpy", "boto3", "botocore", "httpx", "torch"}
+    assert not loaded_by("import app") & {"numpy", "boto3", "botocore", "cryptography", "httpx", "torch"}
 
 
 def test_a_device_loads_no_aws_library_no_server_and_no_torch() -> None:
-    assert not loaded_by("from muster import Device") & {"boto3", "botocore", "chalice", "chalicelib", "torch"}
+    theirs = {"boto3", "botocore", "chalice", "chalicelib", "openfeature", "torch"}
+    assert not loaded_by("from muster import Device") & theirs
+
+
+def test_a_device_loads_what_verifies_signatures_when_there_is_one() -> None:
+    assert "cryptography" not in loaded_by("from muster import Device")
+    assert "cryptography" in loaded_by(f"from muster.device.trust import public_key; public_key({KEY!r})")
 
 
 def test_trainers_load_no_library_until_one_of_them_is_asked_for() -> None:

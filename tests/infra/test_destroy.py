@@ -28,6 +28,7 @@ class Known:
     """CloudFormation's part: whether the stack is there, and what it has."""
 
     there = True
+    key = ""
 
     def __init__(self, account: Account, name: str) -> None:
         self.account, self.name = account, name
@@ -37,11 +38,12 @@ class Known:
 
     def resources(self) -> dict[str, tuple[str, str]]:
         assert self.described()
-        return RESOURCES
+        return {**RESOURCES, "key": ("AWS::KMS::Key", Known.key)}
 
     def retained(self) -> list[tuple[str, str]]:
         assert not self.described()
-        return [found for name, found in RESOURCES.items() if name != "tick" and self.name == "muster"]
+        kept = [found for name, found in RESOURCES.items() if name != "tick"]
+        return [*kept, ("AWS::KMS::Key", Known.key)] if self.name == "muster" else []
 
     def delete(self) -> None:
         Known.there = False
@@ -53,6 +55,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     monkeypatch.setattr(Known, "there", True)
     with mock_aws():
         made = Account(region=REGION)
+        key = made.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+        monkeypatch.setattr(Known, "key", key["KeyMetadata"]["KeyId"])
         for name in TABLES:
             made.client("dynamodb").create_table(
                 TableName=name,
@@ -72,31 +76,37 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         yield made
 
 
+def key_state(account: Account) -> str:
+    state: str = account.client("kms").describe_key(KeyId=Known.key)["KeyMetadata"]["KeyState"]
+    return state
+
+
 def left(account: Account) -> tuple[list[str], list[str]]:
     buckets = account.client("s3").list_buckets()["Buckets"]
     return account.client("dynamodb").list_tables()["TableNames"], [bucket["Name"] for bucket in buckets]
 
 
-def test_tables_and_bucket_stay_and_are_named(account: Account) -> None:
-    assert destroy(account, "muster", with_data=False) == ["clients", "rounds", "tensors"]
+def test_tables_bucket_and_key_stay_and_are_named(account: Account) -> None:
+    assert destroy(account, "muster", with_data=False) == ["clients", "rounds", "tensors", Known.key]
     assert left(account) == (["clients", "rounds"], ["tensors"])
     assert not Known.there
+    assert key_state(account) == "Enabled"
 
 
 def test_with_its_data_everything_goes_protected_tables_and_every_version_of_every_object(account: Account) -> None:
-    assert destroy(account, "muster", with_data=True) == ["clients", "rounds", "tensors"]
+    assert destroy(account, "muster", with_data=True) == ["clients", "rounds", "tensors", Known.key]
     assert left(account) == ([], [])
 
 
 def test_data_that_stayed_can_go_later(account: Account) -> None:
     destroy(account, "muster", with_data=False)
-    assert destroy(account, "muster", with_data=True) == ["clients", "rounds", "tensors"]
+    assert destroy(account, "muster", with_data=True) == ["clients", "rounds", "tensors", Known.key]
     assert left(account) == ([], [])
     with pytest.raises(Stopped, match="there is no stack muster in eu-north-1"):
         destroy(account, "muster", with_data=True)
 
 
-@pytest.mark.parametrize("dies_at", range(1, 4))
+@pytest.mark.parametrize("dies_at", range(1, 5))
 def test_a_destruction_that_died_goes_on(account: Account, monkeypatch: pytest.MonkeyPatch, dies_at: int) -> None:
     calls, original = 0, destroying._delete
 
@@ -112,6 +122,7 @@ def test_a_destruction_that_died_goes_on(account: Account, monkeypatch: pytest.M
         destroy(account, "muster", with_data=True)
     destroy(account, "muster", with_data=True)
     assert left(account) == ([], [])
+    assert key_state(account) == "PendingDeletion"
 
 
 def test_what_never_was_is_told_and_changes_nothing(account: Account) -> None:

@@ -110,7 +110,18 @@ def test_the_server_and_the_wire_format_are_in_the_zips_and_nothing_for_devices_
         wire = {f"muster/wire/{name}.py" for name in ("__init__", "messages", "problems", "tensors", "arrays", "gate")}
         assert wire | {"app.py", "chalicelib/wiring.py", "muster/__init__.py", "muster/aggregation/plan.py"} <= found
         top = {name.split("/")[0] for name in found}
-        assert not top & {"tests", "examples", "vendor", "torch", "boto3", "botocore", "infra", "bench", "httpx"}
+        assert not top & {
+            "tests",
+            "examples",
+            "vendor",
+            "torch",
+            "boto3",
+            "botocore",
+            "infra",
+            "bench",
+            "httpx",
+            "cryptography",
+        }
         assert not [name for name in found if "/tests/" in name or name.endswith(".pyc")]
         assert not [name for name in found if name.startswith(("muster/device", "muster/operator", "muster/conformance"))]
 
@@ -182,17 +193,16 @@ def test_the_template_keeps_its_functions_and_tells_them_where_things_are(templa
     assert {name for name, kind in kinds.items() if kind == "AWS::Serverless::Function"} == FUNCTIONS
     ours = {name: said["Type"] for name, said in resources.template()["Resources"].items() if "Type" in said}
     assert {name: kinds[name] for name in ours} == ours, "a resource of ours has the name of one of Chalice's"
-    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    variables = resources.Resolver(template)(template["Globals"]["Function"]["Environment"]["Variables"])
     known = kinds.keys() | template["Parameters"].keys()
     assert {value["Ref"] for value in variables.values() if isinstance(value, dict)} <= known
 
 
 def environment(template: dict[str, Any]) -> dict[str, str]:
     """What a function of the template is told, with every parameter at its default, and x for what a resource is called."""
-    variables, parameters = template["Globals"]["Function"]["Environment"]["Variables"], template["Parameters"]
-    known = {name: value["Ref"] for name, value in variables.items() if isinstance(value, dict)}
-    told = {name: str(parameters[ref]["Default"]) if ref in parameters else "x" for name, ref in known.items()}
-    return {**variables, **told, "AWS_REGION": "x"}
+    variables = resources.Resolver(template)(template["Globals"]["Function"]["Environment"]["Variables"])
+    told = {name: "x" if isinstance(value, dict) else str(value) for name, value in variables.items()}
+    return {**told, "AWS_REGION": "x"}
 
 
 def test_a_parameter_left_alone_leaves_a_setting_at_its_default(template: dict[str, Any]) -> None:
@@ -351,6 +361,7 @@ def test_every_body_is_text(template: dict[str, Any]) -> None:
 
 def test_what_would_cost_something_while_idle_is_made_only_when_asked_for(template: dict[str, Any]) -> None:
     conditional = {name: said.get("Condition") for name, said in template["Resources"].items() if "Condition" in said}
+    assert conditional.pop("DeploymentsKey") == "KeyIsNew", "a dollar a month, unless SigningKey says none or another"
     assert conditional == {"Firewall": "HasFirewall", "FirewallAssociation": "HasFirewall", "Budget": "HasBudget"}
     assert {template["Parameters"][name]["Default"] for name in ("WafRequestsPerAddress", "MonthlyBudgetDollars")} == {0}
 

@@ -10,46 +10,7 @@ import pytest
 
 from muster.wire.admin import DeploymentReply
 from tests.fleet import World
-from tests.rollouts.fleet import all_say, candidate
-
-
-class Killed(BaseException):
-    """The function's process is gone."""
-
-
-CASES: dict[str, tuple[dict[str, Any], float | None]] = {
-    "aborted": ({"guard": {"least": 10}}, 0.2),
-    "promoted": ({"guard": {"least": 10, "margin": 0.4}}, 0.9),
-    "stepped": ({"kind": "rolling", "steps": [40.0, 60.0]}, None),
-    "paused": ({}, None),
-    "stepped over two slots": ({"kind": "blue-green", "steps": []}, 0.9),
-}
-
-
-def about_to_move(world: World, case: str) -> None:
-    """In the next tick a rollout moves."""
-    strategy, value = CASES[case]
-    candidate(world, **strategy)
-    world.clock.advance(1)
-    if value is not None:
-        all_say(world, [f"client-{number:03d}" for number in range(60)], value)
-    world.clock.advance(200)
-
-
-def ready(case: str) -> World:
-    world = World(heartbeat_seconds=60.0, heartbeat_timeout_seconds=180.0)
-    world.relive(about_to_move, case=case)
-    return world
-
-
-def ticked(world: World, between: Callable[[str, Callable[[], Any]], Any] | None) -> None:
-    world.calls.between = between
-    try:
-        world.tick()
-    except Killed:
-        pass
-    finally:
-        world.calls.between = None
+from tests.rollouts.ticking import CASES, Killed, ready, ticked
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -65,6 +26,7 @@ def test_a_tick_that_is_killed_or_doubled_at_any_call_moves_a_rollout_once(case:
         expected = _log(world)
     assert expected[-1].kind == case.split()[0]
     assert calls.count("PutItem") == 1, "one conditional write"
+    assert calls.count("Sign") == 1
     for at in range(len(calls)):
         for happen in ("killed before", "killed after", "twice"):
             with closing(ready(case)) as world:

@@ -70,6 +70,9 @@ def test_an_unknown_a_wrong_and_a_revoked_key_get_the_same_answer(
             documents.append(refused(world, Problem.UNAUTHENTICATED, method, path, key=key, body=body))
         costs.append(calls)
 
+    ask(UNKNOWN_KEY)  # whoever comes first to a function instance lets it read the key that signs
+    documents.clear()
+    costs.clear()
     for key in (UNKNOWN_KEY, wrong, None, "not a key"):
         ask(key)
     world.operator.revoke(device.client_id)

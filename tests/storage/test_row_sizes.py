@@ -20,7 +20,7 @@ from chalicelib.monitoring.alert import Alert
 from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Threshold
 from chalicelib.registry.configuration import Configuration
-from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.deployment import Deployment, Signed
 from chalicelib.registry.experiment import Experiment, ExperimentArm
 from chalicelib.registry.model import Model, TrainingState
 from chalicelib.registry.retention import Amount, Storage
@@ -39,6 +39,7 @@ from muster.wire import messages as wire
 from muster.wire.deciding import DecidingMetric
 from muster.wire.refs import CheckpointRef, DeltaRef, OptimizerState, StateFile
 from muster.wire.scheduling import RoundTable
+from muster.wire.statements import LONGEST_SIGNATURE, LONGEST_STATEMENT
 from tests.fleet import SESSION, World
 
 LIMIT_BYTES = 400 * 1024
@@ -197,6 +198,7 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
                 share=10**4,
                 paused=LABEL * 3,
             ),
+            signed=Signed(statement="s" * LONGEST_STATEMENT, signature="A" * LONGEST_SIGNATURE, key="k" * 2048),
         ),
     )
     yield (
@@ -211,6 +213,7 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
             by="a" * 2048,
             experiments=(EXPERIMENT,) * admin.MOST_EXPERIMENTS,
             ended=FOUND,
+            signed=Signed(statement="s" * LONGEST_STATEMENT, signature="A" * LONGEST_SIGNATURE, key="k" * 2048),
         ),
     )
     yield keys.COHORT, Cohort(name="c" * 48, revision=10**8, rule=RULE, at=NOW, because=LABEL, by="a" * 2048)

@@ -66,5 +66,13 @@ class Serving:
         if known_tag == tag:
             return tag, None
         checkpoint = downloadable(wanted, self._presigner, (query.have or "").split(","))
-        reply = wire.ModelReply(model=name, revision=deployment.revision, round=deployment.round, checkpoint=checkpoint)
+        signed = deployment.signed
+        reply = wire.ModelReply(
+            model=name,
+            revision=deployment.revision,
+            round=deployment.round,
+            checkpoint=checkpoint,
+            statement=signed and signed.statement,
+            signature=signed and signed.signature,
+        )
         return tag, reply

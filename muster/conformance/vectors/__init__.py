@@ -3,7 +3,8 @@
     python -m muster.conformance.vectors          write `vectors.json`, which is in the wheel beside this package
     python -m muster.conformance.vectors --check  only say whether it is up to date
 
-`files` are tensor files, `encodings` what their values mean, `deltas` what leads from one checkpoint to another.
+`files` are tensor files, `encodings` what their values mean, `deltas` what leads from one checkpoint to another,
+`statements` what was signed of a deployment.
 
 Bytes are hex. What is in the document, and how to use it, is in docs/conformance.md. It is made from the code that it is there
 to check others by; the tests hold each vector against the server's own gate and decoders, and against a second implementation.
@@ -18,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from muster.conformance.vectors import deltas, encodings, files
+from muster.conformance.vectors import deltas, encodings, files, statements
 from muster.wire.deltas import HEADER
 
 FILE = Path(__file__).parent.with_name("vectors.json")
@@ -33,6 +34,7 @@ def document() -> dict[str, Any]:
         "files": [*files.good(), *files.bad()],
         "encodings": list(encodings.written()),
         "deltas": [*deltas.good(), *deltas.bad()],
+        "statements": [*statements.good(), *statements.bad()],
     }
 
 

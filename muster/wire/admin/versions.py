@@ -187,6 +187,7 @@ class DeploymentReply(Reply):
     because: str
     by: str | None = Field(description="the operator; null when a round, or a rollout's strategy, decided")
     round: int | None
+    is_signed: bool | None = Field(None, description="whether it bears a signature; null from a server of before")
 
 
 class MoveRollout(Request):

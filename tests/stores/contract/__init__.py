@@ -12,6 +12,7 @@ test_threads       DynamoDB: many calls at once
 test_objects       S3: objects and lists
 test_uploads       S3: multipart uploads and presigned URLs
 test_queues        SQS
+test_keys          KMS
 test_others        SNS, CloudWatch, and the clients themselves
 test_same_answers  random calls, answered alike
 """

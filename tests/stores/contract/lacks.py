@@ -108,6 +108,8 @@ MOTO: Lacks = {
         "test_a_value_is_a_number_that_cloudwatch_holds[1e+120", "test_at_most_a_thousand_values_are_put_at_once",
         "test_at_most_1440_points_are_asked_for", "test_a_period_is_of_whole_minutes",
     ),
+    "a key that is disabled signs": ("test_a_key_that_is_disabled_signs_nothing_until_it_is_enabled",),
+    "a public key has no KeySpec": ("test_a_public_key_says_what_it_is_for_and_is_known_by_its_arn_too",),
     "without dimensions, all metrics of a name are added up": ("test_a_metric_with_dimensions_is_not_the_one_without",),
 }  # fmt: skip
 

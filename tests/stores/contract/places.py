@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from infra.local import signing
 from infra.memory.stores import Stores
 
 LOCAL = os.environ.get("MUSTER_DYNAMODB_LOCAL")
@@ -45,6 +46,7 @@ def opened(name: str) -> Iterator[Place]:
         with Stores().in_place_of_aws():
             yield Place(name, lambda service: _client(service, None))
     elif name == "moto":
+        signing.sign_digests()  # as in the local cloud: it stays in this process, whichever test comes first
         # Only botocore speaks to it; to be ready for `requests` too takes longer than most tests.
         with patch("moto.core.models.RESPONSES_METHODS", []), mock_aws():
             yield Place(name, lambda service: _client(service, None))
