@@ -355,7 +355,9 @@ class TestFLProductionServer:
         look(0)
         muster.text("rollback toy")
         look(1)
-        assert seen == ["training", "staged", "rolling-out", "deployed", "retired", "rolled-back"]
+        muster.text("experiment start toy again --arm old=0:50 --arm new=1:50")
+        look(1)
+        assert seen == ["training", "staged", "rolling-out", "deployed", "retired", "rolled-back", "on-trial"]
         assert set(seen) == {state.value for state in VersionState}
 
     # ---- its mistakes
