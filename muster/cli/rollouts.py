@@ -130,6 +130,8 @@ def tell(ctx: typer.Context, reply: admin.DeploymentReply, seen: int, dry_run: b
     session = of(ctx)
     if dry_run:
         what = f"keep {_present(reply)}" if reply.revision == seen else _did(reply, would=True)
+        moving = None if reply.revision == seen else _moving(session.operator.status(reply.model), reply)
+        what += f"; {moving}" if moving else ""
         session.would(what, as_json, reply.model_dump(mode="json") if as_json else None)
     elif as_json:
         session.json(reply.model_dump(mode="json"))
@@ -137,6 +139,27 @@ def tell(ctx: typer.Context, reply: admin.DeploymentReply, seen: int, dry_run: b
         session.say(f"{_present(reply)} already (revision {reply.revision}); nothing was changed")
     else:
         session.say(f"{_did(reply)} (revision {reply.revision})", "green")
+
+
+def _moving(now: admin.ModelStatus, then: admin.DeploymentReply) -> str | None:
+    """Who would go from which version to which one; None where a cohort decides, whose size is another matter."""
+    if now.experiments or then.experiments:
+        return None
+    before, after = _shares(now.deployed_version, now.rollout), _shares(then.version, then.rollout)
+    changes = {version: after.get(version, 0.0) - before.get(version, 0.0) for version in before | after}
+    left = [version for version, change in changes.items() if change < 0.0]
+    if not left:
+        return "no client goes to another version now"
+    come = ", ".join(f"version {version}" for version, change in changes.items() if change > 0.0)
+    share, active = -sum(changes[version] for version in left), now.clients.active_by_model.get(then.model, 0)
+    went = ", ".join(f"version {version}" for version in left)
+    return f"some {active * share / 100:.0f} of {active} active clients ({share:g} %) go from {went} to {come}"
+
+
+def _shares(version: int, rollout: admin.RolloutReply | None) -> dict[int, float]:
+    """In per cent, by version."""
+    candidate = {} if rollout is None else {rollout.candidate: rollout.percent}
+    return {version: 100.0 - sum(candidate.values())} | candidate
 
 
 def _present(reply: admin.DeploymentReply) -> str:

@@ -33,7 +33,8 @@ def test_a_rollout_is_begun_looked_at_moved_and_ended(muster: Terminal) -> None:
     assert "paused: lunch" in muster.text("status toy")
     assert "its rollout is paused already" in muster.text("rollout pause toy")
     assert "resumed the rollout of version 1 of toy, at 5 %" in muster.text("rollout resume toy")
-    assert "would promote version 1 of toy: all clients get it" in muster.text("rollout promote toy --dry-run")
+    would = muster.text("rollout promote toy --dry-run")
+    assert "would promote version 1 of toy: all clients get it; some 0 of 0 active clients (95 %) go from version 0" in would
     assert "aborted the rollout, past version 1: all clients get version 0" in muster.text("rollout abort toy")
     kinds = [one["kind"] for one in muster.json("rollout list toy")]
     assert kinds == ["aborted", "resumed", "paused", "started"]
@@ -42,7 +43,7 @@ def test_a_rollout_is_begun_looked_at_moved_and_ended(muster: Terminal) -> None:
 
 def test_deploy_takes_a_strategy_from_options_or_from_a_file(muster: Terminal, tmp_path: Path) -> None:
     would = muster.text("deploy toy 1 --strategy rolling --steps 10,50 --pause 60 --dry-run")
-    assert "would begin a rollout of version 1 of toy: 10 % of the clients" in would
+    assert "would begin a rollout of version 1 of toy: 10 % of the clients; some 0 of 0 active clients (10 %) go" in would
     file = tmp_path / "strategy.json"
     file.write_text(json.dumps({"kind": "canary", "steps": [20.0], "guard": {"margin": 0.1, "liars": 0.05}}))
     made = muster.json("deploy toy 1 --strategy-file {} --steps 30", file)
@@ -80,3 +81,17 @@ def test_beside_a_rollout_a_deployment_is_refused_with_the_next_command(muster: 
     complained = " ".join(muster.fails("deploy toy 1", 1).split())
     assert "version 1 of toy is being rolled out, at 5 %" in complained
     assert "muster rollout show toy" in complained
+
+
+def test_a_dry_run_says_who_would_go_where(muster: Terminal, world: World) -> None:
+    devices = world.devices(40)
+    for device in devices:
+        device.model()
+        device.heartbeat_if_due()
+    world.services.census.take()
+    assert "no client goes to another version now" in muster.text("deploy toy 1 --strategy blue-green --dry-run")
+    assert "some 40 of 40 active clients (100 %) go from version 0 to version 1" in muster.text("deploy toy 1 --dry-run")
+    muster.text("rollout start toy 1 --strategy rolling --steps 25,50")
+    assert "some 10 of 40 active clients (25 %) go from version 1 to version 0" in muster.text("rollout abort toy --dry-run")
+    assert "some 30 of 40 active clients (75 %) go from version 0 to version 1" in muster.text("rollout promote toy --dry-run")
+    assert "some 10 of 40 active clients (25 %) go from version 1 to version 0" in muster.text("rollback toy --dry-run")
