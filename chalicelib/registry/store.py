@@ -361,6 +361,15 @@ class RegistryStore:
         """The model's deployment log, newest first, those below `before` and above `after`."""
         return readable(Deployment, self._deployments(model, before, after, limit))
 
+    def since(self, present: Deployment, revision: int) -> Iterator[Deployment]:
+        """The revisions of a model's log after one of them, newest first; read when they are asked for, and the present one,
+        which is known, not again.
+        """
+        if present.revision > revision:
+            yield present
+        if present.revision > revision + 1:
+            yield from self.deployments(present.model, present.revision, after=revision)
+
     def page_of_deployments(self, model: str, before: int | None, limit: int) -> Iterator[Deployment | Unreadable]:
         """The model's deployment log, newest first, those below `before`, up to `limit`; also those that cannot be read."""
         return each(Deployment, self._deployments(model, before, 0, limit))

@@ -44,7 +44,8 @@ class Reaching:
         yield hopeful.number if hopeful else None, Kept.CHALLENGER
         if last is not None:
             yield from ((ref.version, Kept.ROUND) for ref in (last.base, last.deployed, last.candidate) if ref)
-        yield next_base(last, present).version, Kept.NEXT_BASE
+        since = self._registry.since(present, last.deployment_revision if last else present.revision)
+        yield next_base(last, present, since).version, Kept.NEXT_BASE
 
     def _beneath(self, present: Deployment) -> Iterator[tuple[int | None, Kept]]:
         """What steps of rollback lead to."""

@@ -8,7 +8,7 @@ what is served as it was. Every move adds one to the fence: a stale actor change
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -235,8 +235,9 @@ def too_long(rnd: Round, now: datetime) -> str | None:
     return f"aggregation-timed-out: no version after {rnd.config.aggregate_seconds:g} seconds"
 
 
-def next_base(last: Round | None, deployment: Deployment) -> CheckpointRef:
-    """The checkpoint from which a new round starts.
+def next_base(last: Round | None, deployment: Deployment, since: Iterable[Deployment] = ()) -> CheckpointRef:
+    """The checkpoint from which a new round starts. `since` are the revisions after the one that the last round knew, of which
+    `deployment` is the newest.
 
     Training goes on from its own newest version, deployed or not, so that small gains add up. It starts again from the
     deployed version when that version lost too much against it, when an operator deployed something in the meantime, and when
@@ -244,7 +245,7 @@ def next_base(last: Round | None, deployment: Deployment) -> CheckpointRef:
     """
     if last is None:
         return deployment.stable
-    if deployment.revision > last.deployment_revision and _was_meant_otherwise(deployment, last):
+    if deployment.revision > last.deployment_revision and _was_meant_otherwise(deployment, last, since):
         return deployment.stable
     if last.phase is not Phase.COMPLETED or last.candidate is None:
         return last.base
@@ -252,11 +253,13 @@ def next_base(last: Round | None, deployment: Deployment) -> CheckpointRef:
     return deployment.stable if lost_too_much else last.candidate
 
 
-def _was_meant_otherwise(deployment: Deployment, last: Round) -> bool:
-    """Whether what was deployed since a round is no consequence of training."""
-    if deployment.round is not None:
-        return bool(deployment.left)
-    return bool(deployment.left) or deployment.stable.version != last.deployed.version
+def _was_meant_otherwise(deployment: Deployment, last: Round, since: Iterable[Deployment]) -> bool:
+    """Whether what was deployed since a round is no consequence of training; what was taken back also counts when something
+    else has begun meanwhile.
+    """
+    if deployment.left or any(one.left for one in since):
+        return True
+    return deployment.round is None and deployment.stable.version != last.deployed.version
 
 
 def places_gone(rnd: Round, kind: PlaceKind, held: int, given_up: int) -> int:
@@ -295,10 +298,11 @@ def open_next(
     last: Round | None,
     deployment: Deployment,
     now: datetime,
+    since: Iterable[Deployment] = (),
     cohort: Callable[[str], Cohort] | None = None,
 ) -> Round | None:
-    """The round that should open at `now`, or None: training rests, enough rounds completed, or the last is not done. `cohort`
-    reads the one that the model's config names.
+    """The round that should open at `now`, or None: training rests, enough rounds completed, or the last is not done. `since`
+    are the revisions that the last round did not know; `cohort` reads the one that the model's config names.
     """
     if not goes_on(model, last):
         return None
@@ -314,7 +318,7 @@ def open_next(
         fence=0,
         config=model.config_of_rounds,
         config_revision=model.config_revision,
-        base=next_base(last, deployment),
+        base=next_base(last, deployment, since),
         deployed=deployment.stable,
         deployment_revision=deployment.revision,
         opened_at=now,

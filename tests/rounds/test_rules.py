@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.deployment import Deployment, DeploymentKind
 from chalicelib.registry.model import TrainingState
 from chalicelib.rounds.judgement import is_due
 from chalicelib.rounds.moves import MOVES, Phase
@@ -142,6 +142,14 @@ def test_an_abandoned_round_does_not_count_toward_the_rounds_wanted() -> None:
 )
 def test_from_where_the_next_round_starts(last: dict[str, Any], deployment: Deployment, expected: int) -> None:
     assert next_base(a_round(**last), deployment).version == expected
+
+
+def test_what_was_taken_back_is_no_base_also_when_something_else_has_begun_since() -> None:
+    last = a_round(phase=Phase.COMPLETED, candidate=ref(3), deployment_revision=1)
+    began = replace(DEPLOYED, revision=4, kind=DeploymentKind.STARTED, round=7)
+    aborted = replace(began, revision=3, kind=DeploymentKind.ABORTED, left=(3,))
+    assert next_base(last, began, [began]).version == 3
+    assert next_base(last, began, [began, aborted]) == began.stable
 
 
 def test_a_round_is_decided_when_its_judges_are_done_or_their_time_is_up() -> None:

@@ -106,5 +106,7 @@ class Coordinator:
                 return
 
     def _open(self, model: Model, last: Round | None) -> Round | None:
-        fresh = open_next(model, last, self._registry.present(model.name), self._clock(), self._cohort)
+        present = self._registry.present(model.name)
+        since = self._registry.since(present, last.deployment_revision if last else present.revision)
+        fresh = open_next(model, last, present, self._clock(), since, self._cohort)
         return self._rounds.open(fresh) if fresh else None
