@@ -22,7 +22,7 @@ LOWEST, HIGHEST = -0.3, 0.2
 
 EVENTS = {
     "started": "starts", "promoted": "all", "aborted": "back", "paused": "paused", "resumed": "resumed",
-    "experiment-started": "three at once", "experiment-ended": "horizon",
+    "experiment-started": "3 arms", "experiment-ended": "horizon",
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def draw(story: Story, path: Path) -> None:
         above.set_ylabel("devices that run it")
         above.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         above.set_title(f"Three rollouts and an experiment in a fleet of {story.devices} devices", loc="left")
-        above.legend(loc="center", bbox_to_anchor=(0.6, 0.46), frameon=True, framealpha=0.9, edgecolor="none")
+        above.legend(loc="center", bbox_to_anchor=(0.48, 0.5), frameon=True, framealpha=0.9, edgecolor="none")
         _guard(below, story)
         for act in story.acts:
             _events(above, below, act)
@@ -105,7 +105,8 @@ def _effects(axes: Axes, act: Act) -> None:
     for number, effect in enumerate(known):
         at, colour = end - 4 * (len(known) - number), LINES[versions[effect["arm"]]][1]
         axes.plot([at, at], [effect["low"], effect["high"]], color=colour, linewidth=5, solid_capstyle="butt", alpha=0.5)
-        axes.plot(at, effect["effect"], "o", color=colour, markersize=5)
+        label = "the experiment, at its horizon" if number == 0 else None
+        axes.plot(at, effect["effect"], "o", color=colour, markersize=5, label=label)
         axes.annotate(
             f"v{versions[effect['arm']]}", (at, effect["high"]), (0, 3), textcoords="offset points", color=colour, ha="center"
         )
@@ -117,8 +118,8 @@ def _events(above: Axes, below: Axes, act: Act) -> None:
         name = EVENTS.get(move.kind, "")
         if move.percent:
             name = "switch" if act.name == "blue-green" else f"{move.percent:g} %"
-        if act.name == "blue-green" and move.kind in ("started", "aborted"):
-            name = "warms up" if move.kind == "started" else "way back"
+        if act.name == "blue-green" and move.kind == "started":
+            name = "warms up"
         above.text(move.seconds + 1, 1.07, name, va="center", color="#4b5563")
         for axes in (above, below):
             axes.axvline(move.seconds, ymax=0.92 if axes is above else 1.0, color=EVENT, linewidth=0.8, linestyle=":")

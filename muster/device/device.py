@@ -9,58 +9,41 @@
 
 All it must remember is its identity. After a restart it checks in again, and the server gives it the same place. What it keeps
 besides, checkpoints that it has downloaded, only saves it from downloading them again. What fails here is raised; what then
-happens is for the loop to say (`muster.device.loop`).
+happens is for the loop to say (`muster.device.loop`). Here is what an app may call; how each is done is in a room of its own.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import httpx
-from pydantic import TypeAdapter
 
 from muster import __version__
+from muster.device import enrolment
+from muster.device.answering import RolloutWork
 from muster.device.checkpoints import CheckpointCache
-from muster.device.errors import DeviceError
-from muster.device.files import remove_leftovers
-from muster.device.identity import FILE, Identity
+from muster.device.contexts import Contexts
+from muster.device.heartbeats import Heartbeats
+from muster.device.identity import Identity
 from muster.device.keys import Keys
 from muster.device.loop import Loop
-from muster.device.pace import HEARTBEAT_SECONDS, Random, bounded, stretched
-from muster.device.results import begun, measured, observed, trained
+from muster.device.pace import Random, bounded
+from muster.device.participation import Ability, Participation
 from muster.device.rollouts import RolloutAnswers
 from muster.device.trainer import Trainer, TrainingContext
 from muster.device.transport import DeviceTransport
-from muster.device.trust import check_shown, public_key, seen_file
-from muster.device.update import Feedback, Ready, changes, delta
-from muster.device.variant import Variant, variant_file
+from muster.device.trust import public_key
+from muster.device.update import Feedback, feedback_file
+from muster.device.variant import Variant
 from muster.device.versions import DeviceVersions
-from muster.http.answers import Reply
-from muster.http.errors import Expired, Overloaded, Refused, Unreachable
 from muster.http.transport import Transport
 from muster.wire import messages as wire
 from muster.wire.arrays import Array
-from muster.wire.encodings import ENCODINGS
 from muster.wire.failures import FailureReason
-from muster.wire.problems import Problem
-
-log = logging.getLogger(__name__)
-
-_ASSIGNMENT: TypeAdapter[wire.Assignment] = TypeAdapter(wire.Assignment)
-
-DEAF_SECONDS = 86_400.0
-"""How long a server that takes no reports of failures is not sent any."""
-
-Ability = Literal["train", "evaluate"]
-"""The kinds of work that a device may be given."""
 
 
 class Device:
@@ -78,30 +61,29 @@ class Device:
         random: Random = random.random,
     ) -> None:
         """`clock` counts seconds from any beginning, and never goes back; `random` draws from 0 to 1."""
-        self._transport = transport
-        self.keys = Keys(identity, folder, transport)
-        self._model = model
-        self._folder = folder
-        self._can = list(can)
         self.clock = clock
         self.random = random
-        self._next_heartbeat = clock()
-        self._heartbeat_seconds = HEARTBEAT_SECONDS
         self.rests = False
         """Whether the model does not train, as the server said last: then heartbeats are enough, and say when it does."""
-        self._reported: str | None = None
-        self._judged: str | None = None
-        self._ready: Ready | None = None
-        self._deaf_until = clock()
-        """Until then the server is not told of failures: it has no route for them."""
+        self.keys = Keys(identity, folder, transport)
+        self._transport = transport
+        self._model = model
+        self._can = list(can)
         self._checkpoints = CheckpointCache(folder / f"{model}.checkpoints")
         self._versions = DeviceVersions(
             model=model, folder=folder, keys=self.keys, transport=transport, checkpoints=self._checkpoints
         )
         self._rollouts = RolloutAnswers(identity.client_id)
-        self._feedback = Feedback(folder / _feedback(model))
-        self._told: tuple[datetime, float] | None = None
-        """The server's time of day in its answer to the last check-in, and this device's clock then."""
+        now, draw = (lambda: self.clock()), (lambda: self.random())  # a simulation exchanges both later
+        self._heartbeats = Heartbeats(
+            model=model, keys=self.keys, versions=self._versions, rollouts=self._rollouts, clock=now, random=draw
+        )
+        self._contexts = Contexts(client_id=identity.client_id, folder=folder / f"{model}.training", clock=now)
+        self._participation = Participation(
+            keys=self.keys, transport=transport, versions=self._versions, feedback=Feedback(folder / feedback_file(model)),
+            model=model, contexts=self._contexts, clock=now,
+        )  # fmt: skip
+        self._rollout_work = RolloutWork(self._rollouts, self._versions, self._contexts)
 
     @property
     def client_id(self) -> str:
@@ -140,7 +122,7 @@ class Device:
     @property
     def seconds_to_heartbeat(self) -> float:
         """How long it is until the next heartbeat is due."""
-        return max(0.0, self._next_heartbeat - self.clock())
+        return self._heartbeats.seconds_left
 
     @classmethod
     def enrol(
@@ -182,32 +164,19 @@ class Device:
         patient = Transport(url, http=http, insecure_http=insecure_http)  # for the enrolment: somebody waits for it
         transport = DeviceTransport(url, http=patient.http, insecure_http=insecure_http)
         folder = Path(state_dir)
-        remove_leftovers(folder, FILE, _feedback(model), seen_file(model), variant_file(model))
-        identity = Identity.load(folder) or Identity.fresh(url, client_id)
-        if (identity.url, identity.client_id) != (url, client_id):
-            raise ValueError(
-                f"{folder} belongs to {identity.client_id} at {identity.url}, not to {client_id} at {url} (Device.move says "
-                "that the server has moved)"
+        identity = enrolment.identity_of(folder, url=url, client_id=client_id, model=model)
+        enrolled = None
+        if identity.key is None:
+            enrolled = enrolment.ask(
+                patient, identity, token=token, device_type=device_type, capabilities=capabilities, signing_key=signing_key
             )
-        if identity.key is not None:
-            device = cls(transport=transport, identity=identity, model=model, folder=folder, can=can)
-            device.keys.insist(signing_key)
-            device._go_on_rotating()
-            return device
-        identity.save(folder)
-        enrolment = wire.Enrolment(
-            token=token,
-            client_id=client_id,
-            proof=identity.proof,
-            device_type=device_type,
-            sdk_version=__version__,
-            capabilities=dict(capabilities or {}),
-        )
-        enrolled = patient.call("POST", "/v1/clients", wire.Enrolled, enrolment)
-        check_shown(enrolled.signing_key, signing_key)
         device = cls(transport=transport, identity=identity, model=model, folder=folder, can=can)
-        device._heartbeat_seconds = bounded(enrolled.heartbeat_seconds)
-        device.keys.learn(enrolled.key, enrolled.signing_key)
+        if enrolled is None:
+            device.keys.insist(signing_key)
+            device.keys.go_on_rotating()
+        else:
+            device._heartbeats.come_every(enrolled.heartbeat_seconds)
+            device.keys.learn(enrolled.key, enrolled.signing_key)
         return device
 
     @staticmethod
@@ -219,10 +188,7 @@ class Device:
         Raises:
             ValueError: `state_dir` holds no identity.
         """
-        identity = Identity.load(Path(state_dir))
-        if identity is None:
-            raise ValueError(f"{state_dir} holds no identity")
-        identity.model_copy(update={"url": url}).save(Path(state_dir))
+        enrolment.move(Path(state_dir), url)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -292,18 +258,10 @@ class Device:
         """
         self.keys.pin(signing_key)
 
-    def _go_on_rotating(self) -> None:
-        if not self.keys.is_rotating:
-            return
-        try:
-            self.rotate_key()
-        except DeviceError as error:
-            log.warning("%s: the rotation of its key goes on later: %s", self.client_id, error)
-
     def describe(self, capabilities: Mapping[str, bool | int | float | str]) -> wire.Profile:
         """Tell the server this SDK's version and what the device can do now, in the place of what it was told before."""
         profile = wire.ProfileUpdate(sdk_version=__version__, capabilities=dict(capabilities))
-        return self._call("PUT", "/v1/clients/me", wire.Profile, profile)
+        return self.keys.call("PUT", "/v1/clients/me", wire.Profile, profile)
 
     # ---- one request each
 
@@ -312,45 +270,18 @@ class Device:
         that is overloaded is left alone for one to two of these intervals. What a rollout asked for in an earlier answer goes
         along, once it is known.
         """
-        now = self.clock()
-        if now < self._next_heartbeat:
-            return None
-        self._next_heartbeat = now + stretched(self._heartbeat_seconds, self.random)
-        running = self._versions.running
-        told = self._rollouts.report(running, self._versions.given)
-        beat = wire.Heartbeat(model=self._model, version=running, report=told)
-        try:
-            reply = self._call("POST", "/v1/heartbeat", wire.HeartbeatReply, beat)
-        except Overloaded:
-            self._next_heartbeat = now + self._heartbeat_seconds * (1.0 + self.random())
-            raise
-        except Refused as refused:
-            if told is not None and not refused.unauthenticated:
-                self._rollouts.refused(told)
-            raise
-        self._rollouts.heard(told, reply)
-        self._versions.heard(running, reply)
-        self._heartbeat_seconds = bounded(reply.next_heartbeat_seconds)
-        self._next_heartbeat = now + stretched(self._heartbeat_seconds, self.random)
-        self.rests = self.rests and not reply.work
+        reply = self._heartbeats.beat_if_due()
+        if reply is not None:
+            self.rests = self.rests and not reply.work
         return reply
 
     def beat_after(self, seconds: float) -> None:
         """Let the next heartbeat be due then."""
-        self._next_heartbeat = self.clock() + seconds
+        self._heartbeats.come_after(seconds)
 
     def check_in(self) -> wire.Assignment:
         """Ask for work."""
-        request = wire.CheckIn(
-            can=self._can,
-            encodings=list(ENCODINGS),
-            reported=self._reported,
-            judged=self._judged,
-            have=self._checkpoints.held,
-        )
-        assignment = self._call("POST", f"/v1/models/{self._model}/checkin", _ASSIGNMENT, request)
-        said = self._transport.said_date
-        self._told = None if said is None else (said, self.clock())
+        assignment = self._participation.check_in(self._can)
         self.rests = isinstance(assignment, wire.Wait) and assignment.reason == "no-training"
         return assignment
 
@@ -365,82 +296,21 @@ class Device:
             Refused: the round takes no update from this device any more.
             Unreachable: the server or the store did not answer; the update is kept.
         """
-        ready = self._ready
-        if ready is None or ready.place != (assignment.round, assignment.base.sha256):
-            self._ready = None
-            ready = self._ready = self._trained(assignment, trainer)
-        try:
-            receipt = self.submit(assignment.round, ready.update, ready.examples, ready.metrics)
-        except Refused as refused:
-            if refused.is_final:
-                self._ready = None
-            raise
-        self._ready = None
-        if ready.left is not None:
-            self._feedback.keep(ready.left)
-        return receipt
-
-    def _trained(self, assignment: wire.TrainAssignment, trainer: Trainer) -> Ready:
-        base = self._versions.arrays(assignment.base)
-        begun(trainer, self.context(assignment))
-        result = trained(trainer, base, assignment.hyperparameters)
-        if assignment.encoding == "int8":
-            update, left = self._feedback.encoded(changes(base, result), base)
-        else:
-            update, left = delta(base, result, assignment.encoding), None
-        return Ready(
-            place=(assignment.round, assignment.base.sha256),
-            update=update,
-            examples=result.examples,
-            metrics=result.metrics,
-            left=left,
-        )
+        return self._participation.take_part(assignment, trainer)
 
     def context(self, assignment: wire.TrainAssignment | wire.EvaluateAssignment) -> TrainingContext:
         """What a trainer may know of a place. A server of before gives no seed, and a judge none at all: then it is drawn from
         the names of the round and of this device.
         """
-        seed = assignment.seed if isinstance(assignment, wire.TrainAssignment) else None
-        left = None
-        if self._told is not None and assignment.report_by.tzinfo is not None:
-            said, at = self._told
-            left = max(0.0, (assignment.report_by - said).total_seconds() - (self.clock() - at))
-        return TrainingContext(
-            round=assignment.round,
-            seed=self._seed(assignment.round) if seed is None else seed,
-            folder=self._training_folder,
-            report_by=assignment.report_by,
-            seconds_left=left,
-        )
-
-    def _seed(self, name: str) -> int:
-        """Drawn from the names of a round, or of a rollout, and of this device: from 0 to 2⁵³ - 1."""
-        return int.from_bytes(hashlib.sha256(f"{name}/{self.client_id}".encode()).digest()[:8], "big") >> 11
-
-    @property
-    def _training_folder(self) -> Path:
-        return self._folder / f"{self._model}.training"
+        return self._contexts.of_place(assignment)
 
     def submit(self, round_id: str, update: bytes, examples: int, metrics: Mapping[str, float]) -> wire.ReceiptReply:
         """Upload an update (a tensor file) and report it. A grant that expires on the way is asked for once more."""
-        sha256 = hashlib.sha256(update).hexdigest()
-        request = wire.UploadRequest(bytes=len(update), sha256=sha256, examples=examples)
-        try:
-            self._upload(round_id, request, update)
-        except Expired:
-            self._upload(round_id, request, update)
-        report = wire.UpdateReport(sha256=sha256, metrics=dict(metrics))
-        receipt = self._call("POST", f"/v1/rounds/{round_id}/report", wire.ReceiptReply, report)
-        self._reported = round_id
-        return receipt
-
-    def _upload(self, round_id: str, request: wire.UploadRequest, update: bytes) -> None:
-        grant = self._call("POST", f"/v1/rounds/{round_id}/upload", wire.UploadGrant, request)
-        self._transport.upload(grant, update)
+        return self._participation.submit(round_id, update, examples, metrics)
 
     def receipt(self, round_id: str) -> wire.ReceiptReply:
         """Where this device's update stands, and why."""
-        return self._call("GET", f"/v1/rounds/{round_id}/report", wire.ReceiptReply)
+        return self._participation.receipt(round_id)
 
     def judge(self, assignment: wire.EvaluateAssignment, trainer: Trainer) -> None:
         """Measure the candidate and the deployed version on local data, and report both.
@@ -455,27 +325,10 @@ class Device:
             Refused: the round takes no measurement from this device any more.
             Unreachable: the server or the store did not answer.
         """
-        versions = [
-            (checkpoint, self._versions.arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)
-        ]
-        begun(trainer, self.context(assignment))
-        for checkpoint, arrays in versions:
-            report = measured(trainer, arrays, assignment.round, assignment.metric)
-            path = f"/v1/models/{self._model}/versions/{checkpoint.version}/metrics"
-            try:
-                self._call("POST", path, wire.EvaluationReply, report)
-            except Refused as refused:
-                if refused.problem is not Problem.REPORT_CONFLICT:
-                    raise
-                log.info("%s: an earlier measurement of version %d stands", self.client_id, checkpoint.version)
-        self._judged = assignment.round
+        self._participation.judge(assignment, trainer)
 
     def give_up(
-        self,
-        round_id: str,
-        work: Ability,
-        reason: FailureReason,
-        error: str | None = None,
+        self, round_id: str, work: Ability, reason: FailureReason, error: str | None = None
     ) -> wire.FailureReply | None:
         """Give up the place in a round, and say why; `error` is the name of an exception's class. The loop does so by itself.
 
@@ -485,22 +338,7 @@ class Device:
             Refused: there is nothing to give up (any more), or something else was reported.
             Unreachable: the server did not answer.
         """
-        if self.clock() < self._deaf_until:
-            return None
-        report = wire.FailureReport(work=work, reason=reason, error=error)
-        try:
-            reply = self._call("POST", f"/v1/rounds/{round_id}/failure", wire.FailureReply, report)
-        except (Refused, Unreachable) as answer:
-            if not _knows_no_route(answer):
-                raise
-            self._deaf_until = self.clock() + DEAF_SECONDS
-            log.info("%s: this server takes no reports of failures: %s", self.client_id, answer)
-            return None
-        if work == "train":
-            self._reported = round_id
-        else:
-            self._judged = round_id
-        return reply
+        return self._participation.give_up(round_id, work, reason, error)
 
     def model(self) -> tuple[int, Mapping[str, Array]]:
         """The version that this device should run, and runs from now on: its number, and its arrays.
@@ -544,38 +382,4 @@ class Device:
             Refused: the server does not give a version.
             Unreachable: the server or the store did not answer.
         """
-        lacks = self._rollouts.lacks(self._versions.running, self._versions.given)
-        if lacks is None:
-            return
-        try:
-            if lacks.standby is not None:
-                self._versions.stand_by(lacks.standby)
-                self._rollouts.stands_by(lacks.rollout, lacks.standby)
-            if lacks.metrics and "evaluate" in self._can:
-                self._observe(lacks.rollout, trainer)
-        except (Refused, Unreachable):
-            raise
-        except Exception as error:  # noqa: BLE001 (it is logged, and a rollout may end nothing)
-            self._rollouts.failed(lacks.rollout, error)
-
-    def _observe(self, rollout: str, trainer: Trainer) -> None:
-        """Let the trainer measure what is not known of the version that the device should run, and runs from now on."""
-        version, arrays = self.model()
-        names = self._rollouts.missing(version)
-        if names:
-            begun(trainer, TrainingContext(round=rollout, seed=self._seed(rollout), folder=self._training_folder))
-            self._rollouts.measured(rollout, version, observed(trainer, arrays, names))
-
-    def _call(self, method: str, path: str, reply: type[Reply] | TypeAdapter[Reply], body: wire.Request | None = None) -> Reply:
-        return self.keys.send(lambda key: self._transport.call(method, path, reply, body, key))
-
-
-def _knows_no_route(answer: Refused | Unreachable) -> bool:
-    """Whether a server, or the gateway before it, does not have the route that was asked for."""
-    if isinstance(answer, Refused):
-        return answer.problem is Problem.FORBIDDEN or (answer.problem is None and answer.document.status in (403, 404, 405))
-    return answer.status in (403, 404, 405)
-
-
-def _feedback(model: str) -> str:
-    return f"{model}.feedback.safetensors"
+        self._rollout_work.do(trainer, measures="evaluate" in self._can)

@@ -13,9 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from muster.device.errors import ForeignKey
+from pydantic import TypeAdapter
+
+from muster.device.errors import DeviceError, ForeignKey
 from muster.device.identity import Identity, fresh_proof
 from muster.device.trust import public_key
+from muster.http.answers import Reply
 from muster.http.errors import Refused
 from muster.http.transport import Transport
 from muster.wire import messages as wire
@@ -39,6 +42,10 @@ class Keys:
     def is_rotating(self) -> bool:
         """Whether a rotation has begun of which it is not known whether it has ended."""
         return self.identity.next_proof is not None
+
+    def call(self, method: str, path: str, reply: type[Reply] | TypeAdapter[Reply], body: wire.Request | None = None) -> Reply:
+        """Send one request with the key, and read its answer."""
+        return self.send(lambda key: self._transport.call(method, path, reply, body, key))
 
     def send(self, request: Callable[[dict[str, str]], Sent]) -> Sent:
         """Send a request with the key; and, where it is refused in a rotation, once more with the new one.
@@ -72,6 +79,15 @@ class Keys:
         path, rotation = "/v1/clients/me/key", wire.KeyRotation(proof=proof)
         reply = self._transport.call("POST", path, wire.Enrolled, rotation, self._authorization)
         self.learn(reply.key, self._to_pin(reply.signing_key))
+
+    def go_on_rotating(self) -> None:
+        """Go on with a rotation that broke off before this start, if one did. What fails is logged: it goes on later."""
+        if not self.is_rotating:
+            return
+        try:
+            self.rotate()
+        except DeviceError as error:
+            log.warning("%s: the rotation of its key goes on later: %s", self.identity.client_id, error)
 
     def learn(self, key: str, signing_key: str | None) -> None:
         """Go by this key from now on, and by this one that signs, also when the disk does not take it: what it has leads to the

@@ -139,6 +139,11 @@ class Feedback:
         return {}
 
 
+def feedback_file(model: str) -> str:
+    """The name of the file that keeps what rounding left out."""
+    return f"{model}.feedback.safetensors"
+
+
 def _encoded(changed: Mapping[str, Array], encoding: Encoding) -> bytes:
     """The file, after the gate that the server has too."""
     update = encode_update(changed, encoding)

@@ -44,6 +44,11 @@ class DeviceVersions:
         self._offered: int | None = None
         """How many versions the revision of `_served` offers; None where it was not verified."""
 
+    @property
+    def held(self) -> list[str]:
+        """The digests of checkpoints that are there."""
+        return self._checkpoints.held
+
     def current(self) -> tuple[int, Mapping[str, Array]]:
         """The version that this device should run, and runs from now on: its number, and its arrays.
 
@@ -85,7 +90,7 @@ class DeviceVersions:
             OSError: the disk does not take it.
         """
         path = self._asking("standby=true")
-        reply = self._keys.send(lambda key: self._transport.call("GET", path, wire.ModelReply, None, key))
+        reply = self._keys.call("GET", path, wire.ModelReply)
         self._check(reply)
         checkpoint = reply.checkpoint
         if checkpoint.version != version:
@@ -115,6 +120,6 @@ class DeviceVersions:
             raise Untrusted(f"version {checkpoint.version}: {unfit}") from unfit
 
     def _asking(self, *words: str) -> str:
-        held = ",".join(self._checkpoints.held)
+        held = ",".join(self.held)
         query = "&".join((*words, f"have={held}") if held else words)
         return f"{self._path}?{query}" if query else self._path

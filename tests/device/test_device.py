@@ -15,6 +15,7 @@ from chalicelib.rounds.round_id import RoundId
 from muster import Device, TrainingResult
 from muster.device import Evaluation, Unreachable, Untrusted
 from muster.device.identity import Identity
+from muster.device.keys import Keys
 from muster.device.update import delta
 from muster.wire.arrays import decode, encode
 from muster.wire.tensors import HEADER_LIMIT_BYTES
@@ -99,13 +100,13 @@ def test_while_its_model_rests_a_device_sends_heartbeats_and_does_not_ask(
     device.clock = lambda: now
     device.beat_after(0.0)
     asked: list[str] = []
-    original = Device._call
+    original = Keys.call
 
-    def noted(self: Device, method: str, path: str, *rest: Any) -> Any:
+    def noted(self: Keys, method: str, path: str, *rest: Any) -> Any:
         asked.append(path)
         return original(self, method, path, *rest)
 
-    monkeypatch.setattr(Device, "_call", noted)
+    monkeypatch.setattr(Keys, "call", noted)
     assert device.step(Drift(0.1)) == 900.0
     beat, question = "/v1/heartbeat", "/v1/models/toy/checkin"
     assert asked == [beat, question], "at first it does not know"

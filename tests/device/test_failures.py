@@ -17,9 +17,9 @@ from bench.trouble.server import ROUND_SECONDS, refusal
 from bench.trouble.simulation import Adds
 from muster import device as sdk
 from muster.device import Device, Evaluation, Refused, TrainingResult, UnfitResult, Untrusted
-from muster.device.device import DEAF_SECONDS
 from muster.device.failures import BY_TYPE, LASTING, name_of, reason_of, text_of
 from muster.device.loop import TOLD_TRIES, TRIES, Loop
+from muster.device.participation import DEAF_SECONDS
 from muster.wire.arrays import Array
 from muster.wire.problems import Problem
 from tests.device.stage import CHECK_IN, HEARTBEAT, REPORT, UPLOAD, Stage, judging
@@ -373,7 +373,7 @@ def test_whatever_goes_wrong_in_a_round_the_operator_sees_it_and_the_device_take
 def on_world_time(world: World, device: Device) -> Device:
     """The device's clock and dice are the world's."""
     device.clock, device.random = (lambda: world.clock.now.timestamp()), (lambda: 0.5)
-    device._next_heartbeat = device._deaf_until = device.clock()
+    device.beat_after(0.0)
     return device
 
 

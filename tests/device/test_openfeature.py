@@ -115,7 +115,7 @@ def test_without_a_network_the_last_known_version_is_given_also_after_a_restart(
         raise httpx.ConnectError("no network")
 
     again = Device.enrol(
-        device._identity.url, "", device.client_id, model="toy", state_dir=device._folder,
+        device._identity.url, "", device.client_id, model="toy", state_dir=device.keys._folder,
         http=httpx.Client(transport=httpx.MockTransport(unplugged)),
     )  # fmt: skip
     found = flags(again).get_integer_details("toy", -1)

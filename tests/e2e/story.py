@@ -330,7 +330,7 @@ def test_a_grant_is_good_for_its_own_bytes_once_and_for_nothing_else(deployed: D
             time.sleep(2.0)
         content = b"exactly these bytes".ljust(100, b".")
         request = wire.UploadRequest(bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), examples=1)
-        grant = device._call("POST", f"/v1/rounds/{assignment.round}/upload", wire.UploadGrant, request)
+        grant = device.keys.call("POST", f"/v1/rounds/{assignment.round}/upload", wire.UploadGrant, request)
         with httpx.Client() as http:
 
             def put(body: bytes, url: str = grant.url, **headers: str) -> int:

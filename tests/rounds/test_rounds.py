@@ -69,7 +69,7 @@ def test_waiting_devices_come_back_at_the_pace_of_rounds_and_resting_ones_at_tha
     def told() -> tuple[str, float]:
         waiting = devices[1].check_in()
         assert waiting.kind == "wait"
-        devices[1]._next_heartbeat = 0.0
+        devices[1].beat_after(0.0)
         beat = devices[1].heartbeat_if_due()
         assert beat
         assert beat.work is (waiting.reason != "no-training"), "both say the same"
