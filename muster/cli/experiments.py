@@ -48,6 +48,7 @@ def start(
     ] = None,
     horizon: Horizon = None,
     level: Annotated[float, typer.Option(help="How probable a wrong interval may be.")] = 0.05,
+    least: Annotated[int, typer.Option(help="Clients of an arm before which nothing is said.")] = 24,
     because: Because = None,
     revision: Revision = None,
     dry_run: DryRun = False,
@@ -63,6 +64,7 @@ def start(
         cohort=cohort,
         metric=None if metric is None else _json(metric, "--metric"),
         level=level,
+        least=least,
         horizon_seconds=horizon,
         revision=seen,
         dry_run=dry_run,
@@ -77,7 +79,11 @@ def start(
         shares = ", ".join(
             f"{each.name} (version {each.version}) to some {active * each.weight / 100:.0f}" for each in request.arms
         )
-        session.would(f"begin {name} among some {active} active clients: {shares}", as_json, request.model_dump(mode="json"))
+        session.would(
+            f"begin {name} among some {active} active clients: {shares}",
+            as_json,
+            request.model_dump(mode="json") if as_json else None,
+        )
         return
     tell(ctx, reply, seen, dry_run, as_json)
 
