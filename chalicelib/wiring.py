@@ -38,6 +38,7 @@ from chalicelib.rollouts.experiments import Experiments
 from chalicelib.rollouts.reporting import Reporting
 from chalicelib.rollouts.showing import RolloutView
 from chalicelib.rollouts.store import ReportStore
+from chalicelib.rollouts.withdrawing import Withdrawing
 from chalicelib.rounds.devices.checkin import CheckIns
 from chalicelib.rounds.devices.current import Current, Memory
 from chalicelib.rounds.devices.failures import Failures
@@ -444,7 +445,13 @@ class Services:
     @cached_property
     def revocation(self) -> Revocation:
         """Takes clients out."""
-        return Revocation(directory=self.directory, registry=self.registry, rounds=self.rounds, clock=self.clock)
+        return Revocation(
+            directory=self.directory,
+            registry=self.registry,
+            rounds=self.rounds,
+            withdrawing=Withdrawing(reports=self.reports, clock=self.clock),
+            clock=self.clock,
+        )
 
     # ---- what the schedules and the workers do
 

@@ -36,6 +36,8 @@ class RolloutReport:
     ttl: int
     value: float | None = None
     """Of the guard's metric; None where nothing finite could be measured, which is the worst there is."""
+    withdrawn: bool = False
+    """Its client was revoked: it counts for nothing, and nothing that was on its way can take its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Verification:
     at: Instant
     is_ready: bool
     ttl: int
+    withdrawn: bool = False
+    """As of a report."""
 
 
 def kept_until(rollout: Rollout, now: datetime) -> int:

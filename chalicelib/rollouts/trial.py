@@ -35,6 +35,8 @@ class ExperimentReport:
     ttl: int
     value: float | None = None
     """Of the primary metric; None where nothing finite could be measured, which is the worst there is."""
+    withdrawn: bool = False
+    """Its client was revoked: it counts for nothing, and nothing that was on its way can take its place."""
 
 
 def kept_until(experiment: Experiment, now: datetime) -> int:

@@ -14,7 +14,7 @@ from chalicelib.clients.client import Described
 from chalicelib.clients.cohort import belongs
 from chalicelib.registry.deployment import DeploymentKind as Kind
 from chalicelib.rollouts.assigning import given_to, trial_of
-from chalicelib.rollouts.trial import is_asked
+from chalicelib.rollouts.trial import ExperimentReport, is_asked
 from muster.http.errors import Refused
 from muster.wire import messages as wire
 from muster.wire.admin import Arm, CohortRule, DeploymentReply, ExperimentReply, StartExperiment, Strategy
@@ -325,6 +325,20 @@ def test_an_arm_whose_clients_fall_silent_is_seen_as_a_broken_split(world: World
     (effect,) = found(world).effects
     assert effect.split_is_broken
     assert "which is no such split" in found(world).said
+
+
+def test_what_a_revoked_client_has_said_or_is_about_to_say_does_not_count(world: World) -> None:
+    begin(world)
+    reporters = Reporters(world, 30)
+    minutes(world, reporters, 2)
+    assert sum(arm.clients for arm in found(world).arms) == 30
+    world.operator.revoke("client-003")
+    assert sum(arm.clients for arm in found(world).arms) == 29
+    world.operator.revoke("client-003")
+    (experiment,) = world.services.registry.present("toy").experiments
+    late = ExperimentReport(client_id="client-003", version=0, arm="control", at=world.clock(), ttl=0, value=0.5)
+    assert not world.services.reports.add_trial("toy", experiment, late), "it was authenticated before"
+    assert sum(arm.clients for arm in found(world).arms) == 29
 
 
 @pytest.mark.parametrize("happen", ["killed before", "killed after", "twice"])

@@ -13,7 +13,7 @@ from muster.wire.admin import RoundConfig, Strategy
 from muster.wire.deciding import DecidingMetric
 from muster.wire.problems import Problem
 from tests.fleet import World, checkpoint
-from tests.rollouts.fleet import CANARY, Reporters, as_good, candidate, minutes, worse
+from tests.rollouts.fleet import CANARY, Reporters, all_say, as_good, candidate, minutes, worse
 
 
 @pytest.fixture
@@ -22,6 +22,22 @@ def world() -> Iterator[World]:
     made = World(heartbeat_seconds=60.0, heartbeat_timeout_seconds=180.0)
     yield made
     made.close()
+
+
+@pytest.mark.parametrize("kind", ["canary", "blue-green"])
+def test_what_a_revoked_client_has_said_or_is_about_to_say_counts_no_longer(world: World, kind: str) -> None:
+    candidate(world, **({} if kind == "canary" else {"kind": kind, "steps": []}))
+    minutes(world, Reporters(world, 12), 2)
+    store, rollout = world.services.reports, world.services.registry.present("toy").rollout
+    assert rollout
+    heard: Any = store.reports if kind == "canary" else store.verifications
+    before = {said.client_id for said in heard("toy", rollout)}
+    gone = min(before)
+    for _ in range(2):
+        world.operator.revoke(gone)
+        assert {said.client_id for said in heard("toy", rollout)} == before - {gone}
+    all_say(world, [gone], 0.9)
+    assert {said.client_id for said in heard("toy", rollout)} == before - {gone}
 
 
 def test_a_good_candidate_goes_from_step_to_step_and_to_all_by_itself(world: World) -> None:

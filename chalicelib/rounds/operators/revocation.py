@@ -1,4 +1,4 @@
-"""Revocation: a key is taken away for good, and what it still has in open rounds no longer counts.
+"""Revocation: a key is taken away for good, and what it has in open rounds, or has said in what goes on, no longer counts.
 
 | the round is | its update | its voice as a judge |
 |---|---|---|
@@ -6,7 +6,7 @@
 | aggregating | stays: the manifest is frozen | it gets none |
 | evaluating | stays | is taken out; a decision that was made with it cannot be written any more |
 
-What has ended stays as it is.
+What it has reported in a rollout or an experiment that goes on is withdrawn. What has ended stays as it is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rollouts.withdrawing import Withdrawing
 from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import KEEP, REVOKED, ReceiptState, Rejected
@@ -25,14 +26,24 @@ from muster.wire import admin
 class Revocation:
     """Takes clients out."""
 
-    def __init__(self, *, directory: Directory, registry: RegistryStore, rounds: RoundStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        registry: RegistryStore,
+        rounds: RoundStore,
+        withdrawing: Withdrawing,
+        clock: Clock,
+    ) -> None:
+        self._withdrawing = withdrawing
         self._directory = directory
         self._registry = registry
         self._rounds = rounds
         self._clock = clock
 
     def revoke(self, client_id: str) -> admin.ClientReply:
-        """Revoke a client's key, then take it out of every model's open round; a repeat finishes what is left.
+        """Revoke a client's key, then take it out of every model's open round, rollout and experiments; a repeat finishes what
+        is left.
 
         Raises:
             Refusal: `unknown-client`.
@@ -41,6 +52,9 @@ class Revocation:
         for model in self._registry.models():
             while not self._is_out(model.name, client_id):
                 pass
+            present = self._registry.deployment(model.name)
+            if present is not None:
+                self._withdrawing.withdraw(client_id, present)
         return client
 
     def _is_out(self, model: str, client_id: str) -> bool:
