@@ -132,6 +132,22 @@ class Versions:
             raise version_deleted(version)
         return version
 
+    def servable(self, model: str, ref: str) -> Version:
+        """The version that a reference names, if clients may be given it.
+
+        Raises:
+            Refusal: `unknown-model`, `unknown-version`, `version-deleted`, `version-in-training`.
+        """
+        version = self.kept(model, ref)
+        if self.state(version) is VersionState.TRAINING:
+            raise Refusal(
+                Problem.VERSION_IN_TRAINING,
+                f"version {version.number} of {model} is being evaluated; its round will decide",
+                expected="a version whose round has ended: wait, or abandon the round",
+                got=f"round {model}.{version.round}, evaluating",
+            )
+        return version
+
     def pin(self, model: str, ref: str, pin: admin.PinVersion) -> admin.VersionReply:
         """Keep a version whatever else happens, or no longer; what is so already stays so. One that expires is kept again.
 

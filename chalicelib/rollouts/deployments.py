@@ -13,7 +13,7 @@ from chalicelib.errors import Refusal
 from chalicelib.instants import Clock, text
 from chalicelib.log import log
 from chalicelib.registry.catalogue import Catalogue
-from chalicelib.registry.deployment import Deployment, NothingBeneath, VersionState, is_repeat, roll_back
+from chalicelib.registry.deployment import Deployment, NothingBeneath, is_repeat, roll_back
 from chalicelib.registry.rollout import ALL, Rollout
 from chalicelib.registry.store import RegistryStore, VersionGone
 from chalicelib.registry.version import Version
@@ -74,14 +74,7 @@ class Deployments:
                 expected=str(unfit),
                 got=asked.kind,
             ) from unfit
-        version = self._versions.kept(model, request.version)
-        if self._versions.state(version) is VersionState.TRAINING:
-            raise Refusal(
-                Problem.VERSION_IN_TRAINING,
-                f"version {version.number} of {model} is being evaluated; its round will decide",
-                expected="a version whose round has ended: wait, or abandon the round",
-                got=f"round {model}.{version.round}, evaluating",
-            )
+        version = self._versions.servable(model, request.version)
         now = self._clock()
 
         def decide(seen: Deployment) -> Deployment:

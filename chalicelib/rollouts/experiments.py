@@ -10,7 +10,7 @@ from chalicelib.clients.cohort import Cohort, are_disjoint
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
 from chalicelib.registry.catalogue import Catalogue
-from chalicelib.registry.deployment import Deployment, VersionState
+from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.experiment import Experiment, ExperimentArm
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.versions import Versions
@@ -128,14 +128,7 @@ class Experiments:
         )
 
     def _arm(self, model: str, asked: admin.Arm) -> ExperimentArm:
-        version = self._versions.kept(model, asked.version)
-        if self._versions.state(version) is VersionState.TRAINING:
-            raise Refusal(
-                Problem.VERSION_IN_TRAINING,
-                f"version {version.number} of {model} is being evaluated; its round will decide",
-                expected="a version whose round has ended: wait, or abandon the round",
-                got=f"round {model}.{version.round}, evaluating",
-            )
+        version = self._versions.servable(model, asked.version)
         return ExperimentArm(name=asked.name, checkpoint=version.checkpoint, weight=round(asked.weight * 100))
 
     def _found(self, model: str, experiment: Experiment) -> admin.ExperimentReply:
