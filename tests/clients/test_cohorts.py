@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.clients.client import Client, ClientState, Described
-from chalicelib.clients.cohort import are_disjoint, belongs
+from chalicelib.clients.cohort import Cohort, are_disjoint, belongs
 from chalicelib.clients.splits import PLACES
+from chalicelib.clients.tally import count, total
+from chalicelib.instants import text
 from muster.http.errors import Refused
 from muster.wire.admin import MOST_COHORTS, Between, CohortRule, LayerSlice
 from muster.wire.problems import Problem
@@ -218,3 +221,12 @@ def test_a_configuration_names_a_cohort_that_is_there(world: World) -> None:
         world.operator.configure("toy", config.model_copy(update={"cohort": "few"}), revision=1)
     assert unknown.value.problem is Problem.UNKNOWN_COHORT
     assert world.operator.status("toy").config == config
+
+
+def test_a_cohort_that_only_some_shards_have_counted_has_no_size_yet() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    cohort = Cohort(name="phones", revision=1, rule=rule(device_types=["phone"]), at=now, because="x")
+    row = {"rounds": 0, "samples": 0, "state": "active", "device_type": "phone", "last_seen_at": text(now)}
+    old, new = count(0, [row], now, 60.0), count(1, [row], now, 60.0, [cohort])
+    sums = [total(tallies) for tallies in ([old, new], [count(0, [row], now, 60.0, [cohort]), new])]
+    assert [found and found.active_by_cohort for found in sums] == [{}, {"phones.1": 2}]

@@ -17,7 +17,7 @@ from chalicelib.rollouts.assigning import given_to, trial_of
 from chalicelib.rollouts.trial import ExperimentReport, is_asked
 from muster.http.errors import Refused
 from muster.wire import messages as wire
-from muster.wire.admin import Arm, CohortRule, DeploymentReply, ExperimentReply, StartExperiment, Strategy
+from muster.wire.admin import MOST_EXPERIMENTS, Arm, CohortRule, DeploymentReply, ExperimentReply, StartExperiment, Strategy
 from muster.wire.deciding import DecidingMetric
 from muster.wire.problems import Problem
 from tests.fleet import World, checkpoint
@@ -193,6 +193,21 @@ def test_two_experiments_may_go_on_if_no_client_can_be_in_both_and_their_arms_ar
     ended = world.operator.end_experiment("toy", "one", revision=second.revision)
     assert (ended.experiments, ended.previous) == (["two"], second.previous)
     assert world.operator.end_experiment("toy", "two", revision=ended.revision).previous is None
+
+
+def test_a_model_has_so_many_experiments_at_once_and_each_has_a_name_of_its_own(world: World) -> None:
+    for number in range(MOST_EXPERIMENTS + 1):
+        rule = CohortRule.model_validate({"slice": {"begins": 10.0 * number, "ends": 10.0 * number + 10.0}})
+        world.operator.set_cohort(f"slice-{number}", rule, revision=0)
+    begin(world, name="trial-0", cohort="slice-0")
+    again = refused(lambda: begin(world, name="trial-0", cohort="slice-1"))
+    assert again.type == Problem.EXPERIMENTS_OVERLAP.urn
+    assert "has that name" in again.detail
+    for number in range(1, MOST_EXPERIMENTS):
+        begin(world, name=f"trial-{number}", cohort=f"slice-{number}")
+    full = refused(lambda: begin(world, name="one-more", cohort=f"slice-{MOST_EXPERIMENTS}"))
+    assert full.type == Problem.EXPERIMENTS_OVERLAP.urn
+    assert "one of them to be ended first" in str(full.expected)
 
 
 @pytest.mark.parametrize(
