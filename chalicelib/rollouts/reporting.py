@@ -11,13 +11,11 @@ from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.experiment import Experiment, ExperimentArm
 from chalicelib.registry.rollout import ALL, Rollout
+from chalicelib.rollouts import trial
 from chalicelib.rollouts.assigning import Side, given_to, side_of, trial_of
 from chalicelib.rollouts.report import RolloutReport, Verification, is_asked, kept_until
 from chalicelib.rollouts.steering import Guarding
 from chalicelib.rollouts.store import ReportStore
-from chalicelib.rollouts.trial import ExperimentReport
-from chalicelib.rollouts.trial import is_asked as is_in_sample
-from chalicelib.rollouts.trial import kept_until as counted_until
 from muster.wire import messages as wire
 
 
@@ -40,13 +38,20 @@ class Reporting:
 
         An answer for another one, of a version that is not the client's, or without what was asked, is no answer.
         """
-        client_id, rollout = client.client_id, deployment.rollout
-        if rollout is None:
-            trial = trial_of(client, deployment)
-            return self._tried(client_id, beat, deployment.model, *trial) if trial else None
-        if rollout.strategy.kind == "blue-green":
-            return self._warmed(client_id, beat, deployment.model, rollout)
-        guarding = Guarding.of(rollout.strategy)
+        if deployment.experiments:
+            tried = trial_of(client, deployment)
+            return self._tried(client.client_id, beat, deployment.model, *tried) if tried else None
+        if deployment.rollout is None:
+            return None
+        if deployment.rollout.strategy.kind == "blue-green":
+            return self._warmed(client.client_id, beat, deployment.model, deployment.rollout)
+        return self._guarded(client, beat, deployment, deployment.rollout)
+
+    def _guarded(
+        self, client: Described, beat: wire.Heartbeat, deployment: Deployment, rollout: Rollout
+    ) -> wire.RolloutQuestion | None:
+        """A client with the candidate, or of its control, is asked what it measures of what it is given."""
+        client_id, guarding = client.client_id, Guarding.of(rollout.strategy)
         side = side_of(deployment.model, rollout, client_id)
         if guarding is None or side is Side.REST or not self._is_asked(client_id, deployment.model, rollout):
             return None
@@ -70,23 +75,23 @@ class Reporting:
     def _tried(
         self, client_id: str, beat: wire.Heartbeat, model: str, experiment: Experiment, arm: ExperimentArm
     ) -> wire.RolloutQuestion | None:
-        """A client of an experiment is asked what its arm's version measures, once it runs that, until the horizon."""
+        """A client of an experiment is asked what it measures of its arm's version, until the horizon."""
         now, metric = self._clock(), experiment.metric.name
         if experiment.horizon is not None and now >= experiment.horizon:
             return None
-        if not is_in_sample(model, experiment, client_id, self._in(model, experiment)):
+        if not trial.is_asked(model, experiment, client_id, self._in(model, experiment)):
             return None
         name, said = f"{model}.r{experiment.began}", beat.report
         if said is None or said.rollout != name or metric not in said.metrics:
             return wire.RolloutQuestion(rollout=name, metrics=[metric])
         if beat.version == arm.checkpoint.version:
-            report = ExperimentReport(
+            report = trial.ExperimentReport(
                 client_id=client_id,
                 version=arm.checkpoint.version,
                 arm=arm.name,
                 at=now,
                 value=said.metrics[metric],
-                ttl=counted_until(experiment, now),
+                ttl=trial.kept_until(experiment, now),
             )
             self._store.add_trial(model, experiment, report)
         return None
