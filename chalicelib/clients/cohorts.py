@@ -57,6 +57,7 @@ class Cohorts:
         wanted = Cohort(
             name=name, revision=request.revision + 1, rule=request.rule, at=self._clock(), because=request.because, by=by
         )
+        # Two who make the last one at once make one more: a census has room for it.
         if present is None and len(self._store.cohorts()) >= admin.MOST_COHORTS:
             raise Refusal(
                 Problem.TOO_MANY_COHORTS,

@@ -117,7 +117,7 @@ def compare(guard: Guard, evidence: Evidence) -> Difference:
     finding = Finding.OPEN
     if low > -guard.margin:
         finding = Finding.NOT_WORSE
-    if high < -guard.margin or log_capital >= -math.log(WAGER_SHARE * guard.level):
+    if high < -guard.margin or log_capital >= -math.log(WAGER_SHARE) - math.log(guard.level):
         finding = Finding.WORSE
     return Difference(finding=finding, low=low, high=high, capital=math.exp(min(log_capital, 700.0)))
 
@@ -145,9 +145,9 @@ def boundary(information: float, level: float) -> float:
     """How many standard errors a sum of so much information may ever be off on one side, but for a probability of `level`
     (the normal mixture of Howard et al. 2021, one-sided: half of the two-sided one of twice the level).
     """
-    doubled = 2.0 * level
-    rho = BEST_AT / (-2.0 * math.log(doubled) + math.log1p(-2.0 * math.log(doubled)))
-    return math.sqrt((1.0 + rho / information) * math.log((information / rho + 1.0) / doubled**2))
+    doubled = -2.0 * (math.log(2.0) + math.log(level))  # in logarithms: the square of the smallest level would be 0
+    rho = BEST_AT / (doubled + math.log1p(doubled))
+    return math.sqrt((1.0 + rho / information) * (math.log1p(information / rho) + doubled))
 
 
 def split_is_broken(candidates: int, others: int, share: float, level: float) -> bool:

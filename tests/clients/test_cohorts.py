@@ -144,6 +144,13 @@ def test_a_cohort_is_made_changed_by_a_revision_and_every_request_may_come_twice
     assert (listed.cohort, listed.revision, listed.rule, listed.because) == ("phones", 2, second, "fewer")
 
 
+@given(slices)
+def test_a_slice_is_as_many_places_as_it_says(ends: tuple[str, int, int]) -> None:
+    layer, begins, until = ends
+    found = LayerSlice(layer=layer, begins=10.0 * begins, ends=10.0 * until).places
+    assert (found.start, len(found)) == (begins * PLACES // 10, (until - begins) * PLACES // 10)
+
+
 def test_of_two_who_change_a_cohort_at_once_one_is_told_that_it_moved(world: World) -> None:
     world.operator.set_cohort("phones", rule(device_types=["phone"]), revision=0)
 
@@ -194,7 +201,6 @@ def test_a_row_that_says_nonsense_of_itself_is_counted_and_in_no_cohort() -> Non
     strange = Described.of_row({"client_id": 7, "capabilities": "none", "device_type": None})
     assert not belongs(rule(device_types=["phone"]), strange)
     assert not belongs(rule(capabilities={"gpu": True}), strange)
-    assert rule(slice={"ends": 100.0}).slice.places.stop == PLACES  # type: ignore[union-attr]
 
 
 def test_only_the_cohorts_clients_train_in_a_round_that_opened_for_it(world: World) -> None:

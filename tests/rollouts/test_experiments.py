@@ -366,9 +366,14 @@ def test_the_tick_at_the_horizon_ends_it_once_whatever_dies(happen: str) -> None
         world.clock.advance(60)
 
     calls: list[str] = []
+
+    def counted(operation: str, proceed: Callable[[], Any]) -> Any:
+        calls.append(operation)
+        return proceed()
+
     with closing(World(heartbeat_seconds=60.0)) as world:
         world.relive(past)
-        world.calls.between = lambda operation, proceed: (calls.append(operation), proceed())[1]  # type: ignore[func-returns-value]
+        world.calls.between = counted
         world.tick()
         assert next(world.operator.deployments("toy")).kind == "experiment-ended"
         assert calls.count("PutItem") == 1, "one conditional write"

@@ -174,3 +174,12 @@ def test_windows_are_the_same_for_the_same_seed() -> None:
 def test_a_share_that_is_no_split_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="share: expected more than 0 and less than 1"):
         split_is_broken(1, 1, share, level=0.05)
+
+
+@given(st.floats(0.0, 0.2, exclude_min=True), st.floats(0.0, 0.25), st.lists(st.integers(0, 1_000), max_size=8))
+def test_a_guard_can_look_however_sure_it_has_to_be(level: float, liars: float, steps: list[int]) -> None:
+    guard = Guard(margin=0.05, level=level, liars=liars, least=2)
+    found = compare(guard, Evidence().after(guard, steps, steps[::-1]))
+    assert -1.0 <= found.low <= found.high <= 1.0
+    if level < 1e-6:
+        assert found.finding is not Finding.NOT_WORSE

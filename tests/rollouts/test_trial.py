@@ -8,6 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from chalicelib.clients.client import Described
 from chalicelib.registry.deployment import Deployment
@@ -18,9 +22,10 @@ from chalicelib.rollouts.report import BROKEN_LEVEL
 from chalicelib.rollouts.reporting import Reporting
 from chalicelib.rollouts.samples import STEPS, Sample
 from chalicelib.rollouts.trial import ExperimentReport, kept_until, outcome
+from chalicelib.storage.rows import from_item, from_stored, to_item, to_stored
 from muster.wire import admin
 from muster.wire import messages as wire
-from muster.wire.deciding import ACCURACY
+from muster.wire.deciding import ACCURACY, DecidingMetric
 from muster.wire.refs import CheckpointRef
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -33,8 +38,8 @@ def ref(version: int) -> CheckpointRef:
     )
 
 
-def trial(arms: int = 2, **said: Any) -> Experiment:
-    weights = [10_000 // arms] * (arms - 1)
+def trial(count: int = 2, **said: Any) -> Experiment:
+    weights = [10_000 // count] * (count - 1)
     made = [
         ExperimentArm(name=f"arm-{number}", checkpoint=ref(number), weight=weight)
         for number, weight in enumerate([*weights, 10_000 - sum(weights)])
@@ -124,3 +129,53 @@ def test_of_a_small_cohort_in_a_large_fleet_all_are_asked_once_it_was_counted() 
     assert asked(experiment, NOW, active=10**6, members=1_000) == 1_000
     assert asked(experiment, NOW, active=10**6, members=None) < 50
     assert asked(replace(experiment, cohort=None, rule=None), NOW, active=10**6, members=1_000) < 50
+
+
+numbers = st.floats(-1e30, 1e30)
+
+
+@given(
+    ends=st.tuples(numbers, numbers).filter(lambda ends: ends[0] < ends[1]),
+    direction=st.sampled_from(["higher", "lower"]),
+    level=st.floats(0.0, 0.2),
+    horizon=st.none() | st.floats(1.0, 366 * 86_400.0),
+    weight=st.integers(1, 9_999),
+    said=st.lists(st.tuples(st.booleans(), st.none() | numbers), max_size=12),
+)
+def test_whatever_is_taken_as_an_experiment_reads_back_and_can_be_looked_at_whatever_is_reported(
+    ends: tuple[float, float], direction: Any, level: float, horizon: float | None, weight: int, said: list[Any]
+) -> None:
+    try:
+        asked = admin.StartExperiment(
+            name="one", revision=1, least=2, level=level, horizon_seconds=horizon,
+            metric=DecidingMetric(name="m", direction=direction, minimum=ends[0], maximum=ends[1]),
+            arms=[
+                admin.Arm(name="a", version="0", weight=weight / 100),
+                admin.Arm(name="b", version="1", weight=(10_000 - weight) / 100),
+            ],
+        )  # fmt: skip
+    except ValidationError:
+        return
+    assert asked.metric
+    arms = tuple(
+        ExperimentArm(name=arm.name, checkpoint=ref(number), weight=round(arm.weight * 100))
+        for number, arm in enumerate(asked.arms)
+    )
+    until = None if horizon is None else NOW + timedelta(seconds=horizon)
+    experiment = trial(metric=asked.metric, level=asked.level, horizon=until, arms=arms)
+    told = [
+        ExperimentReport(client_id=f"c-{number}", version=0, arm="ab"[is_new], at=NOW, ttl=0, value=value)
+        for number, (is_new, value) in enumerate(said)
+    ]
+    for now in (NOW, NOW + timedelta(days=400)):
+        found = outcome("toy", experiment, told, now)
+        for effect in found.effects:
+            assert effect.low is None or (effect.high is not None and effect.low <= effect.high)
+        row = Deployment(model="toy", revision=2, stable=ref(0), at=NOW, because="x", experiments=(experiment,), ended=found)
+        assert from_item(Deployment, stored(to_item(row))) == row
+
+
+def stored(item: dict[str, Any]) -> Any:
+    """As DynamoDB gives it back."""
+    serialize = TypeSerializer().serialize
+    return {name: from_stored(serialize(to_stored(value))) for name, value in item.items()}

@@ -38,7 +38,7 @@ class StartExperiment(Request):
     metric: DecidingMetric | None = Field(
         None, description="the primary metric, with a minimum and a maximum; null for the one that decides in rounds"
     )
-    level: Annotated[float, Field(gt=0.0, le=0.2)] = Field(
+    level: Annotated[float, Field(ge=1e-6, le=0.2)] = Field(
         0.05, description="how probable it may be at most that any of the intervals is wrong"
     )
     least: Annotated[int, Field(ge=2, le=100_000)] = Field(24, description="clients of an arm before which nothing is said")
