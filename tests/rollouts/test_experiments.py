@@ -242,7 +242,7 @@ def test_what_cannot_begin_is_refused_by_name_and_nothing_changes(
         ({"arms": HALVES[:1]}, "at least 2"),
         ({"arms": [HALVES[0], HALVES[1] | {"weight": 50.001}]}, "hundredths"),
         ({"arms": [HALVES[0] | {"weight": -50.0}, HALVES[1] | {"weight": 150.0}]}, "greater than or equal"),
-        ({"level": 0.0}, "greater than 0"),
+        ({"level": 1e-7}, "greater than or equal to 0.000001"),
         ({"horizon_seconds": float("inf")}, "less than or equal"),
         ({"name": "Übung"}, "pattern"),
     ],
