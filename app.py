@@ -541,9 +541,12 @@ def inspection_worker(event: SQSEvent) -> dict[str, Any]:
 
 @app.on_sqs_message(queue="muster-work", batch_size=1)
 def aggregation_worker(event: SQSEvent) -> dict[str, Any]:
-    """Sum a part of an aggregation, or reconcile a model because somebody asked for it."""
+    """Sum a part of an aggregation, or look after a model: on every tick, or because somebody asked for it."""
 
     def work(message: dict[str, Any]) -> None:
+        if "tick" in message:
+            services().coordinator.look_after(message["tick"])
+            return
         done = "reconcile" in message or services().aggregating.work(
             message["model"], message["number"], message["plan"], message["stage"], message["part"]
         )

@@ -39,6 +39,8 @@ from chalicelib.rollouts.reporting import Reporting
 from chalicelib.rollouts.showing import RolloutView
 from chalicelib.rollouts.store import ReportStore
 from chalicelib.rollouts.withdrawing import Withdrawing
+from chalicelib.rounds.counter_store import CounterStore
+from chalicelib.rounds.devices.admission import Admission
 from chalicelib.rounds.devices.checkin import CheckIns
 from chalicelib.rounds.devices.current import Current, Memory
 from chalicelib.rounds.devices.failures import Failures
@@ -179,6 +181,11 @@ class Services:
         return RoundStore(Table(self._dynamodb, self.settings.rounds_table))
 
     @cached_property
+    def counters(self) -> CounterStore:
+        """Counters of rounds."""
+        return CounterStore(Table(self._dynamodb, self.settings.rounds_table))
+
+    @cached_property
     def registry(self) -> RegistryStore:
         """Models, versions, deployments."""
         return RegistryStore(Table(self._dynamodb, self.settings.versions_table), self._signing_key)
@@ -257,6 +264,7 @@ class Services:
         return CheckIns(
             directory=self.directory,
             rounds=self.rounds,
+            admission=Admission(self.counters, settings.memory_seconds),
             current=self.current,
             presigner=self.presigner,
             clock=self.clock,
@@ -482,13 +490,15 @@ class Services:
     def inspector(self) -> Inspector:
         """Looks into uploads."""
         from chalicelib.rounds.devices.inspection import Inspector
+        from chalicelib.rounds.looks import Looks
 
         return Inspector(
             directory=self.directory,
             rounds=self.rounds,
+            counters=self.counters,
             schemas=self.schemas,
             blobs=self.blobs,
-            work=self.work,
+            looks=Looks(Table(self._dynamodb, self.settings.rounds_table), self.work, self.clock),
             clock=self.clock,
         )
 
@@ -530,6 +540,7 @@ class Services:
             rounds=self.rounds,
             registry=self.registry,
             blobs=self.blobs,
+            counters=self.counters,
             inspections=self.inspections,
             clock=self.clock,
             resend_seconds=self.settings.resend_seconds,
@@ -538,7 +549,11 @@ class Services:
             Phase.COLLECTING: collecting,
             Phase.AGGREGATING: self.aggregating,
             Phase.EVALUATING: Evaluating(
-                rounds=self.rounds, registry=self.registry, clock=self.clock, draw_secret=self.draw_secret
+                rounds=self.rounds,
+                counters=self.counters,
+                registry=self.registry,
+                clock=self.clock,
+                draw_secret=self.draw_secret,
             ),
         }
         rollouts = Rollouts(
@@ -557,6 +572,7 @@ class Services:
             phases=phases,
             rollouts=rollouts,
             sweeper=sweeper,
+            work=self.work,
             cohort=self.cohorts.find,
             clock=self.clock,
         )
@@ -565,7 +581,7 @@ class Services:
     def _settling(self) -> Any:
         from chalicelib.rounds.phases.settling import Settling
 
-        return Settling(self.rounds, self.blobs, self.clock)
+        return Settling(rounds=self.rounds, counters=self.counters, blobs=self.blobs, clock=self.clock)
 
 
 def _check_rules(config: RoundConfig) -> None:

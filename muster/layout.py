@@ -29,12 +29,13 @@ class RowPlace:
     sk: str
 
     def key(self, **parts: object) -> Key:
-        """The key of one row; `parts` fill the templates."""
-        return {"pk": self.pk.format(**parts), "sk": self.sk.format(**parts)}
+        """The key of one row; `parts` fill the templates. `part` is empty where a round's rows lie in one partition."""
+        named = {"part": "", **parts}
+        return {"pk": self.pk.format(**named), "sk": self.sk.format(**named)}
 
     def partition(self, **parts: object) -> str:
         """The partition in which the rows of this kind lie."""
-        return self.pk.format(**parts)
+        return self.pk.format(**{"part": "", **parts})
 
     @property
     def prefix(self) -> str:
@@ -83,8 +84,10 @@ CONFIGURATION = RowPlace(name="configuration", table="versions", pk="model#{mode
 DEPLOYMENT = RowPlace(name="deployment", table="versions", pk="model#{model}", sk="deployment#{revision:08d}")
 REGISTRATION = RowPlace(name="registration", table="versions", pk="model#{model}", sk="registration#{sha256}")
 ROUND = RowPlace(name="round", table="rounds", pk="model#{model}", sk="round#{number:08d}")
-RECEIPT = RowPlace(name="receipt", table="rounds", pk="round#{round}", sk="receipt#{client}")
-EVALUATION = RowPlace(name="evaluation", table="rounds", pk="round#{round}", sk="evaluation#{client}")
+COUNTERS = RowPlace(name="counters of a round", table="rounds", pk="counters#{round}{part}", sk="counters")
+RECEIPT = RowPlace(name="receipt", table="rounds", pk="round#{round}{part}", sk="receipt#{client}")
+EVALUATION = RowPlace(name="evaluation", table="rounds", pk="round#{round}{part}", sk="evaluation#{client}")
+LOOK = RowPlace(name="look", table="rounds", pk="look#{model}", sk="look")
 REPORT = RowPlace(name="report of a rollout", table="rounds", pk="rollout#{model}.r{revision}", sk="report#{client}")
 VERIFICATION = RowPlace(
     name="verification of a rollout", table="rounds", pk="rollout#{model}.r{revision}", sk="verification#{client}"

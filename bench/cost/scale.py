@@ -11,9 +11,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from chalicelib.rounds.round import MOST_PARTS, PLACES_A_PART, parts_for
 from chalicelib.storage.keys import SHARDS
+from muster.wire.admin import RoundConfig
 
-CLIENT_BYTES, RECEIPT_BYTES, ROUND_BYTES = 331, 584, 1250
+CLIENT_BYTES, RECEIPT_BYTES, COUNTER_BYTES = 331, 600, 200
 """Rows, as measured in a round of a model with a short configuration; a test measures them again."""
 
 RECEIPT_UNITS = 1 + 2 + 2 + 1
@@ -23,11 +25,9 @@ reports is written in a transaction, of which a unit counts twice."""
 CHECK_UNITS = 2 + 2
 """Write units of one participant's own row: those transactions check it."""
 
-ROUND_WRITES = 2
-"""Of one participant to the round's own row: it takes a place, its inspection is noted."""
-
-ROUND_UNITS = 2
-"""Write units of the round's row, which is longer than 1 KiB where a model has hyperparameters."""
+COUNTER_WRITES = 2
+"""Of one participant to a row of the round's counters, one unit each: it takes a place, its inspection is noted. Those of a
+batch are noted together, so mostly these are fewer."""
 
 API_SECONDS = 0.03
 """Of an API function, in each request."""
@@ -59,6 +59,11 @@ class FleetSize:
         """Participants of a round."""
         return math.ceil(self.goal * self.over_selection)
 
+    @property
+    def parts(self) -> int:
+        """Partitions over which a round's rows are spread."""
+        return parts_for(RoundConfig(goal=self.goal, quorum=1, over_selection=self.over_selection, evaluators=0))
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -88,8 +93,9 @@ def demands(fleet: FleetSize) -> list[Demand]:
         Demand("DynamoDB: write units/s of a shard of clients", 1000, (beats + CHECK_UNITS * joins) / SHARDS),
         Demand("DynamoDB: read units/s of a shard of clients", 3000, (polls + joins) / SHARDS),
         Demand("DynamoDB: write units/s of the table of clients", 40_000, beats + CHECK_UNITS * joins),
-        Demand("DynamoDB: write units/s of a round's partition", 1000, RECEIPT_UNITS * joins),
-        Demand("DynamoDB: write units/s of a round's own row", 1000, ROUND_WRITES * ROUND_UNITS * joins),
+        Demand("DynamoDB: write units/s of a round's partition", 1000, RECEIPT_UNITS * joins / fleet.parts),
+        Demand("DynamoDB: write units/s of a row of a round's counters", 1000, COUNTER_WRITES * joins / fleet.parts),
+        Demand("DynamoDB: write units/s of the table of rounds", 40_000, (RECEIPT_UNITS + COUNTER_WRITES) * joins),
         Demand("DynamoDB: seconds to read a round's receipts, of a pace", fleet.pace_seconds, _read_seconds(receipt_bytes)),
         Demand("Census: seconds to count a shard, of the monitor's 120", 120, count_seconds),
         Demand("Census: seconds to count all shards, of its period", fleet.census_seconds / 2, SHARDS * count_seconds),
@@ -121,8 +127,9 @@ def shortest_pace(clients: int) -> float:
 
 
 def shortest_window(places: int) -> float:
-    """Seconds over which a round's participants must come, so that its partition and its row take them."""
-    return places * max(RECEIPT_UNITS, ROUND_WRITES * ROUND_UNITS) / 1000
+    """Seconds over which a round's participants must come, so that its partitions and the table take them."""
+    parts = min(MOST_PARTS, math.ceil(places / PLACES_A_PART))
+    return places * max(RECEIPT_UNITS / parts / 1000, (RECEIPT_UNITS + COUNTER_WRITES) / 40_000)
 
 
 HEARTBEAT_DOLLARS = 5.2e-6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chalicelib.clients.census import Census
 from chalicelib.instants import Clock
@@ -18,7 +18,7 @@ from chalicelib.rounds.failure import by_reason
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.operators.finding import RoundFinder
 from chalicelib.rounds.receipt import summarise
-from chalicelib.rounds.round import Round
+from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable
@@ -107,7 +107,7 @@ class Status:
     def _reply(self, name: str, rnd: Round | Unreadable) -> admin.RoundReply:
         if isinstance(rnd, Unreadable):
             return _unknown(name, rnd)
-        summary = rnd.summary or summarise(self._rounds.receipts(rnd.id))
+        summary, counted_at = self._counted(rnd)
         judges = self._rounds.judgements(rnd.id) if rnd.phase in (Phase.EVALUATING, Phase.COMPLETED) else []
         judges_failed = by_reason(judge.failure for judge in judges if judge.failure)
         return admin.RoundReply(
@@ -135,7 +135,18 @@ class Status:
             gain=rnd.gain,
             deployed=rnd.was_deployed,
             reason=rnd.reason,
+            counted_at=counted_at,
         )
+
+    def _counted(self, rnd: Round) -> tuple[Summary, datetime | None]:
+        """What became of a round's places, and when that was counted. While a round of many goes on, nobody reads all its
+        receipts to answer that: the last look has.
+        """
+        if rnd.summary is not None:
+            return rnd.summary, None
+        if rnd.parts == 1:
+            return summarise(self._rounds.receipts(rnd.id)), None
+        return rnd.so_far or Summary(), rnd.looked_at or rnd.opened_at
 
 
 def _storage(counted: Storage) -> admin.StorageReply:

@@ -145,6 +145,11 @@ class Deployment:
         return tuple(sorted((self.stable, *self.beside), key=_number))
 
     @property
+    def is_moving(self) -> bool:
+        """Whether a rollout or an experiment goes on."""
+        return self.rollout is not None or bool(self.experiments)
+
+    @property
     def is_trouble(self) -> bool:
         """Whether a rollout was paused or taken back by itself, and nobody has decided anything since."""
         return self.by is None and self.kind in (DeploymentKind.PAUSED, DeploymentKind.ABORTED)

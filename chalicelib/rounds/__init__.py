@@ -8,6 +8,8 @@ What all actors share:
 * `failure`      why the work of a place was given up, and how often that was (pure)
 * `judgement`    what judges measure, and what follows from it (pure)
 * `manifests`    the frozen list of what is aggregated, as it lies in the bucket
+* `counters`     places given and updates inspected, over a round's parts (pure); `counter_store` has their rows
+* `looks`        asks that a model be reconciled, once a second at the most
 * `store`        their rows; one condition a write; where every move is logged
 * `reaching`     what points at a model's versions, its rounds among it
 

@@ -57,6 +57,8 @@ class Judgement:
     assigned_at: Instant
     report_by: Instant
     ttl: int
+    part: int = 0
+    """The round's part from which its place is."""
     measured: dict[str, Measurement] = field(default_factory=dict)
     withdrawn: bool = False
     """Its client's key was revoked before the round was decided."""

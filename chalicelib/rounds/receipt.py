@@ -127,6 +127,8 @@ class Receipt:
     max_bytes: int
     """Length that an update of this round's base can have."""
     ttl: int
+    part: int = 0
+    """The round's part from which its place is."""
     encoding: Encoding = "plain"
     """How the client writes its update; settled at its check-in."""
     declared: Declared | None = None
@@ -148,6 +150,10 @@ class Receipt:
         """Whether such an update may be declared at `now`, whatever was declared before."""
         in_time = self.state is ReceiptState.ASSIGNED and now < self.report_by
         return in_time and self.min_bytes <= declared.nbytes <= self.max_bytes
+
+    def is_silent(self, now: datetime, too_long: timedelta) -> bool:
+        """Whether it was reported so long ago."""
+        return self.reported_at is not None and now - self.reported_at >= too_long
 
     def entry(self) -> Entry:
         """An accepted receipt as an entry of the manifest."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated
 
 from chalicelib.clients.cohort import Cohort
 from chalicelib.instants import Instant
@@ -21,6 +21,7 @@ from chalicelib.registry.model import FrozenConfig, Model, TrainingState
 from chalicelib.rounds.moves import AFTER_FREEZE, AFTER_PUBLICATION, ENDED, MOVES, Frozen, Move, Phase, Published, members
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.texts import AS_TEXT, from_text
+from muster.wire.admin import RoundConfig
 from muster.wire.admin.cohorts import CohortRule
 from muster.wire.refs import CheckpointRef
 
@@ -66,12 +67,9 @@ class NoSuchMove(Exception):
     """A round was to make a move that does not lead from its phase: a bug."""
 
 
-PlaceKind = Literal["admitted", "judges"]
-"""The two kinds of places, named as the fields that count them."""
-
-CHECK_IN = timedelta(seconds=60)
-"""Twice as long as a check-in can run (the API's function has 29 s). A place that was taken before has its row by now, or never
-gets one.
+PLACES_A_PART, MOST_PARTS = 128, 64
+"""Places of a round for which it has another partition, and how many it has at the most. A partition takes 1,000 write units a
+second, and a client writes six into it: the places of one part are taken in a second, and 64 parts admit 10,000 clients in one.
 """
 
 
@@ -98,15 +96,20 @@ class Round:
     """Whose clients may train, `<name>.<revision>`; None for all."""
     rule: Annotated[CohortRule, AS_TEXT, from_text(CohortRule)] | None = None
     """The cohort's, as it was when the round opened."""
-    admitted: int = 0
-    """Places given, as a hint that is never too low: a repeat may count one twice; receipts are what is true."""
-    inspected: int = 0
-    """Receipts settled by inspection, as a hint."""
-    judges: int = 0
-    """Judges admitted, as such a hint; evaluations are what is true."""
-    place_mark: str | None = None
-    """What whoever took or gave back the last place, of either kind, wrote there: unique, so that its owner is known."""
-    place_taken_at: Instant | None = None
+    parts: int = 1
+    """Partitions over which its receipts, its judges' places and its counters are spread (`counters`)."""
+    looked_at: Instant | None = None
+    """When all receipts were last read while it collected."""
+    look_at: int | None = None
+    """How many inspections there must be before they could have reached the goal, as that look saw it; None: the goal."""
+    resent_at: Instant | None = None
+    """When inspections that were silent for too long were last asked for again."""
+    so_far: Summary | None = None
+    """What that look counted."""
+    settled: bool = False
+    """Whether every receipt that was there when it closed has had its last word."""
+    busy_until: Instant | None = None
+    """Until when others leave an aggregation that is quickly done to whoever has begun it."""
     manifest_sha256: str | None = None
     norm_bound: float | None = None
     """Set when it closed: an accepted update with a larger norm is an outlier. None: none is."""
@@ -131,12 +134,17 @@ class Round:
     @property
     def places(self) -> int:
         """How many clients may be admitted: the goal times the over-selection, rounded up."""
-        return math.ceil(self.config.goal * self.config.over_selection)
+        return over_selected(self.config.goal, self.config)
+
+    @property
+    def inspections_wanted(self) -> int:
+        """From how many inspections on it may have reached its goal, or have nobody left to wait for."""
+        return min(self.config.goal, self.places) if self.look_at is None else self.look_at
 
     @property
     def judges_wanted(self) -> int:
         """How many clients may judge the candidate, over-selected alike."""
-        return math.ceil(self.config.evaluators * self.config.over_selection)
+        return over_selected(self.config.evaluators, self.config)
 
     def seed_of(self, client_id: str) -> int:
         """What a client's trainer draws from in this round, from 0 to 2⁵³ - 1. It does not depend on the model's name, so that
@@ -144,10 +152,6 @@ class Round:
         """
         drawn = sha256(f"{self.config.seed}/{self.number}/{client_id}".encode()).digest()
         return int.from_bytes(drawn[:8], "big") >> 11
-
-    def places_at(self, kind: PlaceKind) -> int:
-        """How many clients may have a place of a kind."""
-        return self.places if kind == "admitted" else self.judges_wanted
 
     def __post_init__(self) -> None:
         """What a phase promises is there: a row without it is not one of ours, and cannot be read."""
@@ -214,7 +218,7 @@ def next_phase(rnd: Round, summary: Summary, now: datetime) -> Phase | None:
     never end a round early: the next one would meet with them at once, and so would the fleet, round after round.
     """
     enough = summary.accepted >= rnd.config.quorum
-    exhausted = summary.open == 0 and places_gone(rnd, "admitted", summary.held, summary.given_up) >= rnd.places
+    exhausted = summary.open == 0 and places_gone(rnd.places, summary.held, summary.given_up) >= rnd.places
     if summary.accepted >= rnd.config.goal or (exhausted and enough):
         return Phase.AGGREGATING
     if now < rnd.report_by and not (exhausted and summary.held >= rnd.places):
@@ -222,6 +226,14 @@ def next_phase(rnd: Round, summary: Summary, now: datetime) -> Phase | None:
     if summary.reported and now < rnd.report_by + timedelta(seconds=rnd.config.grace_seconds):
         return None
     return Phase.AGGREGATING if enough else Phase.ABANDONED
+
+
+def inspections_missing(rnd: Round, summary: Summary) -> int:
+    """How many more inspections there must be, at least, before a collecting round may close, when a look has counted this."""
+    missing = rnd.config.goal - summary.accepted
+    if places_gone(rnd.places, summary.held, summary.given_up) >= rnd.places:
+        missing = min(missing, summary.open)  # nobody else can come: it may close when all have their word
+    return max(1, missing)
 
 
 def too_long(rnd: Round, now: datetime) -> str | None:
@@ -262,25 +274,25 @@ def _was_meant_otherwise(deployment: Deployment, last: Round, since: Iterable[De
     return deployment.round is None and deployment.stable.version != last.deployed.version
 
 
-def places_gone(rnd: Round, kind: PlaceKind, held: int, given_up: int) -> int:
-    """How many of a round's places of a kind nobody can have any more: those that are held; and, of those that were given up,
-    the ones beyond as many as there are places.
+def places_gone(places: int, held: int, given_up: int) -> int:
+    """How many of so many places nobody can have any more: those that are held; and, of those that were given up, the ones
+    beyond as many as there are places.
 
     So each place is given twice at the most, on average: what fails on every device, a hyperparameter that none knows, does
     not go through the whole fleet in one round.
     """
-    return max(held, held + given_up - rnd.places_at(kind))
+    return max(held, held + given_up - places)
 
 
-def counts_too_many(rnd: Round, kind: PlaceKind, gone: int, now: datetime) -> bool:
-    """Whether clients are turned away because the hint is higher than the places that are `gone`, and no check-in is under way
-    any more that could still use one: the hint may then be set to what is gone.
-    """
-    counted = getattr(rnd, kind)
-    turns_away = rnd.places if kind == "admitted" else rnd.config.evaluators  # some judges are, from there on
-    if counted < turns_away or counted <= gone:
-        return False
-    return rnd.place_taken_at is None or now - rnd.place_taken_at >= CHECK_IN
+def parts_for(config: RoundConfig) -> int:
+    """Over how many partitions the rows of a round are spread, by the places that it may give out (`counters` says why)."""
+    places = max(over_selected(config.goal, config), over_selected(config.evaluators, config))
+    return min(MOST_PARTS, math.ceil(places / PLACES_A_PART))
+
+
+def over_selected(wanted: int, config: RoundConfig) -> int:
+    """So many, times the over-selection, rounded up."""
+    return math.ceil(wanted * config.over_selection)
 
 
 def completed_rounds(last: Round | None) -> int:
@@ -324,4 +336,5 @@ def open_next(
         opened_at=now,
         report_by=now + timedelta(seconds=model.config.report_seconds),
         completed_before=completed_rounds(last),
+        parts=parts_for(model.config),
     )

@@ -8,22 +8,22 @@ away; who must know it apart from none asks for the `entry`, the `history` or th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from uuid import uuid4
 
 from chalicelib.clients.directory import Allowance
 from chalicelib.instants import text
 from chalicelib.log import log
+from chalicelib.recent import Recent
 from chalicelib.rounds.failure import Failure
 from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.moves import Move, Phase, members
 from chalicelib.rounds.receipt import Declared, Outcome, Receipt, ReceiptState, Uploaded, Verdict
-from chalicelib.rounds.round import PlaceKind, Round, Summary
+from chalicelib.rounds.round import MOST_PARTS, Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, readable_one, to_item, unreadable
+from muster.layout import Key
 
 
 class NotDone(Exception):
@@ -38,15 +38,6 @@ class OutOfScope(Exception):
     """A write in a client's name is of a model outside the client's scope; nothing was changed, or looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A place that was taken: the hint with it counted, and the mark that only this taking left on the round."""
-
-    kind: PlaceKind
-    counted: int
-    mark: str
-
-
 MOST_GRANTS = 8
 """Declarations that a client may make in a round: each may leave an object in the bucket."""
 
@@ -59,16 +50,17 @@ class RoundStore:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._known_parts: Recent[str, int] = Recent()
 
     # ---- rounds
 
     def get(self, model: str, number: int) -> Round | None:
         """A round, or None when there is none, or none that can be read."""
-        return readable_one(Round, self._table.get(keys.ROUND.key(model=model, number=number)))
+        return readable_one(Round, self._seen(self._table.get(keys.ROUND.key(model=model, number=number))))
 
     def entry(self, model: str, number: int) -> Round | Unreadable | None:
         """A round, what says that it cannot be read, or None."""
-        item = self._table.get(keys.ROUND.key(model=model, number=number))
+        item = self._seen(self._table.get(keys.ROUND.key(model=model, number=number)))
         return next(each(Round, [item] if item else []), None)
 
     def latest(self, model: str) -> Round | None:
@@ -77,7 +69,7 @@ class RoundStore:
         Raises:
             Unreadable: there is one, and it cannot be read.
         """
-        item = self._table.last(keys.ROUND.partition(model=model), keys.ROUND.prefix)
+        item = self._seen(self._table.last(keys.ROUND.partition(model=model), keys.ROUND.prefix))
         return from_item(Round, item) if item else None
 
     def current(self, model: str) -> Round | None:
@@ -109,7 +101,7 @@ class RoundStore:
         if items:
             name = RoundId(model, int(keys.ROUND.name_in(items[0]["sk"])))
             for kind, row in ((keys.RECEIPT, Receipt), (keys.EVALUATION, Judgement)):
-                found += unreadable(row, self._table.query(kind.partition(round=name), kind.prefix, consistent=False))
+                found += unreadable(row, self._of_round(kind, name, parts_in(items[0]), consistent=False))
         return found
 
     def replace_unreadable(self, unknown: Unreadable, rnd: Round) -> bool:
@@ -135,7 +127,8 @@ class RoundStore:
             if lost.found:
                 return from_item(Round, lost.found)
             raise
-        log.info("round opened", extra=_about(rnd))
+        self._known_parts.put(str(rnd.id), rnd.parts)
+        log.info("round opened", extra=_told(rnd))
         return rnd
 
     def move(self, rnd: Round, move: Move, together_with: Sequence[Put | Update] = ()) -> Round | None:
@@ -162,7 +155,7 @@ class RoundStore:
                 self._table.update(write)
         except ConditionFailed:
             return None
-        log.info("round moved", extra={"was": rnd.phase, **_about(moved)})
+        log.info("round moved", extra={"was": rnd.phase, **_told(moved)})
         return moved
 
     def finalise(self, rnd: Round, summary: Summary) -> Round | None:
@@ -179,7 +172,7 @@ class RoundStore:
             "accepted": summary.accepted, "late": summary.late, "rejected": summary.rejected, "failed": summary.failed,
             "judges_failed": summary.judges_failed,
         }  # fmt: skip
-        log.info("round finalised", extra={**counted, **_about(rnd)})
+        log.info("round finalised", extra={**counted, **_told(rnd)})
         return from_item(Round, item)
 
     def note_parts_sent(self, rnd: Round, stage: int, now: datetime) -> bool:
@@ -189,93 +182,67 @@ class RoundStore:
             "nobody queued the parts since",
             {":was_fence": rnd.fence, ":was_sent": text(rnd.parts_sent_at) if rnd.parts_sent_at else "never"},
         )
-        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
+        return self._changed(self._change(rnd, condition, {"parts_sent_at": text(now), "parts_stage": stage}))
+
+    def note_look(self, rnd: Round, *, look_at: int, so_far: Summary, now: datetime, resent_at: datetime | None) -> bool:
+        """Note what a look at all receipts of a collecting round has counted, if nobody looked since the round was read."""
+        stored = to_item(so_far)
+        condition = Condition(
+            "#fence = :was_fence AND (attribute_not_exists(#looked_at) OR #looked_at = :was_looked)",
+            "the round is still as it was read, and nobody looked since",
+            {":was_fence": rnd.fence, ":was_looked": text(rnd.looked_at) if rnd.looked_at else "never"},
+        )
+        change = {"looked_at": text(now), "look_at": look_at, "so_far": stored}
         return self._changed(
-            Update(table=self._table, key=key, condition=condition, set={"parts_sent_at": text(now), "parts_stage": stage})
+            self._change(rnd, condition, change | ({"resent_at": text(resent_at)} if resent_at is not None else {}))
         )
 
-    def take_place(
-        self, rnd: Round, kind: PlaceKind, phase: Phase, places: int, now: datetime
-    ) -> tuple[Place | None, Round | None]:
-        """Take one of the round's places; when none was left, None and the round as it is now.
+    def note_settled(self, rnd: Round) -> bool:
+        """Note that all receipts which were there when a round closed have had their last word; a repeat is the same."""
+        condition = Condition("#fence = :was_fence", "the round is still as it was read", {":was_fence": rnd.fence})
+        return self._changed(self._change(rnd, condition, {"settled": True}))
 
-        The counter is a hint: a place may be taken and not used, or counted twice by a repeat. It only ever errs towards
-        admitting fewer, and the tick corrects it.
-        """
+    def lease(self, rnd: Round, until: datetime, now: datetime) -> bool:
+        """Keep a round's aggregation to oneself for a while; False when another actor has it, or the round has moved on."""
         condition = Condition(
-            f"#phase = :phase AND #{kind} < :places",
-            "the round takes clients and has a place left",
-            {":phase": phase, ":places": places},
+            "#fence = :was_fence AND (attribute_not_exists(#busy_until) OR #busy_until <= :now)",
+            "the round is still as it was read, and nobody is at it",
+            {":was_fence": rnd.fence, ":now": text(now)},
         )
-        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        mark = uuid4().hex
-        change = {"place_mark": mark, "place_taken_at": text(now)}
-        try:
-            item = self._table.update_and_read(
-                Update(table=self._table, key=key, condition=condition, set=change, add={kind: 1})
+        return self._changed(self._change(rnd, condition, {"busy_until": text(until)}))
+
+    def release(self, rnd: Round, until: datetime) -> bool:
+        """End one's own lease before its time; False when it is over, or another actor's."""
+        condition = Condition("#busy_until = :mine", "the lease is one's own", {":mine": text(until)})
+        return self._changed(
+            Update(
+                table=self._table,
+                key=keys.ROUND.key(model=rnd.model, number=rnd.number),
+                condition=condition,
+                remove=("busy_until",),
             )
-        except ConditionFailed as lost:
-            return None, readable_one(Round, lost.found)
-        return Place(kind, int(item[kind]), mark), rnd
-
-    def give_back(self, rnd: Round, place: Place) -> bool:
-        """Give back a place that a client took though it had one already; False when that is left to the tick.
-
-        It is given back only while nobody else has taken or given back one since: the counter is then what it was with this
-        place. So no repeat, however late, takes away a place that is another's.
-        """
-        condition = Condition(
-            f"#place_mark = :mark AND #{place.kind} = :counted",
-            "this place was the last that was taken",
-            {":mark": place.mark, ":counted": place.counted},
         )
-        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        change = {place.kind: place.counted - 1, "place_mark": f"{place.mark} given back"}
-        return self._changed(Update(table=self._table, key=key, condition=condition, set=change))
 
-    def correct_places(self, rnd: Round, kind: PlaceKind, given: int) -> bool:
-        """Set the hint of a kind of places to those that were given; False when a place was taken since the round was read.
-
-        Whoever calls it has seen, by `counts_too_many`, that no check-in is under way.
-        """
-        same_mark = "#place_mark = :was_mark" if rnd.place_mark else "attribute_not_exists(#place_mark)"
-        condition = Condition(
-            f"#fence = :was_fence AND #{kind} = :was_counted AND {same_mark}",
-            "no place was taken or given back since the places were counted",
-            {":was_fence": rnd.fence, ":was_counted": getattr(rnd, kind)}
-            | ({":was_mark": rnd.place_mark} if rnd.place_mark else {}),
+    def _change(self, rnd: Round, condition: Condition, change: Item) -> Update:
+        return Update(
+            table=self._table, key=keys.ROUND.key(model=rnd.model, number=rnd.number), condition=condition, set=change
         )
-        key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        return self._changed(Update(table=self._table, key=key, condition=condition, set={kind: given}))
-
-    def note_inspected(self, round_id: RoundId, count: int) -> Round | None:
-        """Add to the hint of settled receipts, and return the round, or None when there is none, or none that can be read."""
-        condition = Condition("attribute_exists(#pk)", "the round exists")
-        key = keys.ROUND.key(model=round_id.model, number=round_id.number)
-        try:
-            item = self._table.update_and_read(
-                Update(table=self._table, key=key, condition=condition, add={"inspected": count})
-            )
-        except ConditionFailed:
-            return None
-        return readable_one(Round, item)
 
     # ---- receipts
 
     def receipt(self, round_id: RoundId, client_id: str) -> Receipt | None:
         """A client's receipt, or None: it has no place in that round."""
-        return readable_one(Receipt, self._table.get(keys.RECEIPT.key(round=round_id, client=client_id)))
+        return readable_one(Receipt, self._table.get(self._key(keys.RECEIPT, round_id, client_id)))
 
     def receipts(self, round_id: RoundId) -> Iterator[Receipt]:
-        """All receipts of a round, by client."""
-        items = self._table.query(keys.RECEIPT.partition(round=round_id), keys.RECEIPT.prefix)
-        return readable(Receipt, items)
+        """All receipts of a round, part by part."""
+        return readable(Receipt, self._of_round(keys.RECEIPT, round_id, self._parts(round_id)))
 
     def assign(self, receipt: Receipt) -> Receipt | None:
         """Give a client its place, and return its receipt: this one, or the one that it already had; None when that cannot be
         read.
         """
-        key = keys.RECEIPT.key(round=receipt.round, client=receipt.client_id)
+        key = self._key(keys.RECEIPT, receipt.round, receipt.client_id)
         try:
             self._table.put(Put(table=self._table, key=key, item=to_item(receipt), condition=NEW))
         except ConditionFailed as lost:
@@ -294,7 +261,6 @@ class RoundStore:
             OutOfScope: the model is not for that client.
             Refusal: `unauthenticated`.
         """
-        key = keys.RECEIPT.key(round=round_id, client=by.caller.public)
         takes = "#state = :assigned AND #report_by > :now AND :nbytes BETWEEN #min_bytes AND #max_bytes"
         values = {":assigned": ReceiptState.ASSIGNED, ":now": text(now), ":nbytes": declared.nbytes}
         condition = Condition(
@@ -306,7 +272,7 @@ class RoundStore:
         while True:
             change = {"declared": to_item(declared), "grants": grants + 1}
             try:
-                return self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
+                return self._in_the_name_of(by, keys.RECEIPT, round_id, condition, change)
             except NotDone as other:
                 found = readable_one(Receipt, other.found)
                 if found is None or found.declared is None or not found.takes(declared, now):
@@ -339,14 +305,13 @@ class RoundStore:
             },
         )  # fmt: skip
         change = {"state": ReceiptState.REPORTED, "reported_at": text(now), "etag": uploaded.etag, "metrics": metrics}
-        key = keys.RECEIPT.key(round=round_id, client=by.caller.public)
-        self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
+        self._in_the_name_of(by, keys.RECEIPT, round_id, condition, change)
 
     def settle(self, receipt: Receipt, outcome: Outcome) -> bool:
         """Settle a receipt, if it is still in the state in which it was read; False when it no longer is."""
         settled = to_item(receipt.after(outcome))
         condition = Condition("#state = :was_state", "the receipt is as it was read", {":was_state": receipt.state})
-        key = keys.RECEIPT.key(round=receipt.round, client=receipt.client_id)
+        key = self._key(keys.RECEIPT, receipt.round, receipt.client_id)
         change = {name: settled[name] for name in ("state", *members(outcome))}
         return self._changed(Update(table=self._table, key=key, condition=condition, set=change))
 
@@ -358,7 +323,7 @@ class RoundStore:
         as_read = Condition("#state = :was_state", "the receipt is as it was read", {":was_state": receipt.state})
         rejected = {"state": ReceiptState.REJECTED, "verdict": to_item(verdict)}
         round_key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        receipt_key = keys.RECEIPT.key(round=receipt.round, client=receipt.client_id)
+        receipt_key = self._key(keys.RECEIPT, receipt.round, receipt.client_id)
         try:
             self._table.transact(
                 [
@@ -384,25 +349,24 @@ class RoundStore:
             {":assigned": ReceiptState.ASSIGNED, ":now": text(failure.at)},
         )
         change = {"state": ReceiptState.FAILED, "failure": to_item(failure)}
-        key = keys.RECEIPT.key(round=round_id, client=by.caller.public)
-        self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
+        self._in_the_name_of(by, keys.RECEIPT, round_id, condition, change)
 
     # ---- judgements
 
     def judgement(self, round_id: RoundId, client_id: str) -> Judgement | None:
         """A judge's place, or None."""
-        return readable_one(Judgement, self._table.get(keys.EVALUATION.key(round=round_id, client=client_id)))
+        return readable_one(Judgement, self._table.get(self._key(keys.EVALUATION, round_id, client_id)))
 
     def judgements(self, round_id: RoundId) -> list[Judgement]:
         """All judges of a round's candidate, by client."""
-        items = self._table.query(keys.EVALUATION.partition(round=round_id), keys.EVALUATION.prefix)
-        return list(readable(Judgement, items))
+        found = readable(Judgement, self._of_round(keys.EVALUATION, round_id, self._parts(round_id)))
+        return sorted(found, key=lambda judgement: judgement.client_id)
 
     def appoint(self, judgement: Judgement) -> Judgement | None:
         """Give a client its place among the judges, and return it: this one, or the one that it already had; None when that
         cannot be read.
         """
-        key = keys.EVALUATION.key(round=judgement.round, client=judgement.client_id)
+        key = self._key(keys.EVALUATION, judgement.round, judgement.client_id)
         try:
             self._table.put(Put(table=self._table, key=key, item=to_item(judgement), condition=NEW))
         except ConditionFailed as lost:
@@ -425,9 +389,8 @@ class RoundStore:
             "the caller is a judge, in time, has not measured this version, was not taken out, and has not given up",
             {":now": text(now), ":no": False},
         )
-        key = keys.EVALUATION.key(round=round_id, client=by.caller.public)
         change = {f"measured.{role}": to_item(measurement)}
-        self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
+        self._in_the_name_of(by, keys.EVALUATION, round_id, condition, change)
 
     def fail_judging(self, round_id: RoundId, by: Allowance, failure: Failure) -> None:
         """Let a judge give up its place, as long as it has not measured both versions. What it measured stays, and counts for
@@ -444,9 +407,8 @@ class RoundStore:
             "the caller is a judge, in time, has not measured both versions, was not taken out, and has not given up",
             {":now": text(failure.at), ":no": False},
         )
-        key = keys.EVALUATION.key(round=round_id, client=by.caller.public)
         change = {"failure": to_item(failure)}
-        self._in_the_name_of(by, Update(table=self._table, key=key, condition=condition, set=change))
+        self._in_the_name_of(by, keys.EVALUATION, round_id, condition, change)
 
     def withdraw_judge(self, rnd: Round, judge: Judgement) -> bool:
         """Take a judge out while its round evaluates, whatever it measured, and move the round's fence so that no decision
@@ -455,7 +417,7 @@ class RoundStore:
         undecided = Condition("#phase = :evaluating", "the round is not decided", {":evaluating": Phase.EVALUATING})
         appointed = Condition("attribute_exists(#pk)", "the judge has a place")
         round_key = keys.ROUND.key(model=rnd.model, number=rnd.number)
-        judge_key = keys.EVALUATION.key(round=judge.round, client=judge.client_id)
+        judge_key = self._key(keys.EVALUATION, judge.round, judge.client_id)
         try:
             self._table.transact(
                 [
@@ -469,12 +431,41 @@ class RoundStore:
 
     # ---- common
 
-    def _in_the_name_of(self, by: Allowance, write: Update) -> None:
-        """Change a row, if at that instant the key is its client's and the model in its scope: both or neither, one request."""
+    def _parts(self, round_id: RoundId) -> int:
+        """Over how many partitions a round's rows are spread. It never changes, so it is read once."""
+        if (parts := self._known_parts.get(str(round_id))) is not None:
+            return parts
+        item = self._seen(self._table.get(keys.ROUND.key(model=round_id.model, number=round_id.number)))
+        return 1 if item is None else parts_in(item)  # a round that is not there has no rows
+
+    def _seen(self, item: Item | None) -> Item | None:
+        """A round's row; how many partitions it has is remembered."""
+        if item is not None:
+            model, number = item["pk"].partition("#")[2], int(keys.ROUND.name_in(item["sk"]))
+            self._known_parts.put(f"{model}.{number}", parts_in(item))
+        return item
+
+    def _key(self, kind: keys.RowKind, round_id: RoundId, client_id: str) -> Key:
+        return kind.key(round=round_id, part=keys.part_of(client_id, self._parts(round_id)), client=client_id)
+
+    def _of_round(self, kind: keys.RowKind, round_id: RoundId, parts: int, *, consistent: bool = True) -> Iterator[Item]:
+        """All rows of a kind, part by part."""
+        for number in range(parts):
+            partition = kind.partition(round=round_id, part=keys.part(number, parts))
+            yield from self._table.query(partition, kind.prefix, consistent=consistent)
+
+    def _in_the_name_of(self, by: Allowance, kind: keys.RowKind, round_id: RoundId, condition: Condition, change: Item) -> None:
+        """Change a row of a client's, if at that instant the key is the client's and the model in its scope: both or neither,
+        one request.
+        """
+        known = self._known_parts.get(str(round_id)) is not None
+        write = Update(table=self._table, key=self._key(kind, round_id, by.caller.public), condition=condition, set=change)
         try:
             self._table.transact([by.check, write])
         except ConditionFailed as lost:
             if by.is_missing(lost):
+                if known:  # to a stranger, a round that is there takes as many reads as one that is not
+                    self._table.get(keys.ROUND.key(model=round_id.model, number=round_id.number))
                 raise OutOfScope from lost
             raise NotDone(lost.found) from lost
 
@@ -486,7 +477,7 @@ class RoundStore:
         return True
 
 
-def _about(rnd: Round) -> dict[str, object]:
+def _told(rnd: Round) -> dict[str, object]:
     """What the log says of a round, whatever happened to it and whoever did it."""
     about: dict[str, object] = {"round": str(rnd.id), "phase": rnd.phase, "fence": rnd.fence, "base": rnd.base.version}
     if rnd.candidate:
@@ -494,3 +485,9 @@ def _about(rnd: Round) -> dict[str, object]:
     if rnd.reason:
         about["reason"] = rnd.reason
     return about
+
+
+def parts_in(item: Item) -> int:
+    """The partitions of a round, from its row, of which nothing else need be readable."""
+    parts = item.get("parts", 1)
+    return parts if isinstance(parts, int) and 1 <= parts <= MOST_PARTS else 1

@@ -48,6 +48,16 @@ def shard(client_id: str) -> str:
     return f"{int(sha256(client_id.encode()).hexdigest()[:8], 16) % SHARDS:02d}"
 
 
+def part(number: int, parts: int) -> str:
+    """What names one of a round's partitions in its rows' keys; a round that has one only needs no name for it."""
+    return "" if parts == 1 else f"#{number:02d}"
+
+
+def part_of(client_id: str, parts: int) -> str:
+    """The same, of the partition in which a client's rows of a round lie, from a hash of its id."""
+    return part(int(sha256(client_id.encode()).hexdigest()[8:16], 16) % parts, parts)
+
+
 def client_key(client_id: str) -> Key:
     """The key of a client's row."""
     return CLIENT.key(shard=shard(client_id), client=client_id)
@@ -113,15 +123,27 @@ ROUND = RowKind.of(
     "chalicelib.rounds.round.Round",
     "One pass, its phase and its fence. The last row is the model's current round: there is no pointer that could dangle.",
 )
+COUNTERS = RowKind.of(
+    layout.COUNTERS,
+    "chalicelib.rounds.counters.Counters",
+    "How many places of a round were given, and how many updates were inspected: hints, in as many rows as the round has "
+    "`parts`, so that no row takes all writes. `part` is empty in a round that has one part.",
+)
 RECEIPT = RowKind.of(
     layout.RECEIPT,
     "chalicelib.rounds.receipt.Receipt",
-    "A client's place in a round, and what became of its update.",
+    "A client's place in a round, and what became of its update. `part` is from a hash of the client's id, and empty in a "
+    "round that has one part.",
 )
 EVALUATION = RowKind.of(
     layout.EVALUATION,
     "chalicelib.rounds.judgement.Judgement",
     "A client's place among a candidate's judges, and what it measured of the candidate and of the deployed version.",
+)
+LOOK = RowKind.of(
+    layout.LOOK,
+    "chalicelib.rounds.looks.LookStamp",
+    "The second for which a worker has last asked that the model be reconciled: others need not ask again.",
 )
 REPORT = RowKind.of(
     layout.REPORT,
@@ -195,8 +217,10 @@ ROWS = (
     REGISTRATION,
     STORAGE,
     ROUND,
+    COUNTERS,
     RECEIPT,
     EVALUATION,
+    LOOK,
     REPORT,
     VERIFICATION,
     EXPERIMENT_REPORT,

@@ -22,9 +22,10 @@ class Queue:
         self._client = client
         self._url = url
 
-    def send(self, message: Mapping[str, str | int]) -> None:
-        """Put one message on the queue."""
-        insist(self._client.send_message, "MessageId", QueueUrl=self._url, MessageBody=json.dumps(message))
+    def send(self, message: Mapping[str, str | int], delay_seconds: int = 0) -> None:
+        """Put one message on the queue, where nobody sees it before so many seconds have passed."""
+        later: Any = {"DelaySeconds": delay_seconds} if delay_seconds else {}
+        insist(self._client.send_message, "MessageId", QueueUrl=self._url, MessageBody=json.dumps(message), **later)
 
     def send_all(self, messages: Iterable[Mapping[str, str | int]]) -> None:
         """Put many messages on the queue.

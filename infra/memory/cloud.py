@@ -183,8 +183,9 @@ class MemoryCloud:
             def proceed() -> Any:
                 return original(client, operation, arguments)
 
-            if client in ours:
-                return proceed()
-            return calls.passing(client.meta.service_model.service_name, operation, arguments, proceed)
+            service = client.meta.service_model.service_name
+            if service == "sqs" and isinstance(self._backend, Stores):
+                self._backend.sqs.time = self.clock().timestamp()  # messages that wait do so in the time of this cloud
+            return proceed() if client in ours else calls.passing(service, operation, arguments, proceed)
 
         BaseClient._make_api_call = make_api_call  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 """SQS: standard queues, whose messages are handed out in the order in which they came, and again when nobody deletes them.
 
 AWS promises neither that order nor a single delivery; a test that needs the opposite makes it by itself. What it does not
-do: wait for messages, delay them, or forget them after days.
+do: wait for messages, delay all of a queue, or forget them after days.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ MESSAGE_BYTES = 1 << 20
 """Of one message, and of all messages of a batch (the same page)."""
 
 LONGEST_VISIBILITY_SECONDS = 43_200
+LONGEST_DELAY_SECONDS = 900
 
 DEFAULTS = {"VisibilityTimeout": "30", "DelaySeconds": "0", "MessageRetentionPeriod": "345600", "SqsManagedSseEnabled": "true",
             "MaximumMessageSize": str(MESSAGE_BYTES), "ReceiveMessageWaitTimeSeconds": "0"}  # fmt: skip
@@ -69,7 +70,7 @@ class SQS(Service):
         "ListQueues": "",
         "GetQueueAttributes": "QueueUrl AttributeNames",
         "PurgeQueue": "QueueUrl",
-        "SendMessage": "QueueUrl MessageBody",
+        "SendMessage": "QueueUrl MessageBody DelaySeconds",
         "SendMessageBatch": "QueueUrl Entries",
         "ReceiveMessage": "QueueUrl MaxNumberOfMessages VisibilityTimeout WaitTimeSeconds",
         "DeleteMessage": "QueueUrl ReceiptHandle",
@@ -78,8 +79,13 @@ class SQS(Service):
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._now = now
+        self._machine = now
+        self.time: float | None = None
+        """In seconds, where somebody else than the machine says what time it is."""
         self._queues: dict[str, MessageQueue] = {}
+
+    def _now(self) -> float:
+        return self._machine() if self.time is None else self.time
 
     def deliver(self, arn: str, body: str) -> None:
         """Put a message on the queue of this name, as a topic does."""
@@ -93,7 +99,7 @@ class SQS(Service):
         if unknown := attributes.keys() - DEFAULTS.keys() - {"RedrivePolicy"}:
             raise NotImplementedError(f"a queue with {', '.join(sorted(unknown))} is not made in this process")
         if attributes.get("DelaySeconds", "0") != "0":
-            raise NotImplementedError("no message is delayed in this process")
+            raise NotImplementedError("no queue delays all its messages in this process")
         found = self._queues.get(name)
         if found and any(found.attributes.get(key) != value for key, value in attributes.items()):
             says = f"A queue already exists with the same name and a different value: {name}"
@@ -139,7 +145,11 @@ class SQS(Service):
         if len(body.encode()) > MESSAGE_BYTES:
             says = f"One or more parameters are invalid. Reason: Message must be shorter than {MESSAGE_BYTES} bytes."
             raise ServiceError("InvalidParameterValue", says)
-        return self._send(self._queue(request), body)
+        delay = request.get("DelaySeconds", 0)
+        if not 0 <= delay <= LONGEST_DELAY_SECONDS:
+            says = f"Value {delay} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900."
+            raise ServiceError("InvalidParameterValue", says)
+        return self._send(self._queue(request), body, delay)
 
     def send_message_batch(self, request: Request) -> Answer:
         queue, entries = self._queue(request), request["Entries"]
@@ -210,8 +220,8 @@ class SQS(Service):
                 return queue
         raise _no_queue()
 
-    def _send(self, queue: MessageQueue, body: str) -> Answer:
-        message = Message(body, self._now())
+    def _send(self, queue: MessageQueue, body: str, delay_seconds: int = 0) -> Answer:
+        message = Message(body, self._now() + delay_seconds)
         queue.messages.append(message)
         return {"MessageId": message.message_id, "MD5OfMessageBody": _md5(body)}
 

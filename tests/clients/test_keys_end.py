@@ -198,6 +198,7 @@ def test_a_round_of_a_model_outside_the_scope_is_answered_like_one_that_does_not
     for name in ("toy", "secret"):
         world.model(name, goal=1, quorum=1, evaluators=2, evaluation_quorum=2)
     world.tick()
+    world.deliver()
     for number, model in enumerate(("toy", "secret")):
         trainer = world.device(world.token(), f"trainer-{number}", model)
         assignment = trainer.check_in()
@@ -230,7 +231,7 @@ def test_a_round_of_a_model_outside_the_scope_is_answered_like_one_that_does_not
                     key=key,
                     body=body,
                 )
-            found.append((document, [*calls]))
+            found.append((document, sorted(calls)))
         return found
 
     there = asked("secret", "secret.1")

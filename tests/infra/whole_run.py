@@ -18,6 +18,7 @@ from chalicelib.instants import utc_now
 from chalicelib.registry.retention import GRACE
 from chalicelib.registry.sweep import EVERY, KEPT
 from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.phases.aggregating import LEASE
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys, spool
 from infra.memory.calls import Observer
@@ -95,6 +96,24 @@ def _rounds(world: World, driver: str) -> None:
     for end in (_unfit, _silent, _overtaken, _in_parts):
         name = f"{driver}-{end.__name__.strip('_').replace('_', '-')}"
         end(world, name, drive(name))
+        _rest(world, name)
+    if driver == "look":
+        for name in ("look-in-parts", "look-unfit"):
+            world.operator.start(name, 9)
+        world.tick()  # of two models in which something goes on, each is a message
+        world.deliver()
+        for name in ("look-in-parts", "look-unfit"):
+            _rest(world, name)
+
+
+def _rest(world: World, model: str) -> None:
+    """Nothing goes on in the model any more: what a tick does for the next one, it does itself."""
+    world.operator.stop(model)
+    for shown in world.operator.rounds(model):
+        if shown.phase not in ("completed", "abandoned"):
+            world.operator.abandon(model, shown.number)
+    world.tick()
+    world.deliver()
 
 
 def _inspect(world: World, model: str, number: int, devices: list[Device]) -> None:
@@ -138,6 +157,7 @@ def _long(world: World, model: str, drive: Drive, copies: int, config: dict[str,
     def race(operation: str, proceed: Callable[[], Any]) -> Any:
         seen[0] += operation == "UploadPartCopy"
         if operation == "UploadPartCopy" and seen[0] == copies:
+            world.clock.advance(LEASE.total_seconds())  # our worker is slow
             world.services.coordinator.reconcile(model)
         return proceed()
 
@@ -301,7 +321,10 @@ def _operators(world: World) -> None:
     list(operator.retention(model))
     revision = operator.deploy(model, "newest", revision=operator.status(model).deployment_revision).revision
     revision = operator.rollback(model, revision=revision).revision
-    revision = _rollout(world, model, revision)
+    world.operator.start("toy", 9)
+    revision = _rollout(world, model, revision)  # of two models in which something goes on, each is a worker's
+    _rest(world, "toy")
+    revision = _rollout(world, model, revision)  # of one, it is the tick's
     _experiments(world, model, revision)
     list(operator.deployments(model))
     standing = operator.status(model)
@@ -322,7 +345,7 @@ def _operators(world: World) -> None:
 
 def _rollout(world: World, model: str, revision: int) -> int:
     """A canary that is heard and taken back by the tick, and two slots of which one is warmed; the revision that came of it."""
-    operator, device = world.operator, world.device(world.token(), "runner", model)
+    operator, device = world.operator, world.device(world.token(), f"runner-{revision}", model)
     canary = Strategy(kind="canary", steps=[99.0], window_seconds=60.0, pause_seconds=60.0, patience=1)
     for strategy in (canary, Strategy(kind="blue-green", pause_seconds=60.0)):
         made = operator.deploy(model, "newest", strategy=strategy, revision=revision)
@@ -335,6 +358,7 @@ def _rollout(world: World, model: str, revision: int) -> int:
         for _ in range(4):
             world.clock.advance(120)
             world.tick()
+            world.deliver()
         revision = operator.status(model).deployment_revision
         if next(iter(operator.deployments(model))).rollout is not None:
             revision = operator.move_rollout(model, "abort", revision=revision).revision

@@ -239,6 +239,7 @@ def test_another_model_of_the_same_configuration_draws_the_same_seeds(world: Wor
     for name, seed in (("one", 3), ("two", 3), ("three", 4)):
         world.model(name, goal=1, quorum=1, evaluators=0, seed=seed)
         world.tick()
+        world.deliver()
         place = world.device(world.token(), "device-0", name).check_in()
         assert place.kind == "train"
         seeds.append(place.seed)

@@ -25,6 +25,7 @@ from muster import Device
 from muster.aggregation.manifest import Manifest
 from muster.wire.admin import Outliers
 from tests.fleet import Drift, Killed, World
+from tests.rounds.playing import counted
 
 OUTLYING = 3
 """The number of the device whose update is far too long, where there are so many."""
@@ -106,7 +107,7 @@ def finish(world: World, devices: list[Device], hook: Hook | None) -> str:
         rnd = world.services.rounds.latest("toy")
         if rnd and rnd.summary:
             return published(world, rnd, devices)
-        if rnd and rnd.phase is Phase.COLLECTING and rnd.admitted < len(devices):
+        if rnd and rnd.phase is Phase.COLLECTING and counted(world) < len(devices):
             report(world, devices)
         elif rnd and rnd.phase is Phase.EVALUATING:
             world.judge(devices[:1])

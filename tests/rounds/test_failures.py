@@ -9,14 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
+from chalicelib.rounds.counters import CHECK_IN
 from chalicelib.rounds.receipt import Receipt, ReceiptState
-from chalicelib.rounds.round import CHECK_IN, Round, Summary, next_phase, places_gone
+from chalicelib.rounds.round import Round, Summary, next_phase, places_gone
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage.rows import from_item
 from muster import Device
 from muster.wire.failures import FAILURES, FailureReason
 from tests.fleet import Drift, Killed, World
 from tests.rounds.making import T0, a_round
+from tests.rounds.playing import counted
 
 ALONE = {"goal": 1, "quorum": 1, "over_selection": 1.0}
 """A round with one place."""
@@ -154,10 +156,10 @@ def test_a_place_that_is_given_up_is_given_to_another_device_and_not_to_the_same
     assert other.check_in().kind == "wait"
     give_up(world, broken)
     free_places(world)
-    assert current(world).admitted == 0
+    assert counted(world) == 0
     again = broken.check_in()
     assert (again.kind, getattr(again, "reason", "")) == ("wait", "already-done")
-    assert current(world).admitted == 0, "it took none away by asking"
+    assert counted(world) == 0, "it took none away by asking"
     world.update(other)
     world.play([other])
     shown = world.operator.round("toy", 1)
@@ -211,7 +213,7 @@ def test_a_failure_that_all_devices_share_does_not_go_through_the_fleet_in_one_r
 )
 def test_places_are_gone_that_are_held_and_that_were_given_up_too_often(held: int, given_up: int, gone: int) -> None:
     assert a_round().places == 15
-    assert places_gone(a_round(), "admitted", held, given_up) == gone
+    assert places_gone(15, held, given_up) == gone
 
 
 def test_failures_alone_end_no_round_early_and_enough_updates_do_not_wait_for_places_that_nobody_can_have() -> None:
@@ -253,7 +255,7 @@ def test_a_failure_beside_the_tick_that_counts_places_admits_nobody_too_many(wor
             device.check_in()
         shown = world.operator.round("toy", 1)
         assert shown.assigned <= 2
-        assert current(world).admitted >= shown.assigned
+        assert counted(world) >= shown.assigned
     assert shown.assigned == 2
     assert sum(shown.failed.values()) == (1 if when == "killed" else 2)
 

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
+from chalicelib.rounds.counters import CHECK_IN
 from chalicelib.rounds.receipt import Receipt, ReceiptState
-from chalicelib.rounds.round import CHECK_IN, Round
+from chalicelib.rounds.round import Round
 from chalicelib.rounds.round_id import RoundId
 from muster import Device
 from muster.device import Refused
 from muster.device.update import delta
 from muster.wire.problems import Problem
 from tests.fleet import BASE, Drift, Killed, World
+from tests.rounds.playing import counted
 
 MINUTE = CHECK_IN.total_seconds()
 
@@ -70,7 +72,7 @@ def test_a_place_that_was_taken_and_never_used_is_given_again_when_no_check_in_c
     world.tick()
     rnd = current(world)
     # The function died between taking the place and writing the receipt.
-    world.services.rounds.take_place(rnd, "admitted", rnd.phase, rnd.places, world.clock())
+    world.services.counters.take(rnd, "admitted", 0, rnd.places, world.clock())
     (device,) = world.devices(1)
     world.tick()
     world.clock.advance(world.settings.memory_seconds)
@@ -118,7 +120,7 @@ def test_a_place_given_back_whose_answer_was_lost_admits_nobody_too_many(world: 
     world.tick()
     world.clock.advance(world.settings.memory_seconds)
     assert [device.check_in().kind for device in devices[2:]] == ["train", "wait", "wait", "wait"]
-    assert current(world).admitted == world.operator.round("toy", 1).assigned == 3
+    assert counted(world) == world.operator.round("toy", 1).assigned == 3
 
 
 def test_judges_too_many_by_the_hint_do_not_make_the_evaluation_wait_for_its_deadline(world: World) -> None:
@@ -130,12 +132,12 @@ def test_judges_too_many_by_the_hint_do_not_make_the_evaluation_wait_for_its_dea
     world.clock.advance(world.settings.memory_seconds)
     lost(world, "UpdateItem")
     world.judge(devices[:1])
-    assert (current(world).judges, len(world.services.rounds.judgements(RoundId("toy", 1)))) == (2, 1)
+    assert (counted(world, "judges"), len(world.services.rounds.judgements(RoundId("toy", 1)))) == (2, 1)
     assert devices[1].check_in().kind == "wait"
     world.clock.advance(MINUTE)
     world.tick()
     world.clock.advance(world.settings.memory_seconds)
-    assert current(world).judges == 1
+    assert counted(world, "judges") == 1
     world.judge(devices[1:])
     world.tick()
     rnd = world.operator.round("toy", 1)

@@ -195,10 +195,11 @@ def test_a_tick_that_dies_between_the_freeze_and_the_verdicts_leaves_nothing_wro
     devices = collected(world, 0.1, 0.2, 0.3, 0.4, 50.0)
 
     def dies(operation: str, proceed: Any) -> Any:
-        if operation == "UpdateItem":
-            proceed()  # the move that freezes the manifest
+        answer = proceed()
+        rnd = world.services.rounds.latest("toy") if operation == "UpdateItem" else None
+        if rnd and rnd.phase is Phase.AGGREGATING:
             raise Killed
-        return proceed()
+        return answer
 
     world.calls.between = dies
     with pytest.raises(Killed):

@@ -82,7 +82,7 @@ def test_a_round_that_lacks_what_its_phase_promises_cannot_be_written_down_nor_r
 
 
 def test_a_move_adds_one_to_the_fence_and_sets_what_it_carries_and_nothing_else() -> None:
-    before = a_round(fence=3, admitted=7)
+    before = a_round(fence=3, parts=7)
     after = before.after(FROZEN)
     assert after == replace(before, fence=4, **reached(Phase.AGGREGATING))
     assert (after.frozen, after.after(PUBLISHED).published) == (FROZEN, PUBLISHED)

@@ -16,8 +16,8 @@ from chalicelib.registry.version import Judged
 from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import REVOKED, Accepted, Declared, Late, Receipt, ReceiptState, Uploaded, late
-from chalicelib.rounds.round import PlaceKind, Round, Summary
-from chalicelib.rounds.store import NotDone, OutOfScope, Place, RoundStore
+from chalicelib.rounds.round import Round, Summary
+from chalicelib.rounds.store import NotDone, OutOfScope, RoundStore
 from chalicelib.storage.dynamo import ConditionFailed
 from tests.fleet import World
 from tests.rounds.making import FROZEN, PUBLISHED, reached
@@ -224,42 +224,6 @@ def test_a_round_is_finalised_once_and_its_parts_are_noted_once(world: World, st
     assert not store.note_parts_sent(rnd, 0, world.clock())
     assert store.finalise(rnd, Summary(accepted=1, rejected={}))
     assert store.finalise(rnd, Summary(accepted=2, rejected={})) is None
-
-
-@pytest.mark.parametrize("kind", ["admitted", "judges"])
-def test_the_hint_of_places_is_corrected_only_if_no_place_was_taken_since(
-    world: World, store: RoundStore, rnd: Round, kind: PlaceKind
-) -> None:
-    taken, _ = store.take_place(rnd, kind, rnd.phase, 9, world.clock())
-    assert taken
-    assert not store.correct_places(rnd, kind, 7)
-    now = store.get("toy", 1)
-    assert now
-    assert store.give_back(now, taken)
-    again, _ = store.take_place(rnd, kind, rnd.phase, 9, world.clock())
-    assert again
-    assert not store.correct_places(now, kind, 7), "the count is the same, and another place is meant"
-    found = store.get("toy", 1)
-    assert found
-    assert getattr(found, kind) == 1
-    assert store.correct_places(found, kind, 0)
-
-
-def test_a_place_is_given_back_once_and_only_while_it_is_the_last(world: World, store: RoundStore, rnd: Round) -> None:
-    def taken() -> Place:
-        place, _ = store.take_place(rnd, "admitted", rnd.phase, 9, world.clock())
-        assert place
-        return place
-
-    first = taken()
-    assert store.give_back(rnd, first)
-    assert not store.give_back(rnd, first)
-    second, third = taken(), taken()
-    assert not store.give_back(rnd, second)
-    assert store.give_back(rnd, third)
-    found = store.get("toy", 1)
-    assert found
-    assert found.admitted == 1
 
 
 def test_a_model_is_not_made_twice_nor_a_deployment_revision(world: World, store: RoundStore, rnd: Round) -> None:

@@ -144,6 +144,7 @@ def test_a_round_that_cannot_be_read_stops_no_list_no_status_and_no_tick(
     world.model("other", quorum=1, goal=1)
     rewrite(world, keys.ROUND, damage, model="toy", number=1)
     world.tick()
+    world.deliver()
     assert passed_over(caplog) == {"round#00000001"}
     assert world.operator.round("other", 1).phase == "collecting"
     (listed,) = world.operator.rounds("toy")

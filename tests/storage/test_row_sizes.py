@@ -29,7 +29,9 @@ from chalicelib.registry.sweep import Sweep
 from chalicelib.registry.version import Judged, Registration, Version
 from chalicelib.rollouts.report import RolloutReport, Verification
 from chalicelib.rollouts.trial import ExperimentReport, outcome
+from chalicelib.rounds.counters import Counters
 from chalicelib.rounds.judgement import Judgement, Measurement
+from chalicelib.rounds.looks import LookStamp
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import Put, Table
@@ -230,6 +232,21 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
     most = Amount(10**8, 10**15)
     yield keys.STORAGE, Storage(counted_at=NOW, checkpoints=most, states=most, deltas=most, expiring=most, deleted=10**8)
     yield keys.SWEEP, Sweep(NOW, keys.DELTA.key(base_sha256=HASH, target_sha256=HASH), NOW)
+    yield keys.LOOK, LookStamp(10**10)
+    yield (
+        keys.COUNTERS,
+        Counters(
+            round=ROUND,
+            part=63,
+            ttl=10**10,
+            admitted=10**6,
+            judges=10**6,
+            inspected=10**6,
+            place_mark=f"{'m' * 32} given back",
+            place_taken_at=NOW,
+            closed={"admitted", "judges"},
+        ),
+    )
     measured = {role: Measurement(10**9, METRICS, "measured") for role in ("candidate", "deployed")}
     yield (
         keys.EVALUATION,

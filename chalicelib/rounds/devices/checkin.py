@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
 
 from chalicelib.clients.client import Client
 from chalicelib.clients.cohort import belongs
@@ -11,13 +10,14 @@ from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
+from chalicelib.rounds.devices.admission import Admission, RoundMoved
 from chalicelib.rounds.devices.current import Current, Memory, unknown_model
 from chalicelib.rounds.devices.drawing import places, turn
 from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import KEEP, Receipt, ReceiptState
-from chalicelib.rounds.round import PlaceKind, Round
-from chalicelib.rounds.store import Place, RoundStore
+from chalicelib.rounds.round import Round
+from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
 from muster.wire.scheduling import given
@@ -31,6 +31,7 @@ class CheckIns:
         *,
         directory: Directory,
         rounds: RoundStore,
+        admission: Admission,
         current: Current,
         presigner: Presigner,
         clock: Clock,
@@ -40,6 +41,7 @@ class CheckIns:
     ) -> None:
         self._directory = directory
         self._rounds = rounds
+        self._admission = admission
         self._current = current
         self._presigner = presigner
         self._clock = clock
@@ -64,13 +66,13 @@ class CheckIns:
             return self._wait("between-rounds")
         try:
             return self._answer(client, rnd, request)
-        except _RoundMoved:
+        except RoundMoved:
             # What was remembered is a phase that has ended since; what is now is read once, and if even that has
             # moved on when it is acted upon, the client may come back.
             fresh = self._current.round.refresh(model)
         try:
             return self._answer(client, fresh or rnd, request)
-        except _RoundMoved:
+        except RoundMoved:
             return self._wait("between-rounds")
 
     def _answer(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
@@ -87,7 +89,7 @@ class CheckIns:
         if rnd.rule is not None and not belongs(rnd.rule, client.described):
             return wire.Wait(retry_after_seconds=self._heartbeat_seconds, reason="not-eligible")
         receipt: Receipt | None
-        if place := self._takes_place(rnd, "admitted", rnd.places, now):
+        if place := self._admission.take(rnd, "admitted", rnd.places, now):
             fresh = Receipt(
                 round=rnd.id,
                 client_id=client.client_id,
@@ -98,10 +100,11 @@ class CheckIns:
                 max_bytes=rnd.base.max_update_bytes,
                 ttl=int((rnd.report_by + KEEP).timestamp()),
                 encoding=rnd.config.encoding if rnd.config.encoding in request.encodings else "plain",
+                part=place.part,
             )
             receipt = self._rounds.assign(fresh)
             if receipt is not fresh:
-                self._rounds.give_back(rnd, place)
+                self._admission.give_back(rnd, place)
         else:
             receipt = self._rounds.receipt(rnd.id, client.client_id)
         if receipt is None:
@@ -125,15 +128,20 @@ class CheckIns:
         judge: Judgement | None
         place = None
         if now >= may_judge_at:
-            place = self._takes_place(rnd, "judges", places(rnd, may_judge_at, now), now)
+            place = self._admission.take(rnd, "judges", places(rnd, may_judge_at, now), now)
         if place is not None:
             ttl = int((published.evaluate_by + KEEP).timestamp())
             fresh = Judgement(
-                round=rnd.id, client_id=client.client_id, assigned_at=now, report_by=published.evaluate_by, ttl=ttl
+                round=rnd.id,
+                client_id=client.client_id,
+                assigned_at=now,
+                report_by=published.evaluate_by,
+                ttl=ttl,
+                part=place.part,
             )
             judge = self._rounds.appoint(fresh)
             if judge is not fresh:
-                self._rounds.give_back(rnd, place)
+                self._admission.give_back(rnd, place)
         else:
             judge = self._rounds.judgement(rnd.id, client.client_id)
         if judge is None and now < may_judge_at:
@@ -150,24 +158,5 @@ class CheckIns:
             metric=rnd.config.metric.name,
         )
 
-    def _takes_place(self, rnd: Round, kind: PlaceKind, places: int, now: datetime) -> Place | None:
-        """Take one of so many places if there is one left.
-
-        Raises `_RoundMoved` when the round is no longer in the phase that is remembered.
-
-        A round that is remembered as full is believed for as long as it is remembered: a fleet that keeps asking for places
-        that are gone then costs no writes.
-        """
-        if getattr(rnd, kind) >= places:
-            return None
-        taken, found = self._rounds.take_place(rnd, kind, rnd.phase, places, now)
-        if taken is None and (found is None or found.phase is not rnd.phase):
-            raise _RoundMoved
-        return taken
-
     def _wait(self, reason: str, at_most_seconds: float = math.inf) -> wire.Wait:
         return wire.Wait.model_validate({"retry_after_seconds": min(self._pace_seconds, at_most_seconds), "reason": reason})
-
-
-class _RoundMoved(Exception):
-    """The round is in another phase than the one that was remembered."""

@@ -14,13 +14,14 @@ from chalicelib.clients.directory import Directory
 from chalicelib.instants import Clock
 from chalicelib.log import log
 from chalicelib.registry.schemas import Schemas
+from chalicelib.rounds.counter_store import CounterStore
+from chalicelib.rounds.looks import Looks
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import REVOKED, Accepted, Receipt, ReceiptState, Rejected, Verdict, last_word
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.blobs import Blobs, ObjectMissing
-from chalicelib.storage.queues import Queue
 from muster.wire import gate
 from muster.wire.admin import Off
 from muster.wire.magnitudes import packed
@@ -32,13 +33,22 @@ class Inspector:
     """Inspects reported updates."""
 
     def __init__(
-        self, *, directory: Directory, rounds: RoundStore, schemas: Schemas, blobs: Blobs, work: Queue, clock: Clock
+        self,
+        *,
+        directory: Directory,
+        rounds: RoundStore,
+        counters: CounterStore,
+        schemas: Schemas,
+        blobs: Blobs,
+        looks: Looks,
+        clock: Clock,
     ) -> None:
         self._directory = directory
         self._rounds = rounds
+        self._counters = counters
         self._schemas = schemas
         self._blobs = blobs
-        self._work = work
+        self._looks = looks
         self._clock = clock
 
     def inspect(self, round_id: RoundId, client_id: str) -> bool:
@@ -72,9 +82,25 @@ class Inspector:
     def ask_to_reconcile(self, settled: Iterable[RoundId]) -> None:
         """After a batch: note how many receipts of each round were settled, and ask to reconcile where something may be due."""
         for round_id, count in Counter(settled).items():
-            rnd = self._rounds.note_inspected(round_id, count)
-            if rnd and rnd.inspected >= min(rnd.config.goal, rnd.places):
-                self._work.send({"reconcile": rnd.model})
+            rnd = self._collecting(round_id)
+            if rnd and self._may_be_due(rnd, self._counters.count_inspected(rnd, count)):
+                self._looks.ask(rnd.model)
+
+    def _collecting(self, round_id: RoundId) -> Round | None:
+        rnd = self._rounds.get(round_id.model, round_id.number)
+        return rnd if rnd and rnd.phase is Phase.COLLECTING else None
+
+    def _may_be_due(self, rnd: Round, about: int) -> bool:
+        """Whether a look may find the goal reached. `about` so many updates were inspected: exactly so many where the round has
+        one part, and else near enough to leave the other parts unread until half of it is done.
+        """
+        if 2 * about < rnd.inspections_wanted:
+            return False
+        fresh = self._collecting(rnd.id)  # a look may have seen since what is still wanted
+        if fresh is None:
+            return False
+        inspected = about if fresh.parts == 1 else sum(each.inspected for each in self._counters.read(fresh))
+        return inspected >= fresh.inspections_wanted
 
     def _credit(self, receipt: Receipt) -> None:
         if receipt.declared is None:

@@ -14,7 +14,7 @@ from chalicelib.rounds.moves import Abandoned, Phase
 from chalicelib.rounds.operators.finding import RoundFinder
 from chalicelib.rounds.round import Round, Summary, completed_rounds
 from chalicelib.rounds.round_id import RoundId
-from chalicelib.rounds.store import RoundStore
+from chalicelib.rounds.store import RoundStore, parts_in
 from chalicelib.storage.rows import Unreadable, readable_one
 from muster.wire import admin
 from muster.wire.problems import Problem
@@ -97,6 +97,7 @@ class Abandonment:
             base=deployment.stable,
             deployed=deployment.stable,
             deployment_revision=deployment.revision,
+            parts=parts_in(was),
             opened_at=now,
             report_by=now,
             completed_before=(

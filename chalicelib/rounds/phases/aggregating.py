@@ -34,6 +34,9 @@ QUICK_BYTES = 1 << 30
 one.
 """
 
+LEASE = timedelta(seconds=90)
+"""How long others leave that to who has begun it. It keeps a crowd from doing the same at once; two who do it make the same."""
+
 HOPELESS = (CannotAggregate, SumOutOfRange, Unsuitable, WrongNumberOfUpdates)
 """What no retry would mend."""
 
@@ -74,11 +77,12 @@ class Aggregating:
         if overdue := too_long(rnd, self._clock()):
             return self._abandon(rnd, overdue)
         manifest = read_manifest(self._blobs, rnd)
-        self._settling.settle(rnd, {entry.client_id for entry in manifest.entries})
+        if not rnd.settled:
+            self._settling.settle(rnd, {entry.client_id for entry in manifest.entries})
         try:
             planned = self._planned(manifest)
             if _is_quick(planned):
-                return self._publishing.publish(rnd, planned, self._alone(planned))
+                return self._at_once(rnd, planned)
         except HOPELESS as reason:
             return self._abandon(rnd, _named(reason))
         self._send(rnd, planned.plan, self._parts(rnd, planned).missing() or (_publication(planned.plan),))
@@ -111,6 +115,20 @@ class Aggregating:
         aggregator.check(len(manifest.entries))
         model = self._schemas.of(manifest.base)
         return Planned(manifest, model, aggregator.plan(manifest, update_schema(model), self._limits))
+
+    def _at_once(self, rnd: Round, planned: Planned) -> Round | None:
+        """Aggregate and publish here, unless somebody else is at it. A process that dies leaves it to others when its lease is
+        over.
+        """
+        now, published = self._clock(), None
+        if not self._rounds.lease(rnd, now + LEASE, now):
+            return None
+        try:
+            published = self._publishing.publish(rnd, planned, self._alone(planned))
+        finally:
+            if published is None:
+                self._rounds.release(rnd, now + LEASE)
+        return published
 
     def _alone(self, planned: Planned) -> Iterable[tuple[Part, Result]]:
         """The pseudo-gradient, computed here."""

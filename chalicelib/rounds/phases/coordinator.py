@@ -7,7 +7,7 @@ worker that thinks that something may be due. What is left undone is done the ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from chalicelib.clients.cohort import Cohort
@@ -18,12 +18,17 @@ from chalicelib.rollouts.advancing import Rollouts
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.phases.settling import Settling
 from chalicelib.rounds.phases.sweeping import Sweeper
-from chalicelib.rounds.round import Round, open_next
+from chalicelib.rounds.round import Round, goes_on, open_next
 from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.queues import Queue
 from chalicelib.storage.rows import Unreadable
 
 STEPS = 8
 """Steps that are taken at once. A whole round and the opening of the next are five; more would be a loop."""
+
+
+Work = tuple[str, Callable[[], object]]
+"""Something to be done, and how a failure says what was being done."""
 
 
 class PhaseWork(Protocol):
@@ -46,6 +51,7 @@ class Coordinator:
         phases: dict[Phase, PhaseWork],
         rollouts: Rollouts,
         sweeper: Sweeper,
+        work: Queue,
         cohort: Callable[[str], Cohort],
         clock: Clock,
     ) -> None:
@@ -55,43 +61,54 @@ class Coordinator:
         self._phases = phases
         self._rollouts = rollouts
         self._sweeper = sweeper
+        self._work = work
         self._cohort = cohort
         self._clock = clock
 
     def tick(self) -> None:
-        """Reconcile every model, its rounds and its rollout, then sweep the bucket if it is time. What fails does not keep the
-        others waiting; all failures are raised at the end.
+        """Look after every model in which something goes on, then sweep the bucket if it is time.
 
-        A row that cannot be read is no failure: trying again would not mend it. An operator takes a round away (`abandon`).
+        One such model is looked after here. Of several, each is a message for a worker: one that takes long keeps no other
+        waiting.
         """
-        failures: list[Exception] = []
-        for model in self._registry.models():
-            for work in (self._reconcile, self._rollouts.advance):
-                try:
-                    work(model)
-                except Unreadable as unknown:
-                    unknown.tell()  # the monitor counts it, and an alert opens
-                except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
-                    error.add_note(f"while reconciling model {model.name}")
-                    failures.append(error)
+        busy = [model for model in self._registry.models() if not self._rests(model)]
+        shared: Work = ("sharing models out", lambda: self._work.send_all({"tick": model.name} for model in busy))
+        _do([*(self._share(busy[0]) if len(busy) == 1 else [shared]), ("sweeping the bucket", self._sweeper.sweep_if_due)])
+
+    def look_after(self, name: str) -> None:
+        """One model's share of a tick: its rounds, and its rollout or experiments."""
+        if (model := self._model(name)) is not None:
+            _do(self._share(model))
+
+    def _share(self, model: Model) -> list[Work]:
+        return [
+            (f"reconciling model {model.name}", lambda: self._reconcile(model)),
+            (f"advancing rollouts of model {model.name}", lambda: self._rollouts.advance(model)),
+        ]
+
+    def _rests(self, model: Model) -> bool:
+        """Whether nothing is due in a model, nor will be before an operator says so."""
         try:
-            self._sweeper.sweep_if_due()
-        except Unreadable as unknown:
-            unknown.tell()  # what it names is not known, so nothing is deleted
-        except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
-            error.add_note("while sweeping the bucket")
-            failures.append(error)
-        if failures:
-            raise ExceptionGroup("the tick failed for some models", failures)
+            last, present = self._rounds.latest(model.name), self._registry.deployment(model.name)
+        except Exception:  # noqa: BLE001 (it is looked after, and fails again there, where it is told of)
+            return False
+        is_done = last is None or (last.is_terminal and last.summary is not None)
+        return is_done and not goes_on(model, last) and (present is None or not present.is_moving)
 
     def reconcile(self, name: str) -> None:
         """Do what is due for one model; a name that is no model's is a message from before it was gone, and no matter."""
         try:
-            model = self._registry.model(name)
-            if model is not None:
+            if (model := self._model(name)) is not None:
                 self._reconcile(model)
         except Unreadable as unknown:
             unknown.tell()
+
+    def _model(self, name: str) -> Model | None:
+        try:
+            return self._registry.model(name)
+        except Unreadable as unknown:
+            unknown.tell()
+            return None
 
     def _reconcile(self, model: Model) -> None:
         rnd = self._rounds.latest(model.name)
@@ -110,3 +127,22 @@ class Coordinator:
         since = self._registry.since(present, last.deployment_revision if last else present.revision)
         fresh = open_next(model, last, present, self._clock(), since, self._cohort)
         return self._rounds.open(fresh) if fresh else None
+
+
+def _do(works: Iterable[Work]) -> None:
+    """Do all of it. What fails does not keep the rest waiting; all failures are raised at the end.
+
+    A row that cannot be read is no failure: trying again would not mend it. The monitor counts it, and an alert opens; an
+    operator takes a round away (`abandon`), and until a version's row can be read nothing is swept.
+    """
+    failures: list[Exception] = []
+    for doing, work in works:
+        try:
+            work()
+        except Unreadable as unknown:
+            unknown.tell()
+        except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
+            error.add_note(f"while {doing}")
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("the tick failed", failures)

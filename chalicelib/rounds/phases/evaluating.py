@@ -8,9 +8,11 @@ from chalicelib.instants import Clock
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rollouts.moves import start
+from chalicelib.rounds.counter_store import CounterStore
 from chalicelib.rounds.judgement import decide, is_due
 from chalicelib.rounds.moves import Decided
-from chalicelib.rounds.round import Round, counts_too_many, places_gone
+from chalicelib.rounds.phases.recounting import judges_by_part, recount
+from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.dynamo import Put, Update
 from muster.wire.admin import IMMEDIATE, Strategy
@@ -19,8 +21,17 @@ from muster.wire.admin import IMMEDIATE, Strategy
 class Evaluating:
     """What is due in a round that evaluates."""
 
-    def __init__(self, *, rounds: RoundStore, registry: RegistryStore, clock: Clock, draw_secret: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        rounds: RoundStore,
+        counters: CounterStore,
+        registry: RegistryStore,
+        clock: Clock,
+        draw_secret: Callable[[], str],
+    ) -> None:
         self._rounds = rounds
+        self._counters = counters
         self._registry = registry
         self._clock = clock
         self._draw_secret = draw_secret
@@ -34,10 +45,7 @@ class Evaluating:
         now = self._clock()
         evaluations = self._rounds.judgements(rnd.id)
         if not is_due(rnd, sum(e.counts for e in evaluations), now):
-            given_up = sum(e.failure is not None for e in evaluations)
-            gone = places_gone(rnd, "judges", sum(e.is_seated for e in evaluations), given_up)
-            if counts_too_many(rnd, "judges", gone, now):
-                self._rounds.correct_places(rnd, "judges", gone)
+            recount(self._counters, rnd, "judges", list(self._counters.read(rnd)), judges_by_part(evaluations), now)
             return None
         candidate, served = rnd.published.candidate, self._registry.present(rnd.model)
         decision = decide(evaluations, rnd.config, _hindrance(rnd, served))

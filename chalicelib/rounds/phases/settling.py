@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 
 from chalicelib.instants import Clock
+from chalicelib.rounds.counter_store import CounterStore
 from chalicelib.rounds.failure import by_reason
 from chalicelib.rounds.receipt import Receipt, ReceiptState, last_word, summarise
 from chalicelib.rounds.round import Round
@@ -23,8 +24,9 @@ MOST_DELETED = 100_000
 class Settling:
     """The last words on receipts, and the end of a round."""
 
-    def __init__(self, rounds: RoundStore, blobs: Blobs, clock: Clock) -> None:
+    def __init__(self, *, rounds: RoundStore, counters: CounterStore, blobs: Blobs, clock: Clock) -> None:
         self._rounds = rounds
+        self._counters = counters
         self._blobs = blobs
         self._clock = clock
 
@@ -35,8 +37,10 @@ class Settling:
         once more, by an inspection that had begun before; it is read again then. What is settled depends only on the receipt
         and the bound that the round's move named, so whoever dies here is followed by who says the same.
         """
+        self._counters.close(rnd, "admitted")
         for _ in self._settled(rnd, lambda receipt: receipt.client_id in counted):
             pass
+        self._rounds.note_settled(rnd)
 
     def finalise(self, rnd: Round) -> Round | None:
         """Do what is left to do after a round has ended, and return it; None when there is more to delete than is deleted at
@@ -47,6 +51,7 @@ class Settling:
         it: also what was uploaded under a grant that a later one replaced, and what was never reported.
         """
         published = rnd.candidate is not None
+        self._counters.close(rnd, "judges" if published else "admitted")
         receipts = list(self._settled(rnd, lambda receipt: published and receipt.state is ReceiptState.ACCEPTED))
         kept = {
             receipt.declared.key

@@ -44,8 +44,10 @@ DEPLOYMENT = BackupKind.of(places.DEPLOYMENT, 2)
 REGISTRATION = BackupKind.of(places.REGISTRATION, 2)
 STORAGE = BackupKind.of(places.STORAGE, NOT_COPIED)  # counted again
 ROUND = BackupKind.of(places.ROUND, 5)
+COUNTERS = BackupKind.of(places.COUNTERS, NOT_COPIED)  # hints, which the tick sets right
 RECEIPT = BackupKind.of(places.RECEIPT, 6)
 EVALUATION = BackupKind.of(places.EVALUATION, 6)
+LOOK = BackupKind.of(places.LOOK, NOT_COPIED)
 REPORT = BackupKind.of(places.REPORT, 6)
 VERIFICATION = BackupKind.of(places.VERIFICATION, 6)
 EXPERIMENT_REPORT = BackupKind.of(places.EXPERIMENT_REPORT, 6)
@@ -58,9 +60,9 @@ SWEEP = BackupKind.of(places.SWEEP, NOT_COPIED)  # a restored stack sweeps its o
 RESTORE = BackupKind.of(places.RESTORE, NOT_COPIED)  # it says how this stack came about
 
 KINDS = (
-    CLIENT, TOKEN, FLEET, TALLY, COHORT, MODEL, CONFIGURATION, VERSION, DEPLOYMENT, REGISTRATION, STORAGE, ROUND, RECEIPT,
-    EVALUATION, REPORT, VERIFICATION, EXPERIMENT_REPORT, ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP,
-    RESTORE,
+    CLIENT, TOKEN, FLEET, TALLY, COHORT, MODEL, CONFIGURATION, VERSION, DEPLOYMENT, REGISTRATION, STORAGE, ROUND, COUNTERS,
+    RECEIPT, EVALUATION, LOOK, REPORT, VERIFICATION, EXPERIMENT_REPORT, ROUND_RECORD, FLEET_RECORD, OUTGOING, THRESHOLD, ALERT,
+    SWEEP, RESTORE,
 )  # fmt: skip
 STAGES = sorted({kind.stage for kind in KINDS} - {NOT_COPIED})
 
@@ -91,7 +93,8 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 def _gap(gap: str) -> str:
     name, _, width = gap[1:-1].partition(":")
-    return f"(?P<{name}>{'[0-9]{8}' if width else '.+'})"
+    some = {"round": "[^#]+", "part": "(?:#[0-9]{2})?"}.get(name, ".+")
+    return f"(?P<{name}>{'[0-9]{8}' if width else some})"
 
 
 _PATTERNS = {table: [(k, _pattern(k.pk), _pattern(k.sk)) for k in KINDS if k.table == table] for table in TABLES}
