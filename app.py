@@ -3,6 +3,7 @@
 A view reads its request, says it to a use case, and answers. What it may refuse has a name (`muster.wire.problems`).
 """
 
+import os
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from chalicelib.rounds.round_id import RoundId
 from chalicelib.triggers import each_message
 from chalicelib.web import caller, header, json_response, only_problems, operator
 from chalicelib.web import speaks as speaks_for
-from chalicelib.wiring import services
+from chalicelib.wiring import check_site_rule, services
 from muster import __version__
 from muster.wire import admin
 from muster.wire import messages as wire
@@ -21,6 +22,7 @@ from muster.wire.problems import Problem as P
 app = Chalice(app_name="muster", configure_logs=False)
 app.api.binary_types = []  # every body, in and out, is text
 app.register_middleware(only_problems, "http")
+check_site_rule(os.environ)
 operators = IAMAuthorizer()
 speaks = partial(speaks_for, app)
 
@@ -29,7 +31,16 @@ speaks = partial(speaks_for, app)
 
 
 @app.route("/v1/clients", methods=["POST"])
-@speaks(wire.Enrolled, P.ENROLMENT_REFUSED, P.CLIENT_EXISTS, P.FLEET_FULL, P.SIGNING_FAILED, takes=wire.Enrolment, status=201)
+@speaks(
+    wire.Enrolled,
+    P.ENROLMENT_REFUSED,
+    P.CLIENT_EXISTS,
+    P.FLEET_FULL,
+    P.REFUSED_BY_SITE,
+    P.SIGNING_FAILED,
+    takes=wire.Enrolment,
+    status=201,
+)
 def enrol(body: wire.Enrolment) -> wire.Enrolled:
     """Enrol a device: an enrolment token and a client id become a device key. The same again has the same answer."""
     return services().directory.enrol(body)
@@ -57,7 +68,7 @@ def heartbeat(body: wire.Heartbeat) -> wire.HeartbeatReply:
 
 
 @app.route("/v1/models/{model}/checkin", methods=["POST"])
-@speaks(wire.Assignment, P.UNAUTHENTICATED, P.UNKNOWN_MODEL, takes=wire.CheckIn)
+@speaks(wire.Assignment, P.UNAUTHENTICATED, P.UNKNOWN_MODEL, P.REFUSED_BY_SITE, takes=wire.CheckIn)
 def check_in(body: wire.CheckIn, model: str) -> wire.Assignment:
     """Ask for work: a place to train, a place to judge a candidate, or when to come back and why."""
     return services().checkin.check_in(model, caller(app), body)
@@ -196,6 +207,13 @@ def read_client(client_id: str) -> admin.ClientReply:
 def revoke_client(client_id: str) -> admin.ClientReply:
     """Take a device's key away for good, and its updates out of rounds that still collect."""
     return services().revocation.revoke(client_id)
+
+
+@app.route("/v1/admin/clients/{client_id}/release", methods=["POST"], authorizer=operators)
+@speaks(admin.ClientReply, P.UNKNOWN_CLIENT)
+def release_client(client_id: str) -> admin.ClientReply:
+    """Let a client out of its quarantine, and forget its strikes; a repeat is the same."""
+    return services().reputation.release(client_id)
 
 
 @app.route("/v1/admin/statistics", methods=["GET"], authorizer=operators)

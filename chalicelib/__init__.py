@@ -5,6 +5,7 @@ In each folder: the rules, which take values and return values; the use cases; a
 one condition. Only `storage/` knows DynamoDB, S3 and SQS.
 
 * `clients`     who may take part: registration, keys, liveness
+* `admission`   a site's own word on who may come
 * `registry`    models, their versions, and the log of what was deployed
 * `rollouts`    which version reaches whom
 * `rounds`      one pass of training: devices, phases, operators

@@ -19,12 +19,22 @@ from muster.wire.problems import Problem
 class Refusal(Exception):
     """The request cannot be granted, for a reason that the caller can act on."""
 
-    def __init__(self, problem: Problem, detail: str, *, expected: object = None, got: object = None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        detail: str,
+        *,
+        expected: object = None,
+        got: object = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        """`retry_after_seconds`: after how long the same request will not be refused for this reason."""
         super().__init__(f"{problem.value}: {detail}")
         self.problem = problem
         self.detail = detail
         self.expected = expected
         self.got = got
+        self.retry_after_seconds = retry_after_seconds
 
     def document(self) -> ProblemDocument:
         """The problem document (RFC 9457) that answers the request."""
@@ -35,6 +45,7 @@ class Refusal(Exception):
             detail=self.detail,
             expected=None if self.expected is None else str(self.expected),
             got=None if self.got is None else str(self.got),
+            retry_after_seconds=self.retry_after_seconds,
         )
 
 

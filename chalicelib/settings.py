@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+REQUESTS_A_PACE = 6
+"""Requests of a kind that a client may send in the time after which it is asked to come again, unless another rate is set."""
+
+LONGEST_REQUEST_SECONDS = 3600.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -32,6 +37,16 @@ class Settings:
     """How long after its last heartbeat a client counts as active."""
     max_clients: int
     """Enrolled clients that the fleet may have."""
+    request_burst: int
+    """Heartbeats, and as many check-ins, that a client may send at once."""
+    request_seconds: float
+    """One of each that it may send in so many seconds in the long run; 0: as many as it likes."""
+    strikes: int
+    """Updates that are rejected for what they are, with none accepted in between, after which a client is quarantined."""
+    quarantine_seconds: float
+    """How long a client's first quarantine is; each further one is twice as long, to a day. 0: nobody is quarantined."""
+    site_rule: str
+    """The site's rule for enrolments and check-ins, by its name; empty: there is none."""
     census_seconds: float
     """How old a part of the fleet's count may become before it is counted again, and the interval of its record."""
     keep_records_hours: float
@@ -59,8 +74,10 @@ class Settings:
 
         Raises:
             KeyError: a variable that has no default is missing; its name is the key.
+            ValueError: a client would be refused that comes as often as it is asked to.
         """
         heartbeat_seconds = float(env.get("MUSTER_HEARTBEAT_SECONDS", "900"))
+        tick_seconds = float(env.get("MUSTER_TICK_SECONDS", "60"))
         return cls(
             clients_table=env["MUSTER_CLIENTS_TABLE"],
             rounds_table=env["MUSTER_ROUNDS_TABLE"],
@@ -73,11 +90,16 @@ class Settings:
             signing_key=env.get("MUSTER_SIGNING_KEY", "") or None,
             region=env["AWS_REGION"] if "AWS_REGION" in env else env["AWS_DEFAULT_REGION"],
             s3_endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
-            tick_seconds=float(env.get("MUSTER_TICK_SECONDS", "60")),
+            tick_seconds=tick_seconds,
             memory_seconds=float(env.get("MUSTER_MEMORY_SECONDS", "2")),
             heartbeat_seconds=heartbeat_seconds,
             heartbeat_timeout_seconds=float(env.get("MUSTER_HEARTBEAT_TIMEOUT_SECONDS", str(2 * heartbeat_seconds))),
             max_clients=int(env.get("MUSTER_MAX_CLIENTS", "1000000")),
+            request_burst=int(env.get("MUSTER_REQUEST_BURST", "30")),
+            request_seconds=request_seconds(env.get("MUSTER_REQUEST_SECONDS", ""), min(tick_seconds, heartbeat_seconds)),
+            strikes=int(env.get("MUSTER_STRIKES", "3")),
+            quarantine_seconds=float(env.get("MUSTER_QUARANTINE_SECONDS", "3600")),
+            site_rule=env.get("MUSTER_SITE_RULE", ""),
             census_seconds=float(env.get("MUSTER_CENSUS_SECONDS", "300")),
             keep_records_hours=float(env.get("MUSTER_KEEP_RECORDS_HOURS", "24")),
             part_memory_bytes=int(env.get("MUSTER_PART_MEMORY_BYTES", str(1 << 30))),
@@ -86,3 +108,18 @@ class Settings:
             part_connections=int(env.get("MUSTER_PART_CONNECTIONS", "4")),
             delta_limit_bytes=int(env.get("MUSTER_DELTA_LIMIT_BYTES", str(2 << 30))),
         )
+
+
+def request_seconds(said: str, pace_seconds: float) -> float:
+    """What is said, or a sixth of the pace at which devices are asked to come.
+
+    Raises:
+        ValueError: that is slower than they are asked to come.
+    """
+    seconds = float(said) if said else min(pace_seconds / REQUESTS_A_PACE, LONGEST_REQUEST_SECONDS)
+    if not 0.0 <= seconds <= pace_seconds:
+        raise ValueError(
+            f"MUSTER_REQUEST_SECONDS: expected 0 to {pace_seconds:g}, the pace at which devices are asked to come "
+            f"(MUSTER_TICK_SECONDS, MUSTER_HEARTBEAT_SECONDS), got {seconds:g}"
+        )
+    return seconds

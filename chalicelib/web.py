@@ -7,6 +7,7 @@ a name in it that nothing can have, a body of another media type, with a key twi
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -338,6 +339,8 @@ def problem_response(refused: Refusal, headers: Mapping[str, str] | None = None)
     """A refusal as a problem document (RFC 9457)."""
     document = refused.document()
     more = {"WWW-Authenticate": "Bearer"} if document.status == 401 else {}
+    if document.retry_after_seconds is not None:
+        more["Retry-After"] = str(math.ceil(document.retry_after_seconds))
     return Response(
         document.model_dump_json(exclude_none=True), {"Content-Type": MEDIA_TYPE, **more, **(headers or {})}, document.status
     )

@@ -8,14 +8,21 @@ from __future__ import annotations
 import os
 import secrets
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.admission.deciding import Admission
+from chalicelib.admission.finding import find as find_site_rule
+from chalicelib.clients.arrivals import ArrivalStore
 from chalicelib.clients.census import Census
 from chalicelib.clients.cohorts import Cohorts
+from chalicelib.clients.conduct import StrikeRule
 from chalicelib.clients.directory import Directory
+from chalicelib.clients.presence import Presence
+from chalicelib.clients.rate import RequestRate
+from chalicelib.clients.reputation import Reputation
 from chalicelib.clients.store import ClientStore
 from chalicelib.clients.tokens import Tokens
 from chalicelib.instants import Clock, utc_now
@@ -40,11 +47,11 @@ from chalicelib.rollouts.showing import RolloutView
 from chalicelib.rollouts.store import ReportStore
 from chalicelib.rollouts.withdrawing import Withdrawing
 from chalicelib.rounds.counter_store import CounterStore
-from chalicelib.rounds.devices.admission import Admission
 from chalicelib.rounds.devices.checkin import CheckIns
 from chalicelib.rounds.devices.current import Current, Memory
 from chalicelib.rounds.devices.failures import Failures
 from chalicelib.rounds.devices.judging import Judging
+from chalicelib.rounds.devices.seating import Seating
 from chalicelib.rounds.devices.serving import Serving
 from chalicelib.rounds.devices.updates import Updates
 from chalicelib.rounds.moves import Phase
@@ -218,7 +225,28 @@ class Services:
             heartbeat_timeout_seconds=settings.heartbeat_timeout_seconds,
             max_clients=settings.max_clients,
             signing_key=self._shown_key,
+            admission=self.admission,
         )
+
+    @cached_property
+    def admission(self) -> Admission:
+        """The site's rule."""
+        name = self.settings.site_rule
+        return Admission(name, find_site_rule(name)) if name else Admission()
+
+    @cached_property
+    def presence(self) -> Presence:
+        """Heartbeats and check-ins: who comes."""
+        settings = self.settings
+        rate = RequestRate(burst=settings.request_burst, seconds=settings.request_seconds)
+        arrivals = ArrivalStore(Table(self._dynamodb, settings.clients_table), rate)
+        return Presence(store=arrivals, admission=self.admission, clock=self.clock)
+
+    @cached_property
+    def reputation(self) -> Reputation:
+        """What clients' updates came to."""
+        rule = StrikeRule(most=self.settings.strikes, first_seconds=self.settings.quarantine_seconds)
+        return Reputation(store=self.clients, directory=self.directory, rule=rule, clock=self.clock)
 
     @cached_property
     def current(self) -> Current:
@@ -230,6 +258,7 @@ class Services:
         """Heartbeats and the deployed version."""
         return Serving(
             directory=self.directory,
+            presence=self.presence,
             current=self.current,
             reporting=self._reporting,
             presigner=self.presigner,
@@ -262,9 +291,9 @@ class Services:
         """Assignments."""
         settings = self.settings
         return CheckIns(
-            directory=self.directory,
+            presence=self.presence,
             rounds=self.rounds,
-            admission=Admission(self.counters, settings.memory_seconds),
+            seating=Seating(self.counters, settings.memory_seconds),
             current=self.current,
             presigner=self.presigner,
             clock=self.clock,
@@ -494,6 +523,7 @@ class Services:
 
         return Inspector(
             directory=self.directory,
+            reputation=self.reputation,
             rounds=self.rounds,
             counters=self.counters,
             schemas=self.schemas,
@@ -594,6 +624,16 @@ def _check_model(config: RoundConfig, schema: Callable[[], Schema]) -> None:
     from chalicelib.registry.feasibility import check_model
 
     check_model(config, schema)
+
+
+def check_site_rule(env: Mapping[str, str]) -> None:
+    """Find the site's rule as a function starts: one that is not there is an error of the deployment, not of a request.
+
+    Raises:
+        UnknownSiteRule: it is not there.
+    """
+    if name := env.get("MUSTER_SITE_RULE", ""):
+        find_site_rule(name)
 
 
 @cache

@@ -257,6 +257,7 @@ PUBLIC: dict[str, tuple[str, tuple[str, ...]]] = {
     "Adapters": ("muster.training.lora", ("adapt", "merge", "LoraLinear")),
     "Hyperparameters": ("muster.training.hyperparameters", ("Hyperparameter",)),
     "Devices": ("muster", ("Device",)),
+    "What a device says of its state": ("muster.device", ("DeviceState",)),
     "What goes wrong on a device": (
         "muster.device", ("DeviceError", "TrainerFailed", "Refused", "Unreachable", "Untrusted", "Overloaded", "Insecure"),
     ),

@@ -21,6 +21,9 @@ import httpx
 import yaml
 from botocore.exceptions import ClientError
 
+from chalicelib.admission.finding import UnknownSiteRule
+from chalicelib.admission.finding import find as find_site_rule
+from chalicelib.settings import request_seconds
 from infra import package
 from infra.errors import Stopped, told
 from infra.stack import Account, Stack
@@ -60,6 +63,7 @@ def check(account: Account, stack: Stack, parameters: Mapping[str, str]) -> None
         )
     if found and found["StackStatus"].endswith("_IN_PROGRESS"):
         raise Stopped(f"{stack.name} is {found['StackStatus']}: wait until that has ended")
+    _check_settings({**_told(found), **parameters})
     if found is None:
         _check_bucket(account, parameters.get("BucketName", ""))
         if parameters.get("ReserveConcurrency", "true") == "true":
@@ -73,6 +77,23 @@ def _check_name(account: Account, stack: Stack) -> None:
             f"{stack.name} cannot name a stack, because buckets and queues are named after it: expected a lower case letter, "
             f"then letters, digits and dashes, {most} at most"
         )
+
+
+def _told(found: Mapping[str, Any] | None) -> dict[str, str]:
+    """The parameters of a stack that is there: one that is not given now stays as it is."""
+    said = (found or {}).get("Parameters", [])
+    return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in said}
+
+
+def _check_settings(parameters: Mapping[str, str]) -> None:
+    """Look at what the functions would refuse when they start."""
+    pace = min(float(parameters.get("CheckInSeconds", "60")), float(parameters.get("HeartbeatSeconds", "900")))
+    try:
+        request_seconds(parameters.get("RequestSeconds", ""), pace)
+        if rule := parameters.get("SiteRule", ""):
+            find_site_rule(rule)
+    except (ValueError, UnknownSiteRule) as refused:
+        raise Stopped(str(refused)) from refused
 
 
 def _check_bucket(account: Account, name: str) -> None:

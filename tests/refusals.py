@@ -422,6 +422,7 @@ REJECTED = (
 BAD_INPUT, UPLOADS, KEYS = "tests/rounds/test_bad_input.py", "tests/rounds/test_uploads.py", "tests/clients/test_keys_end.py"
 GIVEN_UP = "tests/rounds/test_failures.py"
 
+ARRIVALS = "tests/clients/test_arrivals.py"
 SHOWN = (
     Shown(
         "no key, an unknown id, a wrong or rotated key, a revoked client",
@@ -438,6 +439,32 @@ SHOWN = (
         (
             f"{KEYS}::test_a_round_of_a_model_outside_the_scope_is_answered_like_one_that_does_not_exist",
             "tests/clients/test_fleet_care.py::test_a_model_outside_a_clients_scope_does_not_exist_for_it",
+        ),
+    ),
+    Shown(
+        "more heartbeats, or more check-ins, than its rate allows",
+        "refused, 429 `too-many-requests`, with the seconds after which the request is in order; nothing is changed",
+        (
+            f"{ARRIVALS}::test_after_the_burst_a_request_is_answered_429_with_when_to_come",
+            f"{ARRIVALS}::test_a_refused_device_comes_when_it_was_told_to",
+        ),
+    ),
+    Shown(
+        "requests without its key, to use up what another device may send",
+        "refused, 401 `unauthenticated`; nothing is counted",
+        (f"{ARRIVALS}::test_a_wrong_key_empties_nobodys_bucket",),
+    ),
+    Shown(
+        "bad updates, one after the other",
+        "each is rejected; after three without an accepted one in between, check-ins are answered with `wait`, `quarantined`",
+        ("tests/rounds/test_strikes.py::test_three_bad_updates_in_a_row_are_a_quarantine_from_work_and_from_nothing_else",),
+    ),
+    Shown(
+        "what the site's own rule does not admit",
+        "refused, 403 `refused-by-site`, with the rule's reason; a rule that fails is a 500, and admits nobody",
+        (
+            "tests/clients/test_site_rules.py::test_the_pages_rule_refuses_an_enrolment_before_its_token_is_used",
+            "tests/clients/test_site_rules.py::test_a_rule_that_fails_is_a_500_and_the_device_is_not_enrolled",
         ),
     ),
     Shown(

@@ -1,11 +1,15 @@
 """Clients: who may speak, and for whom.
 
 * `credentials`  keys and tokens: made, parsed, hashed, compared (pure);
+* `rate`         how often a client may ask (pure); `arrivals` is the write with which it comes;
+* `conduct`      strikes and quarantine (pure);
 * `client`       what is stored of a client, `token` of an enrolment token;
 * `tally`        counting clients (pure); `census` does it in the background;
 * `cohort`       a named set of clients, and who belongs to it (pure); `cohorts` makes and lists them;
 * `splits`       a client's place on a line: a hash, and no memory;
 * `store`        their rows, one condition a write;
-* `directory`    the use cases: enrol, rotate, authenticate, heartbeat, credit, revoke, list;
+* `directory`    the use cases: enrol, rotate, authenticate, revoke, list;
+* `presence`     the use cases of a client that comes: heartbeat, check-in;
+* `reputation`     the use cases of what it has sent: credit, strike, release;
 * `tokens`       the use cases of enrolment tokens: mint, list, revoke.
 """

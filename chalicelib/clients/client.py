@@ -40,6 +40,15 @@ Capability = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """What a device said of its state at its last check-in; None of what it did not say."""
+
+    charging: bool | None = None
+    idle: bool | None = None
+    unmetered: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """What a client is, as far as a cohort asks."""
 
@@ -58,6 +67,19 @@ class Described:
             sdk_version=str(row.get("sdk_version", "")),
             capabilities=said if isinstance(said, Mapping) else {},
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conduct:
+    """A client whose updates were rejected for what they are."""
+
+    strikes: int = 0
+    """Since one was accepted."""
+    rounds: JoinedNames = ()
+    """The last rounds of which one was counted."""
+    quarantines: int = 0
+    """How many there were, since an operator released it."""
+    quarantined_until: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +107,13 @@ class Client:
     """Accepted updates, and the examples they were trained on."""
     credited: JoinedNames = ()
     """The last rounds that `rounds` counts."""
+    readiness: Readiness | None = None
+    """None: it said nothing at its last check-in, or has not checked in yet."""
+    heartbeat_arrival: float | None = None
+    checkin_arrival: float | None = None
+    """When its next request of that kind would come by its rate, in seconds since 1970 (`clients.rate`)."""
+    conduct: Conduct | None = None
+    """What came of updates that were rejected for what they are; None: there was none (`clients.conduct`)."""
 
     @property
     def described(self) -> Described:
@@ -99,6 +128,15 @@ class Client:
     def may_use(self, model: str) -> bool:
         """Whether its scope has the model."""
         return self.models is None or model in self.models
+
+    def is_quarantined(self, now: datetime) -> bool:
+        """Whether it is given no work at `now`."""
+        return self.quarantine_left(now) > 0.0
+
+    def quarantine_left(self, now: datetime) -> float:
+        """For how many seconds from `now` it is given no work."""
+        until = self.conduct.quarantined_until if self.conduct else None
+        return 0.0 if until is None else max(0.0, (until - now).total_seconds())
 
     def is_alive(self, now: datetime, heartbeat_timeout_seconds: float) -> bool:
         """Whether its key is good and it was seen no longer ago than the timeout."""

@@ -1,12 +1,15 @@
-"""Who may speak: devices enrol, keys are checked and rotated, heartbeats counted, clients revoked, listed and credited."""
+"""Who may speak: devices enrol, keys are checked and rotated, clients revoked and listed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
+from chalicelib.admission.asking import SiteQuestion
+from chalicelib.admission.deciding import Admission
 from chalicelib.clients import credentials
-from chalicelib.clients.client import Client, ClientState, Described
+from chalicelib.clients.client import Client, ClientState, Conduct, Readiness
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.store import ClientStore, FleetFull
 from chalicelib.errors import Refusal, near
@@ -22,9 +25,6 @@ from muster.wire.problems import Problem
 PAGE = 50
 EXAMINED = 500
 """Clients that one page of a filtered list looks at: a page costs the same whatever the fleet and the filter."""
-
-TRIES = 8
-"""How often a client's sums are read again when another inspection changed them in between."""
 
 
 def unauthenticated() -> Refusal:
@@ -72,6 +72,7 @@ class Directory:
         heartbeat_timeout_seconds: float,
         max_clients: int,
         signing_key: Callable[[], str | None],
+        admission: Admission,
     ) -> None:
         """`signing_key` reads the public key that signs deployments; None where nothing is signed."""
         self._store = store
@@ -80,6 +81,7 @@ class Directory:
         self._timeout = heartbeat_timeout_seconds
         self._max_clients = max_clients
         self._signing_key = signing_key
+        self._admission = admission
 
     # ---- devices
 
@@ -90,13 +92,15 @@ class Directory:
 
         Raises:
             Refusal: `enrolment-refused` (the token), `client-exists` (another device has the id), `fleet-full`,
-                `signing-failed` (before anything was claimed: a device that was not told of the key would pin none).
+                `signing-failed` (before anything was claimed: a device that was not told of the key would pin none),
+                `refused-by-site` (before anything was claimed, too).
         """
         token = credentials.parse(request.token)
         now = self._clock()
         if token is None:
             raise Refusal(Problem.ENROLMENT_REFUSED, "the token has not the shape of one", expected="<id>.<secret>")
         key, shown = credentials.device_key(token, request.client_id, request.proof), self._signing_key()
+        self._ask_site(token, request, now)
         try:
             claimed = self._store.claim(token, request.client_id, request.device_type, now)
         except ConditionFailed as lost:
@@ -140,6 +144,24 @@ class Directory:
         if holder is None:
             log.info("client enrolled", client=client.client_id, device_type=client.device_type, token=token.public)
         return self._enrolled(key, shown)
+
+    def _ask_site(self, token: Credential, request: wire.Enrolment, now: datetime) -> None:
+        """Put an enrolment to the site's rule, if there is one and the token is known; any other is refused without it."""
+        known = self._store.token(token.public) if self._admission.asks else None
+        if known is None or not credentials.same(known.secret_hash, token):
+            return
+        self._admission.check(
+            SiteQuestion(
+                what="enrolment",
+                client_id=request.client_id,
+                device_type=request.device_type,
+                sdk_version=request.sdk_version,
+                capabilities=request.capabilities,
+                token_id=known.token_id,
+                token_label=known.label,
+                at=now,
+            )
+        )
 
     def rotate(self, caller: Credential | None, request: wire.KeyRotation) -> wire.Enrolled:
         """Give a device a new key in the place of its own; the same rotation sent again has the same answer.
@@ -193,27 +215,6 @@ class Directory:
         if credential is None:
             raise unauthenticated()
         return Allowance(credential, self._store.may_use(credential, model))
-
-    def heartbeat(self, credential: Credential | None, beat: wire.Heartbeat) -> Described | None:
-        """Authenticate and mark alive, in one conditional write, and say who it is; None when the model is not in its scope.
-
-        Raises:
-            Refusal: `unauthenticated`.
-        """
-        done = self._store.touch(credential, self._clock(), beat.model, beat.version) if credential else "refused"
-        if done == "refused":
-            raise unauthenticated()
-        return None if done == "foreign-model" else Described.of_row(done)
-
-    # ---- rounds
-
-    def credit(self, client_id: str, round_id: str, samples: int) -> None:
-        """Count an accepted update for its client, once: a round that its row names was counted before."""
-        for _ in range(TRIES):
-            client = self._store.get(client_id)
-            if client is None or round_id in client.credited or self._store.credit(client, round_id, samples):
-                return
-        raise RuntimeError(f"the sums of client {client_id} changed {TRIES} times while round {round_id} was to be counted")
 
     def is_active(self, client_id: str) -> bool:
         """Whether the client is known and not revoked, at this instant."""
@@ -269,10 +270,11 @@ class Directory:
         return client
 
     def _reply(self, client: Client) -> admin.ClientReply:
+        now, conduct, said = self._clock(), client.conduct or Conduct(), client.readiness or Readiness()
         return admin.ClientReply(
             client_id=client.client_id,
             state=client.state.value,
-            alive=client.is_alive(self._clock(), self._timeout),
+            alive=client.is_alive(now, self._timeout),
             device_type=client.device_type,
             sdk_version=client.sdk_version,
             capabilities=client.capabilities,
@@ -284,6 +286,13 @@ class Directory:
             version=client.version,
             rounds=client.rounds,
             samples=client.samples,
+            strikes=conduct.strikes,
+            quarantines=conduct.quarantines,
+            quarantined=client.is_quarantined(now),
+            quarantined_until=conduct.quarantined_until,
+            charging=said.charging,
+            idle=said.idle,
+            unmetered=said.unmetered,
         )
 
     def _enrolled(self, key: Credential, shown: str | None) -> wire.Enrolled:
@@ -291,5 +300,6 @@ class Directory:
 
 
 def _wanted(client: admin.ClientReply, query: admin.ClientPage) -> bool:
-    wishes = {"state": query.state, "device_type": query.device_type, "model": query.model, "alive": query.alive}
+    wished = ("state", "device_type", "model", "alive", "quarantined")
+    wishes = {name: getattr(query, name) for name in wished}
     return all(wish is None or getattr(client, name) == wish for name, wish in wishes.items())

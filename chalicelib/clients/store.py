@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 
-from chalicelib.clients import credentials
-from chalicelib.clients.client import REMEMBERED_ROUNDS, Client, ClientState
+from chalicelib.clients.arrivals import own, own_within
+from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.cohort import Cohort
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.tally import Tally
 from chalicelib.clients.token import EnrolmentToken
 from chalicelib.instants import text
 from chalicelib.storage import keys
-from chalicelib.storage.dynamo import NEW, Condition, ConditionCheck, ConditionFailed, Put, Table, Update
-from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, to_item
-
-Refused = Literal["foreign-model", "refused"]
+from chalicelib.storage.dynamo import NEW, Condition, ConditionCheck, ConditionFailed, Put, Table, Update, both
+from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, readable_one, to_item
 
 
 class FleetFull(Exception):
@@ -82,31 +78,15 @@ class ClientStore:
             return from_item(Client, lost.found) if lost.found else None
         return None
 
-    def touch(self, credential: Credential, now: datetime, model: str | None, version: int | None) -> Item | Refused:
-        """Mark a client seen at `now`, if the key is its own and it is active and may use the model, and return its row; a
-        repeat changes nothing more.
-        """
-        seen: Item = {"last_seen_at": text(now)} | {
-            name: value for name, value in (("model", model), ("version", version)) if value is not None
-        }
-        condition = _own(credential) if model is None else _own_within(credential, model)
-        try:
-            return self._table.update_and_read(
-                Update(table=self._table, key=keys.client_key(credential.public), condition=condition, set=seen)
-            )
-        except ConditionFailed as lost:
-            found = from_item(Client, lost.found) if lost.found else None
-            return "foreign-model" if found and credentials.holds(found, credential) else "refused"
-
     def may_use(self, credential: Credential, model: str) -> ConditionCheck:
         """What a transaction checks that is done for a client: that the key is its own, at that instant, and the model in its
         scope.
         """
-        return ConditionCheck(self._table, keys.client_key(credential.public), _own_within(credential, model))
+        return ConditionCheck(self._table, keys.client_key(credential.public), own_within(credential, model))
 
     def describe(self, credential: Credential, changes: Item) -> Client | None:
         """Change what a client says of itself, if the key is its own and it is active, and return the client, or else None."""
-        return self._change(credential.public, _own(credential), changes)
+        return self._change(credential.public, own(credential), changes)
 
     def rotate(self, credential: Credential, fresh: Credential, now: datetime) -> Client | None:
         """Put a fresh key in the place of the one that is borne, and return the client.
@@ -118,26 +98,26 @@ class ClientStore:
         key = keys.client_key(credential.public)
         try:
             return from_item(
-                Client, self._table.update_and_read(Update(table=self._table, key=key, condition=_own(credential), set=changes))
+                Client, self._table.update_and_read(Update(table=self._table, key=key, condition=own(credential), set=changes))
             )
         except ConditionFailed as lost:
             return from_item(Client, lost.found) if lost.found else None
 
-    def credit(self, client: Client, round_id: str, samples: int) -> bool:
-        """Count an accepted update for a client, if its row still counts the rounds that were read; False when it does not.
+    def judge(self, client: Client, after: Client) -> bool:
+        """Store what a client's updates came to, if its row still says what was read of that; False when it does not.
 
         The sums are set, not added to, so a request sent twice counts once.
         """
-        credited = replace(
-            client,
-            rounds=client.rounds + 1,
-            samples=client.samples + samples,
-            credited=(*client.credited, round_id)[-REMEMBERED_ROUNDS:],
-        )
-        stored, was = to_item(credited), to_item(client)["credited"]
-        condition = Condition("#credited = :was", "no other update was counted since", {":was": was})
-        changes = {name: stored[name] for name in ("rounds", "samples", "credited")}
-        return self._change(client.client_id, condition, changes) is not None
+        stored, was = to_item(after), to_item(client)
+        changes: Item = {name: stored[name] for name in ("rounds", "samples", "credited", "conduct") if name in stored}
+        condition = Condition("#credited = :was", "no other update was counted since", {":was": was["credited"]})
+        if client.conduct is None:
+            conduct = Condition("attribute_not_exists(#conduct)", "no other update was rejected since")
+        else:
+            known = {name: was["conduct"][name] for name in ("strikes", "rounds", "quarantines")}
+            same = " AND ".join(f"#conduct.#{name} = :{name}" for name in known)
+            conduct = Condition(same, "no other one was rejected since", {f":{name}": value for name, value in known.items()})
+        return self._change(client.client_id, both(condition, conduct), changes) is not None
 
     def revoke(self, client: Client) -> bool:
         """Take a client's key away for good and free its place, both or neither; False when that was done before."""
@@ -167,6 +147,10 @@ class ClientStore:
         """Store a new enrolment token."""
         item = {name: value for name, value in to_item(token).items() if name != "claims"}  # DynamoDB has no empty set
         self._table.put(Put(table=self._table, key=keys.TOKEN.key(token=token.token_id), item=item, condition=NEW))
+
+    def token(self, token_id: str) -> EnrolmentToken | None:
+        """An enrolment token, or None when there is none, or none that can be read."""
+        return readable_one(EnrolmentToken, self._table.get(keys.TOKEN.key(token=token_id)))
 
     def tokens(self, after: str | None, limit: int) -> list[EnrolmentToken | Unreadable]:
         """Enrolment tokens, up to `limit` of those that follow the token `after`; also those that cannot be read."""
@@ -265,23 +249,6 @@ class ClientStore:
         except ConditionFailed:
             return None
         return from_item(Client, item)
-
-
-def _own(credential: Credential) -> Condition:
-    return Condition(
-        "#key_hash = :key_hash AND #state = :active",
-        "the key is this client's and not revoked",
-        {":key_hash": credential.hashed, ":active": ClientState.ACTIVE},
-    )
-
-
-def _own_within(credential: Credential, model: str) -> Condition:
-    own = _own(credential)
-    return Condition(
-        f"{own.expression} AND (attribute_not_exists(#models) OR contains(#models, :model))",
-        f"{own.because}, and the model is in its scope",
-        {**own.values, ":model": model},
-    )
 
 
 def _shard(number: int) -> str:

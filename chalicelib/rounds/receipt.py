@@ -192,6 +192,16 @@ class Receipt:
 
 REVOKED = Verdict(Reason.CLIENT_REVOKED, "an update of an active client", "one whose key was revoked")
 
+STRIKES = frozenset(Reason) - {
+    Reason.NORM_OUTLIER,  # said by comparison with others, who may be liars: they must not get an honest client struck
+    Reason.UPLOAD_CHANGED,  # a grant puts once, so it was not its client who replaced or deleted the object
+    Reason.CLIENT_REVOKED,
+    Reason.ROUND_CLOSED,
+    Reason.ROUND_ABANDONED,
+    Reason.TOO_LARGE,  # said of a model
+}
+"""Why an update is rejected for what it is, whatever others sent: a strike against its client."""
+
 
 def late(now: datetime, report_by: datetime) -> Verdict:
     """The word on an update that came too late to be counted."""

@@ -38,6 +38,12 @@ class Condition:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
+def both(one: Condition, other: Condition) -> Condition:
+    """That one condition holds, and the other too. Their values have different names."""
+    expression = f"{one.expression} AND {other.expression}"
+    return Condition(expression, f"{one.because}, and {other.because}", {**one.values, **other.values})
+
+
 CAPACITY = "ConsumedCapacity"
 WITH_CAPACITY: Mapping[str, Any] = {"ReturnConsumedCapacity": "TOTAL"}
 

@@ -66,8 +66,8 @@ def client_key(client_id: str) -> Key:
 CLIENT = RowKind.of(
     layout.CLIENT,
     "chalicelib.clients.client.Client",
-    "A registered device and the hash of its key. Written by enrolment; touched by heartbeats. `shard` is a number "
-    "from a hash of the id, so that any part of a fleet can be counted and listed by queries.",
+    "A registered device and the hash of its key. Written by enrolment; touched by heartbeats and check-ins. `shard` is a "
+    "number from a hash of the id, so that any part of a fleet can be counted and listed by queries.",
 )
 TOKEN = RowKind.of(
     layout.TOKEN,

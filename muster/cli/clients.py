@@ -11,7 +11,7 @@ from muster.cli import render
 from muster.cli.session import DryRun, Json, of
 from muster.wire import admin
 
-app = typer.Typer(no_args_is_help=True, help="The fleet: list, show and revoke clients.")
+app = typer.Typer(no_args_is_help=True, help="The fleet: list, show, revoke and release clients.")
 tokens = typer.Typer(no_args_is_help=True, help="Enrolment tokens: what lets a device join.")
 
 ClientId = Annotated[str, typer.Argument(help="The client's id.", show_default=False)]
@@ -31,12 +31,18 @@ def list_(
         bool | None,
         typer.Option("--alive/--silent", help="Only those that were, or were not, seen lately.", show_default=False),
     ] = None,
+    quarantined: Annotated[
+        bool | None,
+        typer.Option("--quarantined/--free", help="Only those that are, or are not, in quarantine.", show_default=False),
+    ] = None,
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
     """Clients, in no particular order."""
     session = of(ctx)
-    only: dict[str, Any] = {"state": state, "device_type": device_type, "model": model, "alive": alive}
+    only: dict[str, Any] = {
+        "state": state, "device_type": device_type, "model": model, "alive": alive, "quarantined": quarantined,
+    }  # fmt: skip
     found = list(islice(session.operator.clients(**only), limit))
     session.show(found, as_json, lambda: render.clients(found))
 
@@ -67,6 +73,20 @@ def revoke(ctx: typer.Context, client: ClientId, dry_run: DryRun = False, as_jso
         session.would(what, as_json, found.model_dump(mode="json") if as_json else None)
         return
     reply = session.operator.revoke(client)
+    session.show(reply, as_json, lambda: render.client(reply))
+
+
+@app.command()
+def release(ctx: typer.Context, client: ClientId, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Let a client out of its quarantine, and forget its strikes."""
+    session = of(ctx)
+    if dry_run:
+        found = session.operator.client(client)
+        counted = f"{found.strikes} strikes, {found.quarantines} quarantines"
+        what = f"release {client} ({counted})" if found.strikes or found.quarantines else "change nothing: there is no strike"
+        session.would(what, as_json, found.model_dump(mode="json") if as_json else None)
+        return
+    reply = session.operator.release(client)
     session.show(reply, as_json, lambda: render.client(reply))
 
 

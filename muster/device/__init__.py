@@ -51,13 +51,15 @@ from muster.device.failures import (
     TooLittleData,
     UnknownHyperparameter,
 )  # fmt: skip
-from muster.device.participation import Ability
+from muster.device.participation import Ability, StateReader
 from muster.device.trainer import ContextTrainer, Evaluation, Trainer, TrainingContext, TrainingResult
 from muster.http.errors import Insecure, Overloaded, Refused, Unreachable, Untrusted
+from muster.wire.messages import DeviceState
 
 __all__ = [
-    "Ability", "BadHyperparameter", "BadSignature", "ContextTrainer", "Device", "DeviceError", "Diverged", "Evaluation",
-    "ForeignKey", "ForeignTensors", "Insecure", "MissingMetric", "MistypedHyperparameter", "NoTimeLeft", "NotOffered",
-    "Overloaded", "Refused", "Replayed", "TooLittleData", "Trainer", "TrainerFailed", "TrainingContext", "TrainingResult",
-    "Undeployed", "UnfitResult", "UnknownHyperparameter", "Unreachable", "Unsigned", "Untrusted",
+    "Ability", "BadHyperparameter", "BadSignature", "ContextTrainer", "Device", "DeviceError", "DeviceState", "Diverged",
+    "Evaluation", "ForeignKey", "ForeignTensors", "Insecure", "MissingMetric", "MistypedHyperparameter", "NoTimeLeft",
+    "NotOffered", "Overloaded", "Refused", "Replayed", "StateReader", "TooLittleData", "Trainer", "TrainerFailed",
+    "TrainingContext", "TrainingResult", "Undeployed", "UnfitResult", "UnknownHyperparameter", "Unreachable", "Unsigned",
+    "Untrusted",
 ]  # fmt: skip

@@ -32,7 +32,7 @@ from muster.device.identity import Identity
 from muster.device.keys import Keys
 from muster.device.loop import Loop
 from muster.device.pace import Random, bounded
-from muster.device.participation import Ability, Participation
+from muster.device.participation import Ability, Participation, StateReader
 from muster.device.rollouts import RolloutAnswers
 from muster.device.trainer import Trainer, TrainingContext
 from muster.device.transport import DeviceTransport
@@ -57,6 +57,7 @@ class Device:
         model: str,
         folder: Path,
         can: Sequence[Ability] = ("train", "evaluate"),
+        state: StateReader | None = None,
         clock: Callable[[], float] = time.monotonic,
         random: Random = random.random,
     ) -> None:
@@ -81,7 +82,7 @@ class Device:
         self._contexts = Contexts(client_id=identity.client_id, folder=folder / f"{model}.training", clock=now)
         self._participation = Participation(
             keys=self.keys, transport=transport, versions=self._versions, feedback=Feedback(folder / feedback_file(model)),
-            model=model, contexts=self._contexts, clock=now,
+            model=model, contexts=self._contexts, clock=now, state=state,
         )  # fmt: skip
         self._rollout_work = RolloutWork(self._rollouts, self._versions, self._contexts)
 
@@ -136,15 +137,17 @@ class Device:
         device_type: str = "edge",
         capabilities: Mapping[str, bool | int | float | str] | None = None,
         can: Sequence[Ability] = ("train", "evaluate"),
+        state: StateReader | None = None,
         http: httpx.Client | None = None,
         insecure_http: bool = False,
         signing_key: str | None = None,
     ) -> Device:
         """A device with a key: the stored one, or, the first time, one that the enrolment token obtains.
 
-        `can` is the work that the device offers to do. `state_dir` keeps the identity, and the last checkpoints,
-        between starts. A lost reply, or a crash, costs nothing: the same enrolment has the same answer. A key that the disk
-        does not take is used all the same, and written as soon as it does.
+        `can` is the work that the device offers to do. `state` is asked at each check-in in what state the device is
+        (`DeviceState`); what it raises is raised by `check_in`, and nothing is asked of the server. `state_dir` keeps the
+        identity, and the last checkpoints, between starts. A lost reply, or a crash, costs nothing: the same enrolment has the
+        same answer. A key that the disk does not take is used all the same, and written as soon as it does.
 
         The key that the server shows when the device enrols, if it shows one, is pinned: from then on the device runs only
         what was signed with it. With `signing_key` (a SubjectPublicKeyInfo of P-256 in DER, base64) it must be that one; a
@@ -170,7 +173,7 @@ class Device:
             enrolled = enrolment.ask(
                 patient, identity, token=token, device_type=device_type, capabilities=capabilities, signing_key=signing_key
             )
-        device = cls(transport=transport, identity=identity, model=model, folder=folder, can=can)
+        device = cls(transport=transport, identity=identity, model=model, folder=folder, can=can, state=state)
         if enrolled is None:
             device.keys.insist(signing_key)
             device.keys.go_on_rotating()

@@ -40,6 +40,9 @@ DEAF_SECONDS = 86_400.0
 Ability = Literal["train", "evaluate"]
 """The kinds of work that a device may be given."""
 
+StateReader = Callable[[], wire.DeviceState]
+"""Says in what state the device is at this moment."""
+
 
 class Participation:
     """One device in the rounds of one model."""
@@ -54,6 +57,7 @@ class Participation:
         feedback: Feedback,
         contexts: Contexts,
         clock: Callable[[], float],
+        state: StateReader | None,
     ) -> None:
         self._path = f"/v1/models/{model}"
         self._keys = keys
@@ -62,6 +66,7 @@ class Participation:
         self._feedback = feedback
         self._contexts = contexts
         self._clock = clock
+        self._state = state
         self._reported: str | None = None
         """The last round in which an update was reported, or training given up."""
         self._judged: str | None = None
@@ -78,6 +83,7 @@ class Participation:
             reported=self._reported,
             judged=self._judged,
             have=self._versions.held,
+            state=self._state() if self._state else None,
         )
         assignment = self._keys.call("POST", f"{self._path}/checkin", _ASSIGNMENT, request)
         self._contexts.heard(self._transport.said_date)

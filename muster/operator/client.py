@@ -107,6 +107,10 @@ class Operator:
         """Take a device's key away for good."""
         return self._transport.call("POST", f"/v1/admin/clients/{client_id}/revoke", admin.ClientReply)
 
+    def release(self, client_id: str) -> admin.ClientReply:
+        """Let a client out of its quarantine, and forget its strikes."""
+        return self._transport.call("POST", f"/v1/admin/clients/{client_id}/release", admin.ClientReply)
+
     def statistics(self) -> admin.FleetStatistics:
         """The fleet, counted."""
         return self._transport.call("GET", "/v1/admin/statistics", admin.FleetStatistics)

@@ -70,6 +70,9 @@ class ProblemDocument(Reply):
     detail: str
     expected: str | None = None
     got: str | None = None
+    retry_after_seconds: float | None = Field(
+        None, description="of a 429: when to send this one again; the header `Retry-After` says it too, rounded up"
+    )
 
 
 # ---- clients
@@ -186,6 +189,14 @@ class ModelQuery(Query):
     standby: bool = Field(False, description="the version to have on the disk, which a rollout asked for, if it still does")
 
 
+class DeviceState(Request):
+    """What a device says of its state as it asks for work; what it leaves out is not known."""
+
+    charging: bool | None = None
+    idle: bool | None = Field(None, description="nobody uses it")
+    unmetered: bool | None = Field(None, description="its network costs nothing by the byte")
+
+
 class CheckIn(Request):
     """A client asks for work of the kinds that it can do."""
 
@@ -201,6 +212,9 @@ class CheckIn(Request):
     )
     have: Annotated[list[Sha256], Field(max_length=MOST_HELD)] = Field(
         [], description="digests of checkpoints that the device has: it may be given a delta to one of them"
+    )
+    state: DeviceState | None = Field(
+        None, description="in what state the device is now; it takes the place of what it said before"
     )
 
 

@@ -39,6 +39,7 @@ class Problem(Enum):
     ENROLMENT_REFUSED = "enrolment-refused"
     CLIENT_EXISTS = "client-exists"
     FLEET_FULL = "fleet-full"
+    REFUSED_BY_SITE = "refused-by-site"
 
     UNKNOWN_CLIENT = "unknown-client"
     UNKNOWN_MODEL = "unknown-model"
@@ -115,6 +116,7 @@ KINDS: dict[Problem, ProblemKind] = {
     Problem.ENROLMENT_REFUSED: ProblemKind(403, "The enrolment token does not admit this client"),
     Problem.CLIENT_EXISTS: ProblemKind(409, "This client id belongs to another device"),
     Problem.FLEET_FULL: ProblemKind(403, "The fleet has as many clients as it may have"),
+    Problem.REFUSED_BY_SITE: ProblemKind(403, "The rule of this site does not admit this"),
     Problem.UNKNOWN_CLIENT: ProblemKind(404, "There is no such client"),
     Problem.UNKNOWN_MODEL: ProblemKind(404, "There is no such model"),
     Problem.UNKNOWN_ROUND: ProblemKind(404, "There is no such round"),

@@ -251,16 +251,16 @@ def test_an_inspection_that_died_before_it_counted_is_ended_by_the_next(world: W
 
 def test_two_inspections_at_once_both_count(world: World) -> None:
     _, _ = enrol(world, enrolment(world.token()))
-    directory = world.services.directory
+    reputation = world.services.reputation
 
     def rival(operation: str, proceed: Any) -> Any:
         if operation == "UpdateItem":
             world.calls.between = None
-            directory.credit("thermostat-7", "other.1", 5)
+            reputation.credit("thermostat-7", "other.1", 5)
         return proceed()
 
     world.calls.between = rival
-    directory.credit("thermostat-7", "toy.1", 10)
+    reputation.credit("thermostat-7", "toy.1", 10)
     shown = world.operator.client("thermostat-7")
     assert (shown.rounds, shown.samples) == (2, 15)
 
@@ -268,7 +268,7 @@ def test_two_inspections_at_once_both_count(world: World) -> None:
 def test_a_client_row_does_not_grow_with_its_rounds(world: World) -> None:
     enrol(world, enrolment(world.token()))
     for number in range(REMEMBERED_ROUNDS + 5):
-        world.services.directory.credit("thermostat-7", f"toy.{number}", 1)
+        world.services.reputation.credit("thermostat-7", f"toy.{number}", 1)
     client = world.services.clients.get("thermostat-7")
     assert client
     assert client.rounds == REMEMBERED_ROUNDS + 5

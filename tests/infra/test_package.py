@@ -109,6 +109,7 @@ def test_the_server_and_the_wire_format_are_in_the_zips_and_nothing_for_devices_
         found = names(path)
         wire = {f"muster/wire/{name}.py" for name in ("__init__", "messages", "problems", "tensors", "arrays", "gate")}
         assert wire | {"app.py", "chalicelib/wiring.py", "muster/__init__.py", "muster/aggregation/plan.py"} <= found
+        assert "chalicelib/admission/rules/__init__.py" in found, "where a site's rules lie"
         top = {name.split("/")[0] for name in found}
         assert not top & {
             "tests",
@@ -213,7 +214,8 @@ def test_a_parameter_left_alone_leaves_a_setting_at_its_default(template: dict[s
 def test_the_deployments_page_names_every_parameter_with_its_default(template: dict[str, Any]) -> None:
     rows = re.findall(r"^\| `([A-Z]\w+)` \| `?([^|`]+?)`? \|", (ROOT / "docs" / "deploy.md").read_text(), re.MULTILINE)
     said = {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()}
-    assert {**said, "BucketName": "made up", "AdminCidrs": "everywhere"} == dict(rows)
+    words = {"BucketName": "made up", "AdminCidrs": "everywhere", "RequestSeconds": "a sixth of the pace", "SiteRule": "none"}
+    assert {**said, **words} == dict(rows)
 
 
 def test_nothing_is_left_of_chalices_fixed_names(template: dict[str, Any]) -> None:

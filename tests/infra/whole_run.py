@@ -301,6 +301,7 @@ def _operators(world: World) -> None:
     operator.revoke_token(next(iter(operator.tokens())).token_id)
     client = next(iter(operator.clients()))
     operator.client(client.client_id)
+    operator.release(client.client_id)
     operator.statistics()
     operator.models()
     operator.status(model)

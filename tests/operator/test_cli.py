@@ -185,7 +185,8 @@ def test_watching_looks_again_and_again_until_it_is_interrupted(
 DRY = [
     "model create new {0} --goal 1 --quorum 1", "round start toy", "round stop toy", "round abandon toy",
     "version register toy {1}",
-    "deploy toy 0", "deploy toy 1", "rollback toy", "client revoke boiler-1", "token mint", "token revoke TOKEN",
+    "deploy toy 0", "deploy toy 1", "rollback toy", "client revoke boiler-1", "client release boiler-1",
+    "token mint", "token revoke TOKEN",
     "alerts ack toy active_clients", "threshold set toy loss --max 3", "threshold set toy loss --none",
 ]  # fmt: skip
 

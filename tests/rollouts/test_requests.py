@@ -36,7 +36,7 @@ def begun(world: World, newest: int, what: Strategy | str | None) -> int:
 
 def calls_of(clients: int, versions: int, what: Strategy | str | None) -> dict[str, Counter[str]]:
     """The calls to stores of a warm function, by what a device asks: a heartbeat, one that answers, and its model."""
-    with closing(World()) as world:
+    with closing(World(memory_seconds=3600.0)) as world:
         world.model(rounds=0)
         for number in range(1, versions):
             world.operator.register("toy", checkpoint(float(number)))
@@ -63,6 +63,7 @@ def calls_of(clients: int, versions: int, what: Strategy | str | None) -> dict[s
         }
         for what, ask in asked.items():
             observer.calls.clear()
+            world.clock.advance(world.settings.request_seconds)
             assert ask().status_code == 200
             found[what] = Counter(call.operation for call in observer.calls if call.operation in COUNTED)
         return found

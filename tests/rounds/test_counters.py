@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chalicelib.rounds.counter_store import CounterStore
 from chalicelib.rounds.counters import CHECK_IN, Counters, Held, Place, PlaceKind, corrected, share
-from chalicelib.rounds.devices.admission import Admission, RoundMoved
+from chalicelib.rounds.devices.seating import RoundMoved, Seating
 from chalicelib.rounds.round import MOST_PARTS, PLACES_A_PART, Round, parts_for
 from muster.wire.admin import RoundConfig
 from tests.fleet import World
@@ -124,7 +124,7 @@ def test_no_place_is_given_in_any_part_once_its_kind_is_closed(world: World, sto
     assert {store.take(rnd, "admitted", part, 9, world.clock()) for part in range(3)} == {"closed"}
     assert isinstance(store.take(rnd, "judges", 1, 9, world.clock()), Place)
     with pytest.raises(RoundMoved):
-        Admission(store, 2.0).take(rnd, "admitted", 9, world.clock())
+        Seating(store, 2.0).take(rnd, "admitted", 9, world.clock())
 
 
 # ---- clients
@@ -133,7 +133,7 @@ def test_no_place_is_given_in_any_part_once_its_kind_is_closed(world: World, sto
 @pytest.mark.parametrize(("parts", "places"), [(1, 40), (7, 40), (64, 100), (64, 20)])
 def test_however_many_come_at_once_all_places_are_given_and_not_one_more(world: World, parts: int, places: int) -> None:
     rnd = in_parts(a_round(), parts)
-    functions = [Admission(world.services.counters, 0.0) for _ in range(4)]
+    functions = [Seating(world.services.counters, 0.0) for _ in range(4)]
 
     def come(number: int) -> int:
         return functions[number % 4].take(rnd, "admitted", places, world.clock()) is not None
@@ -146,18 +146,18 @@ def test_however_many_come_at_once_all_places_are_given_and_not_one_more(world: 
 
 
 def test_parts_that_are_remembered_as_full_cost_no_write_until_they_are_forgotten(world: World) -> None:
-    rnd, admission = in_parts(a_round(), 4), Admission(world.services.counters, 2.0)
+    rnd, seating = in_parts(a_round(), 4), Seating(world.services.counters, 2.0)
     while sum(each.admitted for each in world.services.counters.read(rnd)) < 8:
-        admission.take(rnd, "admitted", 8, world.clock())
+        seating.take(rnd, "admitted", 8, world.clock())
         world.clock.advance(3)
     for _ in range(4):
-        admission.take(rnd, "admitted", 8, world.clock())
+        seating.take(rnd, "admitted", 8, world.clock())
     with world.calls.count() as calls:
-        assert admission.take(rnd, "admitted", 8, world.clock()) is None
+        assert seating.take(rnd, "admitted", 8, world.clock()) is None
     assert calls == []
     world.clock.advance(3)
     with world.calls.count() as calls:
-        assert admission.take(rnd, "admitted", 8, world.clock()) is None
+        assert seating.take(rnd, "admitted", 8, world.clock()) is None
     assert calls == ["UpdateItem"] * 2
     with world.calls.count() as calls:
-        assert admission.take(rnd, "admitted", 12, world.clock()) is not None, "there are more places than were found taken"
+        assert seating.take(rnd, "admitted", 12, world.clock()) is not None, "there are more places than were found taken"

@@ -166,7 +166,7 @@ def test_only_who_says_that_it_has_the_base_is_given_a_delta(training: tuple[Wor
     world.clock.advance(60)
     with world.calls.count() as calls:
         found = check_in(world, late, have=["0" * 64, delta.base_sha256])["base"]["delta"]
-    assert calls == ["GetItem", "Query", "UpdateItem", "PutItem"]
+    assert calls == ["UpdateItem", "Query", "UpdateItem", "PutItem"]
     assert (found["base_sha256"], found["bytes"]) == (delta.base_sha256, delta.nbytes)
     with world.http() as http:
         assert http.get(found["url"]).content == stored(world, version.checkpoint, delta)

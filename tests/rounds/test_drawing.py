@@ -210,6 +210,6 @@ def test_a_check_in_of_a_judge_is_three_requests_and_one_more_where_the_fleet_wa
         with world.calls.count() as calls:
             device.check_in()
         requests.append(list(calls))
-    assert requests[0] == ["GetItem", "Query", "Query", "UpdateItem", "PutItem"], "client; round, fleet; place, judge"
-    assert requests[1] == ["GetItem", "UpdateItem", "PutItem"]
-    assert requests[2] == ["GetItem", "UpdateItem", "GetItem"]
+    assert requests[0] == ["UpdateItem", "Query", "Query", "UpdateItem", "PutItem"], "client; round, fleet; place, judge"
+    assert requests[1] == ["UpdateItem", "UpdateItem", "PutItem"]
+    assert requests[2] == ["UpdateItem", "UpdateItem", "GetItem"]

@@ -213,7 +213,7 @@ def test_a_client_that_was_revoked_in_any_phase_does_not_become_a_judge_by_a_che
 
     def meanwhile(operation: str, proceed: Callable[[], Any]) -> Any:
         answer = proceed()
-        if operation == "GetItem":  # its client's row
+        if operation == "UpdateItem":  # its client's row
             world.calls.between = None
             if phase == "collecting":
                 world.services.revocation.revoke(slow.client_id)

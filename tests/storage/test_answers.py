@@ -140,9 +140,9 @@ def test_a_write_that_was_done_though_its_answer_was_not_whole_knows_its_repeat(
 def test_a_device_with_a_good_key_is_not_told_otherwise_by_an_answer_that_broke_off(world: World) -> None:
     world.model(rounds=0)
     (device,) = world.devices(1)
-    world.calls.between = first(2, lambda _: {}, "GetItem")
+    world.calls.between = first(2, lambda _: {}, "UpdateItem")
     assert world.request("POST", "/v1/models/toy/checkin", key=world.key_of(device), body={}).status_code == 200
-    world.calls.between = first(10**6, lambda _: {}, "GetItem")
+    world.calls.between = first(10**6, lambda _: {}, "UpdateItem")
     assert world.request("POST", "/v1/models/toy/checkin", key=world.key_of(device), body={}).status_code == 500
 
 

@@ -64,17 +64,22 @@ def test_what_each_call_costs(world: World, stored: int) -> None:
     cost("check-in", "POST", "/v1/models/toy/checkin", {})
     cost("grant", "POST", "/v1/rounds/toy.1/upload", {"bytes": len(data), "sha256": sha256, "examples": 1})
     cost("report", "POST", "/v1/rounds/toy.1/report", {"sha256": sha256})
+    world.clock.advance(world.settings.request_seconds)
+    warm.check_in()
+    warm.model()
     cost("done", "POST", "/v1/models/toy/checkin", {"reported": "toy.1"})
+    cost("too soon", "POST", "/v1/models/toy/checkin", {"reported": "toy.1"})
     cost("model", "GET", "/v1/models/toy")
     cost("statistics", "GET", "/v1/admin/statistics")
     cost("status", "GET", "/v1/admin/models/toy")
     cost("clients", "GET", "/v1/admin/clients?device_type=nonsense")
     assert {name: calls for name, calls in found.items() if name not in ("status", "clients")} == {
         "heartbeat": ["UpdateItem"],
-        "check-in": ["GetItem", "UpdateItem", "PutItem"],
+        "check-in": ["UpdateItem", "UpdateItem", "PutItem"],
         "grant": ["TransactWriteItems"],
         "report": ["HeadObject", "TransactWriteItems", "SendMessage"],
-        "done": ["GetItem"],
+        "done": ["UpdateItem"],
+        "too soon": ["UpdateItem", "UpdateItem"],
         "model": ["GetItem"],
         "statistics": ["Query"],
     }

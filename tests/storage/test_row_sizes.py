@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.clients.client import REMEMBERED_ROUNDS, Client, ClientState, Fleet
+from chalicelib.clients.client import REMEMBERED_ROUNDS, Client, ClientState, Conduct, Fleet, Readiness
 from chalicelib.clients.cohort import Cohort
 from chalicelib.clients.tally import MOST_NAMES, count
 from chalicelib.clients.token import EnrolmentToken
@@ -119,6 +119,10 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
         rounds=10**9,
         samples=10**18,
         credited=(str(ROUND),) * REMEMBERED_ROUNDS,
+        readiness=Readiness(charging=False, idle=False, unmetered=False),
+        heartbeat_arrival=1.2345678901234567e9,
+        checkin_arrival=1.2345678901234567e9,
+        conduct=Conduct(strikes=10**9, rounds=(str(ROUND),) * REMEMBERED_ROUNDS, quarantines=10**9, quarantined_until=NOW),
     )
     yield keys.CLIENT, client
     claims = {f"{number:04d}".rjust(64, "c") for number in range(TOKEN.uses)}

@@ -1,6 +1,6 @@
 """What devices ask of rounds, in the order in which a device does.
 
-* `checkin`      gives out places, to train or to judge; `admission` finds one
+* `checkin`      gives out places, to train or to judge; `seating` finds one
 * `drawing`      who may judge, and from when (pure)
 * `updates`      grant, report, receipt
 * `inspection`   the worker that looks into what was uploaded, and accepts or rejects it

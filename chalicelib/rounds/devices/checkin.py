@@ -7,12 +7,12 @@ import math
 from chalicelib.clients.client import Client
 from chalicelib.clients.cohort import belongs
 from chalicelib.clients.credentials import Credential
-from chalicelib.clients.directory import Directory
+from chalicelib.clients.presence import Presence
 from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
-from chalicelib.rounds.devices.admission import Admission, RoundMoved
 from chalicelib.rounds.devices.current import Current, Memory, unknown_model
 from chalicelib.rounds.devices.drawing import places, turn
+from chalicelib.rounds.devices.seating import RoundMoved, Seating
 from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import KEEP, Receipt, ReceiptState
@@ -22,6 +22,9 @@ from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
 from muster.wire.scheduling import given
 
+RELEASE_SECONDS = 3600.0
+"""How long a client in quarantine waits at most until it asks again: an operator may have released it."""
+
 
 class CheckIns:
     """Admits clients into rounds."""
@@ -29,9 +32,9 @@ class CheckIns:
     def __init__(
         self,
         *,
-        directory: Directory,
+        presence: Presence,
         rounds: RoundStore,
-        admission: Admission,
+        seating: Seating,
         current: Current,
         presigner: Presigner,
         clock: Clock,
@@ -39,9 +42,9 @@ class CheckIns:
         pace_seconds: float,
         heartbeat_seconds: float,
     ) -> None:
-        self._directory = directory
+        self._presence = presence
         self._rounds = rounds
-        self._admission = admission
+        self._seating = seating
         self._current = current
         self._presigner = presigner
         self._clock = clock
@@ -54,14 +57,16 @@ class CheckIns:
         """Work for this client in the model's current round; asked again, the same work.
 
         Raises:
-            Refusal: `unauthenticated`, `unknown-model`.
+            Refusal: `unauthenticated`, `too-many-requests`, `unknown-model`, `refused-by-site`.
         """
-        client = self._directory.authenticate(caller)
-        if not client.may_use(model):
+        client = self._presence.check_in(caller, model, request.state)
+        if client is None:
             raise unknown_model(model)
         rnd = self._current.round.get(model)
         if self._current.rests(model, rnd):
             return wire.Wait(retry_after_seconds=self._heartbeat_seconds, reason="no-training")
+        if (left := client.quarantine_left(self._clock())) > 0.0:
+            return wire.Wait(retry_after_seconds=min(left, RELEASE_SECONDS), reason="quarantined")
         if rnd is None:
             return self._wait("between-rounds")
         try:
@@ -89,7 +94,7 @@ class CheckIns:
         if rnd.rule is not None and not belongs(rnd.rule, client.described):
             return wire.Wait(retry_after_seconds=self._heartbeat_seconds, reason="not-eligible")
         receipt: Receipt | None
-        if place := self._admission.take(rnd, "admitted", rnd.places, now):
+        if place := self._seating.take(rnd, "admitted", rnd.places, now):
             fresh = Receipt(
                 round=rnd.id,
                 client_id=client.client_id,
@@ -104,7 +109,7 @@ class CheckIns:
             )
             receipt = self._rounds.assign(fresh)
             if receipt is not fresh:
-                self._admission.give_back(rnd, place)
+                self._seating.give_back(rnd, place)
         else:
             receipt = self._rounds.receipt(rnd.id, client.client_id)
         if receipt is None:
@@ -128,7 +133,7 @@ class CheckIns:
         judge: Judgement | None
         place = None
         if now >= may_judge_at:
-            place = self._admission.take(rnd, "judges", places(rnd, may_judge_at, now), now)
+            place = self._seating.take(rnd, "judges", places(rnd, may_judge_at, now), now)
         if place is not None:
             ttl = int((published.evaluate_by + KEEP).timestamp())
             fresh = Judgement(
@@ -141,7 +146,7 @@ class CheckIns:
             )
             judge = self._rounds.appoint(fresh)
             if judge is not fresh:
-                self._admission.give_back(rnd, place)
+                self._seating.give_back(rnd, place)
         else:
             judge = self._rounds.judgement(rnd.id, client.client_id)
         if judge is None and now < may_judge_at:

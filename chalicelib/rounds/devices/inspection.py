@@ -1,8 +1,8 @@
 """Inspection: the worker that looks into an uploaded update, and accepts or rejects it. It may run twice, late, or never.
 
 A message names a receipt. Only a receipt that is still REPORTED is looked at, and only one that is still REPORTED is settled;
-so a message delivered twice settles once. A message lost is sent again by the tick. An accepted update is then counted for
-its client, once: an inspection that dies in between is delivered again, and finds what is left to do.
+so a message delivered twice settles once. A message lost is sent again by the tick. An update is then counted for its client,
+once, as accepted or as a strike: an inspection that dies in between is delivered again, and finds what is left to do.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Iterable
 
 from chalicelib.clients.directory import Directory
+from chalicelib.clients.reputation import Reputation
 from chalicelib.instants import Clock
 from chalicelib.log import log
 from chalicelib.registry.schemas import Schemas
 from chalicelib.rounds.counter_store import CounterStore
 from chalicelib.rounds.looks import Looks
 from chalicelib.rounds.moves import Phase
-from chalicelib.rounds.receipt import REVOKED, Accepted, Receipt, ReceiptState, Rejected, Verdict, last_word
+from chalicelib.rounds.receipt import REVOKED, STRIKES, Accepted, Receipt, ReceiptState, Rejected, Verdict, last_word
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.rounds.store import RoundStore
@@ -36,6 +37,7 @@ class Inspector:
         self,
         *,
         directory: Directory,
+        reputation: Reputation,
         rounds: RoundStore,
         counters: CounterStore,
         schemas: Schemas,
@@ -44,6 +46,7 @@ class Inspector:
         clock: Clock,
     ) -> None:
         self._directory = directory
+        self._reputation = reputation
         self._rounds = rounds
         self._counters = counters
         self._schemas = schemas
@@ -59,6 +62,8 @@ class Inspector:
             return False
         if receipt.norm is not None:
             self._credit(receipt)  # it was accepted, and the inspection that died then comes again
+        if receipt.state is ReceiptState.REJECTED and receipt.verdict:
+            self._strike(receipt, receipt.verdict.reason)  # the same
         if receipt.state is not ReceiptState.REPORTED:
             return False
         if rnd.phase is not Phase.COLLECTING:
@@ -70,7 +75,10 @@ class Inspector:
         except Unfit as unfit:
             verdict = Verdict(unfit.reason, unfit.expected, unfit.got)
             log.info("update rejected", round=str(round_id), client=client_id, reason=unfit.reason)
-            return self._rounds.settle(receipt, Rejected(verdict))
+            rejected = self._rounds.settle(receipt, Rejected(verdict))
+            if rejected:
+                self._strike(receipt, unfit.reason)
+            return rejected
         magnitudes = packed(measured.exponents, measured.levels)
         accepted = self._rounds.settle(
             receipt, Accepted(norm=measured.norm, magnitudes=magnitudes, header_bytes=measured.header_bytes)
@@ -105,7 +113,11 @@ class Inspector:
     def _credit(self, receipt: Receipt) -> None:
         if receipt.declared is None:
             raise AssertionError(f"receipt {receipt.round}/{receipt.client_id} is accepted without an upload")
-        self._directory.credit(receipt.client_id, str(receipt.round), receipt.declared.examples)
+        self._reputation.credit(receipt.client_id, str(receipt.round), receipt.declared.examples)
+
+    def _strike(self, receipt: Receipt, reason: Reason) -> None:
+        if reason in STRIKES:
+            self._reputation.strike(receipt.client_id, str(receipt.round))
 
     def _measure(self, rnd: Round, receipt: Receipt) -> gate.Measured:
         if receipt.declared is None or receipt.etag is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
+from chalicelib.clients.presence import Presence
 from chalicelib.registry.urls import downloadable
 from chalicelib.rollouts.assigning import given_to
 from chalicelib.rollouts.reporting import Reporting
@@ -16,9 +17,17 @@ class Serving:
     """Answers from memory where it can; what it says is a hint to come and ask."""
 
     def __init__(
-        self, *, directory: Directory, current: Current, reporting: Reporting, presigner: Presigner, heartbeat_seconds: float
+        self,
+        *,
+        directory: Directory,
+        presence: Presence,
+        current: Current,
+        reporting: Reporting,
+        presigner: Presigner,
+        heartbeat_seconds: float,
     ) -> None:
         self._directory = directory
+        self._presence = presence
         self._current = current
         self._reporting = reporting
         self._presigner = presigner
@@ -28,9 +37,9 @@ class Serving:
         """Mark the caller alive, and say when to come again and what waits.
 
         Raises:
-            Refusal: `unauthenticated`, `unknown-model`.
+            Refusal: `unauthenticated`, `too-many-requests`, `unknown-model`.
         """
-        client = self._directory.heartbeat(caller, beat)
+        client = self._presence.heartbeat(caller, beat)
         if client is None:
             raise unknown_model(str(beat.model))
         if beat.model is None:

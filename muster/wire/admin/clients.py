@@ -62,6 +62,7 @@ class ClientPage(After):
     device_type: Label | None = None
     model: ModelName | None = Field(None, description="only clients that said at their last heartbeat that they run this model")
     alive: bool | None = Field(None, description="only clients that were, or were not, seen within the heartbeat timeout")
+    quarantined: bool | None = Field(None, description="only clients that are, or are not, in quarantine now")
 
 
 class ClientReply(Reply):
@@ -81,6 +82,15 @@ class ClientReply(Reply):
     version: int | None = Field(description="what it said it runs, at its last heartbeat")
     rounds: int = Field(description="rounds in which its update passed inspection, whatever became of it then")
     samples: int = Field(description="examples that those updates were trained on")
+    strikes: int = Field(0, description="updates that were rejected for what they are, since one was accepted")
+    quarantines: int = Field(0, description="how many there were, since an operator released it")
+    quarantined: bool = Field(False, description="whether it is given no work now, because of its strikes")
+    quarantined_until: datetime | None = Field(None, description="when its last quarantine ends, or ended")
+    charging: bool | None = None
+    idle: bool | None = None
+    unmetered: bool | None = Field(
+        None, description="like `charging` and `idle`: what it said at its last check-in; null: nothing"
+    )
 
 
 class ClientList(Reply):

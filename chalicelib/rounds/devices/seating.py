@@ -22,7 +22,7 @@ class RoundMoved(Exception):
     """The round is in another phase than the one that was remembered."""
 
 
-class Admission:
+class Seating:
     """Gives out places, from parts in no particular order."""
 
     def __init__(self, counters: CounterStore, memory_seconds: float) -> None:
