@@ -244,6 +244,20 @@ def set_cohort(body: admin.SetCohort, cohort: str) -> admin.CohortReply:
     return services().cohorts.set(cohort, body, operator(app))
 
 
+@app.route("/v1/admin/fleet/pace", methods=["GET"], authorizer=operators)
+@speaks(admin.FleetPace)
+def read_pace() -> admin.FleetPace:
+    """How often devices come now, within which bounds, and what it costs."""
+    return services().fleet_paces.show()
+
+
+@app.route("/v1/admin/fleet/pace", methods=["PUT"], authorizer=operators)
+@speaks(admin.FleetPace, P.PACE_MOVED, P.PACE_UNFIT, takes=admin.SetPace)
+def set_pace(body: admin.SetPace) -> admin.FleetPace:
+    """Bound what the fleet sends; the same again has the same answer."""
+    return services().fleet_paces.set(body, operator(app))
+
+
 # ---- operators: models and rounds
 
 

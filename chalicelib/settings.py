@@ -28,13 +28,15 @@ class Settings:
     region: str
     s3_endpoint: str | None
     tick_seconds: float
-    """Interval of the schedule, and after how long a device that waits is asked to come back."""
+    """Interval of the schedule, and the shortest after which a device that waits is asked to come back (docs/pace.md)."""
     memory_seconds: float
     """How long a warm function remembers a model's current round and deployment."""
     heartbeat_seconds: float
-    """Interval at which devices say that they live, and hear whether there is work."""
-    heartbeat_timeout_seconds: float
-    """How long after its last heartbeat a client counts as active."""
+    """The longest between two heartbeats of a device, unless the ceiling or a budget asks for longer."""
+    heartbeat_timeout_seconds: float | None
+    """How long after its last heartbeat a client counts as active, at the least; None: twice the interval that it was told."""
+    requests_per_second: float
+    """The ceiling of what devices send together, until an operator sets another one."""
     max_clients: int
     """Enrolled clients that the fleet may have."""
     request_burst: int
@@ -76,8 +78,9 @@ class Settings:
             KeyError: a variable that has no default is missing; its name is the key.
             ValueError: a client would be refused that comes as often as it is asked to.
         """
-        heartbeat_seconds = float(env.get("MUSTER_HEARTBEAT_SECONDS", "900"))
+        heartbeat_seconds = float(env.get("MUSTER_HEARTBEAT_SECONDS", "5400"))
         tick_seconds = float(env.get("MUSTER_TICK_SECONDS", "60"))
+        timeout = env.get("MUSTER_HEARTBEAT_TIMEOUT_SECONDS")
         return cls(
             clients_table=env["MUSTER_CLIENTS_TABLE"],
             rounds_table=env["MUSTER_ROUNDS_TABLE"],
@@ -93,7 +96,8 @@ class Settings:
             tick_seconds=tick_seconds,
             memory_seconds=float(env.get("MUSTER_MEMORY_SECONDS", "2")),
             heartbeat_seconds=heartbeat_seconds,
-            heartbeat_timeout_seconds=float(env.get("MUSTER_HEARTBEAT_TIMEOUT_SECONDS", str(2 * heartbeat_seconds))),
+            heartbeat_timeout_seconds=float(timeout) if timeout else None,
+            requests_per_second=float(env.get("MUSTER_REQUESTS_PER_SECOND", "5000")),
             max_clients=int(env.get("MUSTER_MAX_CLIENTS", "1000000")),
             request_burst=int(env.get("MUSTER_REQUEST_BURST", "30")),
             request_seconds=request_seconds(env.get("MUSTER_REQUEST_SECONDS", ""), min(tick_seconds, heartbeat_seconds)),

@@ -53,6 +53,9 @@ class Speech:
         return next(problem for problem in PATH_NAMES[name].unknown if problem in self.refuses)
 
 
+RETRY_AFTER = "5"
+"""Seconds, of an answer that asks to be sent again; the gateway says the same (infra/resources.yaml). Devices take longer."""
+
 OF_A_BODY = (Problem.MALFORMED_BODY, Problem.INVALID_BODY)
 OF_ALL = (
     Problem.FORBIDDEN,
@@ -341,6 +344,8 @@ def problem_response(refused: Refusal, headers: Mapping[str, str] | None = None)
     more = {"WWW-Authenticate": "Bearer"} if document.status == 401 else {}
     if document.retry_after_seconds is not None:
         more["Retry-After"] = str(math.ceil(document.retry_after_seconds))
+    elif document.status == 503:
+        more["Retry-After"] = RETRY_AFTER
     return Response(
         document.model_dump_json(exclude_none=True), {"Content-Type": MEDIA_TYPE, **more, **(headers or {})}, document.status
     )

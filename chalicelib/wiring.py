@@ -6,6 +6,7 @@ The imports inside the methods are the point: the API never loads numpy, and imp
 from __future__ import annotations
 
 import os
+import random
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from chalicelib.clients.census import Census
 from chalicelib.clients.cohorts import Cohorts
 from chalicelib.clients.conduct import StrikeRule
 from chalicelib.clients.directory import Directory
+from chalicelib.clients.pacing import Pacing
 from chalicelib.clients.presence import Presence
 from chalicelib.clients.rate import RequestRate
 from chalicelib.clients.reputation import Reputation
@@ -29,6 +31,7 @@ from chalicelib.instants import Clock, utc_now
 from chalicelib.monitoring.alerts import Alerts
 from chalicelib.monitoring.metrics import MetricHistory
 from chalicelib.monitoring.monitor import Monitor
+from chalicelib.monitoring.paces import FleetPaces
 from chalicelib.monitoring.recording import Recording
 from chalicelib.monitoring.status import Status
 from chalicelib.monitoring.store import MonitoringStore
@@ -48,9 +51,10 @@ from chalicelib.rollouts.store import ReportStore
 from chalicelib.rollouts.withdrawing import Withdrawing
 from chalicelib.rounds.counter_store import CounterStore
 from chalicelib.rounds.devices.checkin import CheckIns
-from chalicelib.rounds.devices.current import Current, Memory
+from chalicelib.rounds.devices.current import Current
 from chalicelib.rounds.devices.failures import Failures
 from chalicelib.rounds.devices.judging import Judging
+from chalicelib.rounds.devices.pacing import RoundPaces
 from chalicelib.rounds.devices.seating import Seating
 from chalicelib.rounds.devices.serving import Serving
 from chalicelib.rounds.devices.updates import Updates
@@ -71,6 +75,7 @@ from chalicelib.storage.presign import Presigner
 from chalicelib.storage.queues import Queue
 from chalicelib.storage.signing import SigningKey
 from chalicelib.storage.topics import Topic
+from muster.pacing.intervals import PaceRules
 from muster.wire.admin import RoundConfig
 from muster.wire.tensors import Schema
 
@@ -87,7 +92,7 @@ def secret() -> str:
 
 class Services:
     """The server's pieces, for one function instance. `session` is a boto3 session; without one, a fresh one on first use.
-    `draw_secret` draws what nobody can guess.
+    `draw_secret` draws what nobody can guess, `draw` a number from 0 to 1 that anybody may.
     """
 
     def __init__(
@@ -97,10 +102,12 @@ class Services:
         clock: Clock = utc_now,
         session: Any = None,
         draw_secret: Callable[[], str] = secret,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self.draw_secret = draw_secret
+        self.draw = draw
         self._given_session = session
 
     # ---- AWS
@@ -221,8 +228,7 @@ class Services:
         return Directory(
             store=self.clients,
             clock=self.clock,
-            heartbeat_seconds=settings.heartbeat_seconds,
-            heartbeat_timeout_seconds=settings.heartbeat_timeout_seconds,
+            pacing=self.pacing,
             max_clients=settings.max_clients,
             signing_key=self._shown_key,
             admission=self.admission,
@@ -249,6 +255,24 @@ class Services:
         return Reputation(store=self.clients, directory=self.directory, rule=rule, clock=self.clock)
 
     @cached_property
+    def pacing(self) -> Pacing:
+        """When devices come again."""
+        settings = self.settings
+        rules = PaceRules(
+            tick_seconds=settings.tick_seconds,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            ceiling=settings.requests_per_second,
+        )
+        return Pacing(
+            store=self.clients,
+            clock=self.clock,
+            draw=self.draw,
+            rules=rules,
+            timeout_seconds=settings.heartbeat_timeout_seconds,
+            memory_seconds=settings.census_seconds,
+        )
+
+    @cached_property
     def current(self) -> Current:
         """What is current, remembered for a moment."""
         return Current(rounds=self.rounds, registry=self.registry, clock=self.clock, seconds=self.settings.memory_seconds)
@@ -262,20 +286,24 @@ class Services:
             current=self.current,
             reporting=self._reporting,
             presigner=self.presigner,
-            heartbeat_seconds=self.settings.heartbeat_seconds,
+            pacing=self.pacing,
+            paces=self.round_paces,
+            clock=self.clock,
         )
 
     @cached_property
-    def _fleet(self) -> Memory[int]:
-        """How many clients of a model live, as last counted."""
-        counted: Callable[[str], int] = lambda model: self.census.statistics().active_by_model.get(model, 0)  # noqa: E731
-        return Memory(counted, self.clock, self.settings.census_seconds)
+    def round_paces(self) -> RoundPaces:
+        """When devices come again that wait for rounds."""
+        return RoundPaces(self.pacing, self.current)
 
-    @cached_property
-    def _members(self) -> Memory[int | None]:
+    def _active(self, model: str) -> int:
+        """How many clients of a model live, as last counted."""
+        return self.pacing.steering().active(model)
+
+    def _members(self, cohort: str) -> int | None:
         """How many clients of a cohort live, as last counted."""
-        counted: Callable[[str], int | None] = lambda tag: self.census.statistics().active_by_cohort.get(tag)  # noqa: E731
-        return Memory(counted, self.clock, self.settings.census_seconds)
+        counted = self.pacing.steering().counted
+        return counted.active_by_cohort.get(cohort) if counted else None
 
     @cached_property
     def reports(self) -> ReportStore:
@@ -284,22 +312,20 @@ class Services:
 
     @cached_property
     def _reporting(self) -> Reporting:
-        return Reporting(store=self.reports, active=self._fleet.get, members=self._members.get, clock=self.clock)
+        return Reporting(store=self.reports, active=self._active, members=self._members, clock=self.clock)
 
     @cached_property
     def checkin(self) -> CheckIns:
         """Assignments."""
-        settings = self.settings
         return CheckIns(
             presence=self.presence,
             rounds=self.rounds,
-            seating=Seating(self.counters, settings.memory_seconds),
+            seating=Seating(self.counters, self.settings.memory_seconds),
             current=self.current,
             presigner=self.presigner,
             clock=self.clock,
-            fleet=self._fleet,
-            pace_seconds=settings.tick_seconds,
-            heartbeat_seconds=settings.heartbeat_seconds,
+            active=self._active,
+            paces=self.round_paces,
         )
 
     @cached_property
@@ -339,7 +365,7 @@ class Services:
             store=self.clients,
             clock=self.clock,
             census_seconds=settings.census_seconds,
-            heartbeat_timeout_seconds=settings.heartbeat_timeout_seconds,
+            pacing=self.pacing,
             max_clients=settings.max_clients,
         )
 
@@ -461,6 +487,17 @@ class Services:
         return Alerts(catalogue=self.catalogue, store=self.monitoring, clock=self.clock, keep=self._keep)
 
     @cached_property
+    def fleet_paces(self) -> FleetPaces:
+        """How often devices come."""
+        return FleetPaces(
+            store=self.clients,
+            pacing=self.pacing,
+            rounds=self.rounds,
+            registry=self.registry,
+            clock=self.clock,
+        )
+
+    @cached_property
     def status(self) -> Status:
         """Models and rounds, as they stand."""
         return Status(
@@ -470,6 +507,7 @@ class Services:
             rounds=self.rounds,
             finder=self._finder,
             census=self.census,
+            paces=self.fleet_paces,
             alerts=self.alerts,
             monitoring=self.monitoring,
             clock=self.clock,
@@ -590,7 +628,7 @@ class Services:
             registry=self.registry,
             reports=self.reports,
             clock=self.clock,
-            heartbeat_timeout_seconds=self.settings.heartbeat_timeout_seconds,
+            timeout_seconds=lambda: self.pacing.timeout_seconds,
         )
         sweeper = Sweeper(
             registry=self.registry, retained=self.retained, reaching=self._reaching, blobs=self.blobs, clock=self.clock

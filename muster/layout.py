@@ -77,6 +77,7 @@ CLIENT = RowPlace(name="client", table="clients", pk="clients#{shard}", sk="clie
 TOKEN = RowPlace(name="enrolment token", table="clients", pk="tokens", sk="token#{token}")
 FLEET = RowPlace(name="fleet", table="clients", pk="fleet", sk="fleet")
 TALLY = RowPlace(name="tally", table="clients", pk="fleet", sk="tally#{shard}")
+PACE = RowPlace(name="pace", table="clients", pk="fleet", sk="pace")
 COHORT = RowPlace(name="cohort", table="clients", pk="cohorts", sk="cohort#{cohort}")
 MODEL = RowPlace(name="model", table="versions", pk="models", sk="model#{model}")
 VERSION = RowPlace(name="version", table="versions", pk="model#{model}", sk="version#{version:08d}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.rounds.round import MOST_PARTS, PLACES_A_PART, parts_for
 from chalicelib.storage.keys import SHARDS
+from muster.pacing.planning import REQUEST_DOLLARS
 from muster.wire.admin import RoundConfig
 
 CLIENT_BYTES, RECEIPT_BYTES, COUNTER_BYTES = 375, 600, 200
@@ -132,8 +133,8 @@ def shortest_window(places: int) -> float:
     return places * max(RECEIPT_UNITS / parts / 1000, (RECEIPT_UNITS + COUNTER_WRITES) / 40_000)
 
 
-HEARTBEAT_DOLLARS = 5.2e-6
-"""Of one heartbeat, all services together (`make bench-cost`, heartbeats / requests)."""
+HEARTBEAT_DOLLARS = REQUEST_DOLLARS
+"""Of one heartbeat, all services together: what `muster fleet plan` reckons with too."""
 
 
 def heartbeat_dollars_a_month(clients: int, seconds: float) -> float:

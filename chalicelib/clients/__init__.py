@@ -8,6 +8,7 @@
 * `cohort`       a named set of clients, and who belongs to it (pure); `cohorts` makes and lists them;
 * `splits`       a client's place on a line: a hash, and no memory;
 * `store`        their rows, one condition a write;
+* `bounds`       how many requests the operator allows (pure); `pacing` says by them when devices come again;
 * `directory`    the use cases: enrol, rotate, authenticate, revoke, list;
 * `presence`     the use cases of a client that comes: heartbeat, check-in;
 * `reputation`     the use cases of what it has sent: credit, strike, release;

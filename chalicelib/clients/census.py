@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
+from chalicelib.clients.pacing import Pacing
 from chalicelib.clients.store import ClientStore
 from chalicelib.clients.tally import Tally, count, is_whole, total
 from chalicelib.instants import Clock
@@ -25,13 +26,11 @@ BUDGET = timedelta(seconds=30)
 class Census:
     """Counts, and says what was counted."""
 
-    def __init__(
-        self, *, store: ClientStore, clock: Clock, census_seconds: float, heartbeat_timeout_seconds: float, max_clients: int
-    ) -> None:
+    def __init__(self, *, store: ClientStore, clock: Clock, census_seconds: float, pacing: Pacing, max_clients: int) -> None:
         self._store = store
         self._clock = clock
         self._life = timedelta(seconds=census_seconds)
-        self._timeout = heartbeat_timeout_seconds
+        self._pacing = pacing
         self._max_clients = max_clients
 
     def take(self) -> Tally | None:
@@ -39,17 +38,17 @@ class Census:
         started = self._clock()
         known = {tally.shard: tally for tally in self._store.tallies()}
         stale = [n for n in range(keys.SHARDS) if n not in known or started - known[n].counted_at >= self._life]
-        cohorts = self._store.cohorts() if stale else []
+        cohorts, timeout = (self._store.cohorts(), self._timeout(total(known.values()))) if stale else ([], 0.0)
         for number in sorted(stale, key=lambda n: (n in known, known[n].counted_at if n in known else started)):
             now = self._clock()
             if now - started > BUDGET:
                 break
-            known[number] = count(number, _told(self._store.shard(number)), now, self._timeout, cohorts)
+            known[number] = count(number, _told(self._store.shard(number)), now, timeout, cohorts)
             self._store.put_tally(known[number])
         return total(known.values()) if len(known) == keys.SHARDS else None
 
     def statistics(self) -> admin.FleetStatistics:
-        """The fleet as it was last counted: one request, whatever its size."""
+        """The fleet as it was last counted, and after how long a client is gone: two requests, whatever its size."""
         tally = total(self._store.tallies())
         return admin.FleetStatistics(
             clients=tally.clients if tally else 0,
@@ -61,9 +60,12 @@ class Census:
             rounds=tally.rounds if tally else 0,
             samples=tally.samples if tally else 0,
             max_clients=self._max_clients,
-            heartbeat_timeout_seconds=self._timeout,
+            heartbeat_timeout_seconds=self._timeout(tally),
             counted_at=tally.counted_at if tally else None,
         )
+
+    def _timeout(self, counted: Tally | None) -> float:
+        return self._pacing.timeout_of(self._pacing.steering_of(counted))
 
 
 def _told(rows: Iterable[Item]) -> Iterator[Item]:

@@ -11,6 +11,7 @@ from chalicelib.admission.deciding import Admission
 from chalicelib.clients import credentials
 from chalicelib.clients.client import Client, ClientState, Conduct, Readiness
 from chalicelib.clients.credentials import Credential
+from chalicelib.clients.pacing import Pacing
 from chalicelib.clients.store import ClientStore, FleetFull
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
@@ -68,8 +69,7 @@ class Directory:
         *,
         store: ClientStore,
         clock: Clock,
-        heartbeat_seconds: float,
-        heartbeat_timeout_seconds: float,
+        pacing: Pacing,
         max_clients: int,
         signing_key: Callable[[], str | None],
         admission: Admission,
@@ -77,8 +77,7 @@ class Directory:
         """`signing_key` reads the public key that signs deployments; None where nothing is signed."""
         self._store = store
         self._clock = clock
-        self._heartbeat_seconds = heartbeat_seconds
-        self._timeout = heartbeat_timeout_seconds
+        self._pacing = pacing
         self._max_clients = max_clients
         self._signing_key = signing_key
         self._admission = admission
@@ -274,7 +273,7 @@ class Directory:
         return admin.ClientReply(
             client_id=client.client_id,
             state=client.state.value,
-            alive=client.is_alive(now, self._timeout),
+            alive=client.is_alive(now, self._pacing.timeout_seconds),
             device_type=client.device_type,
             sdk_version=client.sdk_version,
             capabilities=client.capabilities,
@@ -296,7 +295,8 @@ class Directory:
         )
 
     def _enrolled(self, key: Credential, shown: str | None) -> wire.Enrolled:
-        return wire.Enrolled(client_id=key.public, key=str(key), heartbeat_seconds=self._heartbeat_seconds, signing_key=shown)
+        seconds = self._pacing.intervals().heartbeat_seconds
+        return wire.Enrolled(client_id=key.public, key=str(key), heartbeat_seconds=seconds, signing_key=shown)
 
 
 def _wanted(client: admin.ClientReply, query: admin.ClientPage) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from chalicelib.clients.arrivals import own, own_within
+from chalicelib.clients.bounds import PaceBounds
 from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.cohort import Cohort
 from chalicelib.clients.credentials import Credential
@@ -217,6 +218,26 @@ class ClientStore:
                 return from_item(Cohort, lost.found)
             raise
         return cohort
+
+    # ---- the pace
+
+    def pace(self) -> PaceBounds | None:
+        """The operator's bounds, or None. A row that cannot be read is told of, and bounds nothing."""
+        return readable_one(PaceBounds, self._table.get(keys.PACE.key()))
+
+    def put_pace(self, bounds: PaceBounds) -> PaceBounds | None:
+        """Store a revision of the bounds, if the one before is there, and return it, or else those that are there; None when
+        none are.
+        """
+        if bounds.revision == 1:
+            condition = NEW
+        else:
+            condition = Condition("#revision = :seen", "they have the revision before", {":seen": bounds.revision - 1})
+        try:
+            self._table.put(Put(table=self._table, key=keys.PACE.key(), item=to_item(bounds), condition=condition))
+        except ConditionFailed as lost:
+            return from_item(PaceBounds, lost.found) if lost.found else None
+        return bounds
 
     # ---- tallies
 

@@ -8,5 +8,6 @@ It only reads what rounds, registry and clients have stored, so it may die at an
 * `recording`   makes records of ended rounds and of the fleet, and brings them to CloudWatch;
 * `watching`    holds the newest values against the thresholds; opens, publishes and clears alerts;
 * `monitor`     the scheduled run: census, recording, watching;
+* `paces`       how often devices come, and the operator's bounds;
 * `metrics`, `alerts`, `status`   what operators ask for.
 """

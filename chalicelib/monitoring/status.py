@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from chalicelib.clients.census import Census
 from chalicelib.instants import Clock
 from chalicelib.monitoring.alerts import Alerts
+from chalicelib.monitoring.paces import FleetPaces
 from chalicelib.monitoring.record import summarise as summarise_records
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.catalogue import Catalogue
@@ -40,6 +41,7 @@ class Status:
         rounds: RoundStore,
         finder: RoundFinder,
         census: Census,
+        paces: FleetPaces,
         alerts: Alerts,
         monitoring: MonitoringStore,
         clock: Clock,
@@ -50,6 +52,7 @@ class Status:
         self._rounds = rounds
         self._finder = finder
         self._census = census
+        self._paces = paces
         self._alerts = alerts
         self._monitoring = monitoring
         self._clock = clock
@@ -80,6 +83,7 @@ class Status:
             newest_version=newest,
             round=self._reply(name, last) if last else None,
             clients=self._census.statistics(),
+            pace=self._paces.of_model(model, None if isinstance(last, Unreadable) else last),
             alerts=self._alerts.open(model),
             metrics=summarise_records(self._monitoring.recent(name, self._clock() - LATELY)),
             storage=storage and _storage(storage),

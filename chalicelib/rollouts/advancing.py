@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from chalicelib.instants import Clock
@@ -20,12 +21,13 @@ class Rollouts:
     """Advances rollouts. Each move is one conditional write, so it may be done twice, at once, late, and by anybody."""
 
     def __init__(
-        self, *, registry: RegistryStore, reports: ReportStore, clock: Clock, heartbeat_timeout_seconds: float
+        self, *, registry: RegistryStore, reports: ReportStore, clock: Clock, timeout_seconds: Callable[[], float]
     ) -> None:
+        """Within `timeout_seconds()` every active client was there once."""
         self._registry = registry
         self._reports = reports
         self._clock = clock
-        self._settled = timedelta(seconds=heartbeat_timeout_seconds)
+        self._timeout_seconds = timeout_seconds
 
     def advance(self, model: Model) -> Deployment | None:
         """Make the revision that is due, if any; None when nothing is, or when somebody else made that revision."""
@@ -48,12 +50,12 @@ class Rollouts:
         return moves.end(present, over.name, now, f"{over.name} has come to its horizon: {found.said}", found)
 
     def _due(self, present: Deployment, rollout: Rollout) -> Deployment | None:
-        model, now = present.model, self._clock()
+        model, now, settled = present.model, self._clock(), timedelta(seconds=self._timeout_seconds())
         if rollout.strategy.kind == "blue-green":
             seen = [] if rollout.step else list(self._reports.verifications(model, rollout))
-            return due_of_two_slots(present, seen, self._settled, now)
+            return due_of_two_slots(present, seen, settled, now)
         guarding = Guarding.of(rollout.strategy)
         if guarding is None:
-            return due(present, None, None, self._settled, now)
+            return due(present, None, None, settled, now)
         found = findings(model, rollout, guarding, self._reports.reports(model, rollout), now)
-        return due(present, guarding, found, self._settled, now)
+        return due(present, guarding, found, settled, now)

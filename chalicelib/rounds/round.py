@@ -134,7 +134,7 @@ class Round:
     @property
     def places(self) -> int:
         """How many clients may be admitted: the goal times the over-selection, rounded up."""
-        return over_selected(self.config.goal, self.config)
+        return places_of(self.config)
 
     @property
     def inspections_wanted(self) -> int:
@@ -144,7 +144,7 @@ class Round:
     @property
     def judges_wanted(self) -> int:
         """How many clients may judge the candidate, over-selected alike."""
-        return over_selected(self.config.evaluators, self.config)
+        return judges_of(self.config)
 
     def seed_of(self, client_id: str) -> int:
         """What a client's trainer draws from in this round, from 0 to 2⁵³ - 1. It does not depend on the model's name, so that
@@ -208,6 +208,16 @@ class Round:
     def completed(self) -> int:
         """Rounds of the model that have completed, this one included."""
         return self.completed_before + (self.phase is Phase.COMPLETED)
+
+
+def places_of(config: RoundConfig) -> int:
+    """How many clients a round of this configuration admits."""
+    return math.ceil(config.goal * config.over_selection)
+
+
+def judges_of(config: RoundConfig) -> int:
+    """How many clients may judge its candidate."""
+    return math.ceil(config.evaluators * config.over_selection)
 
 
 def next_phase(rnd: Round, summary: Summary, now: datetime) -> Phase | None:
@@ -286,13 +296,8 @@ def places_gone(places: int, held: int, given_up: int) -> int:
 
 def parts_for(config: RoundConfig) -> int:
     """Over how many partitions the rows of a round are spread, by the places that it may give out (`counters` says why)."""
-    places = max(over_selected(config.goal, config), over_selected(config.evaluators, config))
+    places = max(places_of(config), judges_of(config))
     return min(MOST_PARTS, math.ceil(places / PLACES_A_PART))
-
-
-def over_selected(wanted: int, config: RoundConfig) -> int:
-    """So many, times the over-selection, rounded up."""
-    return math.ceil(wanted * config.over_selection)
 
 
 def completed_rounds(last: Round | None) -> int:
@@ -313,12 +318,16 @@ def open_next(
     since: Iterable[Deployment] = (),
     cohort: Callable[[str], Cohort] | None = None,
 ) -> Round | None:
-    """The round that should open at `now`, or None: training rests, enough rounds completed, or the last is not done. `since`
-    are the revisions that the last round did not know; `cohort` reads the one that the model's config names.
+    """The round that should open at `now`, or None: training rests, enough rounds completed, the last is not done, or it opened
+    less than `every_seconds` ago.
+
+    `since` are the revisions that the last round did not know; `cohort` reads the one that the model's config names.
     """
     if not goes_on(model, last):
         return None
     if last and (not last.is_terminal or last.summary is None):
+        return None
+    if last and now < last.opened_at + timedelta(seconds=model.config.every_seconds):
         return None
     among = cohort(model.config.cohort) if cohort and model.config.cohort else None
     return Round(

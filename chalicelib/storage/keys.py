@@ -85,6 +85,12 @@ TALLY = RowKind.of(
     "chalicelib.clients.census.Tally",
     "One shard of the fleet, counted from its rows in the background. The statistics are the sum of the shards.",
 )
+PACE = RowKind.of(
+    layout.PACE,
+    "chalicelib.clients.bounds.PaceBounds",
+    "How many requests a second, and a month, the fleet may send: what devices are told follows from it. One row; to write the "
+    "next revision, if nobody has, is the compare-and-set.",
+)
 COHORT = RowKind.of(
     layout.COHORT,
     "chalicelib.clients.cohort.Cohort",
@@ -209,6 +215,7 @@ ROWS = (
     TOKEN,
     FLEET,
     TALLY,
+    PACE,
     COHORT,
     MODEL,
     CONFIGURATION,

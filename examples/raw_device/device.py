@@ -85,14 +85,14 @@ class Device:
                 seconds = self.step()
                 self._trouble = self._doubts = 0
             except Overloaded as overloaded:
-                seconds = self._leave_alone(overloaded)
+                seconds = _stretched(self._leave_alone(overloaded))
             except Refused as refused:
                 if refused.word in HOPELESS or (refused.word == "unauthenticated" and self._doubts == len(DOUBTS_SECONDS)):
                     raise
-                seconds = self._doubt() if refused.word == "unauthenticated" else self._after(refused)
+                seconds = _stretched(self._doubt()) if refused.word == "unauthenticated" else self._after(refused)
             except (Unreachable, Untrusted, ValueError, LookupError, OSError) as error:
                 seconds = self._after(error)
-            self._web.pause(_stretched(seconds))
+            self._web.pause(seconds)
 
     def step(self) -> float:
         """Do one thing, and return for how many seconds there is nothing to do."""
@@ -108,7 +108,8 @@ class Device:
         else:
             self._rests = work["reason"] == "no-training"
             self.read_receipt()
-            return 0.0 if self._rests else float(work["retry_after_seconds"])
+            seconds = float(work["retry_after_seconds"])
+            return 0.0 if self._rests else seconds if work.get("drawn") else _stretched(seconds)
         return 0.0
 
     def _after(self, error: Exception) -> float:
@@ -160,7 +161,7 @@ class Device:
             return
         said = self._call("POST", "/v1/heartbeat", {"model": self._model})
         self._interval = float(said["next_heartbeat_seconds"])
-        self._heartbeat_at = time.monotonic() + _stretched(self._interval)
+        self._heartbeat_at = time.monotonic() + (self._interval if said.get("drawn") else _stretched(self._interval))
         self._rests = self._rests and not said["work"]
         self._is_quiet = False
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any, Protocol
 
 import httpx
@@ -76,6 +77,7 @@ class MemoryCloud:
         self.calls = Calls()
         self.downloaded_bytes = 0
         """What devices and operators have read from the store."""
+        self._dice = Random(0)  # noqa: S311 (dice)
         self._backend = backend or Stores()
         self._aws = ExitStack()
         self._aws.enter_context(self._backend.in_place_of_aws())
@@ -97,9 +99,17 @@ class MemoryCloud:
     def restart(self) -> None:
         """Every function instance dies, and others begin."""
         self.services = wiring.Services(
-            settings=self.settings, clock=self.clock, session=SESSION, draw_secret=lambda: "the same in each run"
+            settings=self.settings,
+            clock=self.clock,
+            session=SESSION,
+            draw_secret=lambda: "the same in each run",
+            draw=self.draw,
         )
         wiring.replace(self.services)
+
+    def draw(self) -> float:
+        """What the server draws when it spreads devices: the same in each run."""
+        return self._dice.random()
 
     # ---- what AWS does
 

@@ -74,6 +74,8 @@ NEXT: dict[P, str] = {
     P.EXPERIMENT_UNFIT: "muster experiment start --help",
     P.UNKNOWN_EXPERIMENT: "muster experiment list {model}",
     P.UNKNOWN_COHORT: "muster cohort list",
+    P.PACE_MOVED: "muster fleet, and decide again",
+    P.PACE_UNFIT: "muster fleet plan --clients N",
     P.COHORT_MOVED: "muster cohort show {cohort}, and decide again",
     P.TOO_MANY_COHORTS: "muster cohort list",
     P.ROUND_ENDED: "muster round show {model}",

@@ -300,6 +300,51 @@ def statistics(found: admin.FleetStatistics) -> RenderableType:
     return facts([(name.replace("_", " "), value) for name, value in found])
 
 
+def duration(seconds: float) -> str:
+    """Some seconds, for a person."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def together(meeting_seconds: float | None) -> str:
+    """Whether those who wait come at once."""
+    return "at any time" if meeting_seconds is None else f"together, within {duration(meeting_seconds)}"
+
+
+def pace(found: admin.FleetPace) -> RenderableType:
+    """How often devices come."""
+    head = facts([
+        ("clients", found.clients), ("counted", found.counted_at),
+        ("ceiling", f"{found.ceiling:,g} requests a second"),
+        ("budget", "none" if found.budget is None else f"{found.budget:,} requests a month"),
+        ("revision", found.revision), ("set", found.at), ("by", found.by), ("because", found.because),
+        ("at rest", f"a heartbeat every {duration(found.heartbeat_seconds)}"),
+        ("expected", f"{found.requests_per_second:,.3g} requests a second, {found.requests_per_month:,.0f} a month, "
+                     f"${found.dollars_per_month:,.2f}"),
+        *([("trouble", Text(found.trouble, style="bold red"))] if found.trouble else []),
+    ])  # fmt: skip
+    rows = [
+        (m.model, m.active, duration(m.heartbeat_seconds), m.waiting_seconds and duration(m.waiting_seconds),
+         m.waiting_seconds and together(m.meeting_seconds), m.requests_per_second)
+        for m in found.models
+    ]  # fmt: skip
+    columns = ["model", "active", "heartbeat", "check-in", "they come", "requests/s"]
+    return Group(head, Text(""), table(columns, rows, "no models yet"))
+
+
+def _pace_of(found: admin.ModelPace | None) -> list[tuple[str, object]]:
+    """How often a model's devices come, for its status; a server of before does not say."""
+    if found is None:
+        return []
+    said = f"a heartbeat every {duration(found.heartbeat_seconds)}"
+    if found.waiting_seconds is not None:
+        said += f", a check-in every {duration(found.waiting_seconds)}, {together(found.meeting_seconds)}"
+    trouble: list[tuple[str, object]] = [("trouble", Text(found.trouble, style="bold red"))] if found.trouble else []
+    return [("pace", said), *trouble]
+
+
 def tokens(found: Sequence[admin.TokenReply]) -> RenderableType:
     """The list of tokens."""
     rows = [
@@ -362,6 +407,7 @@ def status(found: admin.ModelStatus) -> RenderableType:
         ("clients", f"{fleet.clients} enrolled, {fleet.active} active, {fleet.revoked} revoked; "
                     f"{fleet.rounds} updates from {fleet.samples} samples"),
         ("counted", fleet.counted_at),
+        *_pace_of(found.pace),
         ("types", fleet.by_device_type),
         ("storage", sizes.storage(found.storage)),
     ])  # fmt: skip

@@ -125,6 +125,11 @@ class Device:
         """How long it is until the next heartbeat is due."""
         return self._heartbeats.seconds_left
 
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How long it is between two heartbeats, as the server said last."""
+        return self._heartbeats.interval_seconds
+
     @classmethod
     def enrol(
         cls,

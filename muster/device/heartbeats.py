@@ -1,7 +1,7 @@
 """Heartbeats: when the next one is due, what it carries, and what its answer changes.
 
 due ──▶ the version that runs, and what a rollout asked for ──▶ answered: the interval, the version to run, a rollout's question
-                                                          └───▶ overloaded: left alone for one to two intervals
+                                                          └───▶ overloaded: as often, on average, and apart
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from muster.device.keys import Keys
-from muster.device.pace import HEARTBEAT_SECONDS, Random, bounded, stretched
+from muster.device.pace import HEARTBEAT_SECONDS, Random, bounded, spread, stretched
 from muster.device.rollouts import RolloutAnswers
 from muster.device.versions import DeviceVersions
 from muster.http.errors import Overloaded, Refused
@@ -43,6 +43,11 @@ class Heartbeats:
         """How long it is until the next one is due."""
         return max(0.0, self._next - self._clock())
 
+    @property
+    def interval_seconds(self) -> float:
+        """How long it is between two, as the server said last."""
+        return self._interval_seconds
+
     def come_every(self, seconds: float) -> None:
         """Go by this interval, as the server asks for it, within bounds."""
         self._interval_seconds = bounded(seconds)
@@ -55,7 +60,7 @@ class Heartbeats:
         """Send one if it is due; None if it is not. The next one is due an interval later, whatever becomes of it.
 
         Raises:
-            Overloaded: the server is left alone for one to two intervals.
+            Overloaded: the server is left alone for half an interval to one and a half.
             Refused: of what was told to a rollout, nothing is told again, unless the key is what was refused.
             Unreachable: the server did not answer; what was told is told again.
         """
@@ -69,7 +74,7 @@ class Heartbeats:
         try:
             reply = self._keys.call("POST", "/v1/heartbeat", wire.HeartbeatReply, beat)
         except Overloaded:
-            self._next = now + self._interval_seconds * (1.0 + self._random())
+            self._next = now + spread(self._interval_seconds, self._random)
             raise
         except Refused as refused:
             if told is not None and not refused.unauthenticated:
@@ -78,5 +83,5 @@ class Heartbeats:
         self._rollouts.heard(told, reply)
         self._versions.heard(running, reply)
         self.come_every(reply.next_heartbeat_seconds)
-        self._next = now + stretched(self._interval_seconds, self._random)
+        self._next = now + (self._interval_seconds if reply.drawn else stretched(self._interval_seconds, self._random))
         return reply

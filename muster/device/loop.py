@@ -7,7 +7,7 @@
 
 | trouble | the first wait | what ends it |
 |---|---|---|
-| the network: no answer, 5xx | 5 s | an answer without work, or work that is done |
+| the network: no answer, 5xx, of work at hand | 5 s | an answer without work, or work that is done |
 | overload (429, 503) of work at hand | 60 s | the same |
 | a refusal | 5 s | the same |
 | training: the trainer, its result, the base | 30 s | an update that is delivered |
@@ -15,10 +15,14 @@
 | the disk: an identity that it does not take | 60 s | a disk that takes it |
 | anything else: an error of this SDK | 30 s | an answer without work, or work that is done |
 
-Each wait is drawn between the first one and a bound that doubles, up to 15 minutes. Three cases have a clock of their own:
+Each wait is drawn between the first one and a bound that doubles, up to 15 minutes. Four cases have a clock of their own:
 
-* **Overload** (429, 503) of a check-in or a heartbeat: only heartbeats go out, at their interval or up to twice that, until one
-  is answered. A `Retry-After` is obeyed, up to an hour, before anything else is sent.
+* **Overload** (429, 503) of a check-in or a heartbeat: only heartbeats go out, until one is answered. The next one comes after
+  a wait that is drawn between half and one and a half of the interval at which the device came last, of 15 minutes at the
+  least, or that of its heartbeats, if it is shorter. So an overloaded fleet asks no more often than when all is well, and comes
+  back spread. A `Retry-After` is obeyed, up to an hour, before anything else is sent.
+* **No answer, 5xx** to a check-in of a device that was told to wait: the first time it comes again as it would have anyway;
+  from then on as after an overload.
 * **A refused key** (401): asked again after a minute, ten minutes, an hour and six hours; then it is believed.
 * **A place in a round** whose work has failed three times, or once for a reason that does not pass, or was refused, is left
   alone until there is another one. Failures of the network and overload do not count: an update that is trained waits in
@@ -43,7 +47,7 @@ from typing import TYPE_CHECKING, Literal
 
 from muster.device.errors import DeviceError, TrainerFailed
 from muster.device.failures import LASTING, name_of, reason_of
-from muster.device.pace import BackOff, bounded, stretched
+from muster.device.pace import BackOff, bounded, returning, spread, stretched
 from muster.http.errors import Overloaded, Refused, Unreachable
 from muster.wire import messages as wire
 from muster.wire.failures import FailureReason
@@ -114,6 +118,8 @@ class Loop:
         self._ask_at = self._silent_until = self._rotate_at = self._save_at = device.clock()
         self._only_heartbeats = False
         """Whether the server is overloaded, as far as is known."""
+        self._told: float | None = None
+        """How long the server asked it last to wait between check-ins; None before that."""
         self._doubts = 0
         """How often in a row the key was refused."""
         self._at_work: TroubleKind | None = None
@@ -165,8 +171,10 @@ class Loop:
             return
         self._succeeded(*GENERAL)
         # A device whose model rests is told by a heartbeat that there is work; then it may ask at once.
-        seconds = 0.0 if device.rests else stretched(bounded(assignment.retry_after_seconds), device.random)
-        self._ask_at = device.clock() + seconds
+        seconds = self._told = bounded(assignment.retry_after_seconds)
+        if not assignment.drawn:
+            seconds = stretched(seconds, device.random)
+        self._ask_at = device.clock() + (0.0 if device.rests else seconds)
 
     def _work(self, assignment: wire.TrainAssignment | wire.EvaluateAssignment) -> None:
         """Do the work of a place, unless it was tried often enough."""
@@ -241,6 +249,8 @@ class Loop:
             seconds = min(overloaded.retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
             self._silent_until = device.clock() + stretched(seconds, device.random)
         self._only_heartbeats = self._at_work is None
+        if self._only_heartbeats and not device.rests:
+            device.beat_after(returning(self._told or 0.0, device.heartbeat_seconds, device.random))
         self._back_off(TroubleKind.OVERLOADED, overloaded)
 
     def _failed(self, error: Exception) -> None:
@@ -268,7 +278,7 @@ class Loop:
     def _back_off(self, kind: TroubleKind, error: Exception) -> None:
         device, back_off = self._device, self._back_offs[kind]
         back_off.failed()
-        self._ask_at = device.clock() + back_off.seconds(device.random)
+        self._ask_at = device.clock() + self._seconds_after(kind, back_off)
         place = ""
         if self._at_work:
             name, tries = self._tries[self._at_work]
@@ -278,6 +288,16 @@ class Loop:
             "%s: trouble with %s%s; goes on in %.0f s: %s",
             device.client_id, kind.value[1], place, self._seconds_left(), error, exc_info=None if known else error,
         )  # fmt: skip
+
+    def _seconds_after(self, kind: TroubleKind, back_off: BackOff) -> float:
+        """How long to wait after trouble; a device that has nothing at hand has time."""
+        random, beat = self._device.random, self._device.heartbeat_seconds
+        if self._only_heartbeats:
+            return 0.0  # the next heartbeat says when
+        if self._at_work is None and kind is TroubleKind.NETWORK and self._told is not None:
+            seconds = max(self._told, back_off.first)
+            return spread(seconds, random) if back_off.failures == 1 else returning(seconds, beat, random)
+        return back_off.seconds(random)
 
     def _save(self, now: float) -> None:
         """Write an identity that the disk did not take when it was learnt."""

@@ -21,10 +21,26 @@ MOST_SECONDS = 86_400.0
 
 LONGEST_BACK_OFF_SECONDS = 900.0
 
+RETURN_SECONDS = 900.0
+"""Over so long a fleet comes back from an outage, on average, or over its own interval, if that is longer."""
+
 
 def bounded(seconds: float) -> float:
     """A wait as a server asked for it, held within bounds; what is no number is as long as between heartbeats."""
     return HEARTBEAT_SECONDS if math.isnan(seconds) else min(max(seconds, LEAST_SECONDS), MOST_SECONDS)
+
+
+def spread(seconds: float, random: Random) -> float:
+    """A wait between half of this and one and a half: on average as long, and devices that failed together come back apart."""
+    return min(seconds * (0.5 + random()), MOST_SECONDS)
+
+
+def returning(seconds: float, heartbeat_seconds: float, random: Random) -> float:
+    """A wait of a device that checks in every so many seconds otherwise, and whose server is overloaded or does not answer: a
+    fleet asks no more often than when all is well. It takes `RETURN_SECONDS` at the least, or as long as between heartbeats, if
+    those are nearer to each other.
+    """
+    return spread(max(seconds, min(RETURN_SECONDS, heartbeat_seconds)), random)
 
 
 def stretched(seconds: float, random: Random) -> float:

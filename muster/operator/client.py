@@ -115,6 +115,20 @@ class Operator:
         """The fleet, counted."""
         return self._transport.call("GET", "/v1/admin/statistics", admin.FleetStatistics)
 
+    def pace(self) -> admin.FleetPace:
+        """How often devices come now, within which bounds, and what it costs."""
+        return self._transport.call("GET", "/v1/admin/fleet/pace", admin.FleetPace)
+
+    def set_pace(
+        self, ceiling: float, budget: int | None, *, revision: int, because: str | None = None, dry_run: bool = False
+    ) -> admin.FleetPace:
+        """Bound what the fleet sends, in requests a second and a month, if its bounds have `revision`; 0 where nobody has set
+        any.
+        """
+        words: dict[str, Any] = {"because": because} if because else {}
+        request = admin.SetPace(ceiling=ceiling, budget=budget, revision=revision, dry_run=dry_run, **words)
+        return self._transport.call("PUT", "/v1/admin/fleet/pace", admin.FleetPace, request)
+
     def cohorts(self) -> list[admin.CohortReply]:
         """All cohorts, by name."""
         return self._transport.call("GET", "/v1/admin/cohorts", admin.CohortList).cohorts

@@ -152,6 +152,7 @@ class HeartbeatReply(Reply):
     """When to come again, and what waits. With no `model` in the request there is nothing to say about one."""
 
     next_heartbeat_seconds: float
+    drawn: bool = Field(False, description="the server has drawn the interval: come then, and stretch nothing")
     work: bool = Field(description="the named model trains: it is worth checking in")
     newer_version: int | None = Field(description="the version to run, when it is not the one the device runs")
     asks: RolloutQuestion | None = None
@@ -248,6 +249,7 @@ class Wait(Reply):
 
     kind: Literal["wait"] = "wait"
     retry_after_seconds: float
+    drawn: bool = Field(False, description="the server has drawn the wait: come then, and stretch nothing")
     reason: str = Field(description="one word of docs/protocol.md, section 4; a later release may have others")
 
 

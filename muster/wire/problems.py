@@ -75,6 +75,8 @@ class Problem(Enum):
     EXPERIMENT_UNFIT = "experiment-unfit"
     COHORT_MOVED = "cohort-moved"
     TOO_MANY_COHORTS = "too-many-cohorts"
+    PACE_MOVED = "pace-moved"
+    PACE_UNFIT = "pace-unfit"
     ROUND_ENDED = "round-ended"
     NOTHING_PUBLISHED = "nothing-published"
     UPDATES_DELETED = "updates-deleted"
@@ -149,6 +151,8 @@ KINDS: dict[Problem, ProblemKind] = {
     Problem.EXPERIMENT_UNFIT: ProblemKind(422, "The experiment cannot be carried out for this model"),
     Problem.COHORT_MOVED: ProblemKind(409, "The cohort was changed in the meantime"),
     Problem.TOO_MANY_COHORTS: ProblemKind(409, "The fleet has as many cohorts as it may have"),
+    Problem.PACE_MOVED: ProblemKind(409, "The bounds of the fleet's pace were set in the meantime"),
+    Problem.PACE_UNFIT: ProblemKind(422, "The bounds cannot serve the clients that are enrolled"),
     Problem.ROUND_ENDED: ProblemKind(409, "The round has ended"),
     Problem.NOTHING_PUBLISHED: ProblemKind(409, "The round has published no version"),
     Problem.UPDATES_DELETED: ProblemKind(410, "The round's updates were deleted"),

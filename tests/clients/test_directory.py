@@ -91,7 +91,7 @@ def test_a_heartbeat_is_one_conditional_write_and_tells_what_waits(world: World)
     assert version == 0
     assert arrays.keys() >= {"layer.weight"}
     beat = world.request("POST", "/v1/heartbeat", key=world.key_of(device), body={"model": "toy", "version": 0})
-    assert beat.json() == {"next_heartbeat_seconds": 900.0, "work": True, "newer_version": None, "asks": None}
+    assert beat.json() == {"next_heartbeat_seconds": 900.0, "drawn": True, "work": True, "newer_version": None, "asks": None}
 
 
 def test_a_model_that_the_device_has_is_not_sent_again(world: World) -> None:

@@ -111,15 +111,15 @@ def test_while_its_model_rests_a_device_sends_heartbeats_and_does_not_ask(
     beat, question = "/v1/heartbeat", "/v1/models/toy/checkin"
     assert asked == [beat, question], "at first it does not know"
     now += 300.0
-    assert 600.0 <= device.step(Drift(0.1)) <= 825.0, "until its next heartbeat, which is stretched by up to a quarter"
+    assert device.step(Drift(0.1)) == 600.0, "until its next heartbeat, which the server has drawn"
     assert asked == [beat, question]
-    now += 825.0
-    assert device.step(Drift(0.1)) >= 900.0
+    now += 600.0
+    assert device.step(Drift(0.1)) == 900.0
     assert asked == [beat, question, beat], "the heartbeat says that it still rests"
     world.operator.start("toy", 1)
     world.clock.advance(10)
-    now += 1200.0
-    assert device.step(Drift(0.1)) == 60.0
+    now += 900.0
+    assert device.step(Drift(0.1)) == 52.5, "at noon and a minute, and half of a meeting's five seconds"
     assert asked[3:] == [beat, question], "the heartbeat says that it trains"
     now += 60.0
     device.step(Drift(0.1))

@@ -376,6 +376,7 @@ def _experiments(world: World, model: str, revision: int) -> None:
         wanted = StartExperiment(name=name, arms=arms, cohort=name, horizon_seconds=60.0, revision=revision)
         revision = operator.start_experiment(model, wanted).revision
     operator.cohorts()
+    operator.set_pace(operator.pace().ceiling, None, revision=0)
     world.services.census.take()
     version = device.model()[0]
     for began in (revision - 1, revision):

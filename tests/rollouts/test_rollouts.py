@@ -186,7 +186,7 @@ def test_a_rolling_deployment_with_a_guard_needs_no_proof_and_takes_back_what_is
 def test_two_slots_are_switched_when_the_fleet_has_the_second_on_its_disks_and_back_at_once(world: World) -> None:
     revision = candidate(world, kind="blue-green", steps=[], warm=90.0, pause_seconds=600.0)
     reporters = Reporters(world, 20)
-    settled = world.services.settings.heartbeat_timeout_seconds
+    settled = world.services.pacing.timeout_seconds
     assert minutes(world, reporters, int(settled // 60) - 1) == []
     assert reporters.running == {0: 20}
     status = world.operator.rollout("toy")

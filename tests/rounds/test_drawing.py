@@ -153,6 +153,7 @@ def publish(world: World, *, active: int, **config: Any) -> Round:
     found = world.services.rounds.latest("toy")
     assert found
     assert found.phase is Phase.EVALUATING
+    world.services.pacing.refresh()  # what was remembered of the fleet is a while ago
     return found
 
 
@@ -163,7 +164,8 @@ def test_a_client_that_is_not_drawn_waits_until_its_turn_and_then_judges(world: 
         client = world.services.clients.get(device.client_id)
         assert client
         its_turn = turn(rnd, client, 10_000)
-        for moment, seconds in ((world.clock(), 60.0), (its_turn - timedelta(seconds=5), 5.0)):
+        early, late = world.clock(), its_turn - timedelta(seconds=5)
+        for moment, seconds in ((early, (its_turn - early).total_seconds()), (late, 5.0)):
             world.clock.now = moment
             reply = device.check_in()
             assert reply.kind == "wait"
@@ -201,7 +203,7 @@ def test_a_judge_keeps_its_place_when_the_fleet_grows_and_its_lot_is_no_longer_a
     assert device.check_in().kind == "evaluate"
 
 
-def test_a_check_in_of_a_judge_is_three_requests_and_one_more_where_the_fleet_was_not_counted_yet(world: World) -> None:
+def test_a_check_in_of_a_judge_is_three_requests_and_two_more_where_the_fleet_was_not_looked_at_yet(world: World) -> None:
     one, other, third = world.devices(3)
     publish(world, active=0, evaluators=2)
     world.restart()
@@ -210,6 +212,7 @@ def test_a_check_in_of_a_judge_is_three_requests_and_one_more_where_the_fleet_wa
         with world.calls.count() as calls:
             device.check_in()
         requests.append(list(calls))
-    assert requests[0] == ["UpdateItem", "Query", "Query", "UpdateItem", "PutItem"], "client; round, fleet; place, judge"
+    first = ["UpdateItem", "Query", "Query", "GetItem", "UpdateItem", "PutItem"]
+    assert requests[0] == first, "client; round, fleet and its bounds; place, judge"
     assert requests[1] == ["UpdateItem", "UpdateItem", "PutItem"]
     assert requests[2] == ["UpdateItem", "UpdateItem", "GetItem"]

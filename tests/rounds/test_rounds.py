@@ -49,7 +49,9 @@ def test_a_device_that_is_done_waits(world: World) -> None:
     world.update(device)
     waiting = device.check_in()
     assert waiting.kind == "wait"
-    assert (waiting.reason, waiting.retry_after_seconds) == ("already-done", 60.0)
+    assert (waiting.reason, waiting.retry_after_seconds) == ("already-done", 62.5), (
+        "the next meeting, and half of its five seconds"
+    )
 
 
 def test_a_model_that_does_not_train_has_no_work(world: World) -> None:
@@ -76,12 +78,12 @@ def test_waiting_devices_come_back_at_the_pace_of_rounds_and_resting_ones_at_tha
         return waiting.reason, waiting.retry_after_seconds
 
     devices = world.devices(2)
-    assert told() == ("between-rounds", 60.0), "the first round has not opened yet"
+    assert told() == ("between-rounds", 62.5), "the first round has not opened yet"
     world.tick()
     world.operator.stop("toy")
     world.clock.advance(10)
     world.update(devices[0])
-    assert told()[1] == 60.0, "the round is still open"
+    assert told()[1] == 52.5, "the round is still open"
     world.deliver()
     world.clock.advance(3600)
     world.tick()
@@ -90,7 +92,7 @@ def test_waiting_devices_come_back_at_the_pace_of_rounds_and_resting_ones_at_tha
     assert told() == ("no-training", 900.0), "stopped"
     world.operator.start("toy", 2)
     world.clock.advance(10)
-    assert told() == ("between-rounds", 60.0), "one more is wanted"
+    assert told() == ("between-rounds", 32.5), "one more is wanted"
     world.operator.start("toy", 1)
     world.clock.advance(10)
     assert told() == ("no-training", 900.0), "enough have completed"

@@ -81,11 +81,13 @@ def test_what_each_call_costs(world: World, stored: int) -> None:
         "done": ["UpdateItem"],
         "too soon": ["UpdateItem", "UpdateItem"],
         "model": ["GetItem"],
-        "statistics": ["Query"],
+        "statistics": ["Query", "GetItem"],
     }
-    # model; deployment, version, round; storage; receipts, tallies; thresholds and an alert each; records of rounds and fleet
-    assert found["status"] == ["GetItem"] + ["Query"] * 3 + ["GetItem"] + ["Query"] * (
-        2 + 1 + len(defaults("toy", world.operator.status("toy").config)) + 2
+    # model; deployment, version, round; storage; receipts; tallies and bounds, for the clients and for their pace; thresholds
+    # and an alert each; records of rounds and fleet
+    paced = ["Query", "GetItem"] * 2
+    assert found["status"] == ["GetItem"] + ["Query"] * 3 + ["GetItem", "Query"] + paced + ["Query"] * (
+        1 + len(defaults("toy", world.operator.status("toy").config)) + 2
     )
     assert len(found["clients"]) <= keys.SHARDS
     assert replies["statistics"]["clients"] == stored

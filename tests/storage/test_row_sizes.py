@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.clients.bounds import PaceBounds
 from chalicelib.clients.client import REMEMBERED_ROUNDS, Client, ClientState, Conduct, Fleet, Readiness
 from chalicelib.clients.cohort import Cohort
 from chalicelib.clients.tally import MOST_NAMES, count
@@ -220,6 +221,18 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
             experiments=(EXPERIMENT,) * admin.MOST_EXPERIMENTS,
             ended=FOUND,
             signed=Signed(statement="s" * LONGEST_STATEMENT, signature="A" * LONGEST_SIGNATURE, key="k" * 2048),
+        ),
+    )
+    yield (
+        keys.PACE,
+        PaceBounds(
+            revision=10**8,
+            ceiling=999_999.999_999,
+            budget=10**15,
+            at=NOW,
+            because=LABEL,
+            by="a" * 2048,
+            heartbeat_seconds_before=57_599.999_999,
         ),
     )
     yield keys.COHORT, Cohort(name="c" * 48, revision=10**8, rule=RULE, at=NOW, because=LABEL, by="a" * 2048)

@@ -164,7 +164,7 @@ class TestClientManager:
     def test_heartbeat_and_active_clients(self, world: World, muster: Terminal) -> None:
         world.model(rounds=0)
         devices = world.devices(2)
-        world.clock.advance(world.settings.heartbeat_timeout_seconds + 1)
+        world.clock.advance(world.services.pacing.timeout_seconds + 1)
         devices[0].heartbeat_if_due()
         assert [client["client_id"] for client in muster.json("client list --alive")] == [devices[0].client_id]
 

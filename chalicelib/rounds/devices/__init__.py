@@ -7,5 +7,6 @@
 * `judging`      what judges measured
 * `failures`     work that devices give up
 * `serving`      between rounds: heartbeats, and the deployed version
+* `pacing`       when devices come again
 * `current`      what a warm function remembers, so that devices need not wait for reads
 """

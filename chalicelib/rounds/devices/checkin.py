@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from datetime import datetime
 
 from chalicelib.clients.client import Client
 from chalicelib.clients.cohort import belongs
@@ -10,8 +11,9 @@ from chalicelib.clients.credentials import Credential
 from chalicelib.clients.presence import Presence
 from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
-from chalicelib.rounds.devices.current import Current, Memory, unknown_model
+from chalicelib.rounds.devices.current import Current, unknown_model
 from chalicelib.rounds.devices.drawing import places, turn
+from chalicelib.rounds.devices.pacing import RoundPaces, judges_later
 from chalicelib.rounds.devices.seating import RoundMoved, Seating
 from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.moves import Phase
@@ -19,6 +21,7 @@ from chalicelib.rounds.receipt import KEEP, Receipt, ReceiptState
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.presign import Presigner
+from muster.pacing.waits import WaitReason
 from muster.wire import messages as wire
 from muster.wire.scheduling import given
 
@@ -38,9 +41,8 @@ class CheckIns:
         current: Current,
         presigner: Presigner,
         clock: Clock,
-        fleet: Memory[int],
-        pace_seconds: float,
-        heartbeat_seconds: float,
+        active: Callable[[str], int],
+        paces: RoundPaces,
     ) -> None:
         self._presence = presence
         self._rounds = rounds
@@ -48,10 +50,9 @@ class CheckIns:
         self._current = current
         self._presigner = presigner
         self._clock = clock
-        self._fleet = fleet
-        """The clients of a model that live, as last counted."""
-        self._pace_seconds = pace_seconds
-        self._heartbeat_seconds = heartbeat_seconds
+        self._active = active
+        """How many clients of a model live, as last counted."""
+        self._paces = paces
 
     def check_in(self, model: str, caller: Credential | None, request: wire.CheckIn) -> wire.Assignment:
         """Work for this client in the model's current round; asked again, the same work.
@@ -64,11 +65,11 @@ class CheckIns:
             raise unknown_model(model)
         rnd = self._current.round.get(model)
         if self._current.rests(model, rnd):
-            return wire.Wait(retry_after_seconds=self._heartbeat_seconds, reason="no-training")
+            return self._paces.wait(model, rnd, "no-training", now=self._clock())
         if (left := client.quarantine_left(self._clock())) > 0.0:
             return wire.Wait(retry_after_seconds=min(left, RELEASE_SECONDS), reason="quarantined")
         if rnd is None:
-            return self._wait("between-rounds")
+            return self._paces.wait(model, rnd, "between-rounds", now=self._clock())
         try:
             return self._answer(client, rnd, request)
         except RoundMoved:
@@ -78,21 +79,23 @@ class CheckIns:
         try:
             return self._answer(client, fresh or rnd, request)
         except RoundMoved:
-            return self._wait("between-rounds")
+            return self._wait(fresh or rnd, request, "between-rounds")
 
     def _answer(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
         if rnd.phase is Phase.COLLECTING and "train" in request.can:
-            return self._wait("already-done") if request.reported == str(rnd.id) else self._train(client, rnd, request)
+            done = request.reported == str(rnd.id)
+            return self._wait(rnd, request, "already-done") if done else self._train(client, rnd, request)
         if rnd.phase is Phase.EVALUATING and "evaluate" in request.can:
-            return self._wait("already-done") if request.judged == str(rnd.id) else self._evaluate(client, rnd, request)
-        return self._wait("between-rounds")
+            done = request.judged == str(rnd.id)
+            return self._wait(rnd, request, "already-done") if done else self._evaluate(client, rnd, request)
+        return self._wait(rnd, request, "between-rounds")
 
     def _train(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
         now = self._clock()
         if now >= rnd.report_by:
-            return self._wait("round-closed")
+            return self._wait(rnd, request, "round-closed")
         if rnd.rule is not None and not belongs(rnd.rule, client.described):
-            return wire.Wait(retry_after_seconds=self._heartbeat_seconds, reason="not-eligible")
+            return self._wait(rnd, request, "not-eligible")
         receipt: Receipt | None
         if place := self._seating.take(rnd, "admitted", rnd.places, now):
             fresh = Receipt(
@@ -113,9 +116,9 @@ class CheckIns:
         else:
             receipt = self._rounds.receipt(rnd.id, client.client_id)
         if receipt is None:
-            return self._wait("round-full")
+            return self._wait(rnd, request, "round-full")
         if receipt.state is not ReceiptState.ASSIGNED:
-            return self._wait("already-done")
+            return self._wait(rnd, request, "already-done")
         return wire.TrainAssignment(
             round=str(rnd.id),
             base=downloadable(rnd.base, self._presigner, request.have),
@@ -128,8 +131,8 @@ class CheckIns:
     def _evaluate(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
         now, published = self._clock(), rnd.published
         if now >= published.evaluate_by:
-            return self._wait("round-closed")
-        may_judge_at = turn(rnd, client, self._fleet.get(rnd.model))
+            return self._wait(rnd, request, "round-closed")
+        may_judge_at = turn(rnd, client, self._active(rnd.model))
         judge: Judgement | None
         place = None
         if now >= may_judge_at:
@@ -150,11 +153,11 @@ class CheckIns:
         else:
             judge = self._rounds.judgement(rnd.id, client.client_id)
         if judge is None and now < may_judge_at:
-            return self._wait("not-drawn", (may_judge_at - now).total_seconds())
+            return self._wait(rnd, request, "not-drawn", may_judge_at)
         if judge is None:
-            return self._wait("round-full")
+            return self._wait(rnd, request, "round-full")
         if judge.is_complete or not judge.is_seated:
-            return self._wait("already-done")
+            return self._wait(rnd, request, "already-done")
         return wire.EvaluateAssignment(
             round=str(rnd.id),
             candidate=downloadable(published.candidate, self._presigner, [*request.have, published.deployed.sha256]),
@@ -163,5 +166,6 @@ class CheckIns:
             metric=rnd.config.metric.name,
         )
 
-    def _wait(self, reason: str, at_most_seconds: float = math.inf) -> wire.Wait:
-        return wire.Wait.model_validate({"retry_after_seconds": min(self._pace_seconds, at_most_seconds), "reason": reason})
+    def _wait(self, rnd: Round, request: wire.CheckIn, reason: WaitReason, turn: datetime | None = None) -> wire.Wait:
+        later = judges_later(rnd, "evaluate" in request.can)
+        return self._paces.wait(rnd.model, rnd, reason, now=self._clock(), turn=turn, may_judge=later)

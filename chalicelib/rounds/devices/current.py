@@ -18,6 +18,7 @@ from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.round import Round, goes_on
 from chalicelib.rounds.store import RoundStore
+from muster.wire.admin import RoundConfig
 from muster.wire.problems import Problem
 
 Value = TypeVar("Value")
@@ -66,6 +67,20 @@ class Current:
         if model is None:
             raise unknown_model(name)
         return not goes_on(model, last)
+
+    def config(self, name: str, last: Round | None) -> RoundConfig:
+        """How the round that is open runs, or else how the next one will. `last` is the model's last round; where it is over,
+        the model was read to know whether it rests.
+
+        Raises:
+            Refusal: `unknown-model`.
+        """
+        if last is not None and not last.is_terminal:
+            return last.config
+        model = self._models.get(name)
+        if model is None:
+            raise unknown_model(name)
+        return model.config
 
     def deployment(self, model: str) -> Deployment:
         """What the model's clients are served.

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
+from chalicelib.clients.pacing import Pacing
 from chalicelib.clients.presence import Presence
+from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
 from chalicelib.rollouts.assigning import given_to
+from chalicelib.rollouts.hearing import heard_within
 from chalicelib.rollouts.reporting import Reporting
 from chalicelib.rounds.devices.current import Current, unknown_model
+from chalicelib.rounds.devices.pacing import RoundPaces
 from chalicelib.storage.presign import Presigner
 from muster.wire import messages as wire
 
@@ -24,14 +28,18 @@ class Serving:
         current: Current,
         reporting: Reporting,
         presigner: Presigner,
-        heartbeat_seconds: float,
+        pacing: Pacing,
+        paces: RoundPaces,
+        clock: Clock,
     ) -> None:
         self._directory = directory
         self._presence = presence
         self._current = current
         self._reporting = reporting
         self._presigner = presigner
-        self._heartbeat_seconds = heartbeat_seconds
+        self._pacing = pacing
+        self._paces = paces
+        self._clock = clock
 
     def heartbeat(self, caller: Credential | None, beat: wire.Heartbeat) -> wire.HeartbeatReply:
         """Mark the caller alive, and say when to come again and what waits.
@@ -43,15 +51,19 @@ class Serving:
         if client is None:
             raise unknown_model(str(beat.model))
         if beat.model is None:
-            return wire.HeartbeatReply(next_heartbeat_seconds=self._heartbeat_seconds, work=False, newer_version=None)
+            seconds = self._pacing.next_heartbeat()
+            return wire.HeartbeatReply(next_heartbeat_seconds=seconds, drawn=True, work=False, newer_version=None)
         deployment = self._current.deployment(beat.model)
         served = given_to(client, deployment).version
         rnd = self._current.round.get(beat.model)
+        rests, asks = self._current.rests(beat.model, rnd), self._reporting.heard(client, beat, deployment)
+        soon = heard_within(deployment, self._clock(), is_asked=asks is not None)
         return wire.HeartbeatReply(
-            next_heartbeat_seconds=self._heartbeat_seconds,
-            work=not self._current.rests(beat.model, rnd),
+            next_heartbeat_seconds=self._paces.next_heartbeat(beat.model, rnd, rests=rests, heard_within=soon),
+            drawn=True,
+            work=not rests,
             newer_version=None if served == beat.version else served,
-            asks=self._reporting.heard(client, beat, deployment),
+            asks=asks,
         )
 
     def model(

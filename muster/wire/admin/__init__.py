@@ -9,6 +9,7 @@
 * `strategies`   how they come from one version to the next
 * `experiments`  two or more versions at once, to know which is better
 * `monitoring`   metrics, thresholds and alerts, and everything about a model in one reply
+* `pacing`       how often devices come, and within which bounds
 * `paging`       pages of lists
 """
 
@@ -69,6 +70,7 @@ from muster.wire.admin.monitoring import (
     ThresholdList,
     ThresholdReply,
 )
+from muster.wire.admin.pacing import FleetPace, ModelPace, SetPace
 from muster.wire.admin.paging import After, Page
 from muster.wire.admin.rounds import AbandonRound, RoundFile, RoundFileList, RoundFilesPage, RoundList, RoundReply
 from muster.wire.admin.strategies import IMMEDIATE, GuardRule, Strategy, VersionRef
@@ -126,6 +128,7 @@ __all__ = [
     "EndExperiment",
     "ExperimentList",
     "ExperimentReply",
+    "FleetPace",
     "FleetStatistics",
     "GuardReply",
     "GuardRule",
@@ -138,6 +141,7 @@ __all__ = [
     "MintToken",
     "MintedToken",
     "ModelList",
+    "ModelPace",
     "ModelStatus",
     "ModelSummary",
     "MoveRollout",
@@ -161,6 +165,7 @@ __all__ = [
     "RoundReply",
     "Rule",
     "SetCohort",
+    "SetPace",
     "SetThreshold",
     "SlotsReply",
     "StartExperiment",

@@ -66,6 +66,9 @@ class RoundConfig(Request):
     quorum: Annotated[int, Field(ge=1, le=100_000)] = Field(description="accepted updates below which it is abandoned")
     over_selection: Annotated[float, Field(ge=1.0, le=10.0)] = Field(1.3, description="clients admitted, as a multiple of goal")
     report_seconds: Annotated[float, Field(gt=0, le=43_200)] = Field(600.0, description="from opening to the deadline")
+    every_seconds: Annotated[float, Field(ge=0, le=31 * 86_400.0)] = Field(
+        0.0, description="from one opening to the next at the least; 0: a round opens as soon as the one before is done"
+    )
     grace_seconds: Annotated[float, Field(ge=0, le=600)] = Field(60.0, description="after it, for reports still inspected")
     aggregate_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         21_600.0, description="from the close to the version; a round that takes longer is abandoned"

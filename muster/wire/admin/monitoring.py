@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from muster.wire.admin.clients import FleetStatistics
 from muster.wire.admin.configuring import RoundConfig
 from muster.wire.admin.models import TrainingReply
+from muster.wire.admin.pacing import ModelPace
 from muster.wire.admin.rounds import RoundReply
 from muster.wire.admin.versions import RolloutReply
 from muster.wire.messages import Finite, MetricName, Query, Reply, Request
@@ -147,6 +148,7 @@ class ModelStatus(Reply):
     newest_version: int
     round: RoundReply | None
     clients: FleetStatistics
+    pace: ModelPace | None = Field(None, description="how often its devices come; null from a server of before")
     alerts: list[AlertReply] = Field(description="those that are open")
     metrics: dict[str, MetricSummary] = Field(description="the last hour's, by name")
     storage: StorageReply | None = Field(None, description="what its versions take; null before the first count")
