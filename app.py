@@ -573,11 +573,16 @@ def inspection_worker(event: SQSEvent) -> dict[str, Any]:
 
 @app.on_sqs_message(queue="muster-work", batch_size=1)
 def aggregation_worker(event: SQSEvent) -> dict[str, Any]:
-    """Sum a part of an aggregation, or look after a model: on every tick, or because somebody asked for it."""
+    """Sum a part of an aggregation, look after a model (on every tick, or because somebody asked for it), or count a segment of
+    the fleet.
+    """
 
     def work(message: dict[str, Any]) -> None:
         if "tick" in message:
             services().coordinator.look_after(message["tick"])
+            return
+        if "census" in message:
+            services().census.help(message["census"], message["begins"])
             return
         done = "reconcile" in message or services().aggregating.work(
             message["model"], message["number"], message["plan"], message["stage"], message["part"]

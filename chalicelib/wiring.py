@@ -21,11 +21,15 @@ from chalicelib.clients.census import Census
 from chalicelib.clients.cohorts import Cohorts
 from chalicelib.clients.conduct import StrikeRule
 from chalicelib.clients.directory import Directory
+from chalicelib.clients.enrolling import Enroller
+from chalicelib.clients.fleet_store import FleetStore
 from chalicelib.clients.pacing import Pacing
 from chalicelib.clients.presence import Presence
 from chalicelib.clients.rate import RequestRate
 from chalicelib.clients.reputation import Reputation
 from chalicelib.clients.store import ClientStore
+from chalicelib.clients.tally_store import TallyStore
+from chalicelib.clients.token_store import TokenStore
 from chalicelib.clients.tokens import Tokens
 from chalicelib.instants import Clock, utc_now
 from chalicelib.monitoring.alerts import Alerts
@@ -160,7 +164,7 @@ class Services:
 
     @cached_property
     def work(self) -> Queue:
-        """Parts of aggregations, and requests to reconcile a model."""
+        """Parts of aggregations, requests to reconcile a model, and segments of the fleet that are to be counted."""
         return Queue(self._sqs, self.settings.work_queue_url)
 
     @cached_property
@@ -186,8 +190,23 @@ class Services:
 
     @cached_property
     def clients(self) -> ClientStore:
-        """Clients and tokens."""
+        """Clients and cohorts."""
         return ClientStore(Table(self._dynamodb, self.settings.clients_table))
+
+    @cached_property
+    def token_rows(self) -> TokenStore:
+        """Enrolment tokens and their uses."""
+        return TokenStore(Table(self._dynamodb, self.settings.clients_table))
+
+    @cached_property
+    def fleet_rows(self) -> FleetStore:
+        """The fleet's places."""
+        return FleetStore(Table(self._dynamodb, self.settings.clients_table), self.settings.max_clients)
+
+    @cached_property
+    def tallies(self) -> TallyStore:
+        """What the census has counted."""
+        return TallyStore(Table(self._dynamodb, self.settings.clients_table))
 
     @cached_property
     def rounds(self) -> RoundStore:
@@ -225,11 +244,13 @@ class Services:
     def directory(self) -> Directory:
         """Enrolment, keys, heartbeats, the list of clients."""
         settings = self.settings
+        table = Table(self._dynamodb, settings.clients_table)
         return Directory(
             store=self.clients,
+            enroller=Enroller(table=table, tokens=self.token_rows, fleet=self.fleet_rows),
+            fleet=self.fleet_rows,
             clock=self.clock,
             pacing=self.pacing,
-            max_clients=settings.max_clients,
             signing_key=self._shown_key,
             admission=self.admission,
         )
@@ -265,6 +286,7 @@ class Services:
         )
         return Pacing(
             store=self.clients,
+            tallies=self.tallies,
             clock=self.clock,
             draw=self.draw,
             rules=rules,
@@ -355,7 +377,7 @@ class Services:
     @cached_property
     def tokens(self) -> Tokens:
         """Enrolment tokens."""
-        return Tokens(self.clients, self.clock)
+        return Tokens(self.token_rows, self.clock)
 
     @cached_property
     def census(self) -> Census:
@@ -363,6 +385,8 @@ class Services:
         settings = self.settings
         return Census(
             store=self.clients,
+            tallies=self.tallies,
+            ask=lambda messages: self.work.send_all(messages),
             clock=self.clock,
             census_seconds=settings.census_seconds,
             pacing=self.pacing,

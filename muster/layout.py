@@ -75,8 +75,11 @@ def _spread(round_id: object) -> str:
 
 CLIENT = RowPlace(name="client", table="clients", pk="clients#{shard}", sk="client#{client}")
 TOKEN = RowPlace(name="enrolment token", table="clients", pk="tokens", sk="token#{token}")
+TOKEN_USES = RowPlace(name="uses of a token", table="clients", pk="uses#{token}#{share}", sk="uses")
 FLEET = RowPlace(name="fleet", table="clients", pk="fleet", sk="fleet")
-TALLY = RowPlace(name="tally", table="clients", pk="fleet", sk="tally#{shard}")
+FLEET_SHARE = RowPlace(name="share of the fleet", table="clients", pk="fleet#{share}", sk="fleet")
+TALLY = RowPlace(name="tally", table="clients", pk="fleet", sk="tally#{segment}")
+COUNTING = RowPlace(name="lease of a count", table="clients", pk="counting#{segment}", sk="counting")
 PACE = RowPlace(name="pace", table="clients", pk="fleet", sk="pace")
 COHORT = RowPlace(name="cohort", table="clients", pk="cohorts", sk="cohort#{cohort}")
 MODEL = RowPlace(name="model", table="versions", pk="models", sk="model#{model}")

@@ -26,8 +26,13 @@ import httpx
 import numpy as np
 from boto3.dynamodb.types import TypeDeserializer
 
+from chalicelib.clients.client import Client
+from chalicelib.clients.segments import TallyChange
+from chalicelib.clients.tally import Tally
 from chalicelib.settings import Settings
-from chalicelib.storage.rows import Unreadable
+from chalicelib.storage import keys
+from chalicelib.storage.dynamo import Put, Table
+from chalicelib.storage.rows import Unreadable, to_item
 from infra.local import resources
 from infra.memory import MemoryCloud
 from infra.memory.calls import Killed as Killed
@@ -183,6 +188,11 @@ class World(MemoryCloud):
     def token(self, uses: int = 100) -> str:
         return self.operator.mint_token(uses).token
 
+    def add(self, client: Client) -> None:
+        """The row of a client, as if a token had let it in. The fleet does not count it."""
+        table = Table(SESSION.client("dynamodb"), self.settings.clients_table)
+        table.put(Put(table=table, key=keys.client_key(client.client_id), item=to_item(client)))
+
     def devices(self, count: int, model: str = "toy") -> list[Device]:
         token = self.token()
         self._enrolled += count
@@ -204,6 +214,12 @@ class World(MemoryCloud):
             assignment = device.check_in()
             if assignment.kind == "evaluate":
                 device.judge(assignment, Drift(0.0))
+
+    def counted(self, **tally: Any) -> None:
+        """A census has just counted this, all in the first shard."""
+        found = Tally(shard=0, counted_at=self.clock(), **tally)
+        before = next((row for row in self.services.tallies.all() if (row.shard, row.begins) == (0, found.begins)), None)
+        assert self.services.tallies.change([TallyChange(before, found)])
 
     # ---- what happens
 

@@ -91,6 +91,8 @@ def _of_dynamodb(operation: str, arguments: Mapping[str, Any]) -> Iterator[Need]
                 yield Need(f"dynamodb:{kinds[kind]}", table_arn(write["TableName"]))
     elif operation in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query"):
         yield Need(f"dynamodb:{operation}", table_arn(arguments["TableName"]))
+    elif operation == "BatchGetItem":
+        yield from (Need(f"dynamodb:{operation}", table_arn(name)) for name in arguments["RequestItems"])
     else:
         raise NotImplementedError(f"dynamodb: {operation}")
 

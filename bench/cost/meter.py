@@ -135,13 +135,20 @@ class Meter(Observer):
             case "GetItem":
                 sizes = [item_bytes(answer["Item"])] if answer and "Item" in answer else []
                 return {"dynamodb_read_units": read_units(sizes, consistent=call.arguments["ConsistentRead"])}
+            case "BatchGetItem":
+                units = 0.0
+                for name, asked in call.arguments["RequestItems"].items():
+                    found = [item_bytes(item) for item in answer["Responses"].get(name, [])] if answer else []
+                    sizes_of_each = [[size] for size in found] + [[]] * (len(asked["Keys"]) - len(found))
+                    units += sum(read_units(size, consistent=asked["ConsistentRead"]) for size in sizes_of_each)
+                return {"dynamodb_read_units": units}
             case "Query":
                 sizes = [item_bytes(item) for item in self._whole(call, answer)["Items"]]
                 return {"dynamodb_read_units": read_units(sizes, consistent=call.arguments["ConsistentRead"])}
             case _:
                 both = call.operation == "TransactWriteItems"
-                units = (write_units(b, a, transactional=both) for b, a in zip(old, new, strict=True))
-                return {"dynamodb_write_units": sum(units)}
+                written = (write_units(b, a, transactional=both) for b, a in zip(old, new, strict=True))
+                return {"dynamodb_write_units": sum(written)}
 
     def _whole(self, call: Call, answer: Any) -> Any:
         """What a query read: whole rows, also where only some attributes were asked for."""
@@ -153,7 +160,7 @@ class Meter(Observer):
 
     def _rows(self, call: Call) -> list[tuple[str, Any]]:
         """The rows that a call writes."""
-        if call.service != "dynamodb" or call.operation in ("GetItem", "Query"):
+        if call.service != "dynamodb" or call.operation in ("GetItem", "BatchGetItem", "Query"):
             return []
         if call.operation == "TransactWriteItems":
             writes = [write for item in call.arguments["TransactItems"] for write in item.values()]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
+from chalicelib.clients.segments import CensusLimits, period
 from chalicelib.rounds.round import MOST_PARTS, PLACES_A_PART, parts_for
 from chalicelib.storage.keys import SHARDS
 from muster.pacing.planning import REQUEST_DOLLARS
@@ -54,6 +56,12 @@ class FleetSize:
     """In which the participants of a round come: about one pace, where all devices are waiting for it."""
     update_bytes: int = 1_400_000
     census_seconds: float = 300.0
+    """The shortest period of the census (`MUSTER_CENSUS_SECONDS`)."""
+
+    @property
+    def census_period(self) -> float:
+        """After how many seconds a client is counted again."""
+        return period(self.clients, self.census_seconds) / timedelta(seconds=1)
 
     @property
     def places(self) -> int:
@@ -86,9 +94,10 @@ def demands(fleet: FleetSize) -> list[Demand]:
     joins = fleet.places / fleet.window_seconds
     requests = beats + polls + 3 * joins
     written = beats + polls + (1 + CHECK_UNITS) * joins  # a heartbeat, a check-in; grant and report check the client
-    shard_bytes = fleet.clients / SHARDS * CLIENT_BYTES
+    limits = CensusLimits()
+    segment_bytes = min(fleet.clients / SHARDS, limits.grown) * CLIENT_BYTES
     receipt_bytes = fleet.places * RECEIPT_BYTES
-    count_seconds = _pages(shard_bytes) * PAGE_SECONDS
+    count_seconds = _pages(segment_bytes) * PAGE_SECONDS
     return [
         Demand("API Gateway: requests/s", 10_000, requests),
         Demand("Lambda: concurrent executions", 1000, requests * API_SECONDS + joins * INSPECTION_SECONDS),
@@ -98,8 +107,8 @@ def demands(fleet: FleetSize) -> list[Demand]:
         Demand("DynamoDB: write units/s of a row of a round's counters", 1000, COUNTER_WRITES * joins / fleet.parts),
         Demand("DynamoDB: write units/s of the table of rounds", 40_000, (RECEIPT_UNITS + COUNTER_WRITES) * joins),
         Demand("DynamoDB: seconds to read a round's receipts, of a pace", fleet.pace_seconds, _read_seconds(receipt_bytes)),
-        Demand("Census: seconds to count a shard, of the monitor's 120", 120, count_seconds),
-        Demand("Census: seconds to count all shards, of its period", fleet.census_seconds / 2, SHARDS * count_seconds),
+        Demand("Census: seconds to count a segment, of the monitor's 120", 120, count_seconds),
+        Demand("Census: rows/s, of what the monitor counts by itself", limits.own / 60, fleet.clients / fleet.census_period),
         Demand("S3: PUT/s of a round's prefix", 3500, joins),
         Demand("S3: GET/s of one checkpoint", 5500, joins),
         Demand("SQS: messages in flight", 120_000, joins * INSPECTION_SECONDS),
@@ -163,13 +172,14 @@ def table(fleets: Sequence[FleetSize] = FLEETS) -> str:
 def prices() -> str:
     """Markdown: what heartbeats and the census cost a month."""
     lines = [
-        "| clients | heartbeat every 15 min | every hour | every day | census every 5 min | every hour |",
+        "| clients | heartbeat every 15 min | every hour | every day | the census | every |",
         "|--:|--:|--:|--:|--:|--:|",
     ]
     for fleet in FLEETS:
         beats = [heartbeat_dollars_a_month(fleet.clients, seconds) for seconds in (900, 3600, 86_400)]
-        counts = [census_dollars_a_month(fleet.clients, seconds) for seconds in (300, 3600)]
-        lines.append(f"| {fleet.clients:,} | " + " | ".join(f"${value:,.2f}" for value in beats + counts) + " |")
+        count = census_dollars_a_month(fleet.clients, fleet.census_period)
+        dollars = " | ".join(f"${value:,.2f}" for value in [*beats, count])
+        lines.append(f"| {fleet.clients:,} | {dollars} | {fleet.census_period / 60:,.0f} min |")
     return "\n".join(lines)
 
 
@@ -177,10 +187,7 @@ def slowed(fleet: FleetSize) -> FleetSize:
     """The same fleet at the pace, and with rounds spread, as wide as its quotas need."""
     pace = max(fleet.pace_seconds, shortest_pace(fleet.clients))
     window = max(fleet.window_seconds, shortest_window(fleet.places), pace)
-    return replace(
-        fleet, pace_seconds=pace, heartbeat_seconds=max(fleet.heartbeat_seconds, pace), window_seconds=window,
-        census_seconds=max(fleet.census_seconds, fleet.clients / 10_000),
-    )  # fmt: skip
+    return replace(fleet, pace_seconds=pace, heartbeat_seconds=max(fleet.heartbeat_seconds, pace), window_seconds=window)
 
 
 def _short(value: float) -> str:

@@ -11,8 +11,11 @@ from chalicelib.admission.deciding import Admission
 from chalicelib.clients import credentials
 from chalicelib.clients.client import Client, ClientState, Conduct, Readiness
 from chalicelib.clients.credentials import Credential
+from chalicelib.clients.enrolling import Enroller
+from chalicelib.clients.fleet_store import FleetFull, FleetStore
 from chalicelib.clients.pacing import Pacing
-from chalicelib.clients.store import ClientStore, FleetFull
+from chalicelib.clients.store import ClientStore
+from chalicelib.clients.token_store import TokenRefused
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
 from chalicelib.log import log
@@ -68,17 +71,19 @@ class Directory:
         self,
         *,
         store: ClientStore,
+        enroller: Enroller,
+        fleet: FleetStore,
         clock: Clock,
         pacing: Pacing,
-        max_clients: int,
         signing_key: Callable[[], str | None],
         admission: Admission,
     ) -> None:
         """`signing_key` reads the public key that signs deployments; None where nothing is signed."""
         self._store = store
+        self._enroller = enroller
+        self._fleet = fleet
         self._clock = clock
         self._pacing = pacing
-        self._max_clients = max_clients
         self._signing_key = signing_key
         self._admission = admission
 
@@ -87,12 +92,12 @@ class Directory:
     def enrol(self, request: wire.Enrolment) -> wire.Enrolled:
         """Register a device and give it its key; the same enrolment sent again has the same answer.
 
-        The token is claimed first. A device that dies in between repeats, and its claim is already there.
+        It is one transaction: a device that dies has used nothing of its token, or is enrolled.
 
         Raises:
             Refusal: `enrolment-refused` (the token), `client-exists` (another device has the id), `fleet-full`,
-                `signing-failed` (before anything was claimed: a device that was not told of the key would pin none),
-                `refused-by-site` (before anything was claimed, too).
+                `signing-failed` (before anything was written: a device that was not told of the key would pin none),
+                `refused-by-site` (before anything was written, too).
         """
         token = credentials.parse(request.token)
         now = self._clock()
@@ -100,19 +105,6 @@ class Directory:
             raise Refusal(Problem.ENROLMENT_REFUSED, "the token has not the shape of one", expected="<id>.<secret>")
         key, shown = credentials.device_key(token, request.client_id, request.proof), self._signing_key()
         self._ask_site(token, request, now)
-        try:
-            claimed = self._store.claim(token, request.client_id, request.device_type, now)
-        except ConditionFailed as lost:
-            # Whoever was enrolled with this token and this proof has that key: a lost answer is given again, whatever became of
-            # the token since.
-            if credentials.holds(self._store.get(request.client_id), key):
-                return self._enrolled(key, shown)
-            raise Refusal(
-                Problem.ENROLMENT_REFUSED,
-                "this enrolment token does not admit this client",
-                expected=lost.condition.because,
-                got="a token that is unknown, expired, revoked or used up, or a device type outside its scope",
-            ) from lost
         client = Client(
             client_id=request.client_id,
             key_hash=key.hashed,
@@ -122,14 +114,26 @@ class Directory:
             enrolled_at=now,
             last_seen_at=now,
             capabilities=dict(request.capabilities),
-            models=claimed.models,
         )
         try:
-            holder = self._store.add(client, self._max_clients)
+            holder = self._enroller.admit(client, token, now)
+        except TokenRefused as refused:
+            # Whoever was enrolled with this token and this proof has that key: a lost answer is given again, whatever became of
+            # the token since.
+            if credentials.holds(self._store.get(request.client_id), key):
+                return self._enrolled(key, shown)
+            raise Refusal(
+                Problem.ENROLMENT_REFUSED,
+                "this enrolment token does not admit this client",
+                expected="a token that is known and good, has a use left, and whose scope has the device type",
+                got="a token that is unknown, expired, revoked or used up, or a device type outside its scope",
+            ) from refused
         except FleetFull as full:
+            if credentials.holds(self._store.get(request.client_id), key):
+                return self._enrolled(key, shown)
             raise Refusal(
                 Problem.FLEET_FULL,
-                f"the fleet has {self._max_clients} clients, as many as it may have",
+                str(full),
                 expected="a fleet with room: revoke clients that are gone, or raise MUSTER_MAX_CLIENTS",
                 got=f"client id {request.client_id!r}",
             ) from full
@@ -146,8 +150,8 @@ class Directory:
 
     def _ask_site(self, token: Credential, request: wire.Enrolment, now: datetime) -> None:
         """Put an enrolment to the site's rule, if there is one and the token is known; any other is refused without it."""
-        known = self._store.token(token.public) if self._admission.asks else None
-        if known is None or not credentials.same(known.secret_hash, token):
+        known = self._enroller.token(token) if self._admission.asks else None
+        if known is None:
             return
         self._admission.check(
             SiteQuestion(
@@ -252,7 +256,7 @@ class Directory:
         """
         client = self._known(client_id)
         if client.state is ClientState.ACTIVE:
-            self._store.revoke(client)
+            self._fleet.revoke(client)
             log.info("client revoked", client=client.client_id)
             client = self._known(client_id)
         return self._reply(client)

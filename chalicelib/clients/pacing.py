@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.clients.bounds import PaceBounds
+from chalicelib.clients.segments import segments, sum_of
 from chalicelib.clients.store import ClientStore
-from chalicelib.clients.tally import Tally, total
+from chalicelib.clients.tally import Tally
+from chalicelib.clients.tally_store import TallyStore
 from chalicelib.instants import Clock
+from chalicelib.storage import keys
 from muster.pacing.intervals import Intervals, PaceRules, RoundNeed, intervals
 from muster.pacing.waits import WaitReason, spread, wait
 
@@ -53,6 +56,7 @@ class Pacing:
         self,
         *,
         store: ClientStore,
+        tallies: TallyStore,
         clock: Clock,
         draw: Callable[[], float],
         rules: PaceRules,
@@ -61,6 +65,7 @@ class Pacing:
     ) -> None:
         """`rules` are those of the settings; `timeout_seconds` is the shortest after which a client may count as gone."""
         self._store = store
+        self._tallies = tallies
         self._clock = clock
         self._draw = draw
         self._rules = rules
@@ -127,7 +132,7 @@ class Pacing:
 
     def read(self) -> Steering:
         """As they are now; what devices are told does not change by that."""
-        return self.steering_of(total(self._store.tallies()))
+        return self.steering_of(sum_of(segments(self._tallies.all(), keys.SHARDS)))
 
     def steering_of(self, counted: Tally | None) -> Steering:
         """A fleet that was counted, with its bounds as they are now: one read."""

@@ -1,4 +1,7 @@
-"""Rows of clients, enrolment tokens, the fleet and its tallies. Every method is one write with one condition, or one read."""
+"""Rows of clients and cohorts. Every method is one write with one condition, or one read.
+
+How clients come and go is in `admission` and `fleet_store`: that is counted.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,14 @@ from datetime import datetime
 
 from chalicelib.clients.arrivals import own, own_within
 from chalicelib.clients.bounds import PaceBounds
-from chalicelib.clients.client import Client, ClientState
+from chalicelib.clients.client import Client
 from chalicelib.clients.cohort import Cohort
 from chalicelib.clients.credentials import Credential
-from chalicelib.clients.tally import Tally
-from chalicelib.clients.token import EnrolmentToken
+from chalicelib.clients.tally import LAST
 from chalicelib.instants import text
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionCheck, ConditionFailed, Put, Table, Update, both
 from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, readable_one, to_item
-
-
-class FleetFull(Exception):
-    """No further client may be enrolled; nothing was changed."""
 
 
 class ClientStore:
@@ -45,11 +43,20 @@ class ClientStore:
             items = self._table.query(_shard(number), keys.CLIENT.prefix, after=last_seen, limit=limit)
             yield from each(Client, items)
 
-    def shard(self, number: int) -> Iterator[Item]:
-        """What a tally counts of each client of a shard. May miss the last second."""
+    def between(self, number: int, begins: str, ends: str) -> Iterator[Item]:
+        """What a tally counts of the clients of a shard from one id up to another, which is left out; all from `FIRST` to
+        `LAST`. May miss the last second.
+        """
         attributes = ("sk", "client_id", "state", "device_type", "last_seen_at", "model", "rounds", "samples", "sdk_version",
                       "capabilities")  # fmt: skip
-        return self._table.query(_shard(number), keys.CLIENT.prefix, attributes=attributes, consistent=False)
+        prefix = keys.CLIENT.prefix
+        ends_at = None if ends == LAST else prefix + ends
+        above = prefix + begins if begins else None
+        for item in self._table.query(
+            _shard(number), prefix, above=above, below=ends_at, attributes=attributes, consistent=False
+        ):
+            if item["sk"] != ends_at:
+                yield item
 
     def ids_like(self, client_id: str, limit: int) -> Iterator[str]:
         """Ids that begin like this one, up to `limit` of each shard: for telling a person what the typing error was."""
@@ -57,27 +64,6 @@ class ClientStore:
         for number in range(keys.SHARDS):
             for item in self._table.query(_shard(number), prefix, limit=limit, attributes=("client_id",), consistent=False):
                 yield str(item["client_id"])
-
-    def add(self, client: Client, max_clients: int) -> Client | None:
-        """Store a new client and count it, both or neither. When the id is taken nothing changes and the client that has it
-        is returned.
-
-        Raises:
-            FleetFull: there are `max_clients` clients.
-        """
-        room = Condition("attribute_not_exists(#enrolled) OR #enrolled < :most", "the fleet has room", {":most": max_clients})
-        try:
-            self._table.transact(
-                [
-                    Put(table=self._table, key=keys.client_key(client.client_id), item=to_item(client), condition=NEW),
-                    Update(table=self._table, key=keys.FLEET.key(), condition=room, add={"enrolled": 1}),
-                ]
-            )
-        except ConditionFailed as lost:
-            if lost.condition is room:
-                raise FleetFull from lost
-            return from_item(Client, lost.found) if lost.found else None
-        return None
 
     def may_use(self, credential: Credential, model: str) -> ConditionCheck:
         """What a transaction checks that is done for a client: that the key is its own, at that instant, and the model in its
@@ -119,78 +105,6 @@ class ClientStore:
             same = " AND ".join(f"#conduct.#{name} = :{name}" for name in known)
             conduct = Condition(same, "no other one was rejected since", {f":{name}": value for name, value in known.items()})
         return self._change(client.client_id, both(condition, conduct), changes) is not None
-
-    def revoke(self, client: Client) -> bool:
-        """Take a client's key away for good and free its place, both or neither; False when that was done before."""
-        active = Condition("#state = :active", "it is not revoked yet", {":active": ClientState.ACTIVE})
-        counted = Condition("#enrolled > :none", "it is counted", {":none": 0})
-        try:
-            self._table.transact(
-                [
-                    Update(
-                        table=self._table,
-                        key=keys.client_key(client.client_id),
-                        condition=active,
-                        set={"state": ClientState.REVOKED},
-                    ),
-                    Update(table=self._table, key=keys.FLEET.key(), condition=counted, add={"enrolled": -1}),
-                ]
-            )
-        except ConditionFailed as lost:
-            if lost.condition is active:
-                return False
-            raise
-        return True
-
-    # ---- enrolment tokens
-
-    def add_token(self, token: EnrolmentToken) -> None:
-        """Store a new enrolment token."""
-        item = {name: value for name, value in to_item(token).items() if name != "claims"}  # DynamoDB has no empty set
-        self._table.put(Put(table=self._table, key=keys.TOKEN.key(token=token.token_id), item=item, condition=NEW))
-
-    def token(self, token_id: str) -> EnrolmentToken | None:
-        """An enrolment token, or None when there is none, or none that can be read."""
-        return readable_one(EnrolmentToken, self._table.get(keys.TOKEN.key(token=token_id)))
-
-    def tokens(self, after: str | None, limit: int) -> list[EnrolmentToken | Unreadable]:
-        """Enrolment tokens, up to `limit` of those that follow the token `after`; also those that cannot be read."""
-        last_seen = keys.TOKEN.key(token=after)["sk"] if after else None
-        items = self._table.query(keys.TOKEN.partition(), keys.TOKEN.prefix, after=last_seen, limit=limit)
-        return list(each(EnrolmentToken, items))
-
-    def claim(self, token: Credential, client_id: str, device_type: str, now: datetime) -> EnrolmentToken:
-        """Use the token once for this client id, and return it. The claims are a set, so a repeat uses nothing more and uses
-        are exact.
-
-        Raises:
-            ConditionFailed: there is no such token, its secret is another, it was revoked or has expired, the device's type
-                is not in its scope, or all its uses are taken.
-        """
-        condition = Condition(
-            "#secret_hash = :secret_hash AND #expires_at > :now AND attribute_not_exists(#revoked_at) AND "
-            "(attribute_not_exists(#device_types) OR contains(#device_types, :type)) AND "
-            "(attribute_not_exists(#claims) OR size(#claims) < #uses OR contains(#claims, :client))",
-            "the token is known and good, its scope has the device type, and it has a use left or was used by this client",
-            {":secret_hash": token.hashed, ":now": text(now), ":client": client_id, ":type": device_type},
-        )
-        key = keys.TOKEN.key(token=token.public)
-        return from_item(
-            EnrolmentToken,
-            self._table.update_and_read(Update(table=self._table, key=key, condition=condition, add={"claims": {client_id}})),
-        )
-
-    def revoke_token(self, token_id: str, now: datetime) -> EnrolmentToken | None:
-        """Let a token admit nobody any more, and return it, or None when there is none. A repeat changes nothing."""
-        condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#revoked_at)", "it is there, and not revoked")
-        key = keys.TOKEN.key(token=token_id)
-        try:
-            item = self._table.update_and_read(
-                Update(table=self._table, key=key, condition=condition, set={"revoked_at": text(now)})
-            )
-        except ConditionFailed as lost:
-            return from_item(EnrolmentToken, lost.found) if lost.found else None
-        return from_item(EnrolmentToken, item)
 
     # ---- cohorts
 
@@ -238,29 +152,6 @@ class ClientStore:
         except ConditionFailed as lost:
             return from_item(PaceBounds, lost.found) if lost.found else None
         return bounds
-
-    # ---- tallies
-
-    def tallies(self) -> list[Tally]:
-        """The tallies of all shards that were ever counted: one request."""
-        items = self._table.query(keys.FLEET.partition(), keys.TALLY.prefix)
-        return list(readable(Tally, items))
-
-    def put_tally(self, tally: Tally) -> bool:
-        """Store a shard's tally, if no newer one is there; False when one is."""
-        stored = to_item(tally)
-        older = Condition(
-            "attribute_not_exists(#counted_at) OR #counted_at < :counted_at",
-            "the stored tally is older",
-            {":counted_at": stored["counted_at"]},
-        )
-        try:
-            self._table.put(
-                Put(table=self._table, key=keys.TALLY.key(shard=f"{tally.shard:02d}"), item=stored, condition=older)
-            )
-        except ConditionFailed:
-            return False
-        return True
 
     def _change(self, client_id: str, condition: Condition, changes: Item) -> Client | None:
         try:

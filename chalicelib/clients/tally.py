@@ -1,4 +1,4 @@
-"""Counting clients (pure): a tally of one shard, and the sum of several."""
+"""Counting clients (pure): a tally of some of them, and the sum of several."""
 
 from __future__ import annotations
 
@@ -16,12 +16,22 @@ MOST_NAMES = 64
 """Device types and models that a tally names; what is rarer is counted as `other`. A hostile fleet cannot make it longer."""
 
 
+FIRST, LAST = "", "~"
+"""Before and after the ids of all clients."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """One shard of the fleet, as its rows had it at `counted_at`."""
+    """One segment of a shard of the fleet, as its rows had it at `counted_at`."""
 
     shard: int
     counted_at: Instant
+    begins: str = FIRST
+    """The id at which it begins; that client is in it."""
+    ends: str = LAST
+    """The id at which it ends; that client is in the next one."""
+    ttl: int | None = None
+    """Of one that was joined with the one before it: when nobody needs its key any more."""
     clients: int = 0
     active: int = 0
     revoked: int = 0
@@ -34,11 +44,21 @@ class Tally:
     unreadable: int = 0
     """Rows that could not be counted."""
 
+    @property
+    def size(self) -> int:
+        """How many rows were read for it."""
+        return self.clients + self.revoked + self.unreadable
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no id could be in it."""
+        return self.ends <= self.begins
+
 
 _STATES = tuple(ClientState)
 
 
-def is_whole(row: Mapping[str, Any]) -> bool:
+def is_countable(row: Mapping[str, Any]) -> bool:
     """Whether a row has what is counted of a client."""
     numbers = all(isinstance(row.get(name), int) for name in ("rounds", "samples"))
     texts = all(isinstance(row.get(name, ""), str) for name in ("device_type", "last_seen_at", "model", "sdk_version"))
@@ -52,14 +72,14 @@ def count(
     heartbeat_timeout_seconds: float,
     cohorts: Collection[Cohort] = (),
 ) -> Tally:
-    """The tally of a shard at `now`, from the rows of its clients (those attributes that are counted)."""
+    """The tally of some clients of a shard at `now`, from their rows (those attributes that are counted)."""
     oldest_beat = text(now - timedelta(seconds=heartbeat_timeout_seconds))
     clients = active = revoked = rounds = samples = unreadable = 0
     types: Counter[str] = Counter()
     models: Counter[str] = Counter()
     members = dict.fromkeys((cohort.tag for cohort in cohorts), 0)
     for row in rows:
-        if not is_whole(row):
+        if not is_countable(row):
             unreadable += 1
             continue
         rounds += row["rounds"]
@@ -94,7 +114,7 @@ def count(
 
 def total(tallies: Iterable[Tally]) -> Tally | None:
     """The sum of tallies, as old as the oldest of them; None of none."""
-    everyone = sorted(tallies, key=lambda tally: tally.shard)
+    everyone = sorted(tallies, key=lambda tally: (tally.shard, tally.begins))
     if not everyone:
         return None
     return Tally(
@@ -113,7 +133,7 @@ def total(tallies: Iterable[Tally]) -> Tally | None:
 
 
 def _in_each(tallies: Sequence[Tally]) -> dict[str, int]:
-    """The sizes of the cohorts that all shards have counted: part of a cohort would be no size."""
+    """The sizes of the cohorts that all have counted: part of a cohort would be no size."""
     whole = set.intersection(*(set(tally.active_by_cohort) for tally in tallies))
     return {tag: sum(tally.active_by_cohort[tag] for tally in tallies) for tag in sorted(whole)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -25,6 +25,8 @@ class EnrolmentToken:
     token_id: str
     secret_hash: str
     uses: int
+    shares: int
+    """Into how many shares its uses are divided (`shares.shares_of`)."""
     label: str
     created_at: Instant
     expires_at: Instant
@@ -33,13 +35,27 @@ class EnrolmentToken:
     models: list[str] | None = None
     device_types: list[str] | None = None
     revoked_at: Instant | None = None
-    claims: set[str] = field(default_factory=set)
-    """Ids of the clients that used it."""
 
-    def state(self, now: datetime) -> TokenState:
-        """Where it stands at `now`."""
+    def state(self, now: datetime, claimed: int) -> TokenState:
+        """Where it stands at `now`, when so many of its uses are taken."""
         if self.revoked_at:
             return TokenState.REVOKED
         if now >= self.expires_at:
             return TokenState.EXPIRED
-        return TokenState.USED_UP if len(self.claims) >= self.uses else TokenState.ACTIVE
+        return TokenState.USED_UP if claimed >= self.uses else TokenState.ACTIVE
+
+    def admits(self, device_type: str, now: datetime) -> bool:
+        """Whether a device of this type may enrol with it at `now`, if a use is left."""
+        return self.revoked_at is None and now < self.expires_at and (not self.device_types or device_type in self.device_types)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenUses:
+    """One share of a token's uses."""
+
+    claimed: int = 0
+    """Uses that are taken."""
+    ttl: int | None = None
+    """A day after the token's: who enrols at the last moment must not find a share that begins anew."""
+    revoked_at: Instant | None = None
+    """Since when nobody claims a use here: the token is revoked."""

@@ -16,12 +16,12 @@ name placeholders are found here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from chalicelib.storage.answers import insist
+from chalicelib.storage.answers import BrokenAnswer, insist
 from chalicelib.storage.rows import Item, from_stored, to_stored
 from muster.layout import Key
 
@@ -46,6 +46,9 @@ def both(one: Condition, other: Condition) -> Condition:
 
 CAPACITY = "ConsumedCapacity"
 WITH_CAPACITY: Mapping[str, Any] = {"ReturnConsumedCapacity": "TOTAL"}
+
+READ_BATCH = 100
+"""Rows that one request reads by their keys (AWS: "BatchGetItem")."""
 
 LAST = "~"
 """Sorts after every character that a key is made of."""
@@ -113,6 +116,29 @@ class Table:
             self._client.get_item, CAPACITY, TableName=self.name, Key=_typed(key), ConsistentRead=True, **WITH_CAPACITY
         )
         return _plain(response["Item"]) if "Item" in response else None
+
+    def get_all(self, keys: Iterable[Key]) -> dict[tuple[str, str], Item]:
+        """Those rows under these keys (any two differ) that are there, by partition key and sort key; one request for a
+        hundred. Each is as it was at some instant of the read, all of them not at one.
+
+        Raises:
+            BrokenAnswer: DynamoDB left some of them out, every time.
+        """
+        typed = [_typed(key) for key in keys]
+        found: dict[tuple[str, str], Item] = {}
+        for start in range(0, len(typed), READ_BATCH):
+            asked: Any = {self.name: {"Keys": typed[start : start + READ_BATCH], "ConsistentRead": True}}
+            answer = insist(self._all_of, "Responses", CAPACITY, RequestItems=asked, **WITH_CAPACITY)
+            for item in map(_plain, answer["Responses"].get(self.name, [])):
+                found[item["pk"], item["sk"]] = item
+        return found
+
+    def _all_of(self, **request: Any) -> Any:
+        """An answer that leaves rows out, because a partition is at its limit, is not whole."""
+        answer: Any = self._client.batch_get_item(**request)
+        if left := answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", []):
+            raise BrokenAnswer(f"expected all rows that were asked of {self.name}, got all but {len(left)}")
+        return answer
 
     def put(self, write: Put) -> None:
         """Write a whole row.

@@ -69,21 +69,59 @@ CLIENT = RowKind.of(
     "A registered device and the hash of its key. Written by enrolment; touched by heartbeats and check-ins. `shard` is a "
     "number from a hash of the id, so that any part of a fleet can be counted and listed by queries.",
 )
+
+
+def uses_key(token_id: str, number: int) -> Key:
+    """The key of a share of a token's uses."""
+    return TOKEN_USES.key(token=token_id, share=f"{number:02d}")
+
+
+def fleet_key(number: int) -> Key:
+    """The key of a share of the fleet's places. The first lies where the whole fleet was counted before there were shares."""
+    return FLEET_SHARE.key(share=f"{number:02d}") if number else FLEET.key()
+
+
+def segment(number: int, begins: str) -> str:
+    """What a segment of a shard is called in keys. The first one of a shard lies where the whole shard was counted before there
+    were segments.
+    """
+    return f"{number:02d}#{begins}" if begins else f"{number:02d}"
+
+
 TOKEN = RowKind.of(
     layout.TOKEN,
     "chalicelib.clients.token.EnrolmentToken",
-    "Lets devices enrol. `claims` is a set of client ids: a claim repeated is one claim, so that uses are exact.",
+    "Lets devices enrol. Every enrolment reads it; it is written when it is minted and when it is revoked. How many used it "
+    "is counted in its shares.",
+)
+TOKEN_USES = RowKind.of(
+    layout.TOKEN_USES,
+    "chalicelib.clients.token.TokenUses",
+    "One share of a token's uses, and how many of them are taken. It changes in one transaction with the client's row, so it "
+    "is exact; what the shares hold at most sums to the token's uses.",
 )
 FLEET = RowKind.of(
     layout.FLEET,
     "chalicelib.clients.client.Fleet",
-    "How many clients are enrolled and not revoked. It changes in one transaction with the client's row, so it is "
-    "exact, and its condition is what keeps the fleet within `max_clients`.",
+    "The first share of the fleet's places, and how many of them are taken: by clients that are enrolled and not revoked. It "
+    "changes in one transaction with a client's row, so it is exact, and its condition is what keeps the fleet within "
+    "`max_clients`.",
+)
+FLEET_SHARE = RowKind.of(
+    layout.FLEET_SHARE,
+    "chalicelib.clients.client.Fleet",
+    "The other shares of the fleet's places; `share` is 01 to 63. What the shares hold at most sums to `max_clients`.",
 )
 TALLY = RowKind.of(
     layout.TALLY,
-    "chalicelib.clients.census.Tally",
-    "One shard of the fleet, counted from its rows in the background. The statistics are the sum of the shards.",
+    "chalicelib.clients.tally.Tally",
+    "One segment of a shard of clients, counted from its rows in the background: from which id, to which. `segment` is the "
+    "shard, and the id at which it begins. The statistics are the sum of all.",
+)
+COUNTING = RowKind.of(
+    layout.COUNTING,
+    "chalicelib.clients.tally_store.CountLease",
+    "That somebody is counting a segment that has waited too long, so that nobody else begins.",
 )
 PACE = RowKind.of(
     layout.PACE,
@@ -213,9 +251,12 @@ RESTORE = RowKind.of(
 ROWS = (
     CLIENT,
     TOKEN,
+    TOKEN_USES,
     FLEET,
+    FLEET_SHARE,
     TALLY,
     PACE,
+    COUNTING,
     COHORT,
     MODEL,
     CONFIGURATION,

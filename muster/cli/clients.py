@@ -93,7 +93,7 @@ def release(ctx: typer.Context, client: ClientId, dry_run: DryRun = False, as_js
 @tokens.command()
 def mint(
     ctx: typer.Context,
-    uses: Annotated[int, typer.Option(min=1, max=5000, help="How many devices may enrol with it.")] = 1,
+    uses: Annotated[int, typer.Option(min=1, max=admin.MOST_USES, help="How many devices may enrol with it.")] = 1,
     hours: Annotated[float, typer.Option(min=0.01, max=2160, help="How long it is good.")] = 24.0,
     label: Annotated[str, typer.Option(help="A few words for the list.")] = "devices",
     model: Annotated[

@@ -183,7 +183,7 @@ def test_a_cohort_has_the_size_that_the_census_counted_of_that_revision(world: W
             client_id=f"many-{number}", key_hash="h", state=ClientState.ACTIVE, device_type="phone" if number % 3 else "edge",
             sdk_version="1", enrolled_at=now, last_seen_at=now, capabilities={"ram": number},
         )  # fmt: skip
-        world.services.clients.add(one, 10**6)
+        world.add(one)
     world.operator.set_cohort("phones", rule(device_types=["phone"]), revision=0)
     world.operator.set_cohort("large", rule(capabilities={"ram": {"minimum": 50}}), revision=0)
     assert world.operator.cohort("phones").active is None

@@ -19,14 +19,6 @@ def test_an_enrolment_sent_again_gets_the_same_key_and_uses_the_token_once(world
     assert world.request("POST", "/v1/heartbeat", key=first[1]["key"], body={}).status_code == 200
 
 
-def test_a_device_that_died_between_claim_and_row_enrols_all_the_same(world: World) -> None:
-    token = world.token(uses=1)
-    credential = credentials.parse(token)
-    assert credential
-    world.services.clients.claim(credential, "thermostat-7", "iot", world.clock())
-    assert enrol(world, enrolment(token))[0] == 201
-
-
 @pytest.mark.parametrize("other", [{"proof": OTHER_PROOF}, {"token": "another"}])
 def test_nobody_else_can_take_over_an_id(world: World, other: dict[str, str]) -> None:
     token = world.token()

@@ -300,19 +300,6 @@ def test_statistics_are_counted_from_the_clients_and_age_with_the_heartbeats(wor
     assert [c.client_id for c in world.operator.clients(alive=True)] == ["c-0"]
 
 
-def test_a_census_counts_what_is_oldest_first_and_an_older_count_never_replaces_a_newer(world: World) -> None:
-    census, store = world.services.census, world.services.clients
-    first = census.take()
-    assert first
-    with world.calls.count() as calls:
-        census.take()
-    assert calls == ["Query"], "what was counted a moment ago is not counted again"
-    newer = count(0, [], world.clock(), 60)
-    world.clock.advance(-10)
-    assert not store.put_tally(count(0, [], world.clock(), 60))
-    assert next(t for t in store.tallies() if t.shard == 0) == newer
-
-
 def row(state: str = "active", **more: Any) -> dict[str, Any]:
     return {"state": state, "device_type": "iot", "last_seen_at": text(ManualClock().now), "rounds": 1, "samples": 2, **more}
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from chalicelib.clients.tally import Tally
 from muster.http.errors import Refused
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
@@ -23,7 +22,7 @@ def world() -> Iterator[World]:
 
 def counted(world: World, clients: int, **active: int) -> None:
     """A census has counted so many, and everybody knows."""
-    world.services.clients.put_tally(Tally(shard=0, counted_at=world.clock(), clients=clients, active_by_model=active))
+    world.counted(clients=clients, active_by_model=active)
     world.services.pacing.refresh()
 
 

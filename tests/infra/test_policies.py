@@ -123,7 +123,12 @@ def test_without_any_one_action_or_resource_either(policies: Policies, wanted: W
 def test_the_check_notices_what_is_too_much(policies: Policies, wanted: Wanted, seen: tuple[Settings, Observer]) -> None:
     too_much = copy.deepcopy(policies["monitor"])
     too_much["Statement"].append(
-        {"Sid": "Idle", "Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": {"Fn::GetAtt": ["WorkQueue", "Arn"]}}
+        {
+            "Sid": "Idle",
+            "Effect": "Allow",
+            "Action": ["sqs:SendMessage"],
+            "Resource": {"Fn::GetAtt": ["InspectionQueue", "Arn"]},
+        }
     )
     assert [grant.sid for _, grant in unused({"monitor": too_much}, wanted, seen[0])] == ["Idle"]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.clients.tally import Tally
 from tests.fleet import World
 from tests.operator.terminal import Terminal
 
 
 def test_paces_are_shown_set_and_refused_in_the_terminal(world: World, muster: Terminal) -> None:
     world.model()
-    world.services.clients.put_tally(Tally(shard=0, counted_at=world.clock(), clients=1000, active_by_model={"toy": 1000}))
+    world.counted(clients=1000, active_by_model={"toy": 1000})
     shown = muster.text("fleet")
     for words in ("5,000 requests a second", "none", "a heartbeat every 90 min", "toy", "at any time"):
         assert words in shown
@@ -29,7 +28,7 @@ def test_what_is_to_be_set_must_be_said(muster: Terminal, options: str) -> None:
 
 
 def test_bounds_that_serve_nobody_are_refused_with_the_smallest_and_the_next_command(world: World, muster: Terminal) -> None:
-    world.services.clients.put_tally(Tally(shard=0, counted_at=world.clock(), clients=10**6))
+    world.counted(clients=10**6)
     complained = " ".join(muster.fails("fleet pace --budget 1000", 1).split())
     assert "a budget of at least 57031250 requests a month" in complained
     assert "muster fleet plan --clients N" in complained

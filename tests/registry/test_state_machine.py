@@ -45,7 +45,7 @@ class Registry(RuleBasedStateMachine):
         self.world = World()
         self.world.model(rounds=0)
         now = self.world.clock()
-        self.world.services.clients.add(
+        self.world.add(
             Client(
                 client_id=JUDGE.public,
                 key_hash=JUDGE.hashed,
@@ -54,8 +54,7 @@ class Registry(RuleBasedStateMachine):
                 sdk_version="1.0",
                 enrolled_at=now,
                 last_seen_at=now,
-            ),
-            10,
+            )
         )
         self.log = [Row(0, None)]
         self.versions = 1

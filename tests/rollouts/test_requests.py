@@ -46,7 +46,7 @@ def calls_of(clients: int, versions: int, what: Strategy | str | None) -> dict[s
             last_seen_at=now,
         )  # fmt: skip
         for number in range(clients):
-            world.services.clients.add(replace(one, client_id=f"many-{number}"), 10**6)
+            world.add(replace(one, client_id=f"many-{number}"))
         revision = begun(world, versions - 1, what)
         device = world.devices(1)[0]
         key, observer = world.key_of(device), Observer()

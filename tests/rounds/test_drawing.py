@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.clients.client import Client, ClientState
+from chalicelib.clients.segments import TallyChange
 from chalicelib.clients.tally import Tally
 from chalicelib.rounds.devices.drawing import EVERYBODY, HOLD, lot, places, turn
 from chalicelib.rounds.moves import Phase
@@ -144,7 +145,9 @@ def test_the_share_grows_from_those_who_are_wanted_to_all() -> None:
 def publish(world: World, *, active: int, **config: Any) -> Round:
     """A round that evaluates, of a model that so many run; its one trainer is of no further use."""
     world.model(**{"goal": 1, "quorum": 1, "over_selection": 1.0, "evaluators": 2, "evaluate_seconds": 400.0, **config})
-    world.services.clients.put_tally(Tally(shard=0, counted_at=world.clock(), active_by_model={"toy": active}))
+    world.services.tallies.change(
+        [TallyChange(None, Tally(shard=0, counted_at=world.clock(), active_by_model={"toy": active}))]
+    )
     world.tick()
     (trainer,) = world.devices(1)
     world.update(trainer)
@@ -198,7 +201,7 @@ def test_a_judge_keeps_its_place_when_the_fleet_grows_and_its_lot_is_no_longer_a
     (device,) = world.devices(1)
     publish(world, active=0)
     assert device.check_in().kind == "evaluate"
-    world.services.clients.put_tally(Tally(shard=0, counted_at=world.clock(), active_by_model={"toy": 10**6}))
+    world.services.tallies.change([TallyChange(None, Tally(shard=0, counted_at=world.clock(), active_by_model={"toy": 10**6}))])
     world.restart()
     assert device.check_in().kind == "evaluate"
 

@@ -18,7 +18,6 @@ from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import REVOKED, Accepted, Declared, Late, Receipt, ReceiptState, Uploaded, late
 from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.store import NotDone, OutOfScope, RoundStore
-from chalicelib.storage.dynamo import ConditionFailed
 from tests.fleet import World
 from tests.rounds.making import FROZEN, PUBLISHED, reached
 
@@ -56,7 +55,7 @@ def own(world: World, store: RoundStore) -> Allowance:
         last_seen_at=now,
         models=["toy"],
     )
-    world.services.clients.add(client, 10)
+    world.add(client)
     return world.services.directory.allowance(OWNER, "toy")
 
 
@@ -232,13 +231,3 @@ def test_a_model_is_not_made_twice_nor_a_deployment_revision(world: World, store
     assert served
     assert store.move(rnd, FROZEN, [registry.put_deployment(replace(served, because="a second one"))]) is None
     assert registry.deployment("toy") == served
-
-
-def test_a_claim_with_a_wrong_secret_or_beyond_the_uses_adds_nobody(world: World) -> None:
-    token = world.token(uses=1)
-    public, _, secret = token.partition(".")
-    clients, right = world.services.clients, Credential(public, secret)
-    clients.claim(right, "first", "iot", world.clock())
-    for credential, client in ((right, "second"), (Credential(public, secret[::-1]), "first")):
-        with pytest.raises(ConditionFailed):
-            clients.claim(credential, client, "iot", world.clock())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from chalicelib.rounds.judgement import Measurement
+from chalicelib.storage.answers import BrokenAnswer
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import from_item, storable, to_item
 from tests.fleet import SESSION, World
@@ -117,3 +120,34 @@ def test_what_is_too_small_for_a_row_is_zero_and_known_to_be(table: Table) -> No
     item = table.get(KEY)
     assert item
     assert storable(values) == {"tiny": 0.0, "minus": 0.0, "zero": 0.0, "whole": 3.0, "kept": 1e-128} == item["metrics"]
+
+
+def test_rows_are_read_by_their_keys_a_hundred_at_a_time(world: World, table: Table) -> None:
+    wanted = [{"pk": f"many-{number}", "sk": "row"} for number in range(130)]
+    for number in (0, 99, 129):
+        table.put(Put(table=table, key=wanted[number], item={"value": number}))
+    with world.calls.count() as calls:
+        found = table.get_all(wanted)
+    assert {key: row["value"] for key, row in found.items()} == {(f"many-{n}", "row"): n for n in (0, 99, 129)}
+    assert calls == ["BatchGetItem"] * 2
+    assert table.get_all([]) == {}
+
+
+def test_rows_that_were_left_out_are_asked_for_again_and_never_taken_for_missing(world: World, table: Table) -> None:
+    table.put(Put(table=table, key=KEY, item={"value": 1}))
+    short = iter([True, False])
+
+    def throttled(operation: str, proceed: Callable[[], Any]) -> Any:
+        answer = proceed()
+        if operation == "BatchGetItem" and next(short, is_always):
+            (items,) = answer["Responses"].values()
+            answer["UnprocessedKeys"] = {table.name: {"Keys": [{n: item[n] for n in ("pk", "sk")} for item in items]}}
+            items.clear()
+        return answer
+
+    is_always = False
+    world.calls.between = throttled
+    assert table.get_all([KEY])[KEY["pk"], KEY["sk"]]["value"] == 1
+    is_always = True
+    with pytest.raises(BrokenAnswer, match="all but 1"):
+        table.get_all([KEY])

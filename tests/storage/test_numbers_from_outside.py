@@ -161,7 +161,14 @@ def test_what_an_operator_configures_is_read_as_it_was_set(world: World) -> None
         try:
             token = admin.MintToken(uses=uses)
             minted = EnrolmentToken(
-                token_id="t", secret_hash="h", uses=token.uses, label=token.label, created_at=NOW, expires_at=NOW, ttl=0
+                token_id="t",
+                secret_hash="h",
+                uses=token.uses,
+                shares=1,
+                label=token.label,
+                created_at=NOW,
+                expires_at=NOW,
+                ttl=0,
             )
             assert read_back(world, minted) == minted
         except ValidationError:

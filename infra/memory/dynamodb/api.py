@@ -16,10 +16,13 @@ from infra.memory.dynamodb.attributes import Item, copied_item, invalid
 from infra.memory.dynamodb.expressions import Placeholders, projected, projection
 from infra.memory.dynamodb.tables import StoredTable, TablePage
 from infra.memory.dynamodb.writes import PlannedWrite
-from infra.memory.service import ACCOUNT, REGION, Answer, Request, Service, ServiceError
+from infra.memory.service import ACCOUNT, REGION, Answer, Request, Service, ServiceError, only
 
 BATCH = 25
 """Rows that one BatchWriteItem takes, of all tables (AWS: "BatchWriteItem")."""
+
+BATCH_READ = 100
+"""Rows that one BatchGetItem takes, of all tables (AWS: "BatchGetItem")."""
 
 NO_TABLE = "Requested resource not found"
 
@@ -46,6 +49,7 @@ class DynamoDB(Service):
         "PutItem": f"Item {_WRITE}",
         "UpdateItem": f"Key UpdateExpression {_WRITE}",
         "DeleteItem": f"Key {_WRITE}",
+        "BatchGetItem": "RequestItems ReturnConsumedCapacity",
         "BatchWriteItem": "RequestItems ReturnConsumedCapacity",
         "TransactWriteItems": "TransactItems ClientRequestToken ReturnConsumedCapacity",
         "TransactGetItems": "TransactItems ReturnConsumedCapacity",
@@ -140,6 +144,23 @@ class DynamoDB(Service):
         units = capacity.reading(table.size(key), consistent=request.get("ConsistentRead", False))
         item: Answer = {} if found is None else {"Item": projected(found, paths) if paths else copied_item(found)}
         return item | capacity.consumed(request, table.name, units)
+
+    def batch_get_item(self, request: Request) -> Answer:
+        wanted = [(self._table(name), one) for name, one in request["RequestItems"].items()]
+        keys = {table.name: [table.exact_key(key) for key in one["Keys"]] for table, one in wanted}
+        if sum(map(len, keys.values())) > BATCH_READ:
+            raise invalid("Too many items requested for the BatchGetItem call")
+        found: dict[str, list[Item]] = {}
+        said: list[Any] = []
+        for table, one in wanted:
+            only("BatchGetItem of a table", one, "Keys ConsistentRead")
+            if len(set(keys[table.name])) < len(keys[table.name]):
+                raise invalid("Provided list of item keys contains duplicates")
+            rows = [(table.get(key), table.size(key)) for key in keys[table.name]]
+            found[table.name] = [copied_item(row) for row, _ in rows if row is not None]
+            units = sum(capacity.reading(nbytes, consistent=one.get("ConsistentRead", False)) for _, nbytes in rows)
+            said += capacity.consumed(request, table.name, units).values()
+        return {"Responses": found, "UnprocessedKeys": {}} | ({"ConsumedCapacity": said} if said else {})
 
     def query(self, request: Request) -> Answer:
         table = self._table(request["TableName"])

@@ -34,8 +34,11 @@ class BackupKind(RowPlace):
 
 CLIENT = BackupKind.of(places.CLIENT, 3)
 TOKEN = BackupKind.of(places.TOKEN, 4)
+TOKEN_USES = BackupKind.of(places.TOKEN_USES, 4)
 FLEET = BackupKind.of(places.FLEET, NOT_COPIED)  # counted again from the clients
-TALLY = BackupKind.of(places.TALLY, 3)
+FLEET_SHARE = BackupKind.of(places.FLEET_SHARE, NOT_COPIED)  # the server spreads what was counted
+TALLY = BackupKind.of(places.TALLY, NOT_COPIED)  # a chain that was read while it changed would not hold
+COUNTING = BackupKind.of(places.COUNTING, NOT_COPIED)
 PACE = BackupKind.of(places.PACE, 4)
 COHORT = BackupKind.of(places.COHORT, 4)
 MODEL = BackupKind.of(places.MODEL, 8)  # the tick lists models: until they are there, nothing moves
@@ -61,9 +64,9 @@ SWEEP = BackupKind.of(places.SWEEP, NOT_COPIED)  # a restored stack sweeps its o
 RESTORE = BackupKind.of(places.RESTORE, NOT_COPIED)  # it says how this stack came about
 
 KINDS = (
-    CLIENT, TOKEN, FLEET, TALLY, PACE, COHORT, MODEL, CONFIGURATION, VERSION, DEPLOYMENT, REGISTRATION, STORAGE, ROUND,
-    COUNTERS, RECEIPT, EVALUATION, LOOK, REPORT, VERIFICATION, EXPERIMENT_REPORT, ROUND_RECORD, FLEET_RECORD, OUTGOING,
-    THRESHOLD, ALERT, SWEEP, RESTORE,
+    CLIENT, TOKEN, TOKEN_USES, FLEET, FLEET_SHARE, TALLY, COUNTING, PACE, COHORT, MODEL, CONFIGURATION, VERSION, DEPLOYMENT,
+    REGISTRATION, STORAGE, ROUND, COUNTERS, RECEIPT, EVALUATION, LOOK, REPORT, VERIFICATION, EXPERIMENT_REPORT, ROUND_RECORD,
+    FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
 )  # fmt: skip
 STAGES = sorted({kind.stage for kind in KINDS} - {NOT_COPIED})
 

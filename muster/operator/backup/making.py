@@ -87,10 +87,21 @@ def _rows(cloud: Cloud, cut: Cut, table: TableName) -> Iterator[Item]:
                 f"table {cloud.places.table(table)}: {item['pk']['S']} {item['sk']['S']} is of no kind that release "
                 f"{__version__} knows"
             )
-        if row.kind.stage != NOT_COPIED and row.kind is not kinds.TOKEN and belongs(row, cut):
+        if row.kind.stage != NOT_COPIED and row.kind not in (kinds.TOKEN, kinds.TOKEN_USES) and belongs(row, cut):
             yield item
     if table == kinds.TOKEN.table:
-        yield from cloud.partition(table, kinds.TOKEN.pk)
+        for token in cloud.partition(table, kinds.TOKEN.pk):
+            yield from _with_uses(cloud, token)
+
+
+def _with_uses(cloud: Cloud, token: Item) -> Iterator[Item]:
+    """A token and what is taken of it, read when all clients were: whoever is in the backup has used its token there. The token
+    itself comes last, so that if it is revoked meanwhile its row says so.
+    """
+    name, shares = kinds.TOKEN.name_in(token["sk"]["S"]), kinds.plain(token.get("shares", {"N": "0"}))
+    for number in range(shares):
+        yield from cloud.partition(kinds.TOKEN.table, kinds.TOKEN_USES.partition(token=name, share=f"{number:02d}"))
+    yield cloud.get(kinds.TOKEN.table, kinds.key(kinds.TOKEN, token=name)) or token
 
 
 def _fetch(cloud: Cloud, folder: BackupFolder, key: str) -> tuple[StoredObject, bool]:

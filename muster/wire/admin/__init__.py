@@ -14,6 +14,7 @@
 """
 
 from muster.wire.admin.clients import (
+    MOST_USES,
     ClientList,
     ClientPage,
     ClientReply,
@@ -102,6 +103,7 @@ __all__ = [
     "LONGEST_QUERY_HOURS",
     "MOST_COHORTS",
     "MOST_EXPERIMENTS",
+    "MOST_USES",
     "AbandonRound",
     "After",
     "AlertList",

@@ -10,11 +10,14 @@ from pydantic import Field
 from muster.wire.admin.paging import After
 from muster.wire.messages import Label, ModelName, Reply, Request
 
+MOST_USES = 100_000_000
+"""Devices that one token may enrol."""
+
 
 class MintToken(Request):
     """A token that lets at most `uses` devices enrol, for a while, and only those that its scope names."""
 
-    uses: Annotated[int, Field(ge=1, le=5_000)]
+    uses: Annotated[int, Field(ge=1, le=MOST_USES)]
     expires_in_seconds: Annotated[float, Field(gt=0, le=90 * 86_400)] = 86_400.0
     label: Label = "devices"
     models: Annotated[list[ModelName], Field(min_length=1, max_length=16)] | None = Field(

@@ -38,7 +38,7 @@ def test_backup_verify_and_restore_from_the_terminal(old: tuple[World, list[Devi
     assert "rows of versions" in said
     found = muster.json("backup {} --verify", folder)
     assert (found["verified"], found["fetched"], found["release"]) == (True, 0, "0.1.0")
-    assert found["rows"]["clients"] == 5 + 16 + 1
+    assert found["rows"]["clients"] == 5 + 1 + 1
     assert "whole" in muster.text("backup {} --verify", folder)
     restore_ = f"restore {{}} {names(target)} --connections 1"
     assert "nothing was changed" in muster.text(f"{restore_} --dry-run", folder)

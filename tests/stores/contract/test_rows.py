@@ -175,3 +175,22 @@ def test_a_table_tells_when_its_rows_expire(rows: Rows) -> None:
     described = rows.call("describe_time_to_live")["TimeToLiveDescription"]
     assert described == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}
     refusal(lambda: rows.call("update_time_to_live", TimeToLiveSpecification=wanted), INVALID, "already enabled")
+
+
+def test_many_rows_are_read_by_their_keys_and_those_that_are_not_there_are_left_out(rows: Rows) -> None:
+    for sort in "abc":
+        rows.put(sort, v=s(sort))
+    wanted = {rows.table: {"Keys": [key(sort) for sort in ("a", "c", "nothing")], "ConsistentRead": True}}
+    answer = rows.dynamodb.batch_get_item(RequestItems=wanted, ReturnConsumedCapacity="TOTAL")
+    found = sorted(answer["Responses"][rows.table], key=lambda item: item["sk"]["S"])
+    assert found == [key(sort) | {"v": s(sort)} for sort in "ac"]
+    assert answer["UnprocessedKeys"] == {}
+    assert [used["CapacityUnits"] for used in answer["ConsumedCapacity"]] == [3.0]
+    nothing = {rows.table: {"Keys": [key("nothing")]}}
+    assert rows.dynamodb.batch_get_item(RequestItems=nothing)["Responses"] == {rows.table: []}
+
+
+@pytest.mark.parametrize("sorts", [["a", "a"], [str(number) for number in range(101)]])
+def test_many_rows_are_a_hundred_at_the_most_and_each_once(rows: Rows, sorts: list[str]) -> None:
+    wanted = {rows.table: {"Keys": [key(sort) for sort in sorts]}}
+    refusal(lambda: rows.dynamodb.batch_get_item(RequestItems=wanted), INVALID)
