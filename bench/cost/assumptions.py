@@ -22,7 +22,7 @@ REPLY_BYTES = 2_000
 """A reply of the API, a presigned URL included, as it leaves AWS."""
 
 TRACED_SHARE = 0.05
-"""Of requests to the API. X-Ray's default rule traces the first in each second too, so of few requests it traces all; ticks
+"""Of requests to the API. X-Ray's default rule traces the first in each second too, so of few requests it traces all; messages
 are all traced."""
 
 UPDATE_DAYS = 2
@@ -38,7 +38,13 @@ POLLERS, POLL_SECONDS, QUEUES = 5, 20, 2
 """Lambda polls an idle queue by five long polls at a time, of 20 s each (AWS Lambda: "Using Lambda with Amazon SQS";
 "Polling and batching streams": it begins with five concurrent batches)."""
 
-ALARMS = 12
+FLEET_METRICS = 4
+"""Of a model's clients: how many, how many are active, rows that cannot be read, and trouble of a rollout."""
+
+NEWS_HOURS = 24 * 7
+"""A fleet of which nothing changes is sent to CloudWatch once in so long, and a metric is billed for the hour in which it is
+sent (Amazon CloudWatch pricing: metrics "are prorated by the hour"). One whose devices are on is taken to change every hour."""
+
 TABLE_BYTES = 0.05e9
 """What lies in the four tables of a small fleet; point-in-time recovery keeps as much."""
 

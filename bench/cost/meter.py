@@ -35,8 +35,9 @@ class Work:
 class Meter(Observer):
     """Counts by phase of a run."""
 
-    def __init__(self, cloud: MemoryCloud, memory_mb: dict[str, int]) -> None:
+    def __init__(self, cloud: MemoryCloud, memory_mb: dict[str, int], untraced: set[str]) -> None:
         super().__init__()
+        self._untraced = untraced
         self._cloud = cloud
         self._memory_mb = memory_mb
         self._dynamodb = SESSION.client("dynamodb")
@@ -77,7 +78,7 @@ class Meter(Observer):
             self._use(api_requests=1, egress_GB=guess.REPLY_BYTES / GB, traces=guess.TRACED_SHARE)
         elif function.endswith("_worker"):
             self._use(sqs_requests=2, traces=1)  # the event source receives a batch and deletes it
-        else:
+        elif function not in self._untraced:
             self._use(traces=1)
 
     def call(self, call: Call, proceed: Callable[[], Any]) -> Any:

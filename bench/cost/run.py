@@ -16,6 +16,7 @@ import numpy as np
 from bench.cost.fleet import SteadyFleet
 from bench.cost.meter import Meter, Work
 from bench.cost.units import Usage
+from infra.local.resources import template
 from infra.memory import MemoryCloud
 from infra.memory.cloud import API
 from muster.operator import Operator
@@ -40,6 +41,18 @@ def memory_mb() -> dict[str, int]:
     """Memory of each function, as it is deployed."""
     functions = {name: settings["lambda_memory_size"] for name, settings in CONFIG["lambda_functions"].items()}
     return {"api": CONFIG["lambda_memory_size"], **functions}
+
+
+def resources_of(kind: str) -> list[dict[str, Any]]:
+    """What the template has of a type."""
+    return [resource for resource in template()["Resources"].values() if resource.get("Type") == kind]
+
+
+def untraced() -> set[str]:
+    """Functions whose runs are not traced, unless their caller's were."""
+    names = {name.title().replace("_", ""): name for name in memory_mb()}
+    found = template()["Resources"]
+    return {names[name] for name in names if found.get(name, {}).get("Properties", {}).get("Tracing") == "PassThrough"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +104,13 @@ def _played(cloud: MemoryCloud, clients: int, parameters: int) -> Run:
     with SteadyFleet(cloud, MODEL, clients) as fleet:
         cloud.tick()
         cloud.clock.advance(60)
-        meter = Meter(cloud, memory_mb())
+        meter = Meter(cloud, memory_mb(), untraced())
         cloud.calls.observer = meter
         _round(cloud, fleet, meter, judges)
         _expect(operator.round(MODEL, 1).phase, "completed")
+    with meter.phase("settling"):
+        cloud.clock.advance(300)
+        cloud.monitor()  # of the fleet that the round has left; from now on nothing is news
     with meter.phase("tick"):
         cloud.tick()
     with meter.phase("monitor"):

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.cost import assumptions as guess
-from bench.cost.run import Run, memory_mb
+from bench.cost.run import Run, memory_mb, resources_of
 from bench.cost.units import GB, MONTH_HOURS, Usage, added, billed_seconds, times, usage
 from chalicelib.rounds.phases.aggregating import QUICK_BYTES
 from chalicelib.settings import Settings
+from infra.local.resources import template
 from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.plan import Limits, Plan
 from muster.aggregation.registry import find_aggregator
@@ -161,14 +162,23 @@ def idle_month(run: Run) -> dict[str, Usage]:
         "ticks": times(run.used["tick"], MINUTES),
         "monitor and census": times(run.used["monitor"], MINUTES / 5),
         "polling of two queues": usage(sqs_requests=idle_polls()),
-        "alarms": usage(alarm_months=guess.ALARMS),
-        "metrics of one model's fleet": usage(metric_months=2),
+        "alarms": usage(alarm_months=len(resources_of("AWS::CloudWatch::Alarm"))),
+        "metrics of one model's fleet": usage(
+            metric_months=guess.FLEET_METRICS / guess.NEWS_HOURS, metric_requests=MONTH_HOURS / guess.NEWS_HOURS
+        ),
         "tables and their recovery": usage(
             dynamodb_GB_months=guess.TABLE_BYTES / GB, dynamodb_recovery_GB_months=guess.TABLE_BYTES / GB
         ),
-        "the key that signs deployments": usage(kms_key_months=1),
-        "keys of the tables": usage(kms_requests=callers * MONTH_HOURS * 3600 / guess.KMS_CACHE_SECONDS),
+        "the key that signs deployments": usage(kms_key_months=len(resources_of("AWS::KMS::Key"))),
+        "keys of the tables": _table_keys(callers),
     }
+
+
+def _table_keys(callers: int) -> Usage:
+    """What it costs that so many functions' reads of a table ask for its key: nothing, where the key is AWS's own."""
+    parameters = template()["Parameters"]
+    asked = callers * MONTH_HOURS * 3600 / guess.KMS_CACHE_SECONDS if parameters["TableKeys"]["Default"] == "managed" else 0
+    return usage(kms_requests=asked)
 
 
 def idle_polls() -> float:
@@ -190,8 +200,13 @@ def resting_month(run: Run, clients: int) -> dict[str, Usage]:
     """No rounds, and devices that are always on and run the SDK's loop, by cause."""
     return {
         "heartbeats": heartbeats(run, clients, MONTH_HOURS),
-        "what is used anyway": added(*idle_month(run).values()),
+        "what is used anyway": added(*idle_month(run).values(), _metrics(guess.FLEET_METRICS)),
     }
+
+
+def _metrics(count: int) -> Usage:
+    """Metrics that are sent in every hour, each time that the fleet was counted."""
+    return usage(metric_months=count, metric_requests=MINUTES / 5)
 
 
 def busy_month(run: Run, rnd: MeasuredRound) -> dict[str, Usage]:
@@ -203,7 +218,8 @@ def busy_month(run: Run, rnd: MeasuredRound) -> dict[str, Usage]:
         "heartbeats": heartbeats(run, rnd.clients, MONTH_HOURS),
         "what is used anyway": added(
             *idle_month(run).values(),
-            usage(metric_months=run.metrics - 2, kms_requests=callers * MONTH_HOURS * 3600 / guess.KMS_CACHE_SECONDS),
+            _metrics(run.metrics),
+            _table_keys(callers),
         ),
     }
 

@@ -39,7 +39,7 @@ class Alerts:
             Refusal: `unknown-model`.
         """
         config = self._catalogue.model(model).config
-        latest = newest(self._store.recent(model, self._clock() - self._keep))
+        latest = newest(self._store.latest(model, self._clock() - self._keep))
         watched, known = effective(model, config, self._store.thresholds(model)).values(), defaults(model, config)
         return admin.ThresholdList(
             thresholds=[_threshold(t, latest.get(t.metric), t in known) for t in watched if t.is_watched]
@@ -61,7 +61,7 @@ class Alerts:
             )
         threshold = Threshold(model=model, metric=metric, minimum=request.minimum, maximum=request.maximum)
         self._store.set_threshold(threshold)
-        latest = newest(self._store.recent(model, self._clock() - self._keep))
+        latest = newest(self._store.latest(model, self._clock() - self._keep))
         return _threshold(threshold, latest.get(metric), threshold in defaults(model, config))
 
     def open(self, model: Model) -> list[admin.AlertReply]:

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
-from chalicelib.monitoring.store import MonitoringStore
+from chalicelib.monitoring.store import MonitoringStore, is_whole
 from chalicelib.registry.catalogue import Catalogue
-from chalicelib.storage.metrics import Metrics
+from chalicelib.storage.metrics import Metrics, over
 from muster.wire import admin
 from muster.wire.problems import Problem
 
@@ -26,20 +26,25 @@ class MetricHistory:
         self._keep = keep
 
     def query(self, model: str, query: admin.MetricQuery) -> admin.MetricReply:
-        """A metric over the last hours: the aggregates from CloudWatch, the points from the recent records.
+        """A metric over the last hours. The points are those of the recent records, and so are the aggregates where the records
+        are all there is of these hours; else they are CloudWatch's, which of a fleet that rests has only what changed.
 
         Raises:
             Refusal: `unknown-model`, `unknown-metric`.
         """
         self._catalogue.model(model)
         now = self._clock()
-        found = self._metrics.aggregate(model, query.name, now, query.hours)
-        recent = self._store.recent(model, now - min(self._keep, timedelta(hours=query.hours)))
+        span = timedelta(hours=query.hours)
+        recent = self._store.recent(model, now - min(self._keep, span))
         points = [
             admin.MetricPoint(at=record.at, value=record.metrics[query.name], version=record.version, round=record.round)
             for record in sorted(recent, key=lambda record: record.at)
             if query.name in record.metrics
         ]
+        if span <= self._keep and is_whole(recent):
+            found = over([point.value for point in points])
+        else:
+            found = self._metrics.aggregate(model, query.name, now, query.hours)
         if not found.count and not points:
             self._check_name(model, query.name)
         return admin.MetricReply(

@@ -93,6 +93,13 @@ def of_fleet(model: str, fleet: Tally, at: datetime, deployment: Deployment | No
     return Record(model=model, at=at, metrics=metrics, ttl=_ttl(at, keep), version=served)
 
 
+def is_news(record: Record, last: Record | None) -> bool:
+    """Whether a fleet's record says anything that its last one did not. The first one of a week is news in any case, because
+    CloudWatch lists no metric that had no value for two weeks.
+    """
+    return last is None or record.metrics != last.metrics or record.at.isocalendar()[:2] != last.at.isocalendar()[:2]
+
+
 def period(now: datetime, seconds: float) -> datetime:
     """The start of the period of `seconds` in which `now` lies: the time of the fleet's record, of which a period has one."""
     return datetime.fromtimestamp(now.timestamp() // seconds * seconds, UTC)

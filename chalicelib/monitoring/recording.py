@@ -5,6 +5,9 @@
 A record's key says what it is of, so it is made once, however many monitors run. What is outgoing stays so until CloudWatch has
 it: nothing is lost to a crash or an outage. A monitor that dies between the call and the deletion sends its batch again; the
 schedule runs one monitor at a time, so nothing else sends twice.
+
+A metric of CloudWatch is billed for each hour in which it was sent. So of a fleet whose model rests only what has changed goes
+there, and each week once what has not; the records have all of it.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from datetime import timedelta
 
 from chalicelib.clients.tally import Tally
 from chalicelib.instants import Clock
-from chalicelib.monitoring.record import Record, of_fleet, of_round, period, unit
+from chalicelib.monitoring.record import Record, is_news, of_fleet, of_round, period, unit
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.store import RegistryStore
@@ -67,12 +70,15 @@ class Recording:
                 self._store.record(of_round(rnd, self._version(rnd), self._keep))
 
     def record_fleet(self, model: str, fleet: Tally) -> None:
-        """Record a model's clients, once in each period of the census."""
+        """Record a model's clients, once in each period of the census. CloudWatch gets what is news, and all of it while the
+        model trains.
+        """
         at = period(self._clock(), self._census_seconds)
         last = self._store.last_of_fleet(model)
-        if last is None or last < at:
+        if last is None or last.at < at:
             unreadable = self._rounds.unreadable(model) + self._registry.unreadable(model)
-            self._store.record(of_fleet(model, fleet, at, self._deployment(model), unreadable, self._keep))
+            record = of_fleet(model, fleet, at, self._deployment(model), unreadable, self._keep)
+            self._store.record(record, send=is_news(record, last) or self._trains(model))
 
     def deliver(self) -> None:
         """Send what is outgoing to CloudWatch, in one call, and then forget that it was outgoing."""
@@ -88,6 +94,11 @@ class Recording:
         except Unreadable as unknown:
             unknown.tell()
             return None
+
+    def _trains(self, model: str) -> bool:
+        """Whether a round is open, or may be."""
+        latest = next(iter(self._rounds.history(model, None, 1)), None)
+        return isinstance(latest, Unreadable) or (latest is not None and not latest.is_terminal)
 
     def _deployment(self, model: str) -> Deployment | None:
         """What a model's clients are served, or None when that cannot be read."""

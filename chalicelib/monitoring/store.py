@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from chalicelib.instants import text
@@ -25,12 +26,18 @@ class MonitoringStore:
 
     # ---- records
 
-    def record(self, record: Record) -> bool:
-        """Store a record and put it on its way to CloudWatch, both or neither; False when it was stored before."""
+    def record(self, record: Record, *, send: bool = True) -> bool:
+        """Store a record and, unless it need not be sent, put it on its way to CloudWatch, both or neither; False when it was
+        stored before.
+        """
         key, item = _record_key(record), to_item(record)
+        stored = Put(table=self._table, key=key, item=item)
         outgoing = keys.OUTGOING.key(model=record.model, record=key["sk"])
         try:
-            self._table.transact([Put(table=self._table, key=key, item=item), Put(table=self._table, key=outgoing, item=item)])
+            if send:
+                self._table.transact([stored, Put(table=self._table, key=outgoing, item=item)])
+            else:
+                self._table.put(stored)
         except ConditionFailed:
             return False
         return True
@@ -40,18 +47,25 @@ class MonitoringStore:
         item = self._table.last(keys.ROUND_RECORD.partition(model=model), keys.ROUND_RECORD.prefix)
         return int(keys.ROUND_RECORD.name_in(item["sk"])) if item else None
 
-    def last_of_fleet(self, model: str) -> datetime | None:
-        """The time of the last record of the model's clients, or None."""
+    def last_of_fleet(self, model: str) -> Record | None:
+        """The last record of the model's clients; None when there is none, or none that can be read."""
         item = self._table.last(keys.FLEET_RECORD.partition(model=model), keys.FLEET_RECORD.prefix)
-        return datetime.fromisoformat(keys.FLEET_RECORD.name_in(item["sk"])) if item else None
+        return readable_one(Record, item) if item else None
 
     def recent(self, model: str, since: datetime) -> list[Record]:
         """The model's records since then, of rounds and of the fleet, in no particular order."""
+        return self._records(model, since, of_fleet=RECENT)
+
+    def latest(self, model: str, since: datetime) -> list[Record]:
+        """The same, but of the fleet only the newest: each of those says all that there is to say."""
+        return self._records(model, since, of_fleet=1)
+
+    def _records(self, model: str, since: datetime, of_fleet: int) -> list[Record]:
         partition = keys.ROUND_RECORD.partition(model=model)
         items = [
             item
-            for kind in (keys.ROUND_RECORD, keys.FLEET_RECORD)
-            for item in self._table.query(partition, kind.prefix, newest_first=True, limit=RECENT)
+            for kind, limit in ((keys.ROUND_RECORD, RECENT), (keys.FLEET_RECORD, of_fleet))
+            for item in self._table.query(partition, kind.prefix, newest_first=True, limit=limit)
         ]
         return [record for record in readable(Record, items) if record.at >= since]
 
@@ -145,3 +159,9 @@ def _record_key(record: Record) -> Key:
 
 def _alert_key(alert: Alert) -> Key:
     return keys.ALERT.key(model=alert.model, metric=alert.metric, number=alert.number)
+
+
+def is_whole(recent: Sequence[Record]) -> bool:
+    """Whether recent records are all of their time: of each kind fewer than are read at most."""
+    of_rounds = sum(record.round is not None for record in recent)
+    return max(of_rounds, len(recent) - of_rounds) < RECENT

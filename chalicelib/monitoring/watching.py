@@ -44,7 +44,7 @@ class Watching:
         """Do what is due for every metric of a model that has a threshold."""
         now = self._clock()
         thresholds = effective(model, self._config(model), self._store.thresholds(model))
-        latest = newest(self._store.recent(model, now - self._keep))
+        latest = newest(self._store.latest(model, now - self._keep))
         for metric, threshold in thresholds.items():
             self._watch(threshold, latest.get(metric), now)
 

@@ -95,10 +95,13 @@ class RoundStore:
         return list(each(Round, items))
 
     def unreadable(self, model: str) -> int:
-        """How many rows of a model cannot be read: of its last rounds, and of the places in the last one."""
+        """How many rows of a model cannot be read: of its last rounds, and of the places in the last one until it is finalised.
+        After that they decide nothing, and a resting model's census would read them all each time.
+        """
         items = list(self._table.query(keys.ROUND.partition(model=model), keys.ROUND.prefix, newest_first=True, limit=EXAMINED))
         found = unreadable(Round, items)
-        if items:
+        last = next(iter(each(Round, items[:1])), None)
+        if last is not None and (isinstance(last, Unreadable) or last.summary is None):
             name = RoundId(model, int(keys.ROUND.name_in(items[0]["sk"])))
             for kind, row in ((keys.RECEIPT, Receipt), (keys.EVALUATION, Judgement)):
                 found += unreadable(row, self._of_round(kind, name, parts_in(items[0]), consistent=False))

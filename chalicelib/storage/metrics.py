@@ -8,7 +8,7 @@ round of a number are in the records.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,14 @@ class Aggregate:
     min: float | None = None
     max: float | None = None
     sum: float | None = None
+
+
+def over(values: Sequence[float]) -> Aggregate:
+    """Of some values."""
+    if not values:
+        return Aggregate(count=0)
+    total = sum(values)
+    return Aggregate(count=len(values), mean=total / len(values), min=min(values), max=max(values), sum=total)
 
 
 class Metrics:

@@ -9,6 +9,7 @@
 * `ranges`     elements, numbered, and ranges of them;
 * `reading`    how they come out of update files;
 * `plan`       the manifest's work cut into parts that one worker can do;
+* `columns`    the same for rules that need all updates of an element at once; `blocks`, what is gathered for them;
 * `registry`   rules by name, and what a rule must be able to do;
 * `rules`      the rules, one file a family; `stack`, what some of them share; `threads`, who does it;
 * `adapters`   pairs of low-rank adapters among a model's tensors;

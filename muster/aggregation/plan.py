@@ -8,6 +8,8 @@
       └────┴────┴────┘
        elements, through all tensors of an update in the order of its file
 
+Rules that need all updates of an element at once have parts of their own: `columns`.
+
 A part's result is stored once, under its name. A stage begins when the one before it is done.
 """
 
@@ -15,14 +17,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from muster.aggregation.manifest import Entry
 from muster.aggregation.ranges import ranges
 from muster.aggregation.reading import Group
 from muster.wire.arrays import Array
-from muster.wire.tensors import Schema
+from muster.wire.tensors import Schema, TensorSpec, build_header
 from muster.wire.values import Values
 
 Result = Mapping[str, Array]
@@ -59,6 +61,27 @@ class Part:
     stop: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Some rows of the matrices that a part made: only their bytes are read of its result."""
+
+    part: Part
+    schema: Schema
+    """What the result holds, in the order of its file."""
+    wanted: Mapping[str, tuple[int, int]]
+    """By matrix: the first row, and the first one after it that is not wanted."""
+
+    def spans(self) -> Iterator[tuple[TensorSpec, int]]:
+        """What is wanted of each matrix, and where that begins in the result's file."""
+        at = len(build_header(self.schema))
+        for spec in self.schema:
+            if spec.name in self.wanted:
+                low, high = self.wanted[spec.name]
+                row_bytes = spec.nbytes // spec.shape[0]
+                yield replace(spec, shape=(high - low, *spec.shape[1:])), at + low * row_bytes
+            at += spec.nbytes
+
+
 class Inputs(Protocol):
     """What a part's work may read."""
 
@@ -68,6 +91,10 @@ class Inputs(Protocol):
 
     def results(self, parts: Sequence[Part]) -> Iterator[Result]:
         """Results of earlier parts, one after another."""
+        ...
+
+    def rows(self, several: Sequence[Rows], room: int) -> Iterator[Result]:
+        """Some rows of earlier results, one after another; no more than `room` bytes at a time, or one result's."""
         ...
 
     def base(self, part: Part) -> Sequence[Values]:
@@ -117,15 +144,6 @@ def tiles(schema: Schema, updates: int, element_bytes: int, limits: Limits, held
                 Part(stage=stage, number=len(parts), first=first, last=min(first + width, updates), start=start, stop=stop)
             )
     return tuple(parts)
-
-
-def columns(schema: Schema, updates: int, element_bytes: int, limits: Limits, held: int, stage: int = 0) -> tuple[Part, ...]:
-    """Parts of all updates and a range of elements each; `held` is what an element of one update takes in memory."""
-    width = min(limits.memory_bytes // (held * updates), limits.read_bytes // (element_bytes * updates))
-    return tuple(
-        Part(stage=stage, number=number, first=0, last=updates, start=start, stop=stop)
-        for number, (start, stop) in enumerate(ranges(schema, max(1, width)))
-    )
 
 
 def joining(before: Sequence[Part], result_bytes: Callable[[Part], int], limits: Limits) -> Iterator[tuple[Part, ...]]:

@@ -39,14 +39,16 @@ def slices(schema: Schema, start: int, stop: int) -> list[Slice]:
     return found
 
 
-def ranges(schema: Schema, width: int) -> list[tuple[int, int]]:
-    """Ranges of at most `width` elements that together are all of them; at least one range, and at least one block in each.
+def ranges(schema: Schema, width: int, start: int = 0, stop: int | None = None) -> list[tuple[int, int]]:
+    """Ranges of at most `width` elements that together are those from `start` to `stop`, or all; at least one range, and at
+    least one block in each.
 
-    Inside a tensor a range begins where a block of the encodings does.
+    Inside a tensor a range begins where a block of the encodings does, if `start` does.
     """
-    edges, begin = [0], 0
+    last = elements(schema) if stop is None else stop
+    edges, begin = [start], 0
     for spec in schema:
-        end = begin + spec.elements
+        end = min(begin + spec.elements, last)
         while end - edges[-1] > width:
             edge = begin + max(0, (edges[-1] + width - begin) // BLOCK * BLOCK)
             if edge <= edges[-1]:
@@ -54,5 +56,5 @@ def ranges(schema: Schema, width: int) -> list[tuple[int, int]]:
             if edge >= end:
                 break
             edges.append(edge)
-        begin = end
-    return list(pairwise([*edges, begin])) if begin else [(0, 0)]
+        begin += spec.elements
+    return list(pairwise([*edges, last])) if last > start else [(start, start)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from muster.aggregation.assembly import assemble
 from muster.aggregation.manifest import Entry, Manifest
-from muster.aggregation.plan import NO_LIMITS, Limits, Part, Plan, Result
+from muster.aggregation.plan import NO_LIMITS, Limits, Part, Plan, Result, Rows
 from muster.aggregation.reading import Fetch, Group, Reader, base_values, groups
 from muster.aggregation.registry import find_aggregator
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, parse_header, update_schema
@@ -90,6 +90,12 @@ class LocalParts:
     def results(self, parts: Sequence[Part]) -> Iterator[Result]:
         """Results that are here."""
         return (self.done[part] for part in parts)
+
+    def rows(self, several: Sequence[Rows], room: int) -> Iterator[Result]:
+        """Views of results that are here."""
+        for rows in several:
+            done = self.done[rows.part]
+            yield {name: done[name][low:high] for name, (low, high) in rows.wanted.items()}
 
     def base(self, part: Part) -> Sequence[Values]:
         """The base, as far as it was given."""

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from muster.aggregation.manifest import Manifest
+from muster.aggregation.blocks import ROOM_BYTES, Block, Gathering, clipped_into, dtype_of, placed
 from muster.aggregation.plan import Inputs, Part
-from muster.aggregation.ranges import Slice, slices
-from muster.wire.arrays import DTYPES, Array
-from muster.wire.tensors import Schema
-
-ROOM_BYTES = 48 << 20
-"""What updates may hold in memory while they are copied into their rows."""
-
-
-def dtype_of(manifest: Manifest, schema: Schema) -> np.dtype[np.float64] | np.dtype[np.float32]:
-    """Wide enough for every value of an update, exactly: of every float tensor of the schema, and of int8 numbers times their
-    scales; and for what clipping makes of it, rounded to a float64.
-    """
-    wide = manifest.is_quantised or any(DTYPES[spec.dtype].itemsize > 4 for spec in schema if spec.is_float)
-    wide = wide or any(manifest.factor(entry) != 1.0 for entry in manifest.entries)
-    return np.dtype(np.float64) if wide else np.dtype(np.float32)
+from muster.aggregation.ranges import Slice
+from muster.wire.arrays import Array
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateStack:
-    """Rows of the float elements of a range, clipped, in the manifest's order; and the counters, a matrix each."""
+    """Rows of the float elements of a range, clipped, in the manifest's order; and the counters, a matrix each.
+
+    Where the updates were gathered, `rows` is a block turned over: what lies side by side are the updates of an element.
+    """
 
     pieces: tuple[Slice, ...]
     """The float tensors' slices; `at` is the column of the first element."""
@@ -36,35 +26,40 @@ class UpdateStack:
     """By name: int64, an update a row."""
 
     @classmethod
-    def of(cls, part: Part, manifest: Manifest, schema: Schema, inputs: Inputs) -> UpdateStack:
-        """The stack of a part."""
-        everything = slices(schema, part.start, part.stop)
-        places, columns = list[int | None](), 0
-        for piece in everything:
-            places.append(columns if schema[piece.tensor].is_float else None)
-            columns += len(piece) if schema[piece.tensor].is_float else 0
-        rows = np.empty((len(manifest.entries), columns), dtype_of(manifest, schema))
+    def of(cls, part: Part, gathering: Gathering, inputs: Inputs) -> UpdateStack:
+        """The stack of a column."""
+        if part.stage:
+            return cls._turned(part, gathering, gathering.block(part, inputs))
+        return cls._read(part, gathering, inputs)
+
+    @classmethod
+    def _read(cls, part: Part, gathering: Gathering, inputs: Inputs) -> UpdateStack:
+        manifest, schema = gathering.manifest, gathering.schema
+        places = placed(schema, part)
+        count, columns = len(manifest.entries), sum(len(piece) for piece, is_float, _ in places if is_float)
+        rows = np.empty((count, columns), dtype_of(manifest, schema))
         counters = {
-            schema[piece.tensor].name: np.empty((len(manifest.entries), len(piece)), np.int64)
-            for piece, at in zip(everything, places, strict=True)
-            if at is None
+            schema[piece.tensor].name: np.empty((count, len(piece)), np.int64) for piece, is_float, _ in places if not is_float
         }
         number = 0
         for group in inputs.updates(manifest.entries, part, ROOM_BYTES):
             for entry, several in group:
                 factor = manifest.factor(entry)
-                for piece, at, values in zip(everything, places, several, strict=True):
-                    if at is None:
+                for (piece, is_float, at), values in zip(places, several, strict=True):
+                    if is_float:
+                        clipped_into(rows[number, at : at + len(piece)], values, factor)
+                    else:
                         counters[schema[piece.tensor].name][number] = values.raw
-                        continue
-                    row = rows[number, at : at + len(piece)]
-                    values.into(row)
-                    if factor != 1.0:
-                        row *= factor
                 number += 1
-        pieces = (
-            Slice(tensor=piece.tensor, low=piece.low, high=piece.high, at=at)
-            for piece, at in zip(everything, places, strict=True)
-            if at is not None
-        )
-        return cls(tuple(pieces), rows, counters)
+        return cls(tuple(replace(piece, at=at) for piece, is_float, at in places if is_float), rows, counters)
+
+    @classmethod
+    def _turned(cls, part: Part, gathering: Gathering, block: Block) -> UpdateStack:
+        places = placed(gathering.schema, part)
+        counters = {
+            gathering.schema[piece.tensor].name: block.counters[at : at + len(piece)].T
+            for piece, is_float, at in places
+            if not is_float
+        }
+        pieces = tuple(replace(piece, at=at) for piece, is_float, at in places if is_float)
+        return cls(pieces, block.floats.T, counters)

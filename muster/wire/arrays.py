@@ -59,9 +59,8 @@ def encode(tensors: Mapping[str, Array], buffers: Collection[str] = ()) -> bytes
 
 def write(schema: Schema, tensors: Mapping[str, Array]) -> bytes:
     """The file of this schema, in its order, with these arrays."""
-    parts = [build_header(schema)]
-    parts += [np.ascontiguousarray(tensors[spec.name], dtype=DTYPES[spec.dtype]).tobytes() for spec in schema]
-    return b"".join(parts)
+    arrays = [np.ascontiguousarray(tensors[spec.name], dtype=DTYPES[spec.dtype]) for spec in schema]
+    return b"".join([build_header(schema), *(array.reshape(-1).view(np.uint8).data for array in arrays)])
 
 
 def decode(data: bytes | bytearray | memoryview, limit: int) -> dict[str, Array]:

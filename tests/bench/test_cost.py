@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,9 @@ from bench.cost import assumptions, scenarios
 from bench.cost.prices import PRICES
 from bench.cost.run import Run, play
 from bench.cost.units import added, bill, billed_seconds, item_bytes, read_units, sqs_requests, times, usage, write_units
+from chalicelib.clients.tally import Tally
+from chalicelib.monitoring.record import of_fleet
+from tests.rounds.making import T0
 
 # ---- units, by hand
 
@@ -132,6 +136,14 @@ def test_an_idle_month_is_not_free_and_says_why(runs: tuple[Run, Run, Run]) -> N
     month = scenarios.idle_month(runs[0])
     assert scenarios.idle_polls() == 5 * 2 * 730 * 180, "an empty receive every 20 s, by five pollers, of two queues"
     assert month["ticks"]["lambda requests"] == 730 * 60
-    assert month["alarms"] == usage(alarm_months=assumptions.ALARMS)
-    assert all(sum(bill(used).values()) > 0 for used in month.values())
-    assert 2 < sum(bill(added(*month.values())).values()) < 5
+    assert (month["alarms"]["alarm months"], month["the key that signs deployments"]["kms key months"]) == (10, 1)
+    assert all(used["traces"] == 0 for used in month.values())
+    assert month["monitor and census"]["metric requests"] == 0, "nothing is news"
+    free = [name for name, used in month.items() if not sum(bill(used).values())]
+    assert free == ["keys of the tables"], "they are AWS's own"
+    assert 2 < sum(bill(added(*month.values())).values()) <= 3
+
+
+def test_a_fleet_has_as_many_metrics_as_are_billed() -> None:
+    fleet = of_fleet("toy", Tally(shard=0, counted_at=T0), T0, None, 0, timedelta(0))
+    assert len(fleet.metrics) == assumptions.FLEET_METRICS

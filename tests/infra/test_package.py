@@ -229,14 +229,16 @@ def test_nothing_is_left_of_chalices_fixed_names(template: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
-def test_each_function_has_a_role_of_its_own_a_log_of_its_own_and_traces(template: dict[str, Any], name: str) -> None:
+def test_each_function_has_a_role_of_its_own_a_log_of_its_own_and_is_traced_unless_it_runs_each_minute(
+    template: dict[str, Any], name: str
+) -> None:
     properties = template["Resources"][name]["Properties"]
     others = [template["Resources"][other]["Properties"] for other in FUNCTIONS - {name}]
     assert properties["Role"] not in [other["Role"] for other in others]
     log = template["Resources"][properties["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
     assert log["LogGroupName"]["Fn::Sub"] == "/aws/lambda/" + properties["FunctionName"]["Fn::Sub"]
     assert log["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-    assert properties["Tracing"] == "Active"
+    assert properties["Tracing"] == ("PassThrough" if name in ("Tick", "Monitor") else "Active")
     assert properties["CodeUri"] == ("light.zip" if name == "Monitor" else "code.zip")
 
 
@@ -257,7 +259,7 @@ def test_every_table_is_on_demand_recoverable_encrypted_and_hard_to_lose(templat
     said = table["Properties"]
     assert said["BillingMode"] == "PAY_PER_REQUEST"
     assert said["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert said["SSESpecification"] == {"SSEEnabled": True}
+    assert said["SSESpecification"] == {"SSEEnabled": {"Fn::If": ["KeysAreManaged", True, False]}}, "by one key or another"
     assert said["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
     assert said["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
 
@@ -293,9 +295,27 @@ def test_the_bucket_is_closed_versioned_encrypted_and_refuses_weak_requests(temp
     }
 
 
+def test_what_lambda_refuses_for_want_of_concurrency_is_an_error_of_the_api_that_its_alarm_counts(
+    template: dict[str, Any],
+) -> None:
+    said = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["x-amazon-apigateway-gateway-responses"]
+    assert said["INTEGRATION_FAILURE"]["statusCode"] == "503"
+    assert template["Resources"]["ApiFails"]["Properties"]["MetricName"] == "5XXError"
+    assert '"Throttles", "FunctionName", "${APIHandler}"' in json.dumps(template["Resources"]["Dashboard"]).replace("\\", "")
+
+
+def test_what_has_failed_five_times_lies_in_one_queue_that_an_alarm_watches(template: dict[str, Any]) -> None:
+    dead = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+    for queue in ("InspectionQueue", "WorkQueue"):
+        redrive = template["Resources"][queue]["Properties"]["RedrivePolicy"]
+        assert redrive == {"deadLetterTargetArn": dead, "maxReceiveCount": 5}
+    alarm = template["Resources"]["MessagesFailed"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DeadLetters", "QueueName"]}}]
+
+
 def test_every_alarm_reaches_the_topic_and_the_topic_takes_it(template: dict[str, Any]) -> None:
     alarms = {n: r["Properties"] for n, r in template["Resources"].items() if r["Type"] == "AWS::CloudWatch::Alarm"}
-    assert len(alarms) == 12
+    assert len(alarms) == 10
     api = template["Resources"]["RestAPI"]["Properties"]
     assert api["Name"] == api["DefinitionBody"]["info"]["title"] == {"Ref": "AWS::StackName"}, "alarms find it by its name"
     for alarm in alarms.values():

@@ -344,6 +344,7 @@ def _operators(world: World) -> None:
     operator.configure(model, other, revision=standing.config_revision)
     list(operator.configurations(model))
     operator.metric(model, "accuracy")
+    operator.metric(model, "accuracy", 48)  # of which CloudWatch knows
     unknown = world.request("GET", f"/v1/admin/models/{model}/metrics?name=nonsense")
     assert unknown.json()["type"].endswith("unknown-metric")
     operator.set_threshold(model, "round_seconds", maximum=60.0)

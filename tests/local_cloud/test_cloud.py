@@ -55,7 +55,7 @@ def test_the_resources_are_those_of_the_template(cloud: LocalCloud) -> None:
     url = cloud.environment["MUSTER_INSPECTION_QUEUE_URL"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert attributes["VisibilityTimeout"] == "1800"
-    assert "muster-inspections-dead" in attributes["RedrivePolicy"]
+    assert "muster-dead" in attributes["RedrivePolicy"]
 
 
 def test_concurrent_devices_train_through_real_sockets_queues_and_ticks(cloud: LocalCloud, tmp_path: Path) -> None:

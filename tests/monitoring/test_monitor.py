@@ -149,6 +149,45 @@ def test_the_fleet_is_recorded_once_in_each_period(world: World) -> None:
     assert len(world.operator.metric("toy", "clients").points) == 3, "twelve minutes touch three periods of five"
 
 
+def test_of_a_fleet_that_rests_cloudwatch_gets_only_what_is_news_and_a_query_sees_all(world: World) -> None:
+    """A metric is billed for each hour in which it is sent."""
+    world.model(rounds=0)
+    world.devices(2)
+    world.monitor()
+    for _ in range(3):
+        world.clock.advance(300)
+        with world.calls.count() as calls:
+            world.monitor()
+        assert "PutMetricData" not in calls
+        assert "TransactWriteItems" not in calls
+    world.devices(3)
+    world.clock.advance(300)
+    world.monitor()
+    assert cloudwatch(world, "clients") == [2, 5]
+    found = world.operator.metric("toy", "clients")
+    assert (found.count, found.min, found.max, found.sum, found.mean) == (5, 2, 5, 13, 13 / 5)
+    assert [point.value for point in found.points] == [2, 2, 2, 2, 5]
+
+
+def test_while_a_model_trains_cloudwatch_gets_every_record_of_its_fleet(world: World) -> None:
+    world.model()
+    world.tick()
+    for _ in range(3):
+        world.monitor()
+        world.clock.advance(300)
+    assert cloudwatch(world, "clients") == [0, 0, 0]
+
+
+def test_what_goes_beyond_the_recent_records_is_cloudwatchs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.model(rounds=0)
+    for _ in range(4):
+        world.monitor()
+        world.clock.advance(300)
+    assert world.operator.metric("toy", "clients").count == 4
+    monkeypatch.setattr("chalicelib.monitoring.store.RECENT", 4)
+    assert world.operator.metric("toy", "clients").count == 1, "the one that was news"
+
+
 @pytest.mark.parametrize("at", [*range(4), *range(32, CALLS)])
 def test_a_monitor_killed_at_any_call_leaves_nothing_lost_and_nothing_twice_in_the_records(world: World, at: int) -> None:
     world.model(rounds=0)

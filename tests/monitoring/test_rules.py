@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from chalicelib.clients.tally import Tally
 from chalicelib.monitoring.alert import Alert, AlertState, AlertStep, next_step, opened
-from chalicelib.monitoring.record import Record, newest, of_fleet, of_round, period, summarise, unit
+from chalicelib.monitoring.record import Record, is_news, newest, of_fleet, of_round, period, summarise, unit
 from chalicelib.monitoring.threshold import Threshold, defaults, effective
 from chalicelib.registry.version import Version
 from chalicelib.rounds.moves import Phase
@@ -144,6 +144,19 @@ def test_a_summary_is_that_of_the_values_in_the_order_of_their_time(numbers: lis
     assert (found.count, found.min, found.max, found.last) == (len(numbers), min(numbers), max(numbers), numbers[-1])
     assert found.mean == pytest.approx(sum(numbers) / len(numbers))
     assert newest(records) == {"accuracy": numbers[-1]}
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "news"),
+    [
+        (None, (0, 1.0), True), ((0, 1.0), (5, 1.0), False), ((0, 1.0), (5, 2.0), True),
+        ((0, 1.0), (6 * 24 * 60, 1.0), True), ((0, 1.0), (60, 1.0), False),
+    ],
+)  # fmt: skip
+def test_a_record_of_the_fleet_is_news_when_a_number_changed_or_a_week_began(
+    last: tuple[int, float] | None, now: tuple[int, float], news: bool
+) -> None:
+    assert is_news(record(*now), record(*last) if last else None) is news
 
 
 def test_all_times_of_a_period_have_one_start() -> None:

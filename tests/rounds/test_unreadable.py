@@ -310,6 +310,13 @@ def test_a_row_that_cannot_be_read_opens_an_alert_which_ends_when_it_is_mended(
     assert ended.cleared_at
 
 
+def test_the_places_of_a_round_that_is_over_are_read_no_more(world: World) -> None:
+    devices = world.relive(collecting)
+    end(world)
+    rewrite(world, keys.RECEIPT, of_another_release, round="toy.1", client=devices[0].client_id)
+    assert world.services.rounds.unreadable("toy") == 0
+
+
 def test_rows_that_cannot_be_read_are_watched_by_default() -> None:
     assert [t.maximum for t in defaults("toy", None) if t.metric == "unreadable_rows"] == [0.0]
 

@@ -107,12 +107,14 @@ def test_a_round_replayed_from_its_manifest_gives_the_same_bytes_in_any_number_o
         assert newest.optimizer.step == newest.number, "published steps are counted"
 
 
-def test_many_parts_through_the_workers_publish_the_same_bytes_as_one_part() -> None:
+@pytest.mark.parametrize("name", ["mean", "median", "krum"])
+def test_many_parts_through_the_workers_publish_the_same_bytes_as_one_part(name: str) -> None:
+    rule = Rule(name=name, parameters={"byzantine": 0} if name == "krum" else {})
     published = []
     for reads in (1000, 2, 1):
         world = World(part_reads=reads)
         try:
-            published.append(run_round(world))
+            published.append(run_round(world, quorum=3, aggregator=rule))
         finally:
             world.close()
     assert published[0] == published[1] == published[2]

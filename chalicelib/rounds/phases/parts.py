@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+
+import numpy as np
 
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs, ObjectMissing
 from muster.aggregation.manifest import Entry, Manifest
-from muster.aggregation.plan import Part, Plan, Result
+from muster.aggregation.plan import Part, Plan, Result, Rows
 from muster.aggregation.reading import Fetch, Group, base_values, groups
-from muster.wire.arrays import decode, encode
+from muster.wire.arrays import DTYPES, decode, encode
 from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Schema, update_schema
 from muster.wire.values import Values
@@ -112,6 +115,22 @@ class StoredParts:
     def results(self, parts: Sequence[Part]) -> Iterator[Result]:
         """Stored results, read one after another."""
         return (decode(self._blobs.read(self._key(part), RESULT_LIMIT_BYTES), HEADER_LIMIT_BYTES) for part in parts)
+
+    def rows(self, several: Sequence[Rows], room: int) -> Iterator[Result]:
+        """Rows of stored results, by ranged reads, some of which are under way at a time."""
+        longest = max(sum(spec.nbytes for spec, _ in rows.spans()) for rows in several)
+        ahead = max(1, min(self._updates.concurrency, room // max(1, longest)))
+        with ThreadPoolExecutor(ahead, thread_name_prefix="rows") as pool:
+            for first in range(0, len(several), ahead):
+                yield from pool.map(self._rows, several[first : first + ahead])
+
+    def _rows(self, rows: Rows) -> Result:
+        found = {}
+        for spec, begin in rows.spans():
+            array = np.empty(spec.shape, DTYPES[spec.dtype])
+            self._blobs.read_into(array.reshape(-1).view(np.uint8).data, self._key(rows.part), begin)
+            found[spec.name] = array
+        return found
 
     def base(self, part: Part) -> Sequence[Values]:
         """A part's elements of the base."""

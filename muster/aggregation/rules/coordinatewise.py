@@ -1,8 +1,9 @@
 """Median and trimmed mean, coordinate by coordinate (Yin et al., "Byzantine-Robust Distributed Learning: Towards Optimal
 Statistical Rates", ICML 2018, Definitions 1 and 2). Unweighted: a claim of many examples buys nothing.
 
-All updates of a coordinate are needed at once, so the work is cut by parameters. A block of columns is copied, transposed, and
-sorted along the clients: several times faster than selecting in place, because the sort then runs over adjacent numbers.
+All updates of a coordinate are needed at once, so the work is cut into columns (`muster.aggregation.columns`). Some of a column
+are copied, transposed, and sorted along the clients: several times faster than selecting in place, because the sort then runs
+over adjacent numbers.
 
 The trimmed mean takes its grid, coordinate by coordinate, from what it keeps: from the first and the last of the sorted values
 that are left. At most `trim` liars can, whatever they send, move neither of the two beyond what some honest client sent.
@@ -20,18 +21,25 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from muster.aggregation.blocks import Gathering
 from muster.aggregation.exact import addend_bits, anchors, quotient, round_to_grid, split
 from muster.aggregation.grids import limbs_of
 from muster.aggregation.manifest import Manifest
-from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, columns
+from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage
 from muster.aggregation.registry import F64, TooFewUpdates, aggregator
-from muster.aggregation.stack import UpdateStack, dtype_of
+from muster.aggregation.stack import UpdateStack
 from muster.aggregation.threads import Share, shares, side_by_side
 from muster.wire.arrays import Array
-from muster.wire.tensors import ITEM_BYTES, Schema
+from muster.wire.tensors import Schema
 
 COLUMNS = 1 << 12
-"""Columns that are sorted at once: 100 clients of them are 1.6 MB."""
+"""Elements whose columns are sorted at once: of 100 clients they are 1.6 MB."""
+
+SORTED_BYTES = 128 << 20
+"""What a thread may hold besides while it does so: with many clients fewer elements are sorted at once."""
+
+SORTED_ITEM_BYTES = 24
+"""What it takes of each value: a sorted copy, and a trimmed mean's two parts of what is kept."""
 
 
 class Coordinatewise(ABC):
@@ -54,19 +62,20 @@ class Coordinatewise(ABC):
             raise TooFewUpdates(type(self).__name__, self.needs, updates)
 
     def plan(self, manifest: Manifest, schema: Schema, limits: Limits) -> Plan:
-        """By parameters, in one stage."""
-        element_bytes = max(ITEM_BYTES[spec.dtype] for spec in schema)
-        parts = columns(schema, len(manifest.entries), element_bytes, limits, dtype_of(manifest, schema).itemsize)
+        """Columns, each by itself; before them, in large rounds, what gathers the updates."""
+        gathering = Gathering.of(manifest, schema, limits)
+        at_once = max(1, min(COLUMNS, SORTED_BYTES // (SORTED_ITEM_BYTES * len(manifest.entries))))
 
         def run(part: Part, inputs: Inputs) -> Result:
-            stack = UpdateStack.of(part, manifest, schema, inputs)
+            stack = UpdateStack.of(part, gathering, inputs)
             found: dict[str, Array] = {schema[piece.tensor].name: np.empty(len(piece)) for piece in stack.pieces}
 
             def combine(share: Share) -> None:
                 for number, low, high in share:
                     piece = stack.pieces[number]
-                    for start in range(low, high, COLUMNS):
-                        stop = min(start + COLUMNS, high)
+                    for start in range(low, high, at_once):
+                        stop = min(start + at_once, high)
+                        # A copy, or, where the updates lie side by side already, the stack itself: it is used once.
                         ordered = np.ascontiguousarray(stack.rows[:, piece.at + start : piece.at + stop].T)
                         ordered.sort(axis=1)
                         spec = schema[piece.tensor]
@@ -77,7 +86,7 @@ class Coordinatewise(ABC):
             lower = (len(manifest.entries) - 1) // 2
             return found | {name: np.sort(several, axis=0)[lower] for name, several in stack.counters.items()}
 
-        return Plan((Stage(parts, run),))
+        return Plan((*gathering.stages, Stage(gathering.columns.parts, run)))
 
 
 @aggregator("median")

@@ -31,16 +31,17 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from muster.aggregation.blocks import Gathering
 from muster.aggregation.grids import Averaged, Grids, coarsest, grids
 from muster.aggregation.manifest import Manifest
-from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage, columns
+from muster.aggregation.plan import Inputs, Limits, Part, Plan, Result, Stage
 from muster.aggregation.registry import F64, TooFewUpdates, TooManyUpdates, aggregator
 from muster.aggregation.rules.mean import Averaging
-from muster.aggregation.stack import UpdateStack, dtype_of
+from muster.aggregation.stack import UpdateStack
 from muster.aggregation.sums import SCRATCH_BYTES
 from muster.aggregation.threads import Share, shares, side_by_side
 from muster.wire.arrays import Array
-from muster.wire.tensors import ITEM_BYTES, Schema
+from muster.wire.tensors import Schema
 
 MOST_UPDATES = 2_000
 """Of so many the matrix takes 32 MB."""
@@ -80,32 +81,34 @@ class _Nearest:
             raise TooManyUpdates(type(self).__name__, MOST_UPDATES, updates)
 
     def plan(self, manifest: Manifest, schema: Schema, limits: Limits) -> Plan:
-        """A Gram matrix for each range of elements; the choice, from their sum; the mean of the chosen."""
+        """A Gram matrix for each column; the choice, from their sum; the mean of the chosen."""
         count = len(manifest.entries)
-        element_bytes = max(ITEM_BYTES[spec.dtype] for spec in schema)
-        grams = columns(schema, count, element_bytes, limits, dtype_of(manifest, schema).itemsize)
-        choice = Part(stage=1, number=0, first=0, last=len(grams), start=0, stop=0)
+        gathering = Gathering.of(manifest, schema, limits)
+        grams = _Grams.of(gathering.columns.parts, count, limits)
         floats = sum(spec.elements for spec in schema if spec.is_float)
         rounding = Rounding.of([manifest.factor(entry) * entry.norm for entry in manifest.entries], self.byzantine, floats)
         ties = sorted(range(count), key=lambda number: (manifest.entries[number].sha256, number))
         kept = self.kept(count)
 
         def gram(part: Part, inputs: Inputs) -> Result:
-            return {GRAM: gram_of(UpdateStack.of(part, manifest, schema, inputs).rows, rounding)}
+            return {GRAM: gram_of(UpdateStack.of(part, gathering, inputs).rows, rounding)}
 
         def choose(part: Part, inputs: Inputs) -> Result:
-            total = summed((result[GRAM] for result in inputs.results(grams)), count)
+            total = grams.total(part, inputs)
             return {CHOSEN: np.array(nearest(total, self.byzantine, kept, ties, rounding.far), np.int64)}
 
         def chosen(inputs: Inputs) -> tuple[Averaged, Grids]:
-            numbers = next(iter(inputs.results([choice])))[CHOSEN].tolist()
+            numbers = next(iter(inputs.results(grams.choice)))[CHOSEN].tolist()
             averaged = Averaged.of(manifest, [manifest.entries[number] for number in numbers], [1] * len(numbers))
             return averaged, grids(averaged, schema)
 
         may = coarsest(Averaged.of(manifest, manifest.entries, [1] * count), schema, kept)
-        means = Averaging(schema=schema, limits=limits, first=2, count=kept, may=may, pick=chosen).stages()
+        means = Averaging(
+            schema=schema, limits=limits, first=grams.choice[0].stage + 1, count=kept, may=may, pick=chosen
+        ).stages()
         lost = max([rounding.lost_bits, *(grid.lost for grid in may if grid)])
-        return Plan((Stage(grams, gram), Stage((choice,), choose), *means), lost)
+        before = (*gathering.stages, Stage(gathering.columns.parts, gram), *grams.stages)
+        return Plan((*before, Stage(grams.choice, choose), *means), lost)
 
 
 @aggregator("krum")
@@ -127,6 +130,48 @@ class MultiKrum(_Nearest):
     def kept(self, updates: int) -> int:
         """At most n - f - 2."""
         return self.keep if self.keep is not None else updates - self.byzantine - 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Grams:
+    """How the Gram matrices of all columns come together: those of the columns, sums of them, sums of such, and the choice."""
+
+    updates: int
+    levels: tuple[tuple[Part, ...], ...]
+
+    @classmethod
+    def of(cls, columns: Sequence[Part], updates: int, limits: Limits) -> _Grams:
+        """Each part joins as many matrices as a worker may read, and at least two; the last is the choice."""
+        fan = max(2, min(limits.reads, limits.read_bytes // (8 * updates**2)))
+        levels = [tuple(columns)]
+        while len(levels) == 1 or len(levels[-1]) > 1:
+            before, stage = len(levels[-1]), levels[-1][0].stage + 1
+            levels.append(
+                tuple(
+                    Part(stage=stage, number=number, first=first, last=min(first + fan, before), start=0, stop=0)
+                    for number, first in enumerate(range(0, before, fan))
+                )
+            )
+        return cls(updates, tuple(levels))
+
+    @property
+    def choice(self) -> tuple[Part, ...]:
+        """The part that chooses, alone in its stage."""
+        return self.levels[-1]
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What is summed between the columns and the choice; often nothing."""
+
+        def run(part: Part, inputs: Inputs) -> Result:
+            return {GRAM: self.total(part, inputs)}
+
+        return tuple(Stage(parts, run) for parts in self.levels[1:-1])
+
+    def total(self, part: Part, inputs: Inputs) -> F64:
+        """The sum of a part's matrices: exact, so it does not matter how they are joined."""
+        before = self.levels[part.stage - self.levels[0][0].stage - 1]
+        return summed((result[GRAM] for result in inputs.results(before[part.first : part.last])), self.updates)
 
 
 @dataclass(frozen=True, slots=True)
