@@ -570,6 +570,7 @@ class Services:
         watching = Watching(
             store=self.monitoring,
             registry=self.registry,
+            rounds=self.rounds,
             topic=self.alert_topic,
             clock=self.clock,
             keep=self._keep,
@@ -666,6 +667,7 @@ class Services:
             sweeper=sweeper,
             work=self.work,
             cohort=self.cohorts.find,
+            draw_secret=self.draw_secret,
             clock=self.clock,
         )
 

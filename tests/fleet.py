@@ -198,9 +198,9 @@ class World(MemoryCloud):
         self._enrolled += count
         return [self.device(token, f"device-{number:03d}", model) for number in range(self._enrolled - count, self._enrolled)]
 
-    def device(self, token: str, name: str, model: str = "toy") -> Device:
+    def device(self, token: str, name: str, model: str = "toy", **told: Any) -> Device:
         folder = Path(self._folder.name) / name
-        return Device.enrol(API, token, name, model=model, state_dir=folder, http=self.http())
+        return Device.enrol(API, token, name, model=model, state_dir=folder, http=self.http(), **told)
 
     def update(self, device: Device, **drift: Any) -> None:
         """Let a device check in, train and report."""

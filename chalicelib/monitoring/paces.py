@@ -18,7 +18,7 @@ from chalicelib.rounds.round import Round, goes_on
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable
 from muster.pacing.intervals import MONTH_SECONDS, intervals, least_budget, least_ceiling
-from muster.pacing.planning import RequestRate, Rounds, beating, in_rounds
+from muster.pacing.planning import RequestLoad, Rounds, beating, in_rounds
 from muster.wire import admin
 from muster.wire.problems import Problem
 
@@ -84,7 +84,7 @@ class FleetPaces:
         models = [self._of_model(model, self._last(model.name), steering) for model in self._registry.models()]
         idle = intervals(rules, steering.clients)
         others = steering.clients - sum(model.active for model in models)
-        rate = RequestRate(per_second=beating(others, idle).per_second + sum(m.requests_per_second for m in models))
+        rate = RequestLoad(per_second=beating(others, idle).per_second + sum(m.requests_per_second for m in models))
         return admin.FleetPace(
             revision=bounds.revision if bounds else 0,
             ceiling=rules.ceiling,
@@ -123,7 +123,7 @@ class FleetPaces:
                 report_seconds=need.seconds,
                 every_seconds=config.every_seconds,
             )
-            rate = RequestRate(
+            rate = RequestLoad(
                 per_second=in_rounds(waiting, found, rounds).per_second + beating(active - waiting, found).per_second
             )
         return admin.ModelPace(
@@ -161,7 +161,7 @@ def _check_fit(request: admin.SetPace, clients: int) -> None:
         )
 
 
-def _trouble(steering: Steering, rate: RequestRate) -> str | None:
+def _trouble(steering: Steering, rate: RequestLoad) -> str | None:
     """Which bound will not hold; the fleet may have grown since it was set."""
     rules = steering.rules
     if rate.per_second > rules.ceiling:

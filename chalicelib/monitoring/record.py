@@ -21,9 +21,12 @@ LONGEST_NAME = 40
 ROLLOUT_TROUBLE = "rollout_trouble"
 """1 while the last that became of a rollout is that it was paused or taken back by itself, else 0."""
 
+UNFILLED = "unfilled_rounds"
+"""1 for a round that was abandoned because too few came, else 0."""
+
 UNITS = {"round_seconds": "Seconds", "uploaded_bytes": "Bytes"}
 COUNTS = (
-    "accepted_updates", "rejected_updates", "late_updates", "abandoned", "examples", "clients", "active_clients",
+    "accepted_updates", "rejected_updates", "late_updates", "abandoned", UNFILLED, "examples", "clients", "active_clients",
     "unreadable_rows", "trainer_failures",
 )  # fmt: skip
 
@@ -60,6 +63,7 @@ def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
         "examples": summary.examples,
         "round_seconds": (rnd.finished_at - rnd.opened_at).total_seconds(),
         "abandoned": float(rnd.phase is Phase.ABANDONED),
+        UNFILLED: float(rnd.is_unfilled),
     }
     for what, counts in (("rejected", rejected), ("failed", failed)):
         metrics |= {f"{what}_{reason.replace('-', '_')}"[:LONGEST_NAME]: count for reason, count in counts.items()}

@@ -19,7 +19,7 @@ from chalicelib.rounds.failure import by_reason
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.operators.finding import RoundFinder
 from chalicelib.rounds.receipt import summarise
-from chalicelib.rounds.round import Round, Summary
+from chalicelib.rounds.round import MOST_NAMED, Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable
@@ -139,8 +139,25 @@ class Status:
             gain=rnd.gain,
             deployed=rnd.was_deployed,
             reason=rnd.reason,
+            lacks=self._lacks(rnd, summary),
             counted_at=counted_at,
         )
+
+    def _lacks(self, rnd: Round, summary: Summary) -> str | None:
+        """What a round that collects still waits for."""
+        left = rnd.places - summary.held
+        if rnd.phase is not Phase.COLLECTING or left <= 0:
+            return None
+        counted = self._census.statistics()
+        active = counted.active_by_model.get(rnd.model, 0) if rnd.cohort is None else counted.active_by_cohort.get(rnd.cohort)
+        who = "" if rnd.cohort is None else f" of cohort {rnd.cohort}"
+        state = (
+            "" if not rnd.config.requires else f", of which only those may come that are {' and '.join(rnd.config.requires)}"
+        )
+        many = "uncounted" if active is None else active
+        found = f"{left} of {rnd.places} places are open; {many} clients{who} are active{state}"
+        absent = ", ".join((summary.absent or [])[:MOST_NAMED])
+        return f"{found}; without an update yet: {absent}" if absent else found
 
     def _counted(self, rnd: Round) -> tuple[Summary, datetime | None]:
         """What became of a round's places, and when that was counted. While a round of many goes on, nobody reads all its
@@ -149,7 +166,7 @@ class Status:
         if rnd.summary is not None:
             return rnd.summary, None
         if rnd.parts == 1:
-            return summarise(self._rounds.receipts(rnd.id)), None
+            return summarise(self._rounds.receipts(rnd.id), rnd.config.sites), None
         return rnd.so_far or Summary(), rnd.looked_at or rnd.opened_at
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chalicelib.monitoring.record import ROLLOUT_TROUBLE
+from chalicelib.monitoring.record import ROLLOUT_TROUBLE, UNFILLED
 from muster.wire.admin import RoundConfig
 
 
@@ -41,6 +41,7 @@ def defaults(model: str, config: RoundConfig | None) -> list[Threshold]:
         Threshold(model=model, metric="active_clients", minimum=5),
         Threshold(model=model, metric="lost_bits", maximum=0.0),
         Threshold(model=model, metric=ROLLOUT_TROUBLE, maximum=0.0),
+        Threshold(model=model, metric=UNFILLED, maximum=0.0),
         Threshold(model=model, metric="unreadable_rows", maximum=0.0),
     ]
     if config is None:

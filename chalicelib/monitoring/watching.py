@@ -11,13 +11,18 @@ from datetime import datetime, timedelta
 from chalicelib.instants import Clock, text
 from chalicelib.log import log
 from chalicelib.monitoring.alert import Alert, AlertStep, next_step, opened
-from chalicelib.monitoring.record import ROLLOUT_TROUBLE, newest
+from chalicelib.monitoring.record import ROLLOUT_TROUBLE, UNFILLED, newest
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.monitoring.threshold import Threshold, effective
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.round import Round
+from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable
 from chalicelib.storage.topics import Topic
 from muster.wire.admin import RoundConfig
+
+LAST = 5
+"""Rounds among which the one is looked for of which an alert speaks."""
 
 
 class Watching:
@@ -28,6 +33,7 @@ class Watching:
         *,
         store: MonitoringStore,
         registry: RegistryStore,
+        rounds: RoundStore,
         topic: Topic,
         clock: Clock,
         keep: timedelta,
@@ -35,6 +41,7 @@ class Watching:
     ) -> None:
         self._store = store
         self._registry = registry
+        self._rounds = rounds
         self._topic = topic
         self._clock = clock
         self._keep = keep
@@ -74,7 +81,10 @@ class Watching:
                 return
 
     def _why(self, threshold: Threshold) -> str | None:
-        """What is known of a breach: of a rollout, its figures."""
+        """What is known of a breach: of a rollout, its figures; of a round in which too few were, what it lacked."""
+        if threshold.metric == UNFILLED:
+            last = next((rnd for rnd in self._rounds.history(threshold.model, None, LAST) if _is_unfilled(rnd)), None)
+            return last.reason if isinstance(last, Round) else None
         if threshold.metric != ROLLOUT_TROUBLE:
             return None
         try:
@@ -101,3 +111,7 @@ class Watching:
         )
         self._store.published(alert, self._clock())
         log.warning("alert opened", model=alert.model, metric=alert.metric, alert=alert.number, value=alert.value)
+
+
+def _is_unfilled(rnd: Round | Unreadable) -> bool:
+    return isinstance(rnd, Round) and rnd.is_unfilled

@@ -13,7 +13,7 @@ check-in that had begun before, is settled when its round is finalised, or when 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -30,6 +30,10 @@ from muster.wire.reasons import Reason
 
 KEEP = timedelta(days=30)
 """How long receipts and evaluations are kept after their round (by TTL)."""
+
+
+OF_A_SITE = -1
+"""No part of a round."""
 
 
 class ReceiptState(StrEnum):
@@ -128,7 +132,7 @@ class Receipt:
     """Length that an update of this round's base can have."""
     ttl: int
     part: int = 0
-    """The round's part from which its place is."""
+    """The round's part from which its place is; `OF_A_SITE` of a place that waited for its client by name."""
     encoding: Encoding = "plain"
     """How the client writes its update; settled at its check-in."""
     declared: Declared | None = None
@@ -218,9 +222,10 @@ def last_word(rnd: Round, receipt: Receipt, now: datetime) -> Rejected | Late:
     return Late(late(now, receipt.report_by))
 
 
-def summarise(receipts: Iterable[Receipt]) -> Summary:
-    """Count a round's receipts."""
+def summarise(receipts: Iterable[Receipt], sites: Sequence[str] = ()) -> Summary:
+    """Count a round's receipts, and say which of its sites have no accepted update."""
     everyone = list(receipts)
+    present = {receipt.client_id for receipt in everyone if receipt.state is ReceiptState.ACCEPTED}
     states = Counter(receipt.state for receipt in everyone)
     rejected = Counter(
         receipt.verdict.reason for receipt in everyone if receipt.state is ReceiptState.REJECTED and receipt.verdict
@@ -235,4 +240,5 @@ def summarise(receipts: Iterable[Receipt]) -> Summary:
         failed=by_reason(r.failure for r in everyone if r.state is ReceiptState.FAILED and r.failure),
         uploaded_bytes=sum(r.declared.nbytes for r in everyone if r.reported_at and r.declared),
         examples=sum(accepted),
+        absent=[site for site in sites if site not in present] or None,
     )

@@ -42,6 +42,8 @@ class Summary:
     """Count by reason, of judges; counted when the round is finalised."""
     uploaded_bytes: int = 0
     examples: int = 0
+    absent: list[str] | None = None
+    """Sites of the round without an accepted update."""
 
     @property
     def open(self) -> int:
@@ -96,6 +98,8 @@ class Round:
     """Whose clients may train, `<name>.<revision>`; None for all."""
     rule: Annotated[CohortRule, AS_TEXT, from_text(CohortRule)] | None = None
     """The cohort's, as it was when the round opened."""
+    salt: str = ""
+    """Drawn when it opened: who trains in it is drawn from that."""
     parts: int = 1
     """Partitions over which its receipts, its judges' places and its counters are spread (`counters`)."""
     looked_at: Instant | None = None
@@ -135,6 +139,11 @@ class Round:
     def places(self) -> int:
         """How many clients may be admitted: the goal times the over-selection, rounded up."""
         return places_of(self.config)
+
+    @property
+    def open_places(self) -> int:
+        """Those of its places that are nobody's by name."""
+        return max(0, self.places - len(self.config.sites))
 
     @property
     def inspections_wanted(self) -> int:
@@ -205,6 +214,11 @@ class Round:
         return self.phase in ENDED
 
     @property
+    def is_unfilled(self) -> bool:
+        """Whether it was abandoned because too few came, or not those who had to."""
+        return self.phase is Phase.ABANDONED and (self.reason or "").startswith((QUORUM_NOT_REACHED, SITES_MISSING))
+
+    @property
     def completed(self) -> int:
         """Rounds of the model that have completed, this one included."""
         return self.completed_before + (self.phase is Phase.COMPLETED)
@@ -225,11 +239,12 @@ def next_phase(rnd: Round, summary: Summary, now: datetime) -> Phase | None:
 
     It closes at the goal; when every place is taken and settled, because nobody else can come; or at the deadline. Reports
     that arrived in time and are still being inspected hold the deadline back, for the grace time at the most. Failures alone
-    never end a round early: the next one would meet with them at once, and so would the fleet, round after round.
+    never end a round early: the next one would meet with them at once, and so would the fleet, round after round. Nor does a
+    round close before all of its sites are in it.
     """
-    enough = summary.accepted >= rnd.config.quorum
+    enough = summary.accepted >= rnd.config.quorum and not summary.absent
     exhausted = summary.open == 0 and places_gone(rnd.places, summary.held, summary.given_up) >= rnd.places
-    if summary.accepted >= rnd.config.goal or (exhausted and enough):
+    if enough and (summary.accepted >= rnd.config.goal or exhausted):
         return Phase.AGGREGATING
     if now < rnd.report_by and not (exhausted and summary.held >= rnd.places):
         return None
@@ -240,10 +255,35 @@ def next_phase(rnd: Round, summary: Summary, now: datetime) -> Phase | None:
 
 def inspections_missing(rnd: Round, summary: Summary) -> int:
     """How many more inspections there must be, at least, before a collecting round may close, when a look has counted this."""
-    missing = rnd.config.goal - summary.accepted
+    missing = max(rnd.config.goal - summary.accepted, len(summary.absent or ()))
     if places_gone(rnd.places, summary.held, summary.given_up) >= rnd.places:
         missing = min(missing, summary.open)  # nobody else can come: it may close when all have their word
     return max(1, missing)
+
+
+QUORUM_NOT_REACHED, SITES_MISSING = "quorum-not-reached", "sites-missing"
+"""Words with which the reason of a round begins that was abandoned because too few came."""
+
+
+def lacking(rnd: Round, summary: Summary, outliers: str = "") -> str:
+    """What a round lacked that could not close: a word for machines, and for people the rest."""
+    came = summary.held + summary.given_up
+    found = f"{QUORUM_NOT_REACHED}: {summary.accepted} of {rnd.config.quorum} updates accepted"
+    if summary.absent:
+        named = ", ".join(summary.absent[:MOST_NAMED]) + (", …" if len(summary.absent) > MOST_NAMED else "")
+        found = f"{SITES_MISSING}: {named} ({len(summary.absent)} of {len(rnd.config.sites)}), and {found.partition(': ')[2]}"
+    found += outliers
+    if came < rnd.places:
+        found += f"; {came} clients came for {rnd.places} places"
+    if rnd.cohort is not None:
+        found += f", of cohort {rnd.cohort}"
+    if rnd.config.requires:
+        found += f", {' and '.join(rnd.config.requires)}"
+    return found
+
+
+MOST_NAMED = 5
+"""Sites that are named where something is said of them."""
 
 
 def too_long(rnd: Round, now: datetime) -> str | None:
@@ -317,6 +357,7 @@ def open_next(
     now: datetime,
     since: Iterable[Deployment] = (),
     cohort: Callable[[str], Cohort] | None = None,
+    salt: str = "",
 ) -> Round | None:
     """The round that should open at `now`, or None: training rests, enough rounds completed, the last is not done, or it opened
     less than `every_seconds` ago.
@@ -346,4 +387,5 @@ def open_next(
         report_by=now + timedelta(seconds=model.config.report_seconds),
         completed_before=completed_rounds(last),
         parts=parts_for(model.config),
+        salt=salt,
     )

@@ -104,7 +104,7 @@ def round_(found: admin.RoundReply) -> RenderableType:
         ("rejected", found.rejected), ("late", found.late), ("failed", found.failed),
         ("examples", found.examples), ("bytes", found.uploaded_bytes), ("judges", found.evaluations),
         ("judges failed", found.judges_failed), ("version", found.version), ("gain", _gain(found.gain, found.metric)),
-        ("deployed", found.deployed), ("why", found.reason), ("counted", found.counted_at),
+        ("deployed", found.deployed), ("why", found.reason), ("lacks", found.lacks), ("counted", found.counted_at),
     ])  # fmt: skip
 
 

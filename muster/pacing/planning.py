@@ -38,7 +38,7 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRate:
+class RequestLoad:
     """What devices ask for."""
 
     per_second: float
@@ -64,9 +64,9 @@ class FleetPlan:
 
     clients: float
     idle: Intervals
-    resting: RequestRate
+    resting: RequestLoad
     training: Intervals
-    in_training: RequestRate
+    in_training: RequestLoad
     serves: bool
     """Whether the bounds serve it."""
 
@@ -86,16 +86,16 @@ def plan(rules: PaceRules, clients: float, rounds: Rounds) -> FleetPlan:
     )
 
 
-def beating(clients: float, paces: Intervals) -> RequestRate:
+def beating(clients: float, paces: Intervals) -> RequestLoad:
     """The heartbeats of so many clients."""
-    return RequestRate(per_second=max(clients, 0.0) / paces.heartbeat_seconds)
+    return RequestLoad(per_second=max(clients, 0.0) / paces.heartbeat_seconds)
 
 
-def in_rounds(clients: float, paces: Intervals, rounds: Rounds) -> RequestRate:
+def in_rounds(clients: float, paces: Intervals, rounds: Rounds) -> RequestLoad:
     """What so many clients ask for that wait for rounds: heartbeats, check-ins, and the work of those who have a place. Between
     the end of a round and the next opening nobody asks.
     """
     asking = min(1.0, rounds.report_seconds / rounds.apart_seconds)
     waiting = max(clients, 0.0) * max(asking / paces.waiting_seconds, 1.0 / max(rounds.apart_seconds, paces.waiting_seconds))
     taking_part = min(rounds.requests, REQUESTS_OF_A_PLACE * max(clients, 0.0) * 2) / rounds.apart_seconds
-    return RequestRate(per_second=beating(clients, paces).per_second + waiting + taking_part)
+    return RequestLoad(per_second=beating(clients, paces).per_second + waiting + taking_part)

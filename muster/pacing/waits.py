@@ -12,7 +12,10 @@ from typing import Literal
 
 from muster.pacing.intervals import LONGEST_WAIT_SECONDS, Intervals
 
-WaitReason = Literal["no-training", "not-eligible", "not-drawn", "between-rounds", "round-full", "round-closed", "already-done"]
+WaitReason = Literal[
+    "no-training", "not-eligible", "not-drawn", "resting", "not-ready", "between-rounds", "round-full", "round-closed",
+    "already-done",
+]  # fmt: skip
 """Why a device has nothing to do (docs/protocol.md, section 4)."""
 
 
@@ -33,7 +36,7 @@ def wait(
     |---|---|
     | no-training, not-eligible | at its next heartbeat: that is how it hears of work |
     | not-drawn | at its turn, or sooner: the round may be over before |
-    | between-rounds, round-full, round-closed, already-done | at the pace of those who wait; or when the next round opens, if that is later |
+    | resting, not-ready, between-rounds, round-full, round-closed, already-done | at the pace of those who wait; or when the next round opens, if that is later |
     """  # noqa: E501
     if reason in ("no-training", "not-eligible"):
         return spread(paces.heartbeat_seconds, draw)

@@ -20,7 +20,8 @@ LARGEST_NUMBER: Final = 1e30
 
 RECORDED = frozenset({
     "abandoned", "accepted_updates", "active_clients", "clients", "examples", "gain", "late_updates", "lost_bits",
-    "rejected_updates", "rollout_trouble", "round_seconds", "trainer_failures", "unreadable_rows", "uploaded_bytes",
+    "rejected_updates", "rollout_trouble", "round_seconds", "trainer_failures", "unfilled_rounds", "unreadable_rows",
+    "uploaded_bytes",
 })  # fmt: skip
 """What the server records of rounds and fleet under these names: no judge's metric can have one of them."""
 

@@ -178,7 +178,7 @@ def test_an_enrolment_that_is_killed_anywhere_leaves_nothing_or_a_client_and_its
             whole(world)
             if not reached:
                 break
-        assert at == 4, "the signing key, the token, the shares of the fleet, the transaction: each was killed"
+        assert at == 6, "signing key, token, shares of the fleet, transaction, and the pace of the fleet: each was killed"
     assert enrolled(world) == number
 
 

@@ -323,7 +323,7 @@ def test_the_defaults_are_those_of_the_tutorial(world: World, inbox: Callable[[]
     assert found == {
         "accuracy": (0.5, None, True, True), "active_clients": (5, None, True, True), "loss": (None, 5.0, True, True),
         "lost_bits": (None, 0, True, False), "rollout_trouble": (None, 0, True, False),
-        "unreadable_rows": (None, 0, True, False),
+        "unfilled_rounds": (None, 0, True, False), "unreadable_rows": (None, 0, True, False),
     }  # fmt: skip
 
 
@@ -339,6 +339,7 @@ def test_a_metric_that_is_watched_no_more_clears_its_alert(world: World) -> None
         "loss",
         "lost_bits",
         "rollout_trouble",
+        "unfilled_rounds",
         "unreadable_rows",
     ]
 

@@ -72,10 +72,11 @@ def test_what_an_operator_set_goes_before_the_defaults_also_nothing() -> None:
     found = effective("toy", RoundConfig(goal=1, quorum=1), set_)
     assert {name: (t.minimum, t.maximum) for name, t in found.items()} == {
         "accuracy": (0.5, None), "active_clients": (5, None), "loss": (None, None), "gain": (-0.1, None),
-        "lost_bits": (None, 0.0), "rollout_trouble": (None, 0.0), "unreadable_rows": (None, 0.0),
+        "lost_bits": (None, 0.0), "rollout_trouble": (None, 0.0), "unfilled_rounds": (None, 0.0),
+        "unreadable_rows": (None, 0.0),
     }  # fmt: skip
     assert not found["loss"].is_watched
-    assert len(defaults("toy", RoundConfig(goal=1, quorum=1))) == 6
+    assert len(defaults("toy", RoundConfig(goal=1, quorum=1))) == 7
 
 
 def test_a_model_with_a_metric_of_its_own_is_watched_by_its_gain_and_not_by_bounds_of_a_classifier() -> None:
@@ -88,6 +89,7 @@ def test_a_model_with_a_metric_of_its_own_is_watched_by_its_gain_and_not_by_boun
         "active_clients": (5, None),
         "lost_bits": (None, 0),
         "rollout_trouble": (None, 0),
+        "unfilled_rounds": (None, 0),
         "unreadable_rows": (None, 0),
     }
     assert {t.metric for t in defaults("toy", None)} == found.keys() - {"gain"}
@@ -108,7 +110,8 @@ def test_the_record_of_a_round_tells_what_judges_and_what_trainers_measured_apar
     assert record.metrics == {
         "accepted_updates": 8, "rejected_updates": 3, "rejected_not_finite": 2, "rejected_wrong_shape": 1, "late_updates": 1,
         "trainer_failures": 4, "failed_disk": 1, "failed_out_of_memory": 3,
-        "uploaded_bytes": 1000, "examples": 80, "round_seconds": 90.0, "abandoned": 0.0, "gain": 0.2,
+        "uploaded_bytes": 1000, "examples": 80, "round_seconds": 90.0, "abandoned": 0.0, "unfilled_rounds": 0.0,
+        "gain": 0.2,
     }  # fmt: skip
     assert {name: unit(name) for name in ("round_seconds", "uploaded_bytes", "rejected_not_finite", "failed_disk", "loss")} == {
         "round_seconds": "Seconds", "uploaded_bytes": "Bytes", "rejected_not_finite": "Count", "failed_disk": "Count",

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from bench.cost import scale
 from muster.pacing.intervals import PaceRules
-from muster.pacing.planning import REQUEST_DOLLARS, RequestRate, Rounds, plan
+from muster.pacing.planning import REQUEST_DOLLARS, RequestLoad, Rounds, plan
 
 CONTINUOUS = Rounds(places=65, judges=20)
 
 
 def test_a_plan_and_the_page_on_scale_reckon_with_the_same_dollars() -> None:
     assert scale.HEARTBEAT_DOLLARS == REQUEST_DOLLARS
-    beats = RequestRate(per_second=1000 / 5400)
+    beats = RequestLoad(per_second=1000 / 5400)
     assert beats.dollars_per_month == pytest.approx(scale.heartbeat_dollars_a_month(1000, 5400))
 
 

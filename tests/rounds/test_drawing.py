@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from chalicelib.clients.client import Client, ClientState
 from chalicelib.clients.segments import TallyChange
 from chalicelib.clients.tally import Tally
-from chalicelib.rounds.devices.drawing import EVERYBODY, HOLD, lot, places, turn
+from chalicelib.rounds.devices.drawing import EVERYBODY, HOLD, places, turn
+from chalicelib.rounds.devices.lots import lot
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Round
 from muster.wire.admin import RoundConfig

@@ -88,7 +88,10 @@ def test_when_all_updates_are_rejected_the_round_is_abandoned_and_says_how_many_
     world.tick()
     rnd = world.services.rounds.get("toy", 1)
     assert rnd
-    assert (rnd.phase, rnd.reason) == (Phase.ABANDONED, "quorum-not-reached: 0 of 2 updates accepted")
+    assert (rnd.phase, rnd.reason) == (
+        Phase.ABANDONED,
+        "quorum-not-reached: 0 of 2 updates accepted; 2 clients came for 4 places",
+    )
 
 
 def test_an_object_that_somebody_else_is_writing_is_not_taken_for_written(world: World) -> None:

@@ -263,6 +263,7 @@ def test_default_thresholds_do_not_alarm_for_a_metric_whose_numbers_nobody_but_t
         "gain",
         "lost_bits",
         "rollout_trouble",
+        "unfilled_rounds",
         "unreadable_rows",
     }
     assert [a.metric for a in world.operator.status("toy").alerts] == ["active_clients"]

@@ -114,7 +114,8 @@ def test_a_round_that_outliers_leave_without_quorum_is_abandoned_at_its_deadline
     rnd = world.services.rounds.get("toy", 1)
     assert rnd
     assert shown.phase == "abandoned"
-    assert shown.reason == f"quorum-not-reached: 3 of 4 updates accepted, and 1 with an outlying norm (above {rnd.norm_bound})"
+    outlier = f"1 with an outlying norm (above {rnd.norm_bound})"
+    assert shown.reason == f"quorum-not-reached: 3 of 4 updates accepted, and {outlier}; 4 clients came for 8 places"
     assert (shown.accepted, shown.rejected, shown.late) == (0, {"norm-outlier": 1}, 3)
     assert [told(device) for device in devices] == [("late", "round-abandoned")] * 3 + [OUTLIER]
 
@@ -239,7 +240,7 @@ def test_a_client_that_was_revoked_before_the_round_closed_is_no_outlier_too(wor
     world.clock.advance(600)
     world.tick()
     shown = world.operator.round("toy", 1)
-    assert shown.reason == "quorum-not-reached: 4 of 5 updates accepted"
+    assert shown.reason == "quorum-not-reached: 4 of 5 updates accepted; 5 clients came for 10 places"
     assert shown.rejected == {"client-revoked": 1}
 
 

@@ -131,7 +131,7 @@ def test_a_round_without_quorum_is_abandoned_and_nothing_that_is_served_changes(
     world.clock.advance(600)
     world.tick()
     rnd = world.operator.round("toy", 1)
-    assert (rnd.phase, rnd.reason) == ("abandoned", "quorum-not-reached: 1 of 2 updates accepted")
+    assert (rnd.phase, rnd.reason) == ("abandoned", "quorum-not-reached: 1 of 2 updates accepted; 2 clients came for 6 places")
     # Everybody is told why, the next round is open already, and nothing was published.
     assert [device.receipt("toy.1").reason for device in devices] == ["round-abandoned"] * 2
     status = world.operator.status("toy")

@@ -1,7 +1,7 @@
 """What devices ask of rounds, in the order in which a device does.
 
 * `checkin`      gives out places, to train or to judge; `seating` finds one
-* `drawing`      who may judge, and from when (pure)
+* `selection`    who may train, and from when (pure); `drawing`: who may judge; both draw `lots`
 * `updates`      grant, report, receipt
 * `inspection`   the worker that looks into what was uploaded, and accepts or rejects it
 * `judging`      what judges measured

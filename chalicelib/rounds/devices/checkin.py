@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from chalicelib.clients.client import Client
-from chalicelib.clients.cohort import belongs
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.presence import Presence
 from chalicelib.instants import Clock
@@ -15,9 +14,10 @@ from chalicelib.rounds.devices.current import Current, unknown_model
 from chalicelib.rounds.devices.drawing import places, turn
 from chalicelib.rounds.devices.pacing import RoundPaces, judges_later
 from chalicelib.rounds.devices.seating import RoundMoved, Seating
+from chalicelib.rounds.devices.selection import not_now
 from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.moves import Phase
-from chalicelib.rounds.receipt import KEEP, Receipt, ReceiptState
+from chalicelib.rounds.receipt import KEEP, OF_A_SITE, Receipt, ReceiptState
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.presign import Presigner
@@ -94,27 +94,13 @@ class CheckIns:
         now = self._clock()
         if now >= rnd.report_by:
             return self._wait(rnd, request, "round-closed")
-        if rnd.rule is not None and not belongs(rnd.rule, client.described):
-            return self._wait(rnd, request, "not-eligible")
-        receipt: Receipt | None
-        if place := self._seating.take(rnd, "admitted", rnd.places, now):
-            fresh = Receipt(
-                round=rnd.id,
-                client_id=client.client_id,
-                state=ReceiptState.ASSIGNED,
-                assigned_at=now,
-                report_by=rnd.report_by,
-                min_bytes=rnd.base.min_update_bytes,
-                max_bytes=rnd.base.max_update_bytes,
-                ttl=int((rnd.report_by + KEEP).timestamp()),
-                encoding=rnd.config.encoding if rnd.config.encoding in request.encodings else "plain",
-                part=place.part,
-            )
-            receipt = self._rounds.assign(fresh)
-            if receipt is not fresh:
-                self._seating.give_back(rnd, place)
-        else:
-            receipt = self._rounds.receipt(rnd.id, client.client_id)
+        refused = not_now(rnd, client, self._paces.waiting(rnd), now)
+        if refused is None:
+            receipt = self._place(client, rnd, request, now)
+        else:  # it may have its place already, and not have heard of it
+            receipt = None if refused.reason == "not-eligible" else self._rounds.receipt(rnd.id, client.client_id)
+        if receipt is None and refused is not None:
+            return self._wait(rnd, request, refused.reason, refused.turn, refused.missing)
         if receipt is None:
             return self._wait(rnd, request, "round-full")
         if receipt.state is not ReceiptState.ASSIGNED:
@@ -127,6 +113,30 @@ class CheckIns:
             encoding=receipt.encoding,
             seed=rnd.seed_of(client.client_id),
         )
+
+    def _place(self, client: Client, rnd: Round, request: wire.CheckIn, now: datetime) -> Receipt | None:
+        """The client's place to train: one that it takes now, or the one that it has; None when all are taken."""
+        place = None
+        if client.client_id not in rnd.config.sites:
+            place = self._seating.take(rnd, "admitted", rnd.open_places, now)
+            if place is None:
+                return self._rounds.receipt(rnd.id, client.client_id)
+        fresh = Receipt(
+            round=rnd.id,
+            client_id=client.client_id,
+            state=ReceiptState.ASSIGNED,
+            assigned_at=now,
+            report_by=rnd.report_by,
+            min_bytes=rnd.base.min_update_bytes,
+            max_bytes=rnd.base.max_update_bytes,
+            ttl=int((rnd.report_by + KEEP).timestamp()),
+            encoding=rnd.config.encoding if rnd.config.encoding in request.encodings else "plain",
+            part=OF_A_SITE if place is None else place.part,
+        )
+        receipt = self._rounds.assign(fresh)
+        if place is not None and receipt is not fresh:
+            self._seating.give_back(rnd, place)
+        return receipt
 
     def _evaluate(self, client: Client, rnd: Round, request: wire.CheckIn) -> wire.Assignment:
         now, published = self._clock(), rnd.published
@@ -166,6 +176,14 @@ class CheckIns:
             metric=rnd.config.metric.name,
         )
 
-    def _wait(self, rnd: Round, request: wire.CheckIn, reason: WaitReason, turn: datetime | None = None) -> wire.Wait:
+    def _wait(
+        self,
+        rnd: Round,
+        request: wire.CheckIn,
+        reason: WaitReason,
+        turn: datetime | None = None,
+        missing: Sequence[str] = (),
+    ) -> wire.Wait:
         later = judges_later(rnd, "evaluate" in request.can)
-        return self._paces.wait(rnd.model, rnd, reason, now=self._clock(), turn=turn, may_judge=later)
+        found = self._paces.wait(rnd.model, rnd, reason, now=self._clock(), turn=turn, may_judge=later)
+        return found.model_copy(update={"missing": list(missing)}) if missing else found

@@ -21,11 +21,10 @@ their ids.
 
 from __future__ import annotations
 
-import hashlib
-import math
 from datetime import datetime, timedelta
 
 from chalicelib.clients.client import Client
+from chalicelib.rounds.devices.lots import drawn_after, lot
 from chalicelib.rounds.round import Round
 
 HOLD, EVERYBODY = 0.25, 0.5
@@ -34,12 +33,6 @@ HOLD, EVERYBODY = 0.25, 0.5
 SPARE = 2
 """A fleet with fewer than so many times the clients that are wanted, besides those who train, is not drawn from: all may judge
 at once, and no time is lost."""
-
-
-def lot(candidate_sha256: str, client_id: str) -> float:
-    """A client's lot for a candidate, from 0 up to but not including 1."""
-    digest = hashlib.sha256(f"{candidate_sha256}{client_id}".encode()).digest()
-    return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
 
 
 def turn(rnd: Round, client: Client, active: int) -> datetime:
@@ -54,7 +47,8 @@ def turn(rnd: Round, client: Client, active: int) -> datetime:
         return published_at + EVERYBODY * whole
     if not draws:
         return published_at
-    return published_at + _drawn_after(lot(rnd.published.candidate.sha256, client.client_id), wanted / others) * whole
+    drawn = drawn_after(lot(rnd.published.candidate.sha256, client.client_id), wanted / others, HOLD, EVERYBODY)
+    return published_at + drawn * whole
 
 
 def places(rnd: Round, its_turn: datetime, now: datetime) -> int:
@@ -71,14 +65,3 @@ def _window(rnd: Round) -> tuple[datetime, timedelta]:
     """When the candidate was published, and the time for judging it."""
     whole = timedelta(seconds=rnd.config.evaluate_seconds)
     return rnd.published.evaluate_by - whole, whole
-
-
-def _drawn_after(lot: float, first: float) -> float:
-    """After which part of the time a lot is drawn, when the share `first`, below 1, is drawn at once.
-
-    The share grows from `first` to 1 at a constant rate: share = first ** (1 - grown).
-    """
-    if lot < first:
-        return 0.0
-    grown = 1.0 - math.log(lot) / math.log(first)
-    return HOLD + (EVERYBODY - HOLD) * grown

@@ -4,7 +4,7 @@
 |---|---|
 | the model rests, or the round trains among others | at its next heartbeat |
 | its lot is not drawn yet | at its turn, or sooner |
-| the round is full, closed, judged by others, or it has done its part | at the pace of those who wait |
+| the round is full, closed, judged by others, wants another state, or it has done its part | at the pace of those who wait |
 | the same, and before the next opening there is nothing for it | when that may be (`every_seconds`) |
 
 How often those who wait come, and whether all at once, is in `muster.pacing.intervals`.
@@ -56,6 +56,10 @@ class RoundPaces:
             opens_seconds=self._opens(model, last, now) if last is not None and not may_judge else 0.0,
         )
         return wire.Wait(retry_after_seconds=seconds, reason=reason, drawn=True)
+
+    def waiting(self, rnd: Round) -> int:
+        """How many clients wait for a round, as last counted: all that are of its cohort."""
+        return self._pacing.steering().active(rnd.model, rnd.cohort)
 
     def _need(self, model: str, last: Round | None) -> RoundNeed:
         waiting = self._pacing.steering().active(model, last.cohort if last is not None else None)

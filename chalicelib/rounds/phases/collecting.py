@@ -22,7 +22,7 @@ from chalicelib.rounds.counter_store import CounterStore
 from chalicelib.rounds.moves import Abandoned, Frozen, Phase
 from chalicelib.rounds.phases.recounting import held_by_part, recount
 from chalicelib.rounds.receipt import Receipt, ReceiptState, summarise
-from chalicelib.rounds.round import Round, Summary, inspections_missing, next_phase
+from chalicelib.rounds.round import Round, Summary, inspections_missing, lacking, next_phase
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs
@@ -65,7 +65,7 @@ class Collecting:
         receipts = list(self._rounds.receipts(rnd.id))
         accepted = [r for r in receipts if r.state is ReceiptState.ACCEPTED]
         bound = norm_bound(rnd.config.outliers, [r.norm for r in accepted if r.norm is not None])
-        summary = summarise(r.under(bound) for r in receipts)
+        summary = summarise((r.under(bound) for r in receipts), rnd.config.sites)
         sends = rnd.resent_at is None or now - rnd.resent_at >= self._resend
         look_at = sum(each.inspected for each in counters) + inspections_missing(rnd, summary)
         noted = self._rounds.note_look(rnd, look_at=look_at, so_far=summary, now=now, resent_at=now if sends else rnd.resent_at)
@@ -104,11 +104,9 @@ class Collecting:
 
 
 def _too_few(rnd: Round, summary: Summary, bound: float | None) -> str:
-    """Why a round is abandoned that did not reach its quorum."""
-    reason = f"quorum-not-reached: {summary.accepted} of {rnd.config.quorum} updates accepted"
+    """Why a round is abandoned in which too few were accepted."""
     outliers = (summary.rejected or {}).get(Reason.NORM_OUTLIER, 0)
-    if outliers:
-        reason += f", and {outliers} with an outlying norm (above {bound})"
+    reason = lacking(rnd, summary, f", and {outliers} with an outlying norm (above {bound})" if outliers else "")
     if summary.failed:
         by_count = sorted(summary.failed.items(), key=lambda counted: -counted[1])
         reason += f"; {summary.given_up} trainings failed ({', '.join(f'{word} {count}' for word, count in by_count)})"

@@ -53,6 +53,7 @@ class Coordinator:
         sweeper: Sweeper,
         work: Queue,
         cohort: Callable[[str], Cohort],
+        draw_secret: Callable[[], str],
         clock: Clock,
     ) -> None:
         self._rounds = rounds
@@ -63,6 +64,7 @@ class Coordinator:
         self._sweeper = sweeper
         self._work = work
         self._cohort = cohort
+        self._draw_secret = draw_secret
         self._clock = clock
 
     def tick(self) -> None:
@@ -125,7 +127,7 @@ class Coordinator:
     def _open(self, model: Model, last: Round | None) -> Round | None:
         present = self._registry.present(model.name)
         since = self._registry.since(present, last.deployment_revision if last else present.revision)
-        fresh = open_next(model, last, present, self._clock(), since, self._cohort)
+        fresh = open_next(model, last, present, self._clock(), since, self._cohort, self._draw_secret())
         return self._rounds.open(fresh) if fresh else None
 
 

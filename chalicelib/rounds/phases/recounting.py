@@ -17,7 +17,9 @@ def recount(
     store: CounterStore, rnd: Round, kind: PlaceKind, counters: Sequence[Counters], held: Mapping[int, Held], now: datetime
 ) -> None:
     """Correct the hints of one kind of places where that is due; a part in which a place was taken meanwhile is left."""
-    places, turns_away = (rnd.places, rnd.places) if kind == "admitted" else (rnd.judges_wanted, rnd.config.evaluators)
+    places, turns_away = (
+        (rnd.open_places, rnd.open_places) if kind == "admitted" else (rnd.judges_wanted, rnd.config.evaluators)
+    )
     for each in counters:
         given = corrected(
             each,

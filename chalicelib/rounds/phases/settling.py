@@ -63,7 +63,7 @@ class Settling:
         if not self._delete_files(rnd, kept):
             return None
         judges_failed = by_reason(judge.failure for judge in self._rounds.judgements(rnd.id) if judge.failure)
-        return self._rounds.finalise(rnd, replace(summarise(receipts), judges_failed=judges_failed))
+        return self._rounds.finalise(rnd, replace(summarise(receipts, rnd.config.sites), judges_failed=judges_failed))
 
     def _settled(self, rnd: Round, stays: Callable[[Receipt], bool]) -> Iterator[Receipt]:
         """The round's receipts, after each that does not stay as it is was settled."""

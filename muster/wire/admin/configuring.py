@@ -12,7 +12,7 @@ from muster.wire.admin.strategies import Strategy
 from muster.wire.deciding import ACCURACY, LARGEST_NUMBER, DecidingMetric
 from muster.wire.encodings import Encoding
 from muster.wire.hyperparameters import MOST_HYPERPARAMETERS, Schemas, check
-from muster.wire.messages import Finite, Label, MetricName, Reply, Request, Scalar, Whole
+from muster.wire.messages import ClientId, Finite, Label, MetricName, Reply, Request, Scalar, Whole
 from muster.wire.scheduling import Schedule
 
 
@@ -57,6 +57,28 @@ def _null_is_none(value: object) -> object:
 
 OutlierRule = Annotated[Outliers | Off, BeforeValidator(_null_is_none)]
 """null, in what was stored before the rule was a default, is "none"."""
+
+
+Readiness = Literal["charging", "idle", "unmetered"]
+"""What a device can say of its state at a check-in."""
+
+REMEMBERED_ROUNDS = 32
+"""Accepted updates of a client, the last ones, that are remembered: what looks further back cannot be asked for."""
+
+MOST_SITES = 100
+
+
+class Frequency(Request):
+    """At most so many times in so many rounds, this one included."""
+
+    times: Annotated[int, Field(ge=1, le=REMEMBERED_ROUNDS - 1)]
+    rounds: Annotated[int, Field(ge=2, le=REMEMBERED_ROUNDS)]
+
+    @model_validator(mode="after")
+    def _is_a_limit(self) -> Frequency:
+        if self.times >= self.rounds:
+            raise ValueError(f"times must be less than rounds ({self.rounds}), or it forbids nothing, got {self.times}")
+        return self
 
 
 class RoundConfig(Request):
@@ -117,6 +139,17 @@ class RoundConfig(Request):
     cohort: CohortName | None = Field(
         None, description="whose clients train; null for all. A round keeps the cohort's rule of when it opened"
     )
+    requires: Annotated[list[Readiness], Field(max_length=3)] = Field(
+        [], description="what a device must say of its state when it checks in, to train"
+    )
+    lottery: bool = Field(False, description="draw places by lot where many more wait than there are places; false: first come")
+    rest_rounds: Annotated[int, Field(ge=0, lt=REMEMBERED_ROUNDS)] = Field(
+        0, description="rounds that a client sits out after one in which its update was accepted"
+    )
+    most_often: Frequency | None = Field(None, description="how often a client's update may be accepted; null for no limit")
+    sites: Annotated[list[ClientId], Field(max_length=MOST_SITES)] = Field(
+        [], description="clients without whose updates a round is abandoned; each has a place that waits for it"
+    )
     strategy: Strategy | None = Field(
         None, description="how clients come to a version that is deployed, by a round or an operator; null for all at once"
     )
@@ -142,6 +175,10 @@ class RoundConfig(Request):
             raise ValueError(f"quorum must not exceed goal ({self.goal}), got {self.quorum}")
         if self.evaluators and (self.evaluation_quorum or 0) > self.evaluators:
             raise ValueError(f"evaluation_quorum must not exceed evaluators ({self.evaluators}), got {self.evaluation_quorum}")
+        if len(set(self.sites)) < len(self.sites):
+            raise ValueError("sites must differ from one another")
+        if len(self.sites) > self.goal:
+            raise ValueError(f"sites must not be more than goal ({self.goal}), got {len(self.sites)}")
         if self.outliers != "none" and self.outliers.least > max(self.goal, FEWEST):
             raise ValueError(f"outliers.least must not exceed goal ({self.goal}), got {self.outliers.least}")
         return self

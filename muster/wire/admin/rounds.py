@@ -40,6 +40,7 @@ class RoundReply(Reply):
     gain: float | None = Field(description="of its version over the one that was deployed, in units of the metric")
     deployed: bool
     reason: str | None = Field(description="why it was abandoned, or why its version was not deployed")
+    lacks: str | None = Field(None, description="while it collects and has places left: how many, and who could come for them")
     counted_at: datetime | None = Field(
         None, description="of a round of many places that goes on: when they were counted; null: now, or at its end"
     )
