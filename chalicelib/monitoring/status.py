@@ -66,7 +66,7 @@ class Status:
         model = self._catalogue.model(name)
         deployment, newest = self._registry.present(name), self._registry.newest_number(name)
         last = next(iter(self._rounds.history(name, None, 1)), None)
-        storage = self._retained.storage(name)
+        storage, counted = self._retained.storage(name), self._census.statistics()
         return admin.ModelStatus(
             model=name,
             config=model.config,
@@ -81,8 +81,8 @@ class Status:
             rollout=deployment.rollout and rollout_reply(name, deployment.rollout),
             experiments=[experiment.name for experiment in deployment.experiments],
             newest_version=newest,
-            round=self._reply(name, last) if last else None,
-            clients=self._census.statistics(),
+            round=self._reply(name, last, counted) if last else None,
+            clients=counted,
             pace=self._paces.of_model(model, None if isinstance(last, Unreadable) else last),
             alerts=self._alerts.open(model),
             metrics=summarise_records(self._monitoring.recent(name, self._clock() - LATELY)),
@@ -108,7 +108,7 @@ class Status:
         """
         return self._reply(name, self._finder.find(name, number))
 
-    def _reply(self, name: str, rnd: Round | Unreadable) -> admin.RoundReply:
+    def _reply(self, name: str, rnd: Round | Unreadable, counted: admin.FleetStatistics | None = None) -> admin.RoundReply:
         if isinstance(rnd, Unreadable):
             return _unknown(name, rnd)
         summary, counted_at = self._counted(rnd)
@@ -139,16 +139,16 @@ class Status:
             gain=rnd.gain,
             deployed=rnd.was_deployed,
             reason=rnd.reason,
-            lacks=self._lacks(rnd, summary),
+            lacks=self._lacks(rnd, summary, counted),
             counted_at=counted_at,
         )
 
-    def _lacks(self, rnd: Round, summary: Summary) -> str | None:
+    def _lacks(self, rnd: Round, summary: Summary, known: admin.FleetStatistics | None) -> str | None:
         """What a round that collects still waits for."""
         left = rnd.places - summary.held
         if rnd.phase is not Phase.COLLECTING or left <= 0:
             return None
-        counted = self._census.statistics()
+        counted = known or self._census.statistics()
         active = counted.active_by_model.get(rnd.model, 0) if rnd.cohort is None else counted.active_by_cohort.get(rnd.cohort)
         who = "" if rnd.cohort is None else f" of cohort {rnd.cohort}"
         state = (

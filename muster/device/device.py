@@ -287,6 +287,10 @@ class Device:
         """Let the next heartbeat be due then."""
         self._heartbeats.come_after(seconds)
 
+    def postpone_heartbeat(self) -> None:
+        """Let the next heartbeat be due an interval from now at the earliest."""
+        self._heartbeats.postpone()
+
     def check_in(self) -> wire.Assignment:
         """Ask for work."""
         assignment = self._participation.check_in(self._can)

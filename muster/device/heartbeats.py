@@ -52,6 +52,10 @@ class Heartbeats:
         """Go by this interval, as the server asks for it, within bounds."""
         self._interval_seconds = bounded(seconds)
 
+    def postpone(self) -> None:
+        """Let the next one be due an interval from now at the earliest: the server has just heard of the device otherwise."""
+        self._next = max(self._next, self._clock() + self._interval_seconds)
+
     def come_after(self, seconds: float) -> None:
         """Let the next one be due then."""
         self._next = self._clock() + seconds

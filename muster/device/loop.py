@@ -170,6 +170,8 @@ class Loop:
             self._work(assignment)
             return
         self._succeeded(*GENERAL)
+        if not assignment.heartbeat:
+            device.postpone_heartbeat()
         # A device whose model rests is told by a heartbeat that there is work; then it may ask at once.
         seconds = self._told = bounded(assignment.retry_after_seconds)
         if not assignment.drawn:

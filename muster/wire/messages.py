@@ -251,6 +251,9 @@ class Wait(Reply):
     retry_after_seconds: float
     drawn: bool = Field(False, description="the server has drawn the wait: come then, and stretch nothing")
     reason: str = Field(description="one word of docs/protocol.md, section 4; a later release may have others")
+    heartbeat: bool = Field(
+        True, description="false: a heartbeat would hear nothing new, and this check-in was as good a sign of life"
+    )
     missing: list[str] = Field([], description="with the reason `not-ready`: what the device's state would have to be")
 
 

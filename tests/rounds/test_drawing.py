@@ -219,4 +219,4 @@ def test_a_check_in_of_a_judge_is_three_requests_and_two_more_where_the_fleet_wa
     first = ["UpdateItem", "Query", "Query", "GetItem", "UpdateItem", "PutItem"]
     assert requests[0] == first, "client; round, fleet and its bounds; place, judge"
     assert requests[1] == ["UpdateItem", "UpdateItem", "PutItem"]
-    assert requests[2] == ["UpdateItem", "UpdateItem", "GetItem"]
+    assert requests[2] == ["UpdateItem", "UpdateItem", "GetItem", "Query"], "and what is deployed, for who waits"

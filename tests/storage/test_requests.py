@@ -83,12 +83,11 @@ def test_what_each_call_costs(world: World, stored: int) -> None:
         "model": ["GetItem"],
         "statistics": ["Query", "GetItem"],
     }
-    # model; deployment, version, round; storage; receipts; tallies and bounds, for the clients and for their pace; thresholds
-    # and an alert each; records of rounds and fleet
-    paced = ["Query", "GetItem"] * 2
-    assert found["status"] == ["GetItem"] + ["Query"] * 3 + ["GetItem", "Query"] + paced + ["Query"] * (
-        1 + len(defaults("toy", world.operator.status("toy").config)) + 2
-    )
+    # model; deployment, version, round; storage; tallies and bounds of the clients; receipts; the same for their pace;
+    # thresholds and an alert each; records of rounds and fleet
+    watched = ["Query"] * (1 + len(defaults("toy", world.operator.status("toy").config)))
+    fleet = ["Query", "GetItem"]
+    assert found["status"] == ["GetItem"] + ["Query"] * 3 + ["GetItem"] + fleet + ["Query"] + fleet + watched + ["Query"] * 2
     assert len(found["clients"]) <= keys.SHARDS
     assert replies["statistics"]["clients"] == stored
     assert replies["status"]["clients"]["active_by_model"] == {"toy": stored}

@@ -10,6 +10,7 @@ from chalicelib.clients.credentials import Credential
 from chalicelib.clients.presence import Presence
 from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
+from chalicelib.rollouts.assigning import given_to
 from chalicelib.rounds.devices.current import Current, unknown_model
 from chalicelib.rounds.devices.drawing import places, turn
 from chalicelib.rounds.devices.pacing import RoundPaces, judges_later
@@ -63,6 +64,18 @@ class CheckIns:
         client = self._presence.check_in(caller, model, request.state)
         if client is None:
             raise unknown_model(model)
+        found = self._assigned(model, client, request)
+        if not isinstance(found, wire.Wait) or found.reason == "no-training":
+            return found
+        return found.model_copy(update={"heartbeat": self._hears_something(model, client)})
+
+    def _hears_something(self, model: str, client: Client) -> bool:
+        """Whether a heartbeat of this client would be told anything: of another version, or by a rollout or an experiment."""
+        deployment = self._current.deployment(model)
+        runs = client.version if client.model == model else None
+        return deployment.is_moving or given_to(client.described, deployment).version != runs
+
+    def _assigned(self, model: str, client: Client, request: wire.CheckIn) -> wire.Assignment:
         rnd = self._current.round.get(model)
         if self._current.rests(model, rnd):
             return self._paces.wait(model, rnd, "no-training", now=self._clock())
