@@ -56,6 +56,9 @@ MEETING_SECONDS = 5.0
 MEETING_SHARE = 0.25
 """Of the interval: what needs longer for a meeting does not meet."""
 
+TURNS_PER_SECOND = 1.0
+"""Where more than so many of those who wait ask in a second, a turn that many have at once would bring a crowd."""
+
 MOST_CLIENTS = 10**12
 """What is reckoned with at most, whatever a census says."""
 
@@ -101,6 +104,8 @@ class Intervals:
     """Between check-ins of a device that waits; where nobody waits, as between heartbeats."""
     meeting_seconds: float | None = None
     """Those who wait come together, within so long; None: at any time."""
+    takes_turns: bool = True
+    """Whether so few wait that each may come when its lot is drawn."""
 
 
 def intervals(rules: PaceRules, clients: float, need: RoundNeed | None = None, heard_within: float | None = None) -> Intervals:
@@ -120,7 +125,12 @@ def intervals(rules: PaceRules, clients: float, need: RoundNeed | None = None, h
     beat, wait = min(beat * factor, LONGEST_SECONDS), min(wait * factor, LONGEST_SECONDS)
     meeting = max(min(MEETING_SECONDS, MEETING_SHARE * wait), least)
     meets = _counted(need.waiting) <= SPARE * need.places and meeting <= MEETING_SHARE * wait
-    return Intervals(heartbeat_seconds=beat, waiting_seconds=wait, meeting_seconds=meeting if meets else None)
+    return Intervals(
+        heartbeat_seconds=beat,
+        waiting_seconds=wait,
+        meeting_seconds=meeting if meets else None,
+        takes_turns=_counted(need.waiting) / wait <= TURNS_PER_SECOND,
+    )
 
 
 def serves(rules: PaceRules, clients: float) -> bool:

@@ -35,14 +35,14 @@ def wait(
     | reason | the device comes |
     |---|---|
     | no-training, not-eligible | at its next heartbeat: that is how it hears of work |
-    | not-drawn | at its turn, or sooner: the round may be over before |
+    | not-drawn | as the next; where few wait, at its turn, if that is sooner. Of many, thousands may have their turn in one second |
     | resting, not-ready, between-rounds, round-full, round-closed, already-done | at the pace of those who wait; or when the next round opens, if that is later |
     """  # noqa: E501
     if reason in ("no-training", "not-eligible"):
         return spread(paces.heartbeat_seconds, draw)
     again = _again(paces, now, draw)
     if reason == "not-drawn":
-        return min(again, max(turn_seconds, 0.0))
+        return min(again, max(turn_seconds, 0.0)) if paces.takes_turns else again
     if opens_seconds > again:
         within = paces.waiting_seconds if paces.meeting_seconds is None else paces.meeting_seconds
         return min(opens_seconds + draw * within, LONGEST_WAIT_SECONDS)

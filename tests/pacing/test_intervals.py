@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -170,7 +171,18 @@ def test_the_table_of_waits() -> None:
     for reason in REASONS:
         expected = {"no-training": 5400.0, "not-eligible": 5400.0, "not-drawn": 30.0}.get(reason, 600.0)
         assert wait(reason, SPREAD, now=NOON, draw=0.5, turn_seconds=30.0) == expected
+    assert wait("not-drawn", replace(SPREAD, takes_turns=False), now=NOON, draw=0.5, turn_seconds=30.0) == 600.0, "no crowd"
     assert wait("not-drawn", SPREAD, now=NOON, draw=0.5, turn_seconds=3000.0) == 600.0, "the round may be over before"
     assert wait("already-done", SPREAD, now=NOON, draw=0.5, opens_seconds=3000.0) == 3300.0, "nobody is asked to come before"
     assert wait("round-full", SPREAD, now=NOON, draw=0.0, opens_seconds=10**9) == LONGEST_WAIT_SECONDS
     assert wait("already-done", MEET, now=NOON, draw=0.5, opens_seconds=3000.0) == 3002.5, "and together, if they meet"
+
+
+@pytest.mark.parametrize(
+    ("clients", "places", "turns"), [(10, 13, True), (1000, 40, True), (1000, 65, False), (10**6, 13_000, False)]
+)
+def test_devices_come_at_their_turn_only_where_so_few_wait_that_no_crowd_can_have_the_same(
+    clients: int, places: int, turns: bool
+) -> None:
+    need = RoundNeed(waiting=clients, places=places, seconds=600.0)
+    assert intervals(PaceRules(), clients, need).takes_turns is turns

@@ -163,11 +163,11 @@ def publish(world: World, *, active: int, **config: Any) -> Round:
 
 def test_a_client_that_is_not_drawn_waits_until_its_turn_and_then_judges(world: World) -> None:
     devices = world.devices(2)
-    rnd = publish(world, active=10_000)
+    rnd = publish(world, active=600)
     for device in devices:
         client = world.services.clients.get(device.client_id)
         assert client
-        its_turn = turn(rnd, client, 10_000)
+        its_turn = turn(rnd, client, 600)
         early, late = world.clock(), its_turn - timedelta(seconds=5)
         for moment, seconds in ((early, (its_turn - early).total_seconds()), (late, 5.0)):
             world.clock.now = moment

@@ -3,7 +3,7 @@
 | the device has nothing to do because | it comes |
 |---|---|
 | the model rests, or the round trains among others | at its next heartbeat |
-| its lot is not drawn yet | at its turn, or sooner |
+| its lot is not drawn yet | at the pace of those who wait; where few do, at its turn, if that is sooner |
 | the round is full, closed, judged by others, wants another state, or it has done its part | at the pace of those who wait |
 | the same, and before the next opening there is nothing for it | when that may be (`every_seconds`) |
 
