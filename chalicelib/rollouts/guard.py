@@ -132,13 +132,21 @@ def interval(guard: Guard, candidate: Sample, stable: Sample) -> tuple[float, fl
         return -1.0, 1.0
     times = boundary(len(candidate) * len(stable) / (len(candidate) + len(stable)), (1.0 - WAGER_SHARE) * guard.level)
     (least, most), (stable_least, stable_most) = _honest_mean(candidate, guard.liars), _honest_mean(stable, guard.liars)
-    low = least - stable_most - times * _error(candidate + ENDS, stable + ENDS, guard.liars)
+    low = least - stable_most - times * _doubted_error(candidate, stable, guard.liars)
     high = most - stable_least + times * _error(candidate, stable, guard.liars)
     return max(-1.0, low), min(1.0, high)
 
 
 def _error(candidate: Sample, stable: Sample, trimmed: float) -> float:
     return math.sqrt(candidate.variance(trimmed) + stable.variance(trimmed))
+
+
+def _doubted_error(candidate: Sample, stable: Sample, trimmed: float) -> float:
+    """The same, as if one honest device more had said the worst of each, and one the best: also where only those who are trimmed
+    away said anything else than the others.
+    """
+    held = ((sample.winsorised(trimmed) + ENDS).variance() / (1.0 - 2.0 * trimmed) ** 2 for sample in (candidate, stable))
+    return math.sqrt(sum(held))
 
 
 def boundary(information: float, level: float) -> float:

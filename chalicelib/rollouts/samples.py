@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import add, mul
@@ -116,13 +116,22 @@ class Sample:
         number = len(self)
         if number < 2:
             return 1.0
-        held: Sequence[int] = range(STEPS + 1)
-        if trimmed:
-            passed = list(accumulate(self.counts))
-            lowest, highest = bisect_right(passed, trimmed * number), bisect_left(passed, (1.0 - trimmed) * number)
-            held = [min(max(step, lowest), highest) for step in held]
-        weighted: list[int] = list(map(mul, self.counts, held))
-        squares: int = sum(map(mul, weighted, held))
+        held = self.winsorised(trimmed).counts
+        weighted: list[int] = list(map(mul, held, range(STEPS + 1)))
+        squares: int = sum(map(mul, weighted, range(STEPS + 1)))
         total = sum(weighted)
         spread = (squares * number - total * total) / (number * (number - 1))
         return spread / STEPS**2 / number / (1.0 - 2.0 * trimmed) ** 2
+
+    def winsorised(self, trimmed: float) -> Sample:
+        """The sample whose lowest and highest devices, a share at either end, said what the next ones say."""
+        number = len(self)
+        if not trimmed or not number:
+            return self
+        passed = list(accumulate(self.counts))
+        lowest, highest = bisect_right(passed, trimmed * number), bisect_left(passed, (1.0 - trimmed) * number)
+        below, above = sum(self.counts[:lowest]), sum(self.counts[highest + 1 :])
+        held = [count if lowest <= step <= highest else 0 for step, count in enumerate(self.counts)]
+        held[lowest] += below
+        held[highest] += above
+        return Sample(tuple(held))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.rollouts.fleets import Course, run, windows
@@ -176,6 +176,15 @@ def test_a_share_that_is_no_split_is_refused(share: float) -> None:
         split_is_broken(1, 1, share, level=0.05)
 
 
+@pytest.mark.parametrize("liars", [0.0, 0.1, 0.25])
+def test_few_who_have_all_said_the_same_prove_little_whoever_of_them_may_lie(liars: float) -> None:
+    """Of a version that fails on one device in twenty, 24 devices all say that it is well, three times in ten."""
+    guard = Guard(margin=0.02, level=0.05, liars=liars, least=24)
+    found = compare(guard, Evidence().after(guard, [1000] * 24, [1000] * 24))
+    assert (found.finding, found.low < -0.05) == (Finding.OPEN, True)
+
+
+@example(5e-324, 0.25, [0, 0])
 @given(st.floats(0.0, 0.2, exclude_min=True), st.floats(0.0, 0.25), st.lists(st.integers(0, 1_000), max_size=8))
 def test_a_guard_can_look_however_sure_it_has_to_be(level: float, liars: float, steps: list[int]) -> None:
     guard = Guard(margin=0.05, level=level, liars=liars, least=2)
