@@ -142,8 +142,8 @@ def _error(candidate: Sample, stable: Sample, trimmed: float) -> float:
 
 
 def _doubted_error(candidate: Sample, stable: Sample, trimmed: float) -> float:
-    """The same, as if one honest device more had said the worst of each, and one the best: also where only those who are trimmed
-    away said anything else than the others.
+    """The same, as if one honest device more had said the worst of each, and one the best: also where only those that are
+    trimmed away said anything else than the others.
     """
     held = ((sample.winsorised(trimmed) + ENDS).variance() / (1.0 - 2.0 * trimmed) ** 2 for sample in (candidate, stable))
     return math.sqrt(sum(held))
