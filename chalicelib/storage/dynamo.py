@@ -50,6 +50,9 @@ WITH_CAPACITY: Mapping[str, Any] = {"ReturnConsumedCapacity": "TOTAL"}
 READ_BATCH = 100
 """Rows that one request reads by their keys (AWS: "BatchGetItem")."""
 
+UNPROCESSED = "UnprocessedKeys"
+"""What comes with every whole answer to a read of many keys, empty or not."""
+
 LAST = "~"
 """Sorts after every character that a key is made of."""
 
@@ -128,7 +131,7 @@ class Table:
         found: dict[tuple[str, str], Item] = {}
         for start in range(0, len(typed), READ_BATCH):
             asked: Any = {self.name: {"Keys": typed[start : start + READ_BATCH], "ConsistentRead": True}}
-            answer = insist(self._all_of, "Responses", CAPACITY, RequestItems=asked, **WITH_CAPACITY)
+            answer = insist(self._all_of, "Responses", UNPROCESSED, RequestItems=asked)
             for item in map(_plain, answer["Responses"].get(self.name, [])):
                 found[item["pk"], item["sk"]] = item
         return found
@@ -136,7 +139,7 @@ class Table:
     def _all_of(self, **request: Any) -> Any:
         """An answer that leaves rows out, because a partition is at its limit, is not whole."""
         answer: Any = self._client.batch_get_item(**request)
-        if left := answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", []):
+        if left := answer.get(UNPROCESSED, {}).get(self.name, {}).get("Keys", []):
             raise BrokenAnswer(f"expected all rows that were asked of {self.name}, got all but {len(left)}")
         return answer
 
