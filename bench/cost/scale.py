@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from chalicelib.clients.segments import CensusLimits, period
-from chalicelib.rounds.round import MOST_PARTS, PLACES_A_PART, parts_for
+from chalicelib.rounds.counters import MOST_PARTS, PLACES_A_PART, parts_for
 from chalicelib.storage.keys import SHARDS
 from muster.pacing.planning import REQUEST_DOLLARS
 from muster.wire.admin import RoundConfig

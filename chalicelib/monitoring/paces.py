@@ -14,7 +14,8 @@ from chalicelib.log import log
 from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.devices.pacing import need_of
-from chalicelib.rounds.round import Round, goes_on
+from chalicelib.rounds.opening import goes_on
+from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable
 from muster.pacing.intervals import MONTH_SECONDS, intervals, least_budget, least_ceiling

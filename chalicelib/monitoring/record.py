@@ -11,6 +11,7 @@ from chalicelib.clients.tally import Tally
 from chalicelib.instants import Instant
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.version import Version
+from chalicelib.rounds.closing import is_unfilled
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Round
 from muster.wire.admin import MetricSummary
@@ -63,7 +64,7 @@ def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
         "examples": summary.examples,
         "round_seconds": (rnd.finished_at - rnd.opened_at).total_seconds(),
         "abandoned": float(rnd.phase is Phase.ABANDONED),
-        UNFILLED: float(rnd.is_unfilled),
+        UNFILLED: float(is_unfilled(rnd)),
     }
     for what, counts in (("rejected", rejected), ("failed", failed)):
         metrics |= {f"{what}_{reason.replace('-', '_')}"[:LONGEST_NAME]: count for reason, count in counts.items()}

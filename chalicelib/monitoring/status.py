@@ -15,11 +15,12 @@ from chalicelib.registry.retained import RetentionStore
 from chalicelib.registry.retention import Amount, Storage
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rollouts.deployments import rollout_reply
+from chalicelib.rounds.closing import MOST_NAMED
 from chalicelib.rounds.failure import by_reason
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.operators.finding import RoundFinder
 from chalicelib.rounds.receipt import summarise
-from chalicelib.rounds.round import MOST_NAMED, Round, Summary
+from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable

@@ -15,6 +15,7 @@ from chalicelib.monitoring.record import ROLLOUT_TROUBLE, UNFILLED, newest
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.monitoring.threshold import Threshold, effective
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.closing import is_unfilled
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable
@@ -114,4 +115,4 @@ class Watching:
 
 
 def _is_unfilled(rnd: Round | Unreadable) -> bool:
-    return isinstance(rnd, Round) and rnd.is_unfilled
+    return isinstance(rnd, Round) and is_unfilled(rnd)

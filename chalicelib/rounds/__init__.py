@@ -3,7 +3,8 @@
 What all actors share:
 
 * `moves`        the phases, and what each move from one to the next carries (pure)
-* `round`        what a round is, when it may open and close (pure); `round_id` is its name
+* `round`        what a round is (pure); `round_id` is its name
+* `opening`      when the next round opens, and from where it starts (pure); `closing`: when it closes, and what it lacks
 * `receipt`      a client's place in a round and what becomes of its update (pure)
 * `failure`      why the work of a place was given up, and how often that was (pure)
 * `judgement`    what judges measure, and what follows from it (pure)

@@ -10,13 +10,20 @@ has. Receipts are what is true; whoever reads them all sets the hints right.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from chalicelib.instants import Instant
-from chalicelib.rounds.round import places_gone
+from chalicelib.rounds.round import judges_of, places_of
 from chalicelib.rounds.round_id import RoundName
+from muster.wire.admin import RoundConfig
+
+PLACES_A_PART, MOST_PARTS = 128, 64
+"""Places of a round for which it has another partition, and how many it has at the most. A partition takes 1,000 write units a
+second, and a client writes six into it: the places of one part are taken in a second, and 64 parts admit 10,000 clients in one.
+"""
 
 PlaceKind = Literal["admitted", "judges"]
 """The two kinds of places, named as the fields that count them."""
@@ -59,6 +66,22 @@ class Place:
     part: int
     counted: int
     mark: str
+
+
+def parts_for(config: RoundConfig) -> int:
+    """Over how many partitions the rows of a round are spread, by the places that it may give out (`counters` says why)."""
+    places = max(places_of(config), judges_of(config))
+    return min(MOST_PARTS, math.ceil(places / PLACES_A_PART))
+
+
+def places_gone(places: int, held: int, given_up: int) -> int:
+    """How many of so many places nobody can have any more: those that are held; and, of those that were given up, the ones
+    beyond as many as there are places.
+
+    So each place is given twice at the most, on average: what fails on every device, a hyperparameter that none knows, does
+    not go through the whole fleet in one round.
+    """
+    return max(held, held + given_up - places)
 
 
 def share(places: int, part: int, parts: int) -> int:

@@ -13,7 +13,7 @@ from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.retention import Kept, Reach
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.sweep import KEPT_STEPS
-from chalicelib.rounds.round import next_base
+from chalicelib.rounds.opening import next_base
 from chalicelib.rounds.store import RoundStore
 
 

@@ -1,4 +1,4 @@
-"""A round, and the rules by which it goes on (`moves` says how).
+"""A round (`opening` and `closing` have the rules by which it begins and ends, `moves` says how it goes on).
 
 Collecting: clients are admitted, upload, report; uploads are inspected. Aggregating: the manifest is frozen, so all that is
 left is arithmetic. Evaluating: the version exists; some clients compare it with the deployed one. An abandoned round leaves
@@ -8,16 +8,12 @@ what is served as it was. Every move adds one to the fence: a stale actor change
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Annotated
 
-from chalicelib.clients.cohort import Cohort
 from chalicelib.instants import Instant
-from chalicelib.registry.deployment import Deployment
-from chalicelib.registry.model import FrozenConfig, Model, TrainingState
+from chalicelib.registry.model import FrozenConfig
 from chalicelib.rounds.moves import AFTER_FREEZE, AFTER_PUBLICATION, ENDED, MOVES, Frozen, Move, Phase, Published, members
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.texts import AS_TEXT, from_text
@@ -67,12 +63,6 @@ class NotReached(Exception):
 
 class NoSuchMove(Exception):
     """A round was to make a move that does not lead from its phase: a bug."""
-
-
-PLACES_A_PART, MOST_PARTS = 128, 64
-"""Places of a round for which it has another partition, and how many it has at the most. A partition takes 1,000 write units a
-second, and a client writes six into it: the places of one part are taken in a second, and 64 parts admit 10,000 clients in one.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,11 +204,6 @@ class Round:
         return self.phase in ENDED
 
     @property
-    def is_unfilled(self) -> bool:
-        """Whether it was abandoned because too few came, or not those who had to."""
-        return self.phase is Phase.ABANDONED and (self.reason or "").startswith((QUORUM_NOT_REACHED, SITES_MISSING))
-
-    @property
     def completed(self) -> int:
         """Rounds of the model that have completed, this one included."""
         return self.completed_before + (self.phase is Phase.COMPLETED)
@@ -232,160 +217,3 @@ def places_of(config: RoundConfig) -> int:
 def judges_of(config: RoundConfig) -> int:
     """How many clients may judge its candidate."""
     return math.ceil(config.evaluators * config.over_selection)
-
-
-def next_phase(rnd: Round, summary: Summary, now: datetime) -> Phase | None:
-    """The phase that a collecting round should move to at `now`, or None to keep waiting.
-
-    It closes at the goal; when every place is taken and settled, because nobody else can come; or at the deadline. Reports
-    that arrived in time and are still being inspected hold the deadline back, for the grace time at the most. Failures alone
-    never end a round early: the next one would meet with them at once, and so would the fleet, round after round. Nor does a
-    round close before all of its sites are in it.
-    """
-    enough = summary.accepted >= rnd.config.quorum and not summary.absent
-    exhausted = summary.open == 0 and places_gone(rnd.places, summary.held, summary.given_up) >= rnd.places
-    if enough and (summary.accepted >= rnd.config.goal or exhausted):
-        return Phase.AGGREGATING
-    if now < rnd.report_by and not (exhausted and summary.held >= rnd.places):
-        return None
-    if summary.reported and now < rnd.report_by + timedelta(seconds=rnd.config.grace_seconds):
-        return None
-    return Phase.AGGREGATING if enough else Phase.ABANDONED
-
-
-def inspections_missing(rnd: Round, summary: Summary) -> int:
-    """How many more inspections there must be, at least, before a collecting round may close, when a look has counted this."""
-    missing = max(rnd.config.goal - summary.accepted, len(summary.absent or ()))
-    if places_gone(rnd.places, summary.held, summary.given_up) >= rnd.places:
-        missing = min(missing, summary.open)  # nobody else can come: it may close when all have their word
-    return max(1, missing)
-
-
-QUORUM_NOT_REACHED, SITES_MISSING = "quorum-not-reached", "sites-missing"
-"""Words with which the reason of a round begins that was abandoned because too few came."""
-
-
-def lacking(rnd: Round, summary: Summary, outliers: str = "") -> str:
-    """What a round lacked that could not close: a word for machines, and for people the rest."""
-    came = summary.held + summary.given_up
-    found = f"{QUORUM_NOT_REACHED}: {summary.accepted} of {rnd.config.quorum} updates accepted"
-    if summary.absent:
-        named = ", ".join(summary.absent[:MOST_NAMED]) + (", …" if len(summary.absent) > MOST_NAMED else "")
-        found = f"{SITES_MISSING}: {named} ({len(summary.absent)} of {len(rnd.config.sites)}), and {found.partition(': ')[2]}"
-    found += outliers
-    if came < rnd.places:
-        found += f"; {came} clients came for {rnd.places} places"
-    if rnd.cohort is not None:
-        found += f", of cohort {rnd.cohort}"
-    if rnd.config.requires:
-        found += f", {' and '.join(rnd.config.requires)}"
-    return found
-
-
-MOST_NAMED = 5
-"""Sites that are named where something is said of them."""
-
-
-def too_long(rnd: Round, now: datetime) -> str | None:
-    """Why an aggregating round is abandoned at `now`, or None: it has time left.
-
-    An update lives for a day and what is frozen never changes: what could not be computed in that time never will be.
-    """
-    since = rnd.frozen.closed_at
-    if now < since + timedelta(seconds=rnd.config.aggregate_seconds):
-        return None
-    return f"aggregation-timed-out: no version after {rnd.config.aggregate_seconds:g} seconds"
-
-
-def next_base(last: Round | None, deployment: Deployment, since: Iterable[Deployment] = ()) -> CheckpointRef:
-    """The checkpoint from which a new round starts. `since` are the revisions after the one that the last round knew, of which
-    `deployment` is the newest.
-
-    Training goes on from its own newest version, deployed or not, so that small gains add up. It starts again from the
-    deployed version when that version lost too much against it, when an operator deployed something in the meantime, and when
-    something was taken back. That a round's version comes to the clients step by step changes nothing.
-    """
-    if last is None:
-        return deployment.stable
-    if deployment.revision > last.deployment_revision and _was_meant_otherwise(deployment, last, since):
-        return deployment.stable
-    if last.phase is not Phase.COMPLETED or last.candidate is None:
-        return last.base
-    lost_too_much = last.gain is not None and last.gain < -last.config.max_regression
-    return deployment.stable if lost_too_much else last.candidate
-
-
-def _was_meant_otherwise(deployment: Deployment, last: Round, since: Iterable[Deployment]) -> bool:
-    """Whether what was deployed since a round is no consequence of training; what was taken back also counts when something
-    else has begun meanwhile.
-    """
-    if deployment.left or any(one.left for one in since):
-        return True
-    return deployment.round is None and deployment.stable.version != last.deployed.version
-
-
-def places_gone(places: int, held: int, given_up: int) -> int:
-    """How many of so many places nobody can have any more: those that are held; and, of those that were given up, the ones
-    beyond as many as there are places.
-
-    So each place is given twice at the most, on average: what fails on every device, a hyperparameter that none knows, does
-    not go through the whole fleet in one round.
-    """
-    return max(held, held + given_up - places)
-
-
-def parts_for(config: RoundConfig) -> int:
-    """Over how many partitions the rows of a round are spread, by the places that it may give out (`counters` says why)."""
-    places = max(places_of(config), judges_of(config))
-    return min(MOST_PARTS, math.ceil(places / PLACES_A_PART))
-
-
-def completed_rounds(last: Round | None) -> int:
-    """How many rounds of a model have completed, by its last one."""
-    return last.completed if last else 0
-
-
-def goes_on(model: Model, last: Round | None) -> bool:
-    """Whether training runs and more rounds are to complete."""
-    return model.training is TrainingState.RUNNING and completed_rounds(last) < model.rounds_wanted
-
-
-def open_next(
-    model: Model,
-    last: Round | None,
-    deployment: Deployment,
-    now: datetime,
-    since: Iterable[Deployment] = (),
-    cohort: Callable[[str], Cohort] | None = None,
-    salt: str = "",
-) -> Round | None:
-    """The round that should open at `now`, or None: training rests, enough rounds completed, the last is not done, or it opened
-    less than `every_seconds` ago.
-
-    `since` are the revisions that the last round did not know; `cohort` reads the one that the model's config names.
-    """
-    if not goes_on(model, last):
-        return None
-    if last and (not last.is_terminal or last.summary is None):
-        return None
-    if last and now < last.opened_at + timedelta(seconds=model.config.every_seconds):
-        return None
-    among = cohort(model.config.cohort) if cohort and model.config.cohort else None
-    return Round(
-        model=model.name,
-        cohort=among.tag if among else None,
-        rule=among.rule if among else None,
-        number=last.number + 1 if last else 1,
-        phase=Phase.COLLECTING,
-        fence=0,
-        config=model.config_of_rounds,
-        config_revision=model.config_revision,
-        base=next_base(last, deployment, since),
-        deployed=deployment.stable,
-        deployment_revision=deployment.revision,
-        opened_at=now,
-        report_by=now + timedelta(seconds=model.config.report_seconds),
-        completed_before=completed_rounds(last),
-        parts=parts_for(model.config),
-        salt=salt,
-    )

@@ -14,11 +14,12 @@ from chalicelib.clients.directory import Allowance
 from chalicelib.instants import text
 from chalicelib.log import log
 from chalicelib.recent import Recent
+from chalicelib.rounds.counters import MOST_PARTS
 from chalicelib.rounds.failure import Failure
 from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.moves import Move, Phase, members
 from chalicelib.rounds.receipt import Declared, Outcome, Receipt, ReceiptState, Uploaded, Verdict
-from chalicelib.rounds.round import MOST_PARTS, Round, Summary
+from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update

@@ -18,7 +18,7 @@ from chalicelib.instants import utc_now
 from chalicelib.registry.deployment import MOVES, VersionState
 from chalicelib.registry.sweep import EVERY
 from chalicelib.rollouts.assigning import given_to
-from chalicelib.rounds.round import next_base
+from chalicelib.rounds.opening import next_base
 from muster.http.errors import Refused
 from muster.wire.admin import Arm, CohortRule, DeploymentReply, LayerSlice, StartExperiment, Strategy
 from muster.wire.arrays import encode

@@ -11,9 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.rounds.counter_store import CounterStore
-from chalicelib.rounds.counters import CHECK_IN, Counters, Held, Place, PlaceKind, corrected, share
+from chalicelib.rounds.counters import (
+    CHECK_IN,
+    MOST_PARTS,
+    PLACES_A_PART,
+    Counters,
+    Held,
+    Place,
+    PlaceKind,
+    corrected,
+    parts_for,
+    share,
+)
 from chalicelib.rounds.devices.seating import RoundMoved, Seating
-from chalicelib.rounds.round import MOST_PARTS, PLACES_A_PART, Round, parts_for
+from chalicelib.rounds.round import Round
 from muster.wire.admin import RoundConfig
 from tests.fleet import World
 from tests.rounds.making import T0, a_round
@@ -115,6 +126,9 @@ def test_a_place_is_given_back_once_and_only_while_it_is_the_last(world: World, 
     assert not store.give_back(rnd, second)
     assert store.give_back(rnd, third)
     assert [each.admitted for each in store.read(rnd)] == [1]
+    fourth = taken()
+    assert fourth.counted == third.counted
+    assert not store.give_back(rnd, third), "the count is what it was, and the place is another's"
 
 
 def test_no_place_is_given_in_any_part_once_its_kind_is_closed(world: World, store: CounterStore) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from chalicelib.rounds.counters import CHECK_IN
+from chalicelib.rounds.closing import next_phase
+from chalicelib.rounds.counters import CHECK_IN, places_gone
 from chalicelib.rounds.receipt import Receipt, ReceiptState
-from chalicelib.rounds.round import Round, Summary, next_phase, places_gone
+from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage.rows import from_item
 from muster import Device

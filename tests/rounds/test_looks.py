@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from chalicelib.rounds.closing import inspections_missing
+from chalicelib.rounds.counters import parts_for
 from chalicelib.rounds.looks import FAR, Looks
 from chalicelib.rounds.phases import collecting
 from chalicelib.rounds.receipt import Accepted, Declared, Receipt, ReceiptState
-from chalicelib.rounds.round import Round, Summary, inspections_missing, parts_for
+from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import Put, Table

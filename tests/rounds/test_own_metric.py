@@ -16,7 +16,7 @@ from rich.console import Console
 
 from chalicelib.rounds.judgement import Decision, Judgement, Measurement, decide, typical
 from chalicelib.rounds.moves import Phase
-from chalicelib.rounds.round import next_base
+from chalicelib.rounds.opening import next_base
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage.rows import LARGEST
 from muster import Device

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from chalicelib.registry.deployment import Deployment, DeploymentKind
 from chalicelib.registry.model import TrainingState
+from chalicelib.rounds.closing import next_phase
 from chalicelib.rounds.judgement import is_due
 from chalicelib.rounds.moves import MOVES, Phase
-from chalicelib.rounds.round import NoSuchMove, NotReached, Round, Summary, next_base, next_phase, open_next
+from chalicelib.rounds.opening import next_base, open_next
+from chalicelib.rounds.round import NoSuchMove, NotReached, Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage.rows import Unreadable, from_item, to_item
 from tests.rounds.making import CONFIG, DEPLOYED, FROZEN, PUBLISHED, T0, a_model, a_round, reached, ref

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from chalicelib.clients.client import Client, ClientState, Readiness
+from chalicelib.rounds.closing import inspections_missing, lacking, next_phase
 from chalicelib.rounds.devices.selection import EVERYBODY, HOLD, NotNow, is_resting, not_now, turn_to_train
 from chalicelib.rounds.receipt import OF_A_SITE
-from chalicelib.rounds.round import Round, Summary, inspections_missing, lacking, next_phase
+from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from muster import Device
 from muster.device import DeviceState

@@ -16,7 +16,8 @@ from chalicelib.recent import Recent
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
-from chalicelib.rounds.round import Round, goes_on
+from chalicelib.rounds.opening import goes_on
+from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from muster.wire.admin import RoundConfig
 from muster.wire.problems import Problem

@@ -11,8 +11,9 @@ from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.moves import Abandoned, Phase
+from chalicelib.rounds.opening import completed_rounds
 from chalicelib.rounds.operators.finding import RoundFinder
-from chalicelib.rounds.round import Round, Summary, completed_rounds
+from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.rounds.store import RoundStore, parts_in
 from chalicelib.storage.rows import Unreadable, readable_one

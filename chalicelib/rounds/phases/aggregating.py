@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 
 from chalicelib.instants import Clock
 from chalicelib.registry.schemas import Schemas
+from chalicelib.rounds.closing import too_long
 from chalicelib.rounds.manifests import read_manifest
 from chalicelib.rounds.moves import Abandoned, Phase
 from chalicelib.rounds.phases.parts import CannotAggregate, Planned, StoredParts, StoredUpdates, stored_base
 from chalicelib.rounds.phases.publishing import Publishing
 from chalicelib.rounds.phases.settling import Settling
-from chalicelib.rounds.round import Round, too_long
+from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.queues import Queue

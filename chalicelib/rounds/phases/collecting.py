@@ -18,11 +18,12 @@ from itertools import islice
 
 from chalicelib.instants import Clock
 from chalicelib.registry.store import RegistryStore
+from chalicelib.rounds.closing import inspections_missing, lacking, next_phase
 from chalicelib.rounds.counter_store import CounterStore
 from chalicelib.rounds.moves import Abandoned, Frozen, Phase
 from chalicelib.rounds.phases.recounting import held_by_part, recount
 from chalicelib.rounds.receipt import Receipt, ReceiptState, summarise
-from chalicelib.rounds.round import Round, Summary, inspections_missing, lacking, next_phase
+from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage import keys
 from chalicelib.storage.blobs import Blobs

@@ -16,9 +16,10 @@ from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rollouts.advancing import Rollouts
 from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.opening import goes_on, open_next
 from chalicelib.rounds.phases.settling import Settling
 from chalicelib.rounds.phases.sweeping import Sweeper
-from chalicelib.rounds.round import Round, goes_on, open_next
+from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.queues import Queue
 from chalicelib.storage.rows import Unreadable
