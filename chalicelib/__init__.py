@@ -12,6 +12,6 @@ one condition. Only `storage/` knows DynamoDB, S3 and SQS.
 * `monitoring`  numbers, thresholds, alerts, status
 * `storage`     rows, objects, queues, in AWS
 * `web`, `triggers`  from HTTP and from queues to the use cases; `errors` is how the server says no
-* `wiring`      makes the pieces, each when it is first needed, from `settings`
+* `wiring`      makes the pieces, each when it is first needed, from `settings`; `resources` those that are AWS's
 * `instants`, `log`, `recent`, `texts`  time, logs, a memory that forgets, and values that a row stores as texts
 """
