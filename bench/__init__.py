@@ -6,6 +6,7 @@
 * `judging`      judges who lie, and how judges are drawn
 * `rollouts`     a guard that looks at a candidate on every tick
 * `trouble`      a thousand devices in outages, in virtual time
-* `cost`         every call of some rounds, and what they cost in AWS
+* `cost`         every call of some rounds, and what they cost in AWS; what a fleet asks of each quota
+* `fleet`        what calls, places and looks ask of AWS, with few clients and with many
 * `flower_app`   three examples beside the same in Flower
 """

@@ -4,5 +4,6 @@
 * `meter`        counts what the functions use; `units` says how AWS counts
 * `prices`       what AWS asks for it; `assumptions` is what cannot be measured here
 * `scenarios`    from runs to bills
-* `scale`        what a fleet asks of each quota, from formulae
+* `scale`        what a fleet asks of each quota, at the paces that the server tells it
+* `savings`      what devices ask for now, beside fixed intervals
 """

@@ -50,8 +50,7 @@ TABLE_BYTES = 0.05e9
 
 ROUND_MINUTES = 10
 """From opening to the decision. So long, a device that runs the SDK's loop asks once a minute whether there is
-work; while training rests, until the next round is started, its heartbeats are enough."""
+work, where its rounds need all of the fleet; while training rests, its heartbeats are enough."""
 
-HEARTBEATS_AN_HOUR = 4
 DISK_GB = 30
 """Of the server that is compared."""

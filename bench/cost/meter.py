@@ -32,6 +32,20 @@ class Work:
     gb_seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """A row that a call to DynamoDB wrote, or rows of a partition that it read."""
+
+    table: str
+    partition: str
+    row: str
+    """The sort key; empty where a query read."""
+    is_write: bool
+    units: float
+    nbytes: int
+    """As long as what was read, or is there now."""
+
+
 class Meter(Observer):
     """Counts by phase of a run."""
 
@@ -41,7 +55,7 @@ class Meter(Observer):
         self._cloud = cloud
         self._memory_mb = memory_mb
         self._dynamodb = SESSION.client("dynamodb")
-        self._phase = "round"
+        self.phase_now = "round"
         self.used: defaultdict[str, Usage] = defaultdict(Usage)
         self.work: defaultdict[str, defaultdict[str, Work]] = defaultdict(lambda: defaultdict(Work))
         self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -54,11 +68,11 @@ class Meter(Observer):
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Count under another name inside the block."""
-        was, self._phase = self._phase, name
+        was, self.phase_now = self.phase_now, name
         try:
             yield
         finally:
-            self._phase = was
+            self.phase_now = was
 
     @contextmanager
     def invocation(self, function: str) -> Iterator[None]:
@@ -67,7 +81,7 @@ class Meter(Observer):
         before = time.process_time()
         yield
         cpu = max(0.0, time.process_time() - before - self._away)
-        work, memory = self.work[self._phase][function], self._memory_mb[function]
+        work, memory = self.work[self.phase_now][function], self._memory_mb[function]
         seconds = billed_seconds(cpu, self._waited, memory) + guess.COLD_SHARE * guess.COLD_SECONDS
         work.invocations += 1
         work.cpu_seconds += cpu
@@ -102,22 +116,25 @@ class Meter(Observer):
         return answer
 
     def _count(self, call: Call, old: list[int], new: list[int], answer: Any) -> None:
-        self.counts[self._phase][f"{call.function} {call.service}:{call.operation}"] += 1
+        self.counts[self.phase_now][f"{call.function} {call.service}:{call.operation}"] += 1
         slow = call.operation.startswith(("Transact", "Put", "Upload", "Complete", "Create"))
         moved = call.sent_bytes + call.received_bytes
         if call.by_device:
             self._use(**_s3(call.operation))
             bytes_of = self.device_put_bytes if call.operation == "PutObject" else self.device_get_bytes
-            bytes_of[self._phase] += moved
+            bytes_of[self.phase_now] += moved
             self._use(egress_GB=call.received_bytes / GB)
             return
         factor = max(1.0, 1769 / self._memory_mb[call.function])
         self._waited += guess.LATENCY_SECONDS[call.service] * (2 if slow and call.service != "cloudwatch" else 1)
         self._waited += moved / guess.BYTES_PER_SECOND + guess.CLIENT_CPU_SECONDS * factor
-        self.work[self._phase][call.function].moved_bytes += moved
+        self.work[self.phase_now][call.function].moved_bytes += moved
         match call.service:
             case "dynamodb":
-                self._use(**self._dynamodb_units(call, old, new, answer))
+                for touched in self._touched(call, old, new, answer):
+                    units = {"dynamodb_write_units" if touched.is_write else "dynamodb_read_units": touched.units}
+                    self._use(**units)
+                    self.touch(touched)
             case "s3":
                 self._use(**_s3(call.operation))
             case "sqs":
@@ -131,25 +148,35 @@ class Meter(Observer):
                 self._use(metric_requests=1)
                 self.metrics.update(str(datum["MetricName"]) for datum in call.arguments.get("MetricData", []))
 
-    def _dynamodb_units(self, call: Call, old: list[int], new: list[int], answer: Any) -> dict[str, float]:
+    def touch(self, touched: Touched) -> None:
+        """What else is to be done with each row that is read or written: nothing."""
+
+    def _touched(self, call: Call, old: list[int], new: list[int], answer: Any) -> Iterator[Touched]:
+        arguments = call.arguments
         match call.operation:
             case "GetItem":
-                sizes = [item_bytes(answer["Item"])] if answer and "Item" in answer else []
-                return {"dynamodb_read_units": read_units(sizes, consistent=call.arguments["ConsistentRead"])}
+                found = answer["Item"] if answer and "Item" in answer else None
+                yield _read(arguments["TableName"], arguments["Key"], found, consistent=arguments["ConsistentRead"])
             case "BatchGetItem":
-                units = 0.0
-                for name, asked in call.arguments["RequestItems"].items():
-                    found = [item_bytes(item) for item in answer["Responses"].get(name, [])] if answer else []
-                    sizes_of_each = [[size] for size in found] + [[]] * (len(asked["Keys"]) - len(found))
-                    units += sum(read_units(size, consistent=asked["ConsistentRead"]) for size in sizes_of_each)
-                return {"dynamodb_read_units": units}
+                for name, asked in arguments["RequestItems"].items():
+                    items = answer["Responses"].get(name, []) if answer else []
+                    there = {(item["pk"]["S"], item["sk"]["S"]): item for item in items}
+                    for key in asked["Keys"]:
+                        item = there.get((key["pk"]["S"], key["sk"]["S"]))
+                        yield _read(name, key, item, consistent=asked["ConsistentRead"])
             case "Query":
                 sizes = [item_bytes(item) for item in self._whole(call, answer)["Items"]]
-                return {"dynamodb_read_units": read_units(sizes, consistent=call.arguments["ConsistentRead"])}
+                units = read_units(sizes, consistent=arguments["ConsistentRead"])
+                partition = arguments["ExpressionAttributeValues"][":pk"]["S"]
+                yield Touched(
+                    table=arguments["TableName"], partition=partition, row="", is_write=False, units=units, nbytes=sum(sizes)
+                )
             case _:
                 both = call.operation == "TransactWriteItems"
-                written = (write_units(b, a, transactional=both) for b, a in zip(old, new, strict=True))
-                return {"dynamodb_write_units": sum(written)}
+                for (name, key), before, after in zip(self._rows(call), old, new, strict=True):
+                    units = write_units(before, after, transactional=both)
+                    partition, row = key["pk"]["S"], key["sk"]["S"]
+                    yield Touched(table=name, partition=partition, row=row, is_write=True, units=units, nbytes=after)
 
     def _whole(self, call: Call, answer: Any) -> Any:
         """What a query read: whole rows, also where only some attributes were asked for."""
@@ -183,7 +210,15 @@ class Meter(Observer):
             calls.function = was
 
     def _use(self, **amounts: float) -> None:
-        self.used[self._phase] = added(self.used[self._phase], usage(**amounts))
+        self.used[self.phase_now] = added(self.used[self.phase_now], usage(**amounts))
+
+
+def _read(table: str, key: Any, item: Any, *, consistent: bool) -> Touched:
+    """One row that was asked for, and is there or not."""
+    sizes = [item_bytes(item)] if item else []
+    partition, row = key["pk"]["S"], key["sk"]["S"]
+    units = read_units(sizes, consistent=consistent)
+    return Touched(table=table, partition=partition, row=row, is_write=False, units=units, nbytes=sum(sizes))
 
 
 def _s3(operation: str) -> dict[str, float]:

@@ -95,7 +95,7 @@ def _played(cloud: MemoryCloud, clients: int, parameters: int) -> Run:
     }
     judges = min(JUDGES, clients)
     config = RoundConfig(
-        goal=clients, quorum=clients, over_selection=1.0, report_seconds=3600.0, grace_seconds=120.0,
+        goal=clients, quorum=clients, over_selection=1.3, report_seconds=3600.0, grace_seconds=120.0,
         evaluators=judges, evaluation_quorum=1, evaluation_level=0.5, evaluate_seconds=600.0, hyperparameters=HYPERPARAMETERS,
     )  # fmt: skip
     operator = Operator(API, http=cloud.http())

@@ -18,6 +18,7 @@ from infra.local.resources import template
 from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.plan import Limits, Plan
 from muster.aggregation.registry import find_aggregator
+from muster.pacing.intervals import PaceRules, intervals
 from muster.wire.admin import Rule
 from muster.wire.magnitudes import packed
 from muster.wire.refs import CheckpointRef
@@ -192,8 +193,9 @@ def waiting(run: Run, clients: int, questions: float) -> Usage:
 
 
 def heartbeats(run: Run, clients: int, hours: float) -> Usage:
-    """Devices that say that they live."""
-    return times(run.used["heartbeats"], clients * hours * guess.HEARTBEATS_AN_HOUR / run.clients)
+    """Devices that say that they live, as often as a fleet of that size is asked to."""
+    beats = clients * hours * 3600 / intervals(PaceRules(), clients).heartbeat_seconds
+    return times(run.used["heartbeats"], beats / run.clients)
 
 
 def resting_month(run: Run, clients: int) -> dict[str, Usage]:

@@ -46,7 +46,7 @@ class Counters:
     judges: int = 0
     """Places given to judge."""
     inspected: int = 0
-    """Receipts settled by inspection, of clients of any part."""
+    """Receipts settled by inspection, of clients of all parts; counted in the first one."""
     place_mark: str | None = None
     """What whoever took or gave back the last place, of either kind, wrote there: unique, so that its owner is known."""
     place_taken_at: Instant | None = None

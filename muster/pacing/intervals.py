@@ -11,6 +11,7 @@ intervals by one factor. Whatever is asked for, an interval ends at `LONGEST_SEC
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 MONTH_SECONDS = 730 * 3600.0
@@ -39,6 +40,11 @@ configuring and running a REST API"): the other half is for whatever else the ac
 
 SHARE = 0.4
 """Of the ceiling, for heartbeats, and as much for check-ins of those who wait."""
+
+GIVEN_SHARE = 0.1
+"""Of the ceiling: so many places are given in a second at the most. Who has one sends two requests more when it has trained,
+and all may do so at once.
+"""
 
 STEERED = 2 * SHARE
 """Of a budget, for both."""
@@ -131,6 +137,11 @@ def intervals(rules: PaceRules, clients: float, need: RoundNeed | None = None, h
         meeting_seconds=meeting if meets else None,
         takes_turns=_counted(need.waiting) / wait <= TURNS_PER_SECOND,
     )
+
+
+def places_open(rules: PaceRules, places: int, seconds: float) -> int:
+    """How many of so many places may be given until `seconds` after the first could be."""
+    return min(places, math.ceil(min(GIVEN_SHARE * rules.ceiling * (1.0 + max(seconds, 0.0)), float(places))))
 
 
 def serves(rules: PaceRules, clients: float) -> bool:

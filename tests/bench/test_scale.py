@@ -5,23 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bench.cost import scale
-from bench.cost.scale import FleetSize, demands, first_to_break, shortest_pace, shortest_window, slowed
+from bench.cost import savings, scale
+from bench.cost.scale import FleetSize, demands, first_to_break
 from bench.cost.units import item_bytes
 from chalicelib.storage.keys import SHARDS
+from infra.local.resources import template
+from muster.pacing.intervals import PaceRules
 from tests.fleet import SESSION, World
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs/scale.md").read_text()
 
 
 @pytest.mark.parametrize(
-    "part",
-    [scale.table(), scale.prices(), scale.table([slowed(fleet) for fleet in scale.FLEETS])],
-    ids=["quotas", "prices", "slowed"],
+    ("module", "part"),
+    [("scale", scale.table()), ("scale", scale.paces()), ("scale", scale.census()), ("savings", savings.table())],
+    ids=["quotas", "paces", "census", "savings"],
 )
-def test_the_document_holds_the_tables_as_they_are_computed(part: str) -> None:
-    assert part in DOCUMENT, "python -m bench.cost.scale prints what belongs there"
+def test_the_document_holds_the_tables_as_they_are_computed(module: str, part: str) -> None:
+    assert part in DOCUMENT, f"python -m bench.cost.{module} prints what belongs there"
 
 
 def asked(fleet: FleetSize, quota: str) -> float:
@@ -30,28 +34,59 @@ def asked(fleet: FleetSize, quota: str) -> float:
 
 
 def test_what_is_asked_by_hand() -> None:
-    fleet = FleetSize(clients=9000, heartbeat_seconds=900, pace_seconds=60, goal=100, over_selection=1.2, window_seconds=30)
-    assert asked(fleet, "API Gateway") == 10 + 150 + 3 * 4
-    assert asked(fleet, "DynamoDB: write units/s of a shard") == (10 + 150 + 4 + 4 * 4) / SHARDS
-    assert asked(fleet, "DynamoDB: write units/s of a round's partition") == 6 * 4
-    assert asked(fleet, "S3: PUT/s") == 4
+    fleet = FleetSize(clients=9000, goal=100, update_bytes=5_000_000)  # 130 places, two parts
+    beats, asks = 9000 / 5400, 1.5 * 130 / 60  # half as many again as there are places, in a minute
+    assert asked(fleet, "API Gateway") == pytest.approx(beats + asks + 2 * asks)
+    assert asked(fleet, "DynamoDB: write units/s of a shard") == pytest.approx((beats + asks + (4 + 1) * asks) / SHARDS)
+    assert asked(fleet, "DynamoDB: write units/s of a round's partition") == pytest.approx(6 * asks / 2)
+    assert asked(fleet, "DynamoDB: write units/s of the table of rounds") == pytest.approx(8 * asks)
+    assert asked(fleet, "S3: PUT/s") == asks
+    assert asked(fleet, "Inspection") == pytest.approx(130 * 0.2 / 50)
 
 
-def test_polling_is_the_first_to_break_for_a_million_clients_and_slower_devices_mend_it() -> None:
-    million = scale.FLEETS[1]
-    assert first_to_break(million).quota == "API Gateway: requests/s"
-    assert first_to_break(million).share > 1
-    assert first_to_break(slowed(million)).share < 1
-    assert 1_000_000 * 2 / shortest_pace(1_000_000) == pytest.approx(9000)
+def test_a_fleet_that_meets_asks_within_its_meeting() -> None:
+    fleet = FleetSize(clients=100, goal=100)
+    assert fleet.paces.meeting_seconds == 5.0
+    assert (fleet.places, fleet.asks, fleet.joins) == (100, 20.0, 20.0)
 
 
-def test_a_round_of_thirteen_thousand_takes_five_thousand_clients_a_second() -> None:
-    places = 13_000
-    window = shortest_window(places)
-    there = FleetSize(clients=places, goal=10_000, window_seconds=window)
-    assert places / window >= 5_000
-    for quota, most in (("a round's partition", 1000), ("a row of a round's counters", 1000), ("the table of rounds", 40_000)):
-        assert asked(there, f"DynamoDB: write units/s of {quota}") <= most * 1.001
+def test_a_million_clients_are_within_every_quota_by_default() -> None:
+    for goal in (0, 1_000, 10_000):
+        worst = first_to_break(FleetSize(clients=10**6, goal=goal))
+        assert worst.share < 1, worst
+
+
+@settings(max_examples=50)
+@given(
+    clients=st.integers(1, 10**8),
+    goal=st.one_of(st.just(0), st.integers(1, 100_000)),
+    update_bytes=st.integers(1, 45_000_000),
+)
+def test_no_fleet_up_to_a_hundred_million_breaks_what_cannot_be_raised(clients: int, goal: int, update_bytes: int) -> None:
+    fleet = FleetSize(clients=clients, goal=goal, update_bytes=update_bytes)
+    broken = [demand for demand in demands(fleet) if demand.share > 1 and not demand.may_be_raised]
+    assert broken == []
+    assert asked(fleet, "API Gateway") <= 10_000
+
+
+def test_shards_of_clients_bear_a_ceiling_of_six_and_a_half_thousand() -> None:
+    quota = "DynamoDB: write units/s of a shard"
+    shares = [
+        asked(FleetSize(clients=10**8, goal=100_000, rules=PaceRules(ceiling=ceiling)), quota) for ceiling in (6_500.0, 6_600.0)
+    ]
+    assert shares[0] <= 1000 < shares[1]
+
+
+def test_the_template_inspects_with_as_many_workers_as_was_reckoned() -> None:
+    events = template()["Resources"]["InspectionWorker"]["Properties"]["Events"]
+    (source,) = (event["Properties"] for event in events.values())
+    assert source["ScalingConfig"]["MaximumConcurrency"] == scale.INSPECTORS
+
+
+def test_every_fleet_sends_a_fifth_of_what_it_sent_or_less() -> None:
+    assert min(one.times for one in savings.savings()) >= 5
+    rests = savings.savings()[0]
+    assert (rests.before.per_day_of_each(1000), rests.now.per_day_of_each(1000)) == (96, 16)
 
 
 def test_the_rows_are_as_long_as_was_reckoned_and_are_written_as_often(world: World) -> None:
@@ -85,5 +120,5 @@ def test_the_rows_are_as_long_as_was_reckoned_and_are_written_as_often(world: Wo
     # the receipt, the client, the counters.
     writes = [name for name in written if name in ("PutItem", "UpdateItem", "TransactWriteItems")]
     assert writes == ["UpdateItem", "UpdateItem", "PutItem", *["TransactWriteItems"] * 2, *["UpdateItem"] * 3]
-    assert 2 + 2 * writes.count("TransactWriteItems") == scale.RECEIPT_UNITS
-    assert scale.COUNTER_WRITES + 2 + writes.count("TransactWriteItems") + 2 == len(writes)
+    assert 2 + 2 * writes.count("TransactWriteItems") == scale.RECEIPT_UNITS == scale.CLIENT_UNITS
+    assert scale.COUNTER_UNITS + 2 + writes.count("TransactWriteItems") + 2 == len(writes)

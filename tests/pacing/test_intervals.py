@@ -20,6 +20,7 @@ from muster.pacing.intervals import (
     intervals,
     least_budget,
     least_ceiling,
+    places_open,
     serves,
 )
 from muster.pacing.waits import WaitReason, spread, wait
@@ -186,3 +187,15 @@ def test_devices_come_at_their_turn_only_where_so_few_wait_that_no_crowd_can_hav
 ) -> None:
     need = RoundNeed(waiting=clients, places=places, seconds=600.0)
     assert intervals(PaceRules(), clients, need).takes_turns is turns
+
+
+@given(st.floats(0.001, 1e6), st.integers(0, 10**6), st.floats(-1e9, 1e9))
+def test_places_open_no_faster_than_a_tenth_of_the_ceiling_and_all_in_the_end(
+    ceiling: float, places: int, seconds: float
+) -> None:
+    rules = PaceRules(ceiling=ceiling)
+    found = places_open(rules, places, seconds)
+    assert 0 <= found <= min(places, 0.1 * ceiling * (1.0 + max(seconds, 0.0)) + 1)
+    assert found >= min(places, 1)
+    assert places_open(rules, places, seconds + 1.0) >= found
+    assert places_open(rules, places, 11.0 * places / ceiling) == places

@@ -175,3 +175,12 @@ def test_parts_that_are_remembered_as_full_cost_no_write_until_they_are_forgotte
     assert calls == ["UpdateItem"] * 2
     with world.calls.count() as calls:
         assert seating.take(rnd, "admitted", 12, world.clock()) is not None, "there are more places than were found taken"
+
+
+@pytest.mark.parametrize(("parts", "places"), [(4, 40), (64, 100), (64, 64)])
+def test_as_many_clients_as_there_are_places_find_them_all_where_one_function_answers(
+    world: World, parts: int, places: int
+) -> None:
+    rnd, seating = in_parts(a_round(), parts), Seating(world.services.counters, 2.0)
+    assert all(seating.take(rnd, "admitted", places, world.clock()) for _ in range(places))
+    assert seating.take(rnd, "admitted", places, world.clock()) is None

@@ -131,7 +131,7 @@ class CheckIns:
         """The client's place to train: one that it takes now, or the one that it has; None when all are taken."""
         place = None
         if client.client_id not in rnd.config.sites:
-            place = self._seating.take(rnd, "admitted", rnd.open_places, now)
+            place = self._seating.take(rnd, "admitted", self._paces.places(rnd.open_places, rnd.opened_at, now), now)
             if place is None:
                 return self._rounds.receipt(rnd.id, client.client_id)
         fresh = Receipt(

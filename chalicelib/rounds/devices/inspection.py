@@ -98,17 +98,12 @@ class Inspector:
         rnd = self._rounds.get(round_id.model, round_id.number)
         return rnd if rnd and rnd.phase is Phase.COLLECTING else None
 
-    def _may_be_due(self, rnd: Round, about: int) -> bool:
-        """Whether a look may find the goal reached. `about` so many updates were inspected: exactly so many where the round has
-        one part, and else near enough to leave the other parts unread until half of it is done.
-        """
-        if 2 * about < rnd.inspections_wanted:
+    def _may_be_due(self, rnd: Round, inspected: int) -> bool:
+        """Whether a look may find the goal reached, when so many updates were inspected."""
+        if inspected < min(rnd.inspections_wanted, rnd.config.goal):
             return False
         fresh = self._collecting(rnd.id)  # a look may have seen since what is still wanted
-        if fresh is None:
-            return False
-        inspected = about if fresh.parts == 1 else sum(each.inspected for each in self._counters.read(fresh))
-        return inspected >= fresh.inspections_wanted
+        return fresh is not None and inspected >= fresh.inspections_wanted
 
     def _credit(self, receipt: Receipt) -> None:
         if receipt.declared is None:

@@ -18,7 +18,7 @@ from chalicelib.clients.pacing import Pacing
 from chalicelib.rounds.devices.current import Current
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Round, judges_of, places_of
-from muster.pacing.intervals import RoundNeed
+from muster.pacing.intervals import RoundNeed, places_open
 from muster.pacing.waits import WaitReason
 from muster.wire import messages as wire
 from muster.wire.admin import RoundConfig
@@ -60,6 +60,10 @@ class RoundPaces:
     def waiting(self, rnd: Round) -> int:
         """How many clients wait for a round, as last counted: all that are of its cohort."""
         return self._pacing.steering().active(rnd.model, rnd.cohort)
+
+    def places(self, places: int, since: datetime, now: datetime) -> int:
+        """How many of so many places may be given by now, of which the first was to be had at `since`."""
+        return places_open(self._pacing.steering().rules, places, (now - since).total_seconds())
 
     def _need(self, model: str, last: Round | None) -> RoundNeed:
         waiting = self._pacing.steering().active(model, last.cohort if last is not None else None)

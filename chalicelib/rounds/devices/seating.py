@@ -1,7 +1,8 @@
 """Finds a place for a client in a round, in any of its parts.
 
 A part that was found full is believed to be so for as long as anything is remembered: a fleet that keeps asking for places that
-are gone then costs no writes. So a client that is told that the round is full may come again, and is tried elsewhere.
+are gone then costs no writes. The others are tried beginning with the one that had most places left when it was last tried, so
+that the last places are found as well. A client that is told that the round is full may come again, and is tried elsewhere.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ class RoundMoved(Exception):
 
 
 class Seating:
-    """Gives out places, from parts in no particular order."""
+    """Gives out places, in no particular order of parts as long as nothing is known of them."""
 
     def __init__(self, counters: CounterStore, memory_seconds: float) -> None:
         self._counters = counters
         self._life = timedelta(seconds=memory_seconds)
         self._dice = random.Random()  # noqa: S311 (which part is tried first is no secret)
+        self._taken: Recent[tuple[str, PlaceKind, int], int] = Recent()
         self._full: Recent[tuple[str, PlaceKind, int], tuple[datetime, int]] = Recent()
 
     def take(self, rnd: Round, kind: PlaceKind, places: int, now: datetime) -> Place | None:
@@ -37,21 +39,26 @@ class Seating:
         Raises:
             RoundMoved: the round gives no such places any more.
         """
-        shares = {part: share(places, part, rnd.parts) for part in range(rnd.parts)}
-        left = [part for part, most in shares.items() if most and not self._is_full(rnd, kind, part, most, now)]
-        for part in self._dice.sample(left, min(TRIES, len(left))):
-            taken = self._counters.take(rnd, kind, part, shares[part], now)
-            if taken == "closed":
+        left: list[tuple[int, float, int, int]] = []
+        for part in range(rnd.parts):
+            most, name = share(places, part, rnd.parts), (str(rnd.id), kind, part)
+            if most and not self._is_full(name, most, now):
+                left.append(((self._taken.get(name) or 0) - most, self._dice.random(), part, most))
+        for _, _, part, most in sorted(left)[:TRIES]:
+            name, place = (str(rnd.id), kind, part), self._counters.take(rnd, kind, part, most, now)
+            if place == "closed":
                 raise RoundMoved
-            if taken != "full":
-                return taken
-            self._full.put((str(rnd.id), kind, part), (now, shares[part]))
+            if place != "full":
+                self._taken.put(name, place.counted)
+                return place
+            self._taken.put(name, most)
+            self._full.put(name, (now, most))
         return None
 
     def give_back(self, rnd: Round, place: Place) -> None:
         """Give back a place that a client took though it had one."""
         self._counters.give_back(rnd, place)
 
-    def _is_full(self, rnd: Round, kind: PlaceKind, part: int, most: int, now: datetime) -> bool:
-        found = self._full.get((str(rnd.id), kind, part))
+    def _is_full(self, name: tuple[str, PlaceKind, int], most: int, now: datetime) -> bool:
+        found = self._full.get(name)
         return found is not None and now - found[0] < self._life and most <= found[1]
