@@ -38,6 +38,8 @@ class Arrival:
     says: Item = field(default_factory=dict)
     """Attributes of its row."""
     no_longer_says: tuple[str, ...] = ()
+    no_oftener_seconds: float = 0.0
+    """One each so many seconds is enough in the long run, if its rate allows more."""
 
 
 class ArrivalStore:
@@ -53,8 +55,9 @@ class ArrivalStore:
         """
         bucket, at = f"{arrival.kind}_arrival", now.timestamp()
         allowed = own(credential) if arrival.model is None else own_within(credential, arrival.model)
-        taken: Item = {} if self._rate.is_unlimited else {bucket: self._rate.fresh(at)}
-        condition = allowed if self._rate.is_unlimited else both(allowed, _idle(bucket, at))
+        rate = self._rate.slowed(arrival.no_oftener_seconds)
+        taken: Item = {} if rate.is_unlimited else {bucket: rate.fresh(at)}
+        condition = allowed if rate.is_unlimited else both(allowed, _idle(bucket, at))
         for _ in range(TRIES):
             update = Update(
                 table=self._table,
@@ -72,11 +75,11 @@ class ArrivalStore:
             if arrival.model is not None and not found.may_use(arrival.model):
                 return "foreign-model"
             seen: float | None = getattr(found, bucket)
-            next_arrival = self._rate.taken(seen, at)
+            next_arrival = rate.taken(seen, at)
             if isinstance(next_arrival, TooSoon):
                 return next_arrival
             taken, condition = {bucket: next_arrival}, both(allowed, _unchanged(bucket, seen))
-        return TooSoon(self._rate.seconds)
+        return TooSoon(rate.seconds)
 
 
 def own(credential: Credential) -> Condition:

@@ -38,16 +38,25 @@ class Presence:
         row = self._come(caller, Arrival(kind="heartbeat", model=beat.model, says=runs))
         return None if row is None else Described.of_row(row)
 
-    def check_in(self, caller: Credential | None, model: str, state: wire.DeviceState | None) -> Client | None:
+    def check_in(
+        self, caller: Credential | None, model: str, state: wire.DeviceState | None, no_oftener_seconds: float = 0.0
+    ) -> Client | None:
         """Authenticate, mark alive and store the device's state, in one conditional write; and return the client, or None when
-        the model is not in its scope.
+        the model is not in its scope. In the long run one check-in each `no_oftener_seconds` is enough.
 
         Raises:
             Refusal: `unauthenticated`, `too-many-requests`, `refused-by-site`.
         """
         said = state.model_dump(exclude_none=True) if state else {}
         says: Item = {"readiness": said} if said else {}
-        row = self._come(caller, Arrival(kind="checkin", model=model, says=says, no_longer_says=() if said else ("readiness",)))
+        arrival = Arrival(
+            kind="checkin",
+            model=model,
+            says=says,
+            no_longer_says=() if said else ("readiness",),
+            no_oftener_seconds=no_oftener_seconds,
+        )
+        row = self._come(caller, arrival)
         if row is None:
             return None
         client = from_item(Client, row)

@@ -44,6 +44,12 @@ class RequestRate:
         """Whether there is nothing to count."""
         return self.seconds == 0.0
 
+    def slowed(self, seconds: float) -> RequestRate:
+        """The same burst, and one each so many seconds in the long run, if that is slower; no limit stays none."""
+        if self.is_unlimited or seconds <= self.seconds:
+            return self
+        return RequestRate(burst=self.burst, seconds=min(seconds, LONGEST_SECONDS))
+
     def fresh(self, now: float) -> float:
         """The arrival time after a request that came no sooner than the rate asks."""
         return round(now + self.seconds, 6)

@@ -167,3 +167,33 @@ def test_bounds_whose_row_cannot_be_read_bound_nothing_and_stop_nothing(world: W
     world.services._dynamodb.put_item(TableName=world.settings.clients_table, Item={**key, "revision": {"S": "?"}})
     assert world.services.pacing.refresh().bounds is None
     assert world.services.pacing.next_heartbeat() == 900.0
+
+
+def test_who_asks_much_more_often_than_it_is_told_is_answered_429_and_who_obeys_never(world: World) -> None:
+    world.model(goal=10, quorum=1, over_selection=1.0, report_seconds=600.0)
+    world.tick()
+    rash, calm = world.devices(2)
+    counted(world, 10**6, toy=10**6)
+    told = waits_or_works(world, rash)
+    assert told > 3000.0
+    answers = []
+    for _ in range(60):
+        world.clock.advance(60.0)
+        answers.append(world.request("POST", "/v1/models/toy/checkin", key=world.key_of(rash), body={}).status_code)
+    assert answers[:20] == [200] * 20
+    assert answers[40:].count(200) <= 60 * 20 // (5400 // 8) + 1
+    for _ in range(6):
+        world.clock.advance(2700.0)
+        counted(world, 10**6, toy=10**6)
+        assert world.request("POST", "/v1/models/toy/checkin", key=world.key_of(calm), body={}).status_code == 200
+
+
+def waits_or_works(world: World, device: Any) -> float:
+    """How long a device is told to stay away, when all places are taken: one by this one."""
+    device.check_in()
+    rnd = world.services.rounds.latest("toy")
+    assert rnd
+    for part in world.services.counters.read(rnd):
+        assert world.services.counters.correct(rnd, part, "admitted", 10)
+    (other,) = world.devices(1)
+    return waits(world, other).retry_after_seconds

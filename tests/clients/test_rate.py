@@ -108,3 +108,12 @@ def test_a_rate_that_is_none_is_refused_and_no_seconds_are_no_limit(burst: int, 
     with pytest.raises(ValueError, match="expected a burst of 1 to 10000 and 0 to 3600 seconds"):
         RequestRate(burst=burst, seconds=seconds)
     assert RequestRate(burst=1, seconds=0.0).is_unlimited
+
+
+@given(st.floats(0.0, 1e9), st.integers(1, 100), st.floats(0.0, 3600.0))
+def test_a_rate_is_slowed_and_never_quickened_and_no_limit_stays_none(seconds: float, burst: int, own: float) -> None:
+    rate = RequestRate(burst=burst, seconds=own)
+    slowed = rate.slowed(seconds)
+    assert slowed.burst == burst
+    assert own <= slowed.seconds <= max(own, min(seconds, 3600.0))
+    assert (slowed.seconds == 0.0) is (own == 0.0 or (own == 0.0 and seconds == 0.0))

@@ -61,7 +61,7 @@ class CheckIns:
         Raises:
             Refusal: `unauthenticated`, `too-many-requests`, `unknown-model`, `refused-by-site`.
         """
-        client = self._presence.check_in(caller, model, request.state)
+        client = self._presence.check_in(caller, model, request.state, self._paces.no_oftener(model))
         if client is None:
             raise unknown_model(model)
         found = self._assigned(model, client, request)

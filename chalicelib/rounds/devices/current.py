@@ -41,6 +41,11 @@ class Memory(Generic[Value]):
             return known[1]
         return self.refresh(model)
 
+    def last_known(self, model: str) -> Value | None:
+        """The last answer, however old, or None; nothing is read."""
+        known = self._known.get(model)
+        return known[1] if known else None
+
     def refresh(self, model: str) -> Value:
         """A fresh answer, remembered from now on."""
         value = self._read(model)

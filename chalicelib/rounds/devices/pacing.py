@@ -23,6 +23,11 @@ from muster.pacing.waits import WaitReason
 from muster.wire import messages as wire
 from muster.wire.admin import RoundConfig
 
+OFTENER = 8
+"""So many times as often as it is told a device may check in in the long run: after its work it comes at once, and it may be a
+device of several models.
+"""
+
 
 class RoundPaces:
     """Says when devices of a model come again."""
@@ -56,6 +61,18 @@ class RoundPaces:
             opens_seconds=self._opens(model, last, now) if last is not None and not may_judge else 0.0,
         )
         return wire.Wait(retry_after_seconds=seconds, reason=reason, drawn=True)
+
+    def no_oftener(self, model: str) -> float:
+        """The seconds after which a device of the model that comes again and again is answered; 0 where none is known to wait.
+
+        Whoever asks more often than it is told would find a place in each round of a large fleet, whose other devices come once
+        in an hour. Nothing is read for it: the caller may be anybody.
+        """
+        last = self._current.round.last_known(model)
+        if last is None:
+            return 0.0
+        waiting = self._pacing.steering().active(model, last.cohort)
+        return self._pacing.intervals(need_of(last.config, waiting)).waiting_seconds / OFTENER
 
     def waiting(self, rnd: Round) -> int:
         """How many clients wait for a round, as last counted: all that are of its cohort."""
