@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from chalicelib.clients.client import Client, ClientState, Readiness
 from chalicelib.rounds.closing import inspections_missing, lacking, next_phase
-from chalicelib.rounds.devices.selection import EVERYBODY, HOLD, NotNow, is_resting, not_now, turn_to_train
+from chalicelib.rounds.devices.selection import EVERYBODY, HOLD, NotNow, is_resting, not_now, places_drawn, turn_to_train
 from chalicelib.rounds.receipt import OF_A_SITE
 from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundId
@@ -83,6 +83,15 @@ def test_places_are_drawn_for_only_where_many_more_wait_and_the_model_says_so() 
     assert 25 < sum(turn == T0 for turn in turns) < 80, "a tenth at once"
     whole = drawn.report_by - drawn.opened_at
     assert all(T0 + HOLD * whole <= turn <= T0 + EVERYBODY * whole for turn in turns if turn != T0)
+
+
+def test_of_those_drawn_at_once_a_few_more_than_there_are_places_may_come() -> None:
+    rnd = round_of(lottery=True)
+    names = [f"client-{n}" for n in range(500)]
+    at_once = {name for name in names if turn_to_train(rnd, name, 150) == T0}
+    assert {places_drawn(rnd, name, 150) for name in at_once} == {15 + 12}
+    assert {places_drawn(rnd, name, 150) for name in names if name not in at_once} == {15}
+    assert places_drawn(rnd, names[0], 20) == places_drawn(round_of(), names[0], 150) == 15
 
 
 @given(st.integers(0, 10**12), st.text(max_size=64), st.text(max_size=64), st.integers(0, 100), st.integers(1, 100_000))

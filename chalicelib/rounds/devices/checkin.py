@@ -15,7 +15,7 @@ from chalicelib.rounds.devices.current import Current, unknown_model
 from chalicelib.rounds.devices.drawing import places, turn
 from chalicelib.rounds.devices.pacing import RoundPaces, judges_later
 from chalicelib.rounds.devices.seating import RoundMoved, Seating
-from chalicelib.rounds.devices.selection import not_now
+from chalicelib.rounds.devices.selection import not_now, places_drawn
 from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import KEEP, OF_A_SITE, Receipt, ReceiptState
@@ -131,7 +131,8 @@ class CheckIns:
         """The client's place to train: one that it takes now, or the one that it has; None when all are taken."""
         place = None
         if client.client_id not in rnd.config.sites:
-            place = self._seating.take(rnd, "admitted", self._paces.places(rnd.open_places, rnd.opened_at, now), now)
+            places = places_drawn(rnd, client.client_id, self._paces.waiting(rnd))
+            place = self._seating.take(rnd, "admitted", self._paces.places(places, rnd.opened_at, now), now)
             if place is None:
                 return self._rounds.receipt(rnd.id, client.client_id)
         fresh = Receipt(

@@ -11,7 +11,8 @@ have its places drawn by lot (`lottery`), as judges are:
                    opened    1/10  1/4                         report_by
 
 A client's lot is made of its id and of what is drawn when the round opens, so no id can be chosen for it, and asking again
-changes nothing. At once as many are drawn as there are places; more, when too few of them come.
+changes nothing. At once as many are drawn as there are places, more or less; more, when too few of them come. Those drawn at
+once have a place each, also where they are a few more than there are places (`places_drawn`): else the quick would take them.
 
 Before that, in this order, a client may be told that it is
 
@@ -26,6 +27,7 @@ drawn for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -78,6 +80,17 @@ def is_resting(rnd: Round, credited: tuple[str, ...]) -> bool:
         return True
     often = rnd.config.most_often
     return often is not None and sum(rounds < often.rounds for rounds in ago) >= often.times
+
+
+def places_drawn(rnd: Round, client_id: str, waiting: int) -> int:
+    """How many clients there may be in a round, for one that may train: its places; and where they are drawn for, for those who
+    are drawn at once, three standard deviations more, which their number exceeds in one round of a thousand.
+    """
+    places = rnd.open_places
+    is_drawn = rnd.config.lottery and waiting >= SPARE * max(1, places)
+    if not is_drawn or turn_to_train(rnd, client_id, waiting) > rnd.opened_at:
+        return places
+    return places + math.ceil(3.0 * math.sqrt(places))
 
 
 def turn_to_train(rnd: Round, client_id: str, waiting: int) -> datetime:
