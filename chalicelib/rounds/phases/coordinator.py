@@ -75,13 +75,16 @@ class Coordinator:
         waiting.
         """
         busy = [model for model in self._registry.models() if not self._rests(model)]
-        shared: Work = ("sharing models out", lambda: self._work.send_all({"tick": model.name} for model in busy))
-        _do([*(self._share(busy[0]) if len(busy) == 1 else [shared]), ("sweeping the bucket", self._sweeper.sweep_if_due)])
+        works = self._share(busy[0]) if len(busy) == 1 else [self._given_away(model) for model in busy]
+        _do([*works, ("sweeping the bucket", self._sweeper.sweep_if_due)])
 
     def look_after(self, name: str) -> None:
         """One model's share of a tick: its rounds, and its rollout or experiments."""
         if (model := self._model(name)) is not None:
             _do(self._share(model))
+
+    def _given_away(self, model: Model) -> Work:
+        return f"asking a worker to look after model {model.name}", lambda: self._work.send({"tick": model.name})
 
     def _share(self, model: Model) -> list[Work]:
         return [
