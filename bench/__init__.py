@@ -7,6 +7,6 @@
 * `rollouts`     a guard that looks at a candidate on every tick
 * `trouble`      a thousand devices in outages, in virtual time
 * `cost`         every call of some rounds, and what they cost in AWS; what a fleet asks of each quota
-* `fleet`        what calls, places and looks ask of AWS, with few clients and with many
+* `fleet`        what calls, places and looks ask of AWS, with few clients and with many; days of a million devices
 * `flower_app`   three examples beside the same in Flower
 """
