@@ -16,7 +16,7 @@ from chalicelib.clients.segments import CensusLimits, period
 from chalicelib.rounds.counters import parts_for
 from chalicelib.rounds.round import places_of
 from chalicelib.storage.keys import SHARDS
-from muster.pacing.intervals import Intervals, PaceRules, RoundNeed, intervals
+from muster.pacing.intervals import GIVEN_SHARE, Intervals, PaceRules, RoundNeed, intervals
 from muster.pacing.planning import REQUEST_DOLLARS
 from muster.wire.admin import RoundConfig
 
@@ -105,7 +105,7 @@ class FleetSize:
         """Places that are given in the busiest second. So many clients send a grant, or a report, in a later one, if training
         takes all of them equally long.
         """
-        return min(self.asks, self.places)
+        return min(self.asks, self.places, GIVEN_SHARE * self.rules.ceiling)
 
     @property
     def inspections(self) -> float:

@@ -69,10 +69,11 @@ def test_no_fleet_up_to_a_hundred_million_breaks_what_cannot_be_raised(clients: 
     assert asked(fleet, "API Gateway") <= 10_000
 
 
-def test_shards_of_clients_bear_a_ceiling_of_six_and_a_half_thousand() -> None:
+def test_shards_of_clients_bear_a_ceiling_of_thirteen_thousand() -> None:
     quota = "DynamoDB: write units/s of a shard"
     shares = [
-        asked(FleetSize(clients=10**8, goal=100_000, rules=PaceRules(ceiling=ceiling)), quota) for ceiling in (6_500.0, 6_600.0)
+        asked(FleetSize(clients=10**8, goal=100_000, rules=PaceRules(ceiling=ceiling)), quota)
+        for ceiling in (13_000.0, 13_100.0)
     ]
     assert shares[0] <= 1000 < shares[1]
 
