@@ -7,7 +7,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rollout test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-fleet bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e deploy destroy clean
+.PHONY: help demo demo-rollout test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-fleet bench-day bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ bench-cost: $(READY) ## Count every call of some rounds, and print what they cos
 
 bench-fleet: $(READY) ## Count what a fleet asks of AWS: each call, each place in a round, all looks; and hold it against the quotas
 	$(BIN)/python -m bench.fleet $(ARGS)
+
+bench-day: $(READY) ## Live through days of a million devices, in virtual time, see who trains, and print tables (half an hour)
+	$(BIN)/python -m bench.fleet.simulation $(ARGS)
+	$(BIN)/python -m bench.fleet.fairness
 
 bench-rollouts: $(READY) ## Simulate rollouts whose guard looks on every tick, and print tables
 	$(BIN)/python -m bench.rollouts $(ARGS)

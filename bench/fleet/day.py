@@ -229,9 +229,9 @@ class FleetDay:
             self._wait(asking[early], now, "not-drawn", rnd, turns[early] - now)
             asking = asking[~early]
         seated = np.zeros(len(asking), np.bool_)
-        if self.rounds.seats.left:
+        if self.rounds.seats.left or self.plan.config.lottery:
             for at in self._dice.permutation(len(asking)):
-                seated[at] = self.rounds.seat(now)
+                seated[at] = self.rounds.seat(now, devices.names[asking[at]], self._census.active)
         taken = asking[seated]
         devices.place_in[taken] = rnd.number
         self.rounds.courses[-1].rash += int(self._is_rash[taken].sum())

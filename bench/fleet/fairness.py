@@ -171,7 +171,7 @@ class _Course:
             self._come_again(now, client, "round-closed")
         elif (turn := self._turn(client)) > now:
             self._come_again(now, client, "not-drawn", turn - now)
-        elif self.rounds.seats.left and self.rounds.seat(now):
+        elif self.rounds.seat(now, name_of(client), self.case.clients):
             self.places[client] += 1
             trains = SLOWEST_TRAINS / self.speed(client) * self.dice.uniform(0.8, 1.2)
             heapq.heappush(self.events, (now + trains, client, "reports", rnd.number))
@@ -184,7 +184,7 @@ class _Course:
             return 0.0
         at = (rnd.number, client)
         if at not in self.turns:
-            turn = turn_to_train(rnd, f"client-{client:04d}", self.case.clients)
+            turn = turn_to_train(rnd, name_of(client), self.case.clients)
             self.turns[at] = (turn - instant(0.0)).total_seconds()
         return self.turns[at]
 
@@ -206,6 +206,11 @@ class _Course:
 
     def _own_wait(self, client: int) -> float:
         return SLOWEST_ASKS / self.speed(client) * self.dice.uniform(0.5, 1.5)
+
+
+def name_of(client: int) -> str:
+    """The id of a client."""
+    return f"client-{client:04d}"
 
 
 def run(case: FairCase) -> FairCourse:

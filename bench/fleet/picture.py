@@ -31,7 +31,7 @@ def draw(lines: Sequence[DayLine], outage: tuple[float, float], burst: tuple[flo
     """Write the figure as a PNG: a panel for each rhythm."""
     rhythms = list(dict.fromkeys(line.rhythm for line in lines))
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 10}):
-        figure = Figure(figsize=(10, 6.8), dpi=110, layout="constrained")
+        figure = Figure(figsize=(10, 6.8), dpi=96, layout="constrained")
         panels = figure.subplots(len(rhythms), 1, sharex=True, squeeze=False)[:, 0]
         for axes, rhythm in zip(panels, rhythms, strict=True):
             _panel(axes, [line for line in lines if line.rhythm == rhythm], ceiling)
@@ -39,7 +39,7 @@ def draw(lines: Sequence[DayLine], outage: tuple[float, float], burst: tuple[flo
             for (since, until), name in ((outage, "outage"), (burst, "new devices")):
                 axes.axvspan(since / 3600, until / 3600, color=EVENT, zorder=0)
                 axes.text(since / 3600, ceiling * 1.03, name, fontsize=8, color="#5b6570")
-        panels[0].legend(loc="upper right", bbox_to_anchor=(1.0, 0.92), frameon=False, ncols=2, fontsize=9)
+        panels[0].legend(loc="upper right", bbox_to_anchor=(1.0, 0.62), frameon=False, ncols=3, fontsize=9)
         panels[-1].set_xlabel("hour of the day")
         figure.savefig(path)
 

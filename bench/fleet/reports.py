@@ -38,7 +38,7 @@ class DayReport:
     missed: list[float]
     """When the others opened: seconds since midnight."""
     filled_seconds: tuple[float, float]
-    """Until as many places as the goal were taken: on average, and the longest."""
+    """Until as many places as the goal were taken, in rounds that reached it: on average, and the longest."""
     rash_places: float
     """The share of places that devices took which ignore the pace."""
     idle_devices: int
@@ -53,7 +53,7 @@ def report(day: FleetDay) -> DayReport:
     courses = [course for course in day.rounds.courses if course.opened_at >= 0 and course.done_after is not None]
     first = courses[0].number if courses else 0
     idle = (devices.place_in < first) & (devices.enrolled_at < 0) & ~devices.is_rash
-    filled = [course.filled_after for course in courses if course.filled_after is not None]
+    filled = [course.filled_after for course in courses if course.reached and course.filled_after is not None]
     return DayReport(
         requests={kind: int(day.traffic.of_the_day(kind).sum()) for kind in (*KINDS, "rash", "unanswered")},
         mean_per_second=round(float(every.mean()), 1),
@@ -82,7 +82,7 @@ class Recovery:
     """
 
     usual: list[float]
-    """Requests a second in each minute of that hour, averaged over five minutes: rounds open at other moments."""
+    """Requests a second in the busiest minute from five minutes before to five after: rounds open at other moments."""
     backlog: float
     """Requests a second."""
     after: list[float]
@@ -102,16 +102,17 @@ def recovery(plan: DayPlan, usual: NDArray[np.int64], seen: NDArray[np.int64]) -
     if plan.outage is None:
         return None
     since, until = (int(at) for at in plan.outage)
-    smooth = np.convolve(by_minute(usual), np.full(5, 0.2), mode="same")
-    hour = slice(until // MINUTE, until // MINUTE + 60)
-    before, after = smooth[hour], by_minute(seen)[hour]
+    ordinary, minutes = by_minute(usual), range(until // MINUTE, until // MINUTE + 60)
+    before = np.array([ordinary[at - 5 : at + 6].max() for at in minutes])
+    hour = slice(minutes.start, minutes.stop)
+    after = by_minute(seen)[hour]
     backlog = float(usual[since:until].sum()) / 3600
     return Recovery(
         usual=[round(float(rate), 1) for rate in before],
         backlog=round(backlog, 1),
         after=[round(float(rate), 1) for rate in after],
         highest=round(float((after / (before + backlog)).max()), 3),
-        first=round(float(after[:FIRST].sum() / before[:FIRST].sum()), 3),
+        first=round(float(after[:FIRST].sum() / ordinary[hour][:FIRST].sum()), 3),
     )
 
 

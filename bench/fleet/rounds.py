@@ -53,12 +53,12 @@ class Seats:
 
     @property
     def left(self) -> int:
-        """Places that nobody has."""
-        return self.places - self._taken
+        """Places that nobody has; none is left where a few more were given."""
+        return max(0, self.places - self._taken)
 
     def take(self, most: int) -> bool:
         """Take one of so many places that may be given by now, if there is one left."""
-        if self._taken >= min(most, self.places):
+        if self._taken >= most:
             return False
         self._taken += 1
         return True
@@ -165,10 +165,11 @@ class SimulatedRounds:
 
     # ---- what devices do
 
-    def seat(self, now: float) -> bool:
-        """Give a client a place to train, if it finds one."""
+    def seat(self, now: float, client_id: str, waiting: int) -> bool:
+        """Give a client that may train a place, if it finds one."""
         since = now - self.courses[-1].opened_at
-        taken = self.seats.take(places_open(self._rules, self.seats.places, since))
+        places = selection.places_drawn(self._open_round(), client_id, waiting)
+        taken = self.seats.take(places_open(self._rules, places, since))
         if taken:
             self._assigned += 1
             course = self.courses[-1]

@@ -93,7 +93,7 @@ def _holds(plan: DayPlan, found: DayReport, back: Recovery | None) -> bool:
     config, outage = plan.config, plan.outage
     excused = [at for at in found.missed if outage and at < outage[1] and at + config.report_seconds > outage[0]]
     return (
-        found.busiest_second <= plan.rules.ceiling
+        found.busiest_obedient <= plan.rules.ceiling
         and len(excused) == len(found.missed)
         and found.idle_most <= MOST_IDLE
         and (back is None or back.holds)
@@ -105,10 +105,10 @@ def _line(rhythm: str, course: str, found: DayReport, back: Recovery | None) -> 
     missed = ", ".join(f"{int(at // 3600):02d}:{int(at % 3600 // 60):02d}" for at in found.missed)
     line = (
         f"{rhythm}, {course}: {found.mean_per_second:,.0f} a second, at most {found.busiest_second:,} (second "
-        f"{found.busiest_at:,}), {found.throttled:,} throttled; {found.reached} of {found.rounds} rounds"
-        f"{f' (not {missed})' if missed else ''}, filled in {fill:.0f} s, at most {longest:.0f} s; an idle device "
-        f"{found.idle_mean:.0f} a day, at most {found.idle_most}; rash: {found.requests['rash']:,} requests, "
-        f"{found.rash_places:.1%} of places"
+        f"{found.busiest_at:,}; {found.busiest_obedient:,} without rash devices), {found.throttled:,} throttled; "
+        f"{found.reached} of {found.rounds} rounds{f' (not {missed})' if missed else ''}, filled in {fill:.0f} s, at most "
+        f"{longest:.0f} s; an idle device {found.idle_mean:.0f} a day, at most {found.idle_most}; rash: "
+        f"{found.requests['rash']:,} requests, {found.rash_places:.1%} of places"
     )
     if back is None:
         return line
