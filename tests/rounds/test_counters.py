@@ -173,8 +173,9 @@ def test_parts_that_are_remembered_as_full_cost_no_write_until_they_are_forgotte
     with world.calls.count() as calls:
         assert seating.take(rnd, "admitted", 8, world.clock()) is None
     assert calls == ["UpdateItem"] * 2
-    with world.calls.count() as calls:
-        assert seating.take(rnd, "admitted", 12, world.clock()) is not None, "there are more places than were found taken"
+    for _ in range(2):
+        seating.take(rnd, "admitted", 8, world.clock())
+    assert seating.take(rnd, "admitted", 12, world.clock()) is not None, "there are more places than were found taken"
 
 
 @pytest.mark.parametrize(("parts", "places"), [(4, 40), (64, 100), (64, 64)])

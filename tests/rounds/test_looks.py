@@ -171,6 +171,42 @@ def test_silent_inspections_are_asked_for_again_in_batches_and_not_by_every_look
     assert waiting_now == {"ApproximateNumberOfMessages": "11"}
 
 
+def test_an_inspection_that_was_asked_for_a_moment_ago_is_not_asked_for_again(world: World) -> None:
+    world.model(goal=2, quorum=1)
+    world.tick()
+    world.update(world.devices(1)[0])
+    url = world.settings.inspection_queue_url
+    world.sqs.purge_queue(QueueUrl=url)
+    world.clock.advance(world.settings.resend_seconds - 1)
+    world.tick()
+    assert "Messages" not in world.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+    world.clock.advance(world.settings.resend_seconds)
+    world.tick()
+    assert world.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
+
+
+# ---- a round that has closed
+
+
+def test_places_are_closed_and_receipts_settled_once_however_often_an_aggregation_is_looked_at() -> None:
+    with closing(World(part_reads=1)) as world:
+        world.model(goal=2, quorum=2, over_selection=2.0, evaluators=0)
+        world.tick()
+        for device in world.devices(2):
+            world.update(device)
+            world.services.inspector.inspect(RoundId("toy", 1), device.client_id)
+        read = []
+        for _ in range(2):
+            with world.calls.count() as calls:
+                world.tick()
+            read.append(calls.count("Query"))
+        rnd = world.services.rounds.latest("toy")
+        assert rnd
+        assert (rnd.phase.value, rnd.settled) == ("aggregating", True)
+        assert [each.closed for each in world.services.counters.read(rnd)] == [{"admitted"}]
+        assert read[1] < read[0], "the second look reads no receipts"
+
+
 # ---- rounds of many
 
 
