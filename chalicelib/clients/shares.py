@@ -38,7 +38,10 @@ def shares_of(amount: int) -> int:
 
 
 def share(amount: int, shares: int, number: int) -> int:
-    """What the share of this number holds, of an amount that is divided into so many; nothing beyond the last."""
+    """What the share of this number holds, of an amount that is divided into so many; nothing beyond the last.
+
+    The shares add up to the amount; they differ by 1 at the most.
+    """
     return 0 if number >= shares else amount // shares + (number < amount % shares)
 
 

@@ -1,6 +1,6 @@
 """Rows of clients and cohorts. Every method is one write with one condition, or one read.
 
-How clients come and go is in `admission` and `fleet_store`: that is counted.
+How clients come and go is in `enrolling` and `fleet_store`: that is counted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of enrolment tokens and of their uses. A claim is one write of a transaction (`admission`); what is here makes it."""
+"""Rows of enrolment tokens and of their uses. A claim is one write of a transaction (`enrolling`); what is here makes it."""
 
 from __future__ import annotations
 

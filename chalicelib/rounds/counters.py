@@ -84,11 +84,6 @@ def places_gone(places: int, held: int, given_up: int) -> int:
     return max(held, held + given_up - places)
 
 
-def share(places: int, part: int, parts: int) -> int:
-    """A part's share of so many places. The shares of all parts add up to them; they differ by 1 at the most."""
-    return places * (part + 1) // parts - places * part // parts
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """What the receipts, or the judges' places, of one part say."""

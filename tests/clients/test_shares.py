@@ -23,6 +23,13 @@ def test_what_the_shares_hold_sums_to_the_amount_and_none_is_empty(amount: int) 
     assert not any(held[shares:])
 
 
+@given(amounts, st.integers(1, MOST_SHARES))
+def test_however_many_shares_there_are_they_add_up_and_differ_by_one_at_the_most(amount: int, shares: int) -> None:
+    held = [share(amount, shares, number) for number in range(shares)]
+    assert sum(held) == amount
+    assert max(held) - min(held) <= 1
+
+
 @pytest.mark.parametrize(("amount", "shares"), [(1, 1), (100, 1), (511, 1), (512, 2), (5_000, 19), (10_000, 39), (10**6, 64)])
 def test_small_amounts_have_one_row_and_large_ones_as_many_as_there_may_be(amount: int, shares: int) -> None:
     assert shares_of(amount) == shares

@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chalicelib.rounds.counter_store import CounterStore
 from chalicelib.rounds.counters import (
@@ -21,7 +19,6 @@ from chalicelib.rounds.counters import (
     PlaceKind,
     corrected,
     parts_for,
-    share,
 )
 from chalicelib.rounds.devices.seating import RoundMoved, Seating
 from chalicelib.rounds.round import Round
@@ -42,13 +39,6 @@ def places_of(config: RoundConfig) -> int:
 
 
 # ---- rules
-
-
-@given(st.integers(0, 10**6), st.integers(1, MOST_PARTS))
-def test_shares_add_up_to_the_places_and_differ_by_one_at_the_most(places: int, parts: int) -> None:
-    shares = [share(places, part, parts) for part in range(parts)]
-    assert sum(shares) == places
-    assert max(shares) - min(shares) <= 1
 
 
 @pytest.mark.parametrize(("goal", "parts"), [(1, 1), (98, 1), (99, 2), (1000, 11), (10_000, 64), (100_000, 64)])

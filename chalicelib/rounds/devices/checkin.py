@@ -112,10 +112,12 @@ class CheckIns:
             receipt = self._place(client, rnd, request, now)
         else:  # it may have its place already, and not have heard of it
             receipt = None if refused.reason == "not-eligible" else self._rounds.receipt(rnd.id, client.client_id)
-        if receipt is None and refused is not None:
-            return self._wait(rnd, request, refused.reason, refused.turn, refused.missing)
         if receipt is None:
-            return self._wait(rnd, request, "round-full")
+            return (
+                self._wait(rnd, request, "round-full")
+                if refused is None
+                else self._wait(rnd, request, refused.reason, refused.turn, refused.missing)
+            )
         if receipt.state is not ReceiptState.ASSIGNED:
             return self._wait(rnd, request, "already-done")
         return wire.TrainAssignment(

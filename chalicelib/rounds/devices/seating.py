@@ -10,9 +10,10 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
+from chalicelib.clients.shares import share
 from chalicelib.recent import Recent
 from chalicelib.rounds.counter_store import CounterStore
-from chalicelib.rounds.counters import Place, PlaceKind, share
+from chalicelib.rounds.counters import Place, PlaceKind
 from chalicelib.rounds.round import Round
 
 TRIES = 2
@@ -41,7 +42,7 @@ class Seating:
         """
         left: list[tuple[int, float, int, int]] = []
         for part in range(rnd.parts):
-            most, name = share(places, part, rnd.parts), (str(rnd.id), kind, part)
+            most, name = share(places, rnd.parts, part), (str(rnd.id), kind, part)
             if most and not self._is_full(name, most, now):
                 left.append(((self._taken.get(name) or 0) - most, self._dice.random(), part, most))
         for _, _, part, most in sorted(left)[:TRIES]:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from chalicelib.clients.shares import share
 from chalicelib.rounds.counter_store import CounterStore
-from chalicelib.rounds.counters import Counters, Held, PlaceKind, corrected, share
+from chalicelib.rounds.counters import Counters, Held, PlaceKind, corrected
 from chalicelib.rounds.judgement import Judgement
 from chalicelib.rounds.receipt import Receipt, ReceiptState
 from chalicelib.rounds.round import Round
@@ -25,8 +26,8 @@ def recount(
             each,
             kind,
             held.get(each.part, Held()),
-            places=share(places, each.part, rnd.parts),
-            turns_away=share(turns_away, each.part, rnd.parts),
+            places=share(places, rnd.parts, each.part),
+            turns_away=share(turns_away, rnd.parts, each.part),
             now=now,
         )
         if given is not None:
