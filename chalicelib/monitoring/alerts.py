@@ -13,7 +13,6 @@ from chalicelib.monitoring.record import newest
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.monitoring.threshold import Threshold, defaults, effective
 from chalicelib.registry.catalogue import Catalogue
-from chalicelib.registry.model import Model
 from muster.wire import admin
 from muster.wire.problems import Problem
 
@@ -64,11 +63,9 @@ class Alerts:
         latest = newest(self._store.latest(model, self._clock() - self._keep))
         return _threshold(threshold, latest.get(metric), threshold in defaults(model, config))
 
-    def open(self, model: Model) -> list[admin.AlertReply]:
+    def open(self, model: str) -> list[admin.AlertReply]:
         """The open alerts of a model, newest first."""
-        watched = effective(model.name, model.config, self._store.thresholds(model.name))
-        found = (self._store.present(model.name, metric) for metric in watched)
-        return _sorted(alert for alert in found if alert and alert.state is not AlertState.CLEARED)
+        return _sorted(alert for alert in self._store.alerts(model).values() if alert.state is not AlertState.CLEARED)
 
     def recent(self, model: str) -> admin.AlertList:
         """The open alerts of a model, and the last that were cleared, newest first.
@@ -76,10 +73,10 @@ class Alerts:
         Raises:
             Refusal: `unknown-model`.
         """
-        watched = effective(model, self._catalogue.model(model).config, self._store.thresholds(model))
-        return admin.AlertList(
-            alerts=_sorted(alert for metric in watched for alert in self._store.history(model, metric, CLEARED_SHOWN))
-        )
+        self._catalogue.model(model)
+        last = self._store.alerts(model)
+        before = (alert for metric in last for alert in self._store.past(model, metric, CLEARED_SHOWN - 1))
+        return admin.AlertList(alerts=_sorted([*last.values(), *before]))
 
     def acknowledge(self, model: str, metric: str, by: str) -> admin.AlertReply:
         """Note who looks after an open alert; the first who does so stays.
@@ -87,12 +84,12 @@ class Alerts:
         Raises:
             Refusal: `unknown-model`, `no-open-alert`.
         """
-        known_model = self._catalogue.model(model)
-        alert = self._store.present(model, metric)
+        self._catalogue.model(model)
+        alert = self._store.alerts(model).get(metric)
         if alert is not None and alert.state is AlertState.OPEN:
-            alert = self._store.acknowledge(alert, by, self._clock()) or self._store.present(model, metric)
+            alert = self._store.acknowledge(alert, by, self._clock()) or self._store.alerts(model).get(metric)
         if alert is None or alert.state is AlertState.CLEARED:
-            known = near(metric, (found.metric for found in self.open(known_model)))
+            known = near(metric, (found.metric for found in self.open(model)))
             raise Refusal(Problem.NO_OPEN_ALERT, f"{model} has no open alert of {metric!r}", expected=known, got=metric)
         return reply(alert)
 

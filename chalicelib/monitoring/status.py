@@ -85,7 +85,7 @@ class Status:
             round=self._reply(name, last, counted) if last else None,
             clients=counted,
             pace=self._paces.of_model(model, None if isinstance(last, Unreadable) else last),
-            alerts=self._alerts.open(model),
+            alerts=self._alerts.open(name),
             metrics=summarise_records(self._monitoring.recent(name, self._clock() - LATELY)),
             storage=storage and _storage(storage),
         )

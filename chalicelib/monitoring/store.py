@@ -14,6 +14,8 @@ from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Tabl
 from chalicelib.storage.rows import Item, from_item, readable, readable_one, to_item
 from muster.layout import Key
 
+ANYTHING = Condition("attribute_exists(#pk) OR attribute_not_exists(#pk)", "whatever was there before")
+
 RECENT = 120
 """Records of each kind that are read at most: two hours of rounds a minute long."""
 
@@ -88,27 +90,35 @@ class MonitoringStore:
 
     def set_threshold(self, threshold: Threshold) -> None:
         """Store a threshold in the place of the one before; a repeat is the same."""
-        anything = Condition("attribute_exists(#pk) OR attribute_not_exists(#pk)", "whatever was set before")
         key = keys.THRESHOLD.key(model=threshold.model, metric=threshold.metric)
-        self._table.put(Put(table=self._table, key=key, item=to_item(threshold), condition=anything))
+        self._table.put(Put(table=self._table, key=key, item=to_item(threshold), condition=ANYTHING))
 
     # ---- alerts
 
-    def present(self, model: str, metric: str) -> Alert | None:
-        """A metric's last alert, or None when it never had one."""
-        history = self.history(model, metric, 1)
-        return history[0] if history else None
+    def alerts(self, model: str) -> dict[str, Alert]:
+        """The last alert of each metric of a model that ever had one, whatever became of it: one request."""
+        items = self._table.query(keys.ALERT.partition(), f"{keys.ALERT.prefix}{model}#")
+        return {alert.metric: alert for alert in readable(Alert, items)}
 
-    def history(self, model: str, metric: str, limit: int) -> list[Alert]:
-        """A metric's last alerts, newest first."""
-        prefix = f"{keys.ALERT.prefix}{metric}#"
-        items = self._table.query(keys.ALERT.partition(model=model), prefix, newest_first=True, limit=limit)
+    def past(self, model: str, metric: str, limit: int) -> list[Alert]:
+        """The alerts of a metric before its last one, newest first."""
+        prefix = f"{keys.PAST_ALERT.prefix}{metric}#"
+        items = self._table.query(keys.PAST_ALERT.partition(model=model), prefix, newest_first=True, limit=limit)
         return list(readable(Alert, items))
 
-    def open(self, alert: Alert) -> bool:
-        """Store a new alert; False when somebody else opened one of that number."""
+    def open(self, alert: Alert, last: Alert | None) -> bool:
+        """Store a new alert in the place of the metric's last one, which is kept; False when somebody else opened one since."""
+        if last is None:
+            condition, keep = NEW, []
+        else:
+            condition = Condition(
+                "#number = :last AND attribute_exists(#cleared_at)", "the last one has ended", {":last": last.number}
+            )
+            key = keys.PAST_ALERT.key(model=last.model, metric=last.metric, number=last.number)
+            keep = [Put(table=self._table, key=key, item=to_item(last), condition=ANYTHING)]
         try:
-            self._table.put(Put(table=self._table, key=_alert_key(alert), item=to_item(alert), condition=NEW))
+            opened = Put(table=self._table, key=_alert_key(alert), item=to_item(alert), condition=condition)
+            self._table.transact([opened, *keep])
         except ConditionFailed:
             return False
         return True
@@ -116,28 +126,34 @@ class MonitoringStore:
     def take_publication(self, alert: Alert, now: datetime) -> bool:
         """Set out to publish an alert, if nobody else has since it was read, and it is neither published nor cleared."""
         condition = Condition(
-            "#publishing_at = :was AND attribute_not_exists(#published_at) AND attribute_not_exists(#cleared_at)",
+            "#number = :number AND #publishing_at = :was AND attribute_not_exists(#published_at) "
+            "AND attribute_not_exists(#cleared_at)",
             "nobody else is at it, and there is still something to say",
-            {":was": text(alert.publishing_at)},
+            {":number": alert.number, ":was": text(alert.publishing_at)},
         )
         return self._change(alert, condition, {"publishing_at": text(now)}) is not None
 
     def published(self, alert: Alert, now: datetime) -> None:
         """Note that an alert was published; a repeat changes nothing."""
-        condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#published_at)", "it was not noted before")
+        condition = Condition(
+            "#number = :number AND attribute_not_exists(#published_at)", "it was not noted before", {":number": alert.number}
+        )
         self._change(alert, condition, {"published_at": text(now)})
 
     def clear(self, alert: Alert, now: datetime) -> bool:
         """End an alert; False when it had ended before."""
-        condition = Condition("attribute_exists(#pk) AND attribute_not_exists(#cleared_at)", "it is still open")
+        condition = Condition(
+            "#number = :number AND attribute_not_exists(#cleared_at)", "it is still open", {":number": alert.number}
+        )
         changes = {"cleared_at": text(now), "ttl": int((now + KEEP_CLEARED).timestamp())}
         return self._change(alert, condition, changes) is not None
 
     def acknowledge(self, alert: Alert, by: str, now: datetime) -> Alert | None:
         """Note who looks after an open alert, and return it; None when it was cleared, or somebody did before."""
         condition = Condition(
-            "attribute_exists(#pk) AND attribute_not_exists(#cleared_at) AND attribute_not_exists(#acknowledged_at)",
+            "#number = :number AND attribute_not_exists(#cleared_at) AND attribute_not_exists(#acknowledged_at)",
             "it is open and nobody looks after it",
+            {":number": alert.number},
         )
         return self._change(alert, condition, {"acknowledged_at": text(now), "acknowledged_by": by})
 
@@ -158,7 +174,7 @@ def _record_key(record: Record) -> Key:
 
 
 def _alert_key(alert: Alert) -> Key:
-    return keys.ALERT.key(model=alert.model, metric=alert.metric, number=alert.number)
+    return keys.ALERT.key(model=alert.model, metric=alert.metric)
 
 
 def is_whole(recent: Sequence[Record]) -> bool:

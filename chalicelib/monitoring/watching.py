@@ -49,12 +49,14 @@ class Watching:
         self._republish = timedelta(seconds=republish_seconds)
 
     def watch(self, model: str) -> None:
-        """Do what is due for every metric of a model that has a threshold."""
+        """Do what is due for every metric of a model that has a threshold, or had one when its alert opened."""
         now = self._clock()
         thresholds = effective(model, self._config(model), self._store.thresholds(model))
         latest = newest(self._store.latest(model, now - self._keep))
-        for metric, threshold in thresholds.items():
-            self._watch(threshold, latest.get(metric), now)
+        alerts = self._store.alerts(model)
+        for metric in sorted(thresholds.keys() | alerts.keys()):
+            threshold = thresholds.get(metric) or Threshold(model=model, metric=metric)
+            self._watch(threshold, latest.get(metric), alerts.get(metric), now)
 
     def _config(self, model: str) -> RoundConfig | None:
         """The model's configuration, or None when its row cannot be read: that is itself watched."""
@@ -65,12 +67,11 @@ class Watching:
             return None
         return found.config if found else None
 
-    def _watch(self, threshold: Threshold, value: float | None, now: datetime) -> None:
-        present = self._store.present(threshold.model, threshold.metric)
+    def _watch(self, threshold: Threshold, value: float | None, present: Alert | None, now: datetime) -> None:
         match next_step(threshold, value, present, now, self._republish):
             case AlertStep.OPEN if value is not None:
                 alert = opened(threshold, value, present, now, self._why(threshold))
-                if self._store.open(alert):
+                if self._store.open(alert, present):
                     self._publish(alert)
             case AlertStep.PUBLISH if present is not None:
                 if self._store.take_publication(present, now):

@@ -228,8 +228,14 @@ THRESHOLD = RowKind.of(
 ALERT = RowKind.of(
     layout.ALERT,
     "chalicelib.monitoring.alert.Alert",
-    "A breach, from its opening to its end. A metric's last row is its present: to write the next number, if nobody "
-    "has, opens an alert once.",
+    "A metric's last alert, from its opening to its end, and until there is another one: to write the next number, if nobody "
+    "has, opens an alert once. All of a stack are read in one request.",
+)
+PAST_ALERT = RowKind.of(
+    layout.PAST_ALERT,
+    "chalicelib.monitoring.alert.Alert",
+    "An alert after which the metric had another one; written in one transaction with that. Kept for ninety days after it was "
+    "cleared.",
 )
 STORAGE = RowKind.of(
     layout.STORAGE,
@@ -277,6 +283,7 @@ ROWS = (
     OUTGOING,
     THRESHOLD,
     ALERT,
+    PAST_ALERT,
     SWEEP,
     RESTORE,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Summary
 from chalicelib.storage import keys
 from muster.http.errors import Refused
+from muster.wire.deciding import DecidingMetric
 from muster.wire.problems import Problem
 from tests.fleet import SESSION, Drift, World
 from tests.rounds.making import a_round
@@ -256,6 +258,17 @@ def test_a_metric_query_is_refused_by_the_name_of_its_parameter(world: World, qu
 # ---- alerts
 
 
+class Measuring(Drift):
+    """A judge that always finds the same."""
+
+    def __init__(self, metrics: dict[str, float]) -> None:
+        super().__init__(0.0)
+        self._metrics = metrics
+
+    def evaluate(self, weights: Any) -> Any:
+        return replace(super().evaluate(weights), metrics=self._metrics)
+
+
 def alerts(world: World, metric: str) -> list[tuple[int, str]]:
     return [(alert.number, alert.state) for alert in world.operator.alerts("toy") if alert.metric == metric]
 
@@ -307,12 +320,7 @@ def test_a_breach_opens_one_alert_and_sends_one_message_until_it_recovers(
 
 
 def test_the_defaults_are_those_of_the_tutorial(world: World, inbox: Callable[[], list[dict[str, Any]]]) -> None:
-    class Poor(Drift):
-        def evaluate(self, weights: Any) -> Any:
-            found = super().evaluate(weights)
-            return type(found)(found.examples, {"accuracy": 0.4, "loss": 5.5})
-
-    one_round(world, judge=Poor(0.0))
+    one_round(world, judge=Measuring({"accuracy": 0.4, "loss": 5.5}))
     world.monitor()
     assert sorted(message["subject"] for message in inbox()) == [
         "Muster: accuracy of toy is 0.4, below 0.5",
@@ -342,6 +350,17 @@ def test_a_metric_that_is_watched_no_more_clears_its_alert(world: World) -> None
         "unfilled_rounds",
         "unreadable_rows",
     ]
+
+
+def test_an_alert_of_what_is_no_longer_watched_by_default_clears(world: World) -> None:
+    one_round(world, judge=Measuring({"accuracy": 0.4, "f1": 0.4}))
+    world.monitor()
+    assert alerts(world, "accuracy") == [(1, "open")]
+    status = world.operator.status("toy")
+    by_f1 = status.config.model_copy(update={"metric": DecidingMetric(name="f1", direction="higher", minimum=0.0, maximum=1.0)})
+    world.operator.configure("toy", by_f1, revision=status.config_revision, because="f1 says more")
+    world.monitor()
+    assert alerts(world, "accuracy") == [(1, "cleared")]
 
 
 def test_of_two_monitors_at_once_one_opens_and_publishes(world: World, inbox: Callable[[], list[dict[str, Any]]]) -> None:
@@ -387,18 +406,28 @@ def test_each_write_on_an_alert_has_its_condition(world: World) -> None:
     store, now = world.services.monitoring, world.clock()
     alert = Alert(model="toy", metric="loss", number=1, value=9.0, opened_at=now, publishing_at=now, maximum=5.0)
     later: datetime = now + timedelta(seconds=1)
-    assert store.open(alert)
-    assert not store.open(alert), "a number is opened once"
+    assert store.open(alert, None)
+    assert not store.open(alert, None), "a number is opened once"
+    following = replace(alert, number=2, opened_at=later)
+    assert not store.open(following, alert), "one at a time"
     assert store.take_publication(alert, later)
     assert not store.take_publication(alert, later), "one is at it at a time"
     assert store.acknowledge(alert, "ann", now)
     assert store.acknowledge(alert, "bob", now) is None, "the first stays"
     assert store.clear(alert, now)
     assert not store.clear(alert, later), "it ends once"
-    present = store.present("toy", "loss")
-    assert present
+    present = store.alerts("toy")["loss"]
     assert not store.take_publication(present, later), "there is nothing left to say"
     assert (present.acknowledged_by, present.cleared_at) == ("ann", now)
+
+    assert store.open(following, present)
+    assert not store.open(following, present), "the next one is opened once, too"
+    assert (store.alerts("toy"), store.past("toy", "loss", 5)) == ({"loss": following}, [present])
+    store.published(alert, later)
+    assert store.acknowledge(alert, "bob", later) is None
+    assert not store.clear(alert, later)
+    assert not store.take_publication(alert, later)
+    assert store.alerts("toy") == {"loss": following}, "who still holds the one before changes nothing of the next one"
 
 
 @pytest.mark.parametrize(

@@ -286,8 +286,8 @@ def test_a_row_that_cannot_be_read_opens_an_alert_which_ends_when_it_is_mended(
 ) -> None:
     devices = world.relive(collecting)
     world.monitor()
-    present = world.services.monitoring.present
-    assert present("toy", "unreadable_rows") is None
+    alerts = world.services.monitoring.alerts
+    assert "unreadable_rows" not in alerts("toy")
     parts = {"model": "toy", "number": 1, "version": 0, "round": "toy.1", "client": devices[0].client_id,
              "shard": keys.shard(devices[0].client_id)}  # fmt: skip
     kept: dict[str, Any] = {}
@@ -299,15 +299,12 @@ def test_a_row_that_cannot_be_read_opens_an_alert_which_ends_when_it_is_mended(
     rewrite(world, kind, spoil, **parts)
     world.clock.advance(300)
     world.monitor()
-    alert = present("toy", "unreadable_rows")
-    assert alert
+    alert = alerts("toy")["unreadable_rows"]
     assert (alert.value, alert.sentence) == (1, "unreadable_rows of toy is 1, above 0")
     rewrite(world, kind, lambda item: item.update(kept), **parts)
     world.clock.advance(300)
     world.monitor()
-    ended = present("toy", "unreadable_rows")
-    assert ended
-    assert ended.cleared_at
+    assert alerts("toy")["unreadable_rows"].cleared_at
 
 
 def test_the_places_of_a_round_that_is_over_are_read_no_more(world: World) -> None:

@@ -283,24 +283,23 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
     )
     yield from ((kind, record) for kind in (keys.ROUND_RECORD, keys.FLEET_RECORD, keys.OUTGOING))
     yield keys.THRESHOLD, Threshold(model=MODEL, metric=NAMES[0], minimum=-1e-30, maximum=1e30)
-    yield (
-        keys.ALERT,
-        Alert(
-            model=MODEL,
-            metric=NAMES[0],
-            number=10**8,
-            value=-1e-30,
-            opened_at=NOW,
-            publishing_at=NOW,
-            minimum=-1e-30,
-            maximum=1e30,
-            published_at=NOW,
-            acknowledged_at=NOW,
-            acknowledged_by="a" * 2048,
-            cleared_at=NOW,
-            ttl=10**10,
-        ),
+    alert = Alert(
+        model=MODEL,
+        metric=NAMES[0],
+        number=10**8,
+        value=-1e-30,
+        opened_at=NOW,
+        publishing_at=NOW,
+        minimum=-1e-30,
+        maximum=1e30,
+        published_at=NOW,
+        acknowledged_at=NOW,
+        acknowledged_by="a" * 2048,
+        cleared_at=NOW,
+        ttl=10**10,
     )
+    yield keys.ALERT, alert
+    yield keys.PAST_ALERT, alert
 
 
 @pytest.mark.parametrize(("kind", "row"), list(longest()), ids=lambda value: getattr(value, "name", ""))

@@ -60,13 +60,14 @@ FLEET_RECORD = BackupKind.of(places.FLEET_RECORD, 7)
 OUTGOING = BackupKind.of(places.OUTGOING, NOT_COPIED)  # or it is sent twice
 THRESHOLD = BackupKind.of(places.THRESHOLD, 7)
 ALERT = BackupKind.of(places.ALERT, 7)
+PAST_ALERT = BackupKind.of(places.PAST_ALERT, 7)
 SWEEP = BackupKind.of(places.SWEEP, NOT_COPIED)  # a restored stack sweeps its own bucket
 RESTORE = BackupKind.of(places.RESTORE, NOT_COPIED)  # it says how this stack came about
 
 KINDS = (
     CLIENT, TOKEN, TOKEN_USES, FLEET, FLEET_SHARE, TALLY, COUNTING, PACE, COHORT, MODEL, CONFIGURATION, VERSION, DEPLOYMENT,
     REGISTRATION, STORAGE, ROUND, COUNTERS, RECEIPT, EVALUATION, LOOK, REPORT, VERIFICATION, EXPERIMENT_REPORT, ROUND_RECORD,
-    FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, SWEEP, RESTORE,
+    FLEET_RECORD, OUTGOING, THRESHOLD, ALERT, PAST_ALERT, SWEEP, RESTORE,
 )  # fmt: skip
 STAGES = sorted({kind.stage for kind in KINDS} - {NOT_COPIED})
 
