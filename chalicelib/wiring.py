@@ -204,7 +204,6 @@ class Services(Resources):
             current=self.current,
             presigner=self.presigner,
             clock=self.clock,
-            active=self._active,
             paces=self.round_paces,
         )
 

@@ -91,10 +91,13 @@ def _rates(units: Units, count: int, allowed: float, depth: int) -> list[tuple[f
 
 
 def admissions(goal: int, sample: int) -> Admissions:
-    """Let clients take places of a round, up to so many, upload, report and be inspected; fewer than would close it."""
+    """Let clients take places of a round, up to so many, upload, report and be inspected; fewer than would close it. They come
+    when all places may be given: before, the server's pace admits fewer than the tables could.
+    """
     config = RoundConfig(goal=goal, quorum=1, report_seconds=3600.0, evaluators=0)
     clients = min(goal - 1, sample)
     with FleetStack(clients, config) as stack:
+        stack.cloud.clock.advance(config.report_seconds / 2)
         _take_part(stack, clients)
         written, read = stack.meter.written, stack.meter.read
         steps = {step: most(step, clients, written[step], read[step]) for step in STEPS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from chalicelib.clients.client import Client
@@ -11,8 +11,8 @@ from chalicelib.clients.presence import Presence
 from chalicelib.instants import Clock
 from chalicelib.registry.urls import downloadable
 from chalicelib.rollouts.assigning import given_to
+from chalicelib.rounds.devices import drawing
 from chalicelib.rounds.devices.current import Current, unknown_model
-from chalicelib.rounds.devices.drawing import places, turn
 from chalicelib.rounds.devices.pacing import RoundPaces, judges_later
 from chalicelib.rounds.devices.seating import RoundMoved, Seating
 from chalicelib.rounds.devices.selection import not_now, places_drawn
@@ -42,7 +42,6 @@ class CheckIns:
         current: Current,
         presigner: Presigner,
         clock: Clock,
-        active: Callable[[str], int],
         paces: RoundPaces,
     ) -> None:
         self._presence = presence
@@ -51,8 +50,6 @@ class CheckIns:
         self._current = current
         self._presigner = presigner
         self._clock = clock
-        self._active = active
-        """How many clients of a model live, as last counted."""
         self._paces = paces
 
     def check_in(self, model: str, caller: Credential | None, request: wire.CheckIn) -> wire.Assignment:
@@ -158,11 +155,11 @@ class CheckIns:
         now, published = self._clock(), rnd.published
         if now >= published.evaluate_by:
             return self._wait(rnd, request, "round-closed")
-        may_judge_at = turn(rnd, client, self._active(rnd.model))
+        may_judge_at = drawing.turn(rnd, client, self._paces.active(rnd.model))
         judge: Judgement | None
         place = None
         if now >= may_judge_at:
-            place = self._seating.take(rnd, "judges", places(rnd, may_judge_at, now), now)
+            place = self._seating.take(rnd, "judges", drawing.places(rnd, may_judge_at, now), now)
         if place is not None:
             ttl = int((published.evaluate_by + KEEP).timestamp())
             fresh = Judgement(

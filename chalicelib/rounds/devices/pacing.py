@@ -74,6 +74,10 @@ class RoundPaces:
         waiting = self._pacing.steering().active(model, last.cohort)
         return self._pacing.intervals(need_of(last.config, waiting)).waiting_seconds / OFTENER
 
+    def active(self, model: str) -> int:
+        """How many clients of a model live, as last counted."""
+        return self._pacing.steering().active(model)
+
     def waiting(self, rnd: Round) -> int:
         """How many clients wait for a round, as last counted: all that are of its cohort."""
         return self._pacing.steering().active(rnd.model, rnd.cohort)
