@@ -500,7 +500,21 @@ def list_deployments(query: admin.Page, model: str) -> admin.DeploymentList:
     return services().deployments.page(model, query)
 
 
-# ---- operators: metrics and alerts
+# ---- operators: why, metrics and alerts
+
+
+@app.route("/v1/admin/overview", methods=["GET"], authorizer=operators)
+@speaks(admin.Overview)
+def read_overview() -> admin.Overview:
+    """All models at a glance, what each waits for, and what concerns the whole stack."""
+    return services().overviews.show()
+
+
+@app.route("/v1/admin/models/{model}/why", methods=["GET"], authorizer=operators)
+@speaks(admin.Why, P.UNKNOWN_MODEL)
+def read_why(model: str) -> admin.Why:
+    """What a model waits for, since when, what ends that, and what somebody should do."""
+    return services().overviews.why(model)
 
 
 @app.route("/v1/admin/models/{model}/metrics", methods=["GET"], authorizer=operators)
@@ -563,11 +577,13 @@ def inspection_worker(event: SQSEvent) -> dict[str, Any]:
         round_id = RoundId.parse(message["round"])
         if round_id is None:
             raise ValueError(f"expected the id of a round in a message, got {message['round']!r}")
-        if inspector.inspect(round_id, message["client"]):
-            settled.append(round_id)
+        with services().vitals.telling(round_id.model, "inspecting updates"):
+            if inspector.inspect(round_id, message["client"]):
+                settled.append(round_id)
 
     failures = each_message(event, inspect)
-    inspector.ask_to_reconcile(settled)
+    with services().vitals.telling(None, "asking for looks"):
+        inspector.ask_to_reconcile(settled)
     return failures
 
 
@@ -582,12 +598,17 @@ def aggregation_worker(event: SQSEvent) -> dict[str, Any]:
             services().coordinator.look_after(message["tick"])
             return
         if "census" in message:
-            services().census.help(message["census"], message["begins"])
+            with services().vitals.telling(None, "counting the fleet"):
+                services().census.help(message["census"], message["begins"])
             return
-        done = "reconcile" in message or services().aggregating.work(
-            message["model"], message["number"], message["plan"], message["stage"], message["part"]
-        )
+        if "reconcile" in message:
+            services().coordinator.reconcile(message["reconcile"])
+            return
+        with services().vitals.telling(message["model"], "aggregating"):
+            done = services().aggregating.work(
+                message["model"], message["number"], message["plan"], message["stage"], message["part"]
+            )
         if done:
-            services().coordinator.reconcile(message.get("reconcile") or message["model"])
+            services().coordinator.reconcile(message["model"])
 
     return each_message(event, work)

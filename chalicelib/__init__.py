@@ -9,7 +9,8 @@ one condition. Only `storage/` knows DynamoDB, S3 and SQS.
 * `registry`    models, their versions, and the log of what was deployed
 * `rollouts`    which version reaches whom
 * `rounds`      one pass of training: devices, phases, operators
-* `monitoring`  numbers, thresholds, alerts, status
+* `monitoring`  numbers, thresholds, alerts, status, and why a model stands still
+* `vitals`      what the functions say of themselves: the tick's pulse, and what fails
 * `storage`     rows, objects, queues, in AWS
 * `web`, `triggers`  from HTTP and from queues to the use cases; `errors` is how the server says no
 * `wiring`      makes the pieces, each when it is first needed, from `settings`; `resources` those that are AWS's

@@ -10,6 +10,7 @@ from chalicelib.clients.fleet_store import FleetStore
 from chalicelib.clients.store import ClientStore
 from chalicelib.clients.tally_store import TallyStore
 from chalicelib.clients.token_store import TokenStore
+from chalicelib.instants import Clock
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.retained import RetentionStore
 from chalicelib.registry.schemas import Schemas
@@ -17,6 +18,7 @@ from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.counter_store import CounterStore
 from chalicelib.rounds.store import RoundStore
 from chalicelib.settings import Settings
+from chalicelib.storage.alarms import Alarms
 from chalicelib.storage.answers import watch
 from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.dynamo import Table
@@ -25,13 +27,15 @@ from chalicelib.storage.presign import Presigner
 from chalicelib.storage.queues import Queue
 from chalicelib.storage.signing import SigningKey
 from chalicelib.storage.topics import Topic
+from chalicelib.vitals import Vitals
 
 
 class Resources:
     """One function instance's. `session` is a boto3 session; without one, a fresh one on first use."""
 
-    def __init__(self, settings: Settings, session: Any = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock, session: Any = None) -> None:
         self.settings = settings
+        self.clock = clock
         self._given_session = session
 
     # ---- AWS
@@ -88,9 +92,23 @@ class Resources:
         return Queue(self._sqs, self.settings.work_queue_url)
 
     @cached_property
+    def dead_letters(self) -> Queue | None:
+        """Messages that failed again and again; None where nobody counts them."""
+        return Queue(self._sqs, self.settings.dead_queue_url) if self.settings.dead_queue_url else None
+
+    @cached_property
+    def _cloudwatch(self) -> Any:
+        return self._client("cloudwatch")
+
+    @cached_property
     def metrics(self) -> Metrics:
-        """CloudWatch."""
-        return Metrics(self._client("cloudwatch"))
+        """CloudWatch's numbers."""
+        return Metrics(self._cloudwatch)
+
+    @cached_property
+    def alarms(self) -> Alarms | None:
+        """CloudWatch's alarms; None where the stack has none."""
+        return Alarms(self._cloudwatch, self.settings.alarm_prefix) if self.settings.alarm_prefix else None
 
     @cached_property
     def alert_topic(self) -> Topic:
@@ -152,6 +170,11 @@ class Resources:
     def monitoring(self) -> MonitoringStore:
         """Records, thresholds, alerts."""
         return MonitoringStore(Table(self._dynamodb, self.settings.monitoring_table))
+
+    @cached_property
+    def vitals(self) -> Vitals:
+        """What the functions say of themselves."""
+        return Vitals(Table(self._dynamodb, self.settings.monitoring_table), self.clock)
 
     @cached_property
     def schemas(self) -> Schemas:

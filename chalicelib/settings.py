@@ -23,6 +23,10 @@ class Settings:
     inspection_queue_url: str
     work_queue_url: str
     alert_topic_arn: str
+    dead_queue_url: str | None
+    """Where messages lie that failed again and again; None: nobody counts them."""
+    alarm_prefix: str | None
+    """What the names of the stack's alarms begin with; None: it has none."""
     signing_key: str | None
     """The key of KMS that signs deployments, by id or ARN; None where none are signed."""
     region: str
@@ -90,6 +94,8 @@ class Settings:
             inspection_queue_url=env["MUSTER_INSPECTION_QUEUE_URL"],
             work_queue_url=env["MUSTER_WORK_QUEUE_URL"],
             alert_topic_arn=env["MUSTER_ALERT_TOPIC_ARN"],
+            dead_queue_url=env.get("MUSTER_DEAD_QUEUE_URL", "") or None,
+            alarm_prefix=env.get("MUSTER_ALARM_PREFIX", "") or None,
             signing_key=env.get("MUSTER_SIGNING_KEY", "") or None,
             region=env["AWS_REGION"] if "AWS_REGION" in env else env["AWS_DEFAULT_REGION"],
             s3_endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,

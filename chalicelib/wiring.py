@@ -30,6 +30,7 @@ from chalicelib.instants import Clock, utc_now
 from chalicelib.monitoring.alerts import Alerts
 from chalicelib.monitoring.metrics import MetricHistory
 from chalicelib.monitoring.monitor import Monitor
+from chalicelib.monitoring.overview import Overviews
 from chalicelib.monitoring.paces import FleetPaces
 from chalicelib.monitoring.recording import Recording
 from chalicelib.monitoring.status import Status
@@ -91,8 +92,7 @@ class Services(Resources):
         draw_secret: Callable[[], str] = secret,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__(settings, session)
-        self.clock = clock
+        super().__init__(settings, clock, session)
         self.draw_secret = draw_secret
         self.draw = draw
 
@@ -433,7 +433,22 @@ class Services(Resources):
             keep=self._keep,
             republish_seconds=settings.resend_seconds,
         )
-        return Monitor(census=self.census, registry=self.registry, recording=recording, watching=watching)
+        return Monitor(census=self.census, registry=self.registry, recording=recording, watching=watching, vitals=self.vitals)
+
+    @cached_property
+    def overviews(self) -> Overviews:
+        """Why models stand where they stand."""
+        return Overviews(
+            registry=self.registry,
+            rounds=self.rounds,
+            monitoring=self.monitoring,
+            census=self.census,
+            dead_letters=self.dead_letters.waiting if self.dead_letters else None,
+            alarms=self.alarms.ringing if self.alarms else None,
+            clock=self.clock,
+            tick_seconds=self.settings.tick_seconds,
+            census_seconds=self.settings.census_seconds,
+        )
 
     @cached_property
     def inspector(self) -> Inspector:
@@ -526,6 +541,7 @@ class Services(Resources):
             cohort=self.cohorts.find,
             draw_secret=self.draw_secret,
             clock=self.clock,
+            vitals=self.vitals,
         )
 
     @cached_property

@@ -69,12 +69,14 @@ def needs(call: Call) -> Iterator[Need]:
         case "s3":
             yield from _of_s3(call.operation, arguments, call.status)
         case "sqs":
-            action = {"SendMessage": "SendMessage", "SendMessageBatch": "SendMessage"}[call.operation]
-            yield Need(f"sqs:{action}", queue_arn(arguments["QueueUrl"]))
+            actions = {"SendMessageBatch": "SendMessage"} | {name: name for name in ("SendMessage", "GetQueueAttributes")}
+            yield Need(f"sqs:{actions[call.operation]}", queue_arn(arguments["QueueUrl"]))
         case "sns":
             yield Need({"Publish": "sns:Publish"}[call.operation], arguments["TopicArn"])
         case "kms":
             yield Need({"Sign": "kms:Sign", "GetPublicKey": "kms:GetPublicKey"}[call.operation], key_arn(arguments["KeyId"]))
+        case "cloudwatch" if call.operation == "DescribeAlarms":
+            yield from (Need("cloudwatch:DescribeAlarms", alarm_arn(name)) for name in arguments["AlarmNames"])
         case "cloudwatch":
             action = {name: name for name in ("PutMetricData", "GetMetricStatistics", "ListMetrics")}[call.operation]
             yield Need(f"cloudwatch:{action}", "*", arguments["Namespace"])
@@ -200,6 +202,7 @@ def _arns(settings: Settings) -> dict[str, str]:
         "TensorBucket.Arn": bucket_arn(settings.bucket),
         "InspectionQueue.Arn": queue_arn(settings.inspection_queue_url),
         "WorkQueue.Arn": queue_arn(settings.work_queue_url),
+        "DeadLetters.Arn": queue_arn(settings.dead_queue_url or "none"),
         "AlertTopic": settings.alert_topic_arn,
         "DeploymentsKey.Arn": key_arn(settings.signing_key or "none"),
         "AWS::Partition": "aws",
@@ -222,6 +225,11 @@ def bucket_arn(name: str) -> str:
 def queue_arn(url: str) -> str:
     """A queue's ARN, of its URL."""
     return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{url.rpartition('/')[2]}"
+
+
+def alarm_arn(name: str) -> str:
+    """An alarm's ARN, of its name."""
+    return f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}"
 
 
 def key_arn(key: str) -> str:

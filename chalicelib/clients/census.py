@@ -113,8 +113,7 @@ class Census:
                 continue
             there, done = self._count(segment, there, Counting(cohorts, timeout, now))
             size += done
-        found = _segments(there)
-        return sum_of(found) if is_whole(found) else None
+        return _whole(there)
 
     def help(self, shard: int, begins: str) -> None:
         """Count the segment of a shard that begins at this id, and go on with what is left of it; for a message of `take`. One
@@ -132,6 +131,10 @@ class Census:
             there, _ = self._count(found[0], there, Counting(cohorts, self._timeout(_counted(there)), now))
             following = _after(found[0].begins, _segments(there), shard)
             at = following.begins if following and following.tally is None else None
+
+    def counted(self) -> Tally | None:
+        """The fleet as it was last counted, by one request; None when a part of it was never counted."""
+        return _whole(self._read())
 
     def statistics(self) -> admin.FleetStatistics:
         """The fleet as it was last counted: a request, or a few of one of a hundred million; and after how long a client
@@ -195,6 +198,12 @@ class Census:
 def _counted(there: Chain) -> Tally | None:
     """All that was counted."""
     return sum_of(_segments(there))
+
+
+def _whole(there: Chain) -> Tally | None:
+    """The fleet; None when a part of it was never counted."""
+    found = _segments(there)
+    return sum_of(found) if is_whole(found) else None
 
 
 def _segments(there: Chain) -> list[Segment]:

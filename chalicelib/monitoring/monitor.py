@@ -12,16 +12,20 @@ from chalicelib.clients.census import Census
 from chalicelib.monitoring.recording import Recording
 from chalicelib.monitoring.watching import Watching
 from chalicelib.registry.store import RegistryStore
+from chalicelib.vitals import Vitals
 
 
 class Monitor:
     """Looks at everything once."""
 
-    def __init__(self, *, census: Census, registry: RegistryStore, recording: Recording, watching: Watching) -> None:
+    def __init__(
+        self, *, census: Census, registry: RegistryStore, recording: Recording, watching: Watching, vitals: Vitals
+    ) -> None:
         self._census = census
         self._registry = registry
         self._recording = recording
         self._watching = watching
+        self._vitals = vitals
 
     def run(self) -> None:
         """Do what is due. A step that fails does not keep the others waiting; all failures are raised at the end."""
@@ -32,9 +36,11 @@ class Monitor:
                 step(*arguments)
             except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
                 error.add_note(f"while {what}")
+                self._vitals.tell(None, what, error)
                 failures.append(error)
 
-        models = self._registry.names()
+        with self._vitals.telling(None, "looking which models there are"):
+            models = self._registry.names()
         attempt("taking the census", self._record_fleet, models)
         for model in models:
             attempt(f"recording the rounds of {model}", self._recording.record_rounds, model)

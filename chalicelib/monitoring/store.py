@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.instants import text
@@ -10,14 +11,26 @@ from chalicelib.monitoring.alert import KEEP_CLEARED, Alert
 from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Threshold
 from chalicelib.storage import keys
-from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
+from chalicelib.storage.dynamo import LAST, NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import Item, from_item, readable, readable_one, to_item
+from chalicelib.vitals import Pulse, Trouble
 from muster.layout import Key
 
 ANYTHING = Condition("attribute_exists(#pk) OR attribute_not_exists(#pk)", "whatever was there before")
 
 RECENT = 120
 """Records of each kind that are read at most: two hours of rounds a minute long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """What is so now in a stack."""
+
+    pulse: Pulse | None
+    """None: the tick never ran, or what it noted cannot be read."""
+    troubles: tuple[Trouble, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    """Each metric's last one, be it over."""
 
 
 class MonitoringStore:
@@ -94,6 +107,20 @@ class MonitoringStore:
         self._table.put(Put(table=self._table, key=key, item=to_item(threshold), condition=ANYTHING))
 
     # ---- alerts
+
+    def now(self) -> Now:
+        """The pulse, what fails, and each metric's last alert, of all models: one request."""
+        first, last = keys.ALERT.prefix, keys.TROUBLE.prefix + LAST
+        rows = list(self._table.query(keys.PULSE.partition(), "", above=first, below=last))
+        by_kind = {
+            kind: [row for row in rows if row["sk"].startswith(kind.prefix)] for kind in (keys.PULSE, keys.TROUBLE, keys.ALERT)
+        }
+        pulse = next(readable(Pulse, by_kind[keys.PULSE]), None)
+        return Now(
+            pulse=pulse,
+            troubles=tuple(readable(Trouble, by_kind[keys.TROUBLE])),
+            alerts=tuple(readable(Alert, by_kind[keys.ALERT])),
+        )
 
     def alerts(self, model: str) -> dict[str, Alert]:
         """The last alert of each metric of a model that ever had one, whatever became of it: one request."""

@@ -19,6 +19,7 @@ from chalicelib.registry.version import Judged, Registration, Version
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, to_item, unreadable
+from muster.layout import Key
 
 NAMES = ("pk", "sk", *(one.name for one in fields(Names)))
 """Attributes that are read of a version's row when it is asked what it names."""
@@ -63,6 +64,16 @@ class RegistryStore:
     def models(self) -> Iterator[Model]:
         """All models, by name."""
         return readable(Model, self._table.query(keys.MODEL.partition(), keys.MODEL.prefix))
+
+    def entries(self) -> dict[str, Model | Unreadable]:
+        """All models by name; also those whose rows cannot be read."""
+        items = list(self._table.query(keys.MODEL.partition(), keys.MODEL.prefix))
+        return {keys.MODEL.name_in(item["sk"]): row for item, row in zip(items, each(Model, items), strict=True)}
+
+    def entry(self, name: str) -> Model | Unreadable | None:
+        """A model, what says that it cannot be read, or None."""
+        item = self._table.get(keys.MODEL.key(model=name))
+        return next(each(Model, [item] if item else []), None)
 
     def names(self) -> list[str]:
         """The names of all models, also of one whose row cannot be read."""
@@ -338,6 +349,10 @@ class RegistryStore:
         """What the model's clients are served now, or None when there is no such model."""
         item = self._table.last(keys.DEPLOYMENT.partition(model=model), keys.DEPLOYMENT.prefix)
         return from_item(Deployment, item) if item else None
+
+    def place_of_deployment(self, model: str, revision: int) -> tuple[Table, Key]:
+        """Where a revision's row lies, for who reads rows of several tables at once."""
+        return self._table, keys.DEPLOYMENT.key(model=model, revision=revision)
 
     def present(self, model: str) -> Deployment:
         """What the clients of a model that exists are served now.

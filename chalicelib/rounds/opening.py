@@ -87,6 +87,8 @@ def open_next(
         opened_at=now,
         report_by=now + timedelta(seconds=model.config.report_seconds),
         completed_before=completed_rounds(last),
+        abandoned_before=last.abandoned_in_a_row if last else 0,
+        abandoned_because=last.reason if last and last.abandoned_in_a_row else None,
         parts=parts_for(model.config),
         salt=salt,
     )

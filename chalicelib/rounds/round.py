@@ -82,6 +82,10 @@ class Round:
     report_by: Instant
     completed_before: int
     """Rounds of the model that had completed when this one opened."""
+    abandoned_before: int = 0
+    """Rounds in a row that were abandoned just before this one opened."""
+    abandoned_because: str | None = None
+    """Why the last of them was."""
     config_revision: int = 1
     """The revision of its config (`chalicelib.registry.configuration`)."""
     cohort: str | None = None
@@ -207,6 +211,13 @@ class Round:
     def completed(self) -> int:
         """Rounds of the model that have completed, this one included."""
         return self.completed_before + (self.phase is Phase.COMPLETED)
+
+    @property
+    def abandoned_in_a_row(self) -> int:
+        """Rounds of the model that were abandoned since the last one completed, this one included."""
+        if self.phase is Phase.COMPLETED:
+            return 0
+        return self.abandoned_before + (self.phase is Phase.ABANDONED)
 
 
 def places_of(config: RoundConfig) -> int:

@@ -64,6 +64,10 @@ class RoundStore:
         item = self._seen(self._table.get(keys.ROUND.key(model=model, number=number)))
         return next(each(Round, [item] if item else []), None)
 
+    def place(self, model: str, number: int) -> tuple[Table, Key]:
+        """Where a round's row lies, for who reads rows of several tables at once."""
+        return self._table, keys.ROUND.key(model=model, number=number)
+
     def latest(self, model: str) -> Round | None:
         """The model's current or last round, or None when it never had one.
 

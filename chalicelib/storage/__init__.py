@@ -8,5 +8,5 @@
 * `presign`   the two URLs that a device ever gets
 * `queues`    messages to the workers, `topics` to people
 * `signing`   the key that signs deployments
-* `metrics`   numbers over time
+* `metrics`   numbers over time, `alarms` those that ring
 """

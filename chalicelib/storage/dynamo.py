@@ -127,20 +127,28 @@ class Table:
         Raises:
             BrokenAnswer: DynamoDB left some of them out, every time.
         """
-        typed = [_typed(key) for key in keys]
-        found: dict[tuple[str, str], Item] = {}
-        for start in range(0, len(typed), READ_BATCH):
-            asked: Any = {self.name: {"Keys": typed[start : start + READ_BATCH], "ConsistentRead": True}}
+        found = self.get_beside((self, key) for key in keys)
+        return {(pk, sk): item for (_, pk, sk), item in found.items()}
+
+    def get_beside(self, places: Iterable[tuple[Table, Key]]) -> dict[tuple[str, str, str], Item]:
+        """The same of several tables, by table, partition key and sort key."""
+        wanted = list(places)
+        found: dict[tuple[str, str, str], Item] = {}
+        for start in range(0, len(wanted), READ_BATCH):
+            asked: dict[str, Any] = {}
+            for table, key in wanted[start : start + READ_BATCH]:
+                asked.setdefault(table.name, {"Keys": [], "ConsistentRead": True})["Keys"].append(_typed(key))
             answer = insist(self._all_of, "Responses", UNPROCESSED, RequestItems=asked)
-            for item in map(_plain, answer["Responses"].get(self.name, [])):
-                found[item["pk"], item["sk"]] = item
+            for name, items in answer["Responses"].items():
+                found |= {(name, item["pk"], item["sk"]): item for item in map(_plain, items)}
         return found
 
     def _all_of(self, **request: Any) -> Any:
         """An answer that leaves rows out, because a partition is at its limit, is not whole."""
         answer: Any = self._client.batch_get_item(**request)
-        if left := answer.get(UNPROCESSED, {}).get(self.name, {}).get("Keys", []):
-            raise BrokenAnswer(f"expected all rows that were asked of {self.name}, got all but {len(left)}")
+        for name, left in answer.get(UNPROCESSED, {}).items():
+            if rows := left.get("Keys", []):
+                raise BrokenAnswer(f"expected all rows that were asked of {name}, got all but {len(rows)}")
         return answer
 
     def put(self, write: Put) -> None:

@@ -225,11 +225,23 @@ THRESHOLD = RowKind.of(
     "chalicelib.monitoring.threshold.Threshold",
     "The bounds of a metric, where an operator has set them; the defaults are in the code.",
 )
+PULSE = RowKind.of(
+    layout.PULSE,
+    "chalicelib.vitals.Pulse",
+    "When the tick last ran, and which round and revision each model had then. Its partition is what is so now: pulse, "
+    "troubles and alerts of the whole stack are read in one request.",
+)
+TROUBLE = RowKind.of(
+    layout.TROUBLE,
+    "chalicelib.vitals.Trouble",
+    "What fails, of which model (`-`: the stack), since when, and what was said. One of which nothing was heard for three "
+    "minutes is over. Kept for a day.",
+)
 ALERT = RowKind.of(
     layout.ALERT,
     "chalicelib.monitoring.alert.Alert",
     "A metric's last alert, from its opening to its end, and until there is another one: to write the next number, if nobody "
-    "has, opens an alert once. All of a stack are read in one request.",
+    "has, opens an alert once.",
 )
 PAST_ALERT = RowKind.of(
     layout.PAST_ALERT,
@@ -282,6 +294,8 @@ ROWS = (
     FLEET_RECORD,
     OUTGOING,
     THRESHOLD,
+    PULSE,
+    TROUBLE,
     ALERT,
     PAST_ALERT,
     SWEEP,

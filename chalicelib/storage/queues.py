@@ -27,6 +27,12 @@ class Queue:
         later: Any = {"DelaySeconds": delay_seconds} if delay_seconds else {}
         insist(self._client.send_message, "MessageId", QueueUrl=self._url, MessageBody=json.dumps(message), **later)
 
+    def waiting(self) -> int:
+        """About how many messages nobody has taken yet (Amazon SQS: "GetQueueAttributes", `ApproximateNumberOfMessages`)."""
+        wanted: Any = "ApproximateNumberOfMessages"
+        answer = insist(self._client.get_queue_attributes, "Attributes", QueueUrl=self._url, AttributeNames=[wanted])
+        return int(answer["Attributes"][wanted])
+
     def send_all(self, messages: Iterable[Mapping[str, str | int]]) -> None:
         """Put many messages on the queue.
 

@@ -26,6 +26,8 @@ LIST_PAGE = 500
 LARGEST = 2.0**360
 """Of a value, in magnitude (CloudWatch API: "MetricDatum")."""
 
+ALARM_STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
+
 Name = tuple[str, str, tuple[tuple[str, str], ...]]
 """Namespace, metric, and its dimensions in order: what one metric is."""
 
@@ -54,12 +56,17 @@ class CloudWatch(Service):
         "PutMetricData": "Namespace MetricData",
         "GetMetricStatistics": "Namespace MetricName Dimensions StartTime EndTime Period Statistics",
         "ListMetrics": "Namespace MetricName Dimensions NextToken",
+        "PutMetricAlarm": "AlarmName AlarmDescription Namespace MetricName Statistic Period EvaluationPeriods Threshold "
+        "ComparisonOperator",
+        "SetAlarmState": "AlarmName StateValue StateReason",
+        "DescribeAlarms": "AlarmNames StateValue",
     }
 
     def __init__(self, now: Callable[[], datetime] = utc_now) -> None:
         super().__init__()
         self._now = now
         self._values: dict[Name, list[Value]] = {}
+        self._alarms: dict[str, dict[str, Any]] = {}
 
     def put_metric_data(self, request: Request) -> Answer:
         data = request.get("MetricData", [])
@@ -119,6 +126,38 @@ class CloudWatch(Service):
         ]
         more = {"NextToken": str(start + LIST_PAGE)} if len(found) > start + LIST_PAGE else {}
         return {"Metrics": metrics, **more}
+
+    # ---- alarms, which ring when they are told to: nothing is held against its threshold
+
+    def put_metric_alarm(self, request: Request) -> Answer:
+        self._alarms[request["AlarmName"]] = {
+            **request,
+            "StateValue": "INSUFFICIENT_DATA",
+            "StateUpdatedTimestamp": self._now(),
+        }
+        return {}
+
+    def set_alarm_state(self, request: Request) -> Answer:
+        alarm = self._alarms.get(request["AlarmName"])
+        if alarm is None:
+            raise ServiceError("ResourceNotFound", "Alarm does not exist", known_as="ResourceNotFound")
+        if request["StateValue"] not in ALARM_STATES:
+            raise _invalid(f"The parameter StateValue must be one of {', '.join(ALARM_STATES)}.")
+        alarm |= {"StateValue": request["StateValue"], "StateUpdatedTimestamp": self._now()}
+        return {}
+
+    def describe_alarms(self, request: Request) -> Answer:
+        wanted, state = request.get("AlarmNames"), request.get("StateValue")
+        found = [
+            {
+                name: alarm[name]
+                for name in ("AlarmName", "AlarmDescription", "StateValue", "StateUpdatedTimestamp")
+                if name in alarm
+            }
+            for name, alarm in sorted(self._alarms.items())
+            if (wanted is None or name in wanted) and state in (None, alarm["StateValue"])
+        ]
+        return {"MetricAlarms": found, "CompositeAlarms": []}
 
 
 def _name(namespace: str, said: Mapping[str, Any]) -> Name:

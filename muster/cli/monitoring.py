@@ -1,4 +1,4 @@
-"""`muster status`, `muster metrics`, `muster alerts`, `muster threshold`."""
+"""`muster status`, `muster why`, `muster metrics`, `muster alerts`, `muster threshold`."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def status(
     every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
     as_json: Json = False,
 ) -> None:
-    """How a model stands: training, round, deployed version, clients, alerts, the last hour's metrics."""
+    """How a model stands: what it waits for, training, round, deployed version, clients, alerts, the last hour's metrics."""
     session = of(ctx)
     if not watch:
         found = _statuses(session, model)
-        session.show(found[0] if model else found, as_json, lambda: _page(found))
+        session.show(found[0] if model else found, as_json, lambda: _page(found, session.operator.overview()))
         return
     try:
         _watch(session, model, every, as_json)
@@ -47,10 +47,14 @@ def _watch(session: Session, model: str | None, every: float, as_json: bool) -> 
             for found in _statuses(session, model):
                 session.console.out(found.model_dump_json(), highlight=False)
             time.sleep(every)
-    with Live(_page(_statuses(session, model)), console=session.console, auto_refresh=False) as live:
+
+    def page() -> RenderableType:
+        return _page(_statuses(session, model), session.operator.overview())
+
+    with Live(page(), console=session.console, auto_refresh=False) as live:
         while True:
             time.sleep(every)
-            live.update(_page(_statuses(session, model)), refresh=True)
+            live.update(page(), refresh=True)
 
 
 def _statuses(session: Session, model: str | None) -> list[admin.ModelStatus]:
@@ -58,14 +62,26 @@ def _statuses(session: Session, model: str | None) -> list[admin.ModelStatus]:
     return [session.operator.status(name) for name in names]
 
 
-def _page(found: list[admin.ModelStatus]) -> RenderableType:
+def _page(found: list[admin.ModelStatus], overview: admin.Overview) -> RenderableType:
     if not found:
         return render.models([])
+    whys = {one.model: one.why for one in overview.models}
     parts: list[RenderableType] = []
     for one in found:
         parts += [Rule(style="dim")] if parts else []
-        parts.append(render.status(one))
+        parts.append(render.status(one, whys.get(one.model)))
     return Group(*parts)
+
+
+def why(ctx: typer.Context, model: SomeModel = None, as_json: Json = False) -> None:
+    """Why a model stands where it stands: what it waits for, since when, what ends that, and what to do."""
+    session = of(ctx)
+    if model is None:
+        found = session.operator.overview()
+        session.show(found, as_json, lambda: render.overview(found))
+        return
+    one = session.operator.why(model)
+    session.show(one, as_json, lambda: render.why(model, one))
 
 
 @metrics.command()

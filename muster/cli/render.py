@@ -384,8 +384,33 @@ def alerts(found: Sequence[admin.AlertReply]) -> RenderableType:
     return table(columns, rows, "no alerts")
 
 
-def status(found: admin.ModelStatus) -> RenderableType:
-    """Everything about a model."""
+def why(model: str, found: admin.Why) -> RenderableType:
+    """What a model waits for: a sentence, what else is to be said, and what to type next."""
+    said = Text()
+    said.append(f"{model}: ", style="bold")
+    said.append(found.sentence, style="bold red" if found.needs_somebody else "")
+    for more in found.also:
+        said.append(f"\n  {more}", style="yellow")
+    if found.command is not None:
+        said.append("\n  next: " if found.needs_somebody else "\n  to go on: ", style="dim")
+        said.append(found.command)
+    return said
+
+
+def overview(found: admin.Overview) -> RenderableType:
+    """What each model waits for, and what concerns the whole stack."""
+    parts: list[RenderableType] = [Text(trouble, style="bold red") for trouble in found.troubles]
+    parts += [why(one.model, one.why.model_copy(update={"also": _own(one.why, found)})) for one in found.models]
+    return Group(*parts) if parts else Text("there is no model yet")
+
+
+def _own(found: admin.Why, overview: admin.Overview) -> list[str]:
+    """What is said of a model alone."""
+    return [said for said in found.also if said not in overview.troubles]
+
+
+def status(found: admin.ModelStatus, why_so: admin.Why | None = None) -> RenderableType:
+    """Everything about a model, first what it waits for."""
     training, fleet, rnd = found.training, found.clients, found.round
     count = f"{training.rounds_completed} of {training.rounds_wanted} rounds completed"
     current: object = None
@@ -414,7 +439,8 @@ def status(found: admin.ModelStatus) -> RenderableType:
     rows = [(name, m.last, m.mean, m.min, m.max, m.count) for name, m in found.metrics.items()]
     metrics = table(["last hour", "last", "mean", "min", "max", "count"], rows, "no metrics in the last hour")
     raised = alerts(found.alerts) if found.alerts else Text("no open alerts", style="green")
-    return Group(head, Text(""), raised, Text(""), metrics)
+    first = [why(found.model, why_so), Text("")] if why_so else []
+    return Group(*first, head, Text(""), raised, Text(""), metrics)
 
 
 def sparkline(values: Sequence[float]) -> str:

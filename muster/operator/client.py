@@ -111,6 +111,14 @@ class Operator:
         """Let a client out of its quarantine, and forget its strikes."""
         return self._transport.call("POST", f"/v1/admin/clients/{client_id}/release", admin.ClientReply)
 
+    def overview(self) -> admin.Overview:
+        """All models at a glance, and what concerns the whole stack."""
+        return self._transport.call("GET", "/v1/admin/overview", admin.Overview)
+
+    def why(self, model: str) -> admin.Why:
+        """What a model waits for, since when, what ends that, and what somebody should do."""
+        return self._transport.call("GET", f"/v1/admin/models/{model}/why", admin.Why)
+
     def statistics(self) -> admin.FleetStatistics:
         """The fleet, counted."""
         return self._transport.call("GET", "/v1/admin/statistics", admin.FleetStatistics)

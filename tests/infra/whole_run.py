@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 
 from chalicelib.clients import census
 from chalicelib.instants import utc_now
@@ -70,6 +71,7 @@ def whole_run() -> tuple[World, Observer]:
         _help_to_count(world)
         _devices(world)
         _operators(world)
+        _troubles(world)
         _sweep(world)
     except BaseException:
         world.close()
@@ -267,6 +269,39 @@ def _monitoring(world: World) -> None:
     """Rounds are recorded; few clients are active, so alerts open; what was not published is published again."""
     world.monitor()
     assert world.operator.alerts("tick-long-0")
+
+
+def _troubles(world: World) -> None:
+    """Each function fails once, and tells of it."""
+    model = world.model("trouble", goal=2, quorum=1)
+    world.tick()
+    (device,) = world.devices(1, model)
+    world.update(device)
+
+    def fails(broken: str) -> Callable[[str, Callable[[], Any]], Any]:
+        def between(operation: str, proceed: Callable[[], Any]) -> Any:
+            if operation == broken:
+                raise TimeoutError("AWS is slow today")
+            return proceed()
+
+        return between
+
+    world.calls.between = fails("GetObject")
+    with pytest.raises(RuntimeError):
+        world.deliver()
+    world.calls.between = fails("Query")
+    for run in (world.tick, world.monitor):
+        world.restart()  # a function tells of the same trouble once in a while
+        with pytest.raises(TimeoutError):
+            run()
+    message = json.dumps({"reconcile": model})
+    world.sqs.send_message(QueueUrl=world.settings.work_queue_url, MessageBody=message)
+    with pytest.raises(RuntimeError):
+        world.deliver()
+    world.calls.between = None
+    world.operator.overview()
+    world.operator.why(model)
+    _rest(world, model)
 
 
 def _devices(world: World) -> None:

@@ -139,6 +139,23 @@ def test_metrics_and_alerts_from_the_terminal(world: World, muster: Terminal) ->
     assert states == {"active_clients": "open", "clients": "cleared"}
 
 
+def test_why_says_what_each_model_waits_for_and_what_to_type(world: World, muster: Terminal) -> None:
+    world.model(goal=2, quorum=2)
+    world.model("other", rounds=0)
+    world.tick()
+    said = muster.text("why")
+    assert "toy: collecting round 1: 0 of 2 updates accepted" in said
+    assert "other: training was never started" in said
+    assert "to go on: muster round start other --rounds 10" in said
+    assert muster.json("why toy")["waits_for"] == "updates"
+    assert [one["why"]["waits_for"] for one in muster.json("why")["models"]] == ["idle", "updates"]
+    assert muster.text("status toy").startswith("toy: collecting round 1")
+    world.clock.advance(600)
+    said = muster.text("why toy")
+    assert "the tick has not run for 10 minutes" in said
+    assert "next: muster status" in said
+
+
 def test_status_says_everything_at_once(world: World, muster: Terminal) -> None:
     world.model("other", rounds=0)
     world.model()
@@ -217,6 +234,7 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(
 
 REFUSED = [
     ("status tox", 1, "perhaps toy", "muster model list"),
+    ("why tox", 1, "perhaps toy", "muster model list"),
     ("model create toy {0} --goal 9 --quorum 1", 1, "another config", "muster model show toy"),
     ("version register toy {1}", 1, "wrong-tensors", "muster version show toy deployed"),
     ("version show toy champ", 1, "perhaps champion", "muster version list toy"),

@@ -38,6 +38,7 @@ from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import Put, Table
 from chalicelib.storage.rows import to_item
+from chalicelib.vitals import Newest, Pulse, Trouble
 from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.deciding import DecidingMetric
@@ -98,7 +99,7 @@ WHERE: dict[str, Any] = {
     "shard": "15", "share": "63", "segment": f"15#{ID}",
     "client": ID, "token": "t" * 32, "model": MODEL, "version": 10**7, "revision": 10**7, "sha256": HASH,
     "round": str(ROUND), "number": 10**7, "at": "2026-12-31T23:59:59.999999Z", "record": "round#10000000",
-    "metric": NAMES[0], "cohort": "c" * 48,
+    "metric": NAMES[0], "cohort": "c" * 48, "doing": "d" * 64,
 }  # fmt: skip
 """What the longest keys are made of."""
 
@@ -298,6 +299,11 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
         cleared_at=NOW,
         ttl=10**10,
     )
+    yield (
+        keys.PULSE,
+        Pulse(at=NOW, newest={f"{'m' * 44}{number:04d}": Newest(round=10**8, revision=10**8) for number in range(999)}),
+    )
+    yield keys.TROUBLE, Trouble(model=MODEL, doing="d" * 64, what="w" * 240, since=NOW, at=NOW, times=10**9, ttl=10**10)
     yield keys.ALERT, alert
     yield keys.PAST_ALERT, alert
 

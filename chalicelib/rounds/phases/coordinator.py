@@ -8,6 +8,7 @@ worker that thinks that something may be due. What is left undone is done the ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.clients.cohort import Cohort
@@ -23,13 +24,21 @@ from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.queues import Queue
 from chalicelib.storage.rows import Unreadable
+from chalicelib.vitals import Newest, Vitals
 
 STEPS = 8
 """Steps that are taken at once. A whole round and the opening of the next are five; more would be a loop."""
 
 
-Work = tuple[str, Callable[[], object]]
-"""Something to be done, and how a failure says what was being done."""
+@dataclass(frozen=True, slots=True)
+class TickWork:
+    """Something to be done."""
+
+    model: str | None
+    """None: it is for the stack."""
+    doing: str
+    """How a failure says what was being done."""
+    run: Callable[[], object]
 
 
 class PhaseWork(Protocol):
@@ -56,6 +65,7 @@ class Coordinator:
         cohort: Callable[[str], Cohort],
         draw_secret: Callable[[], str],
         clock: Clock,
+        vitals: Vitals,
     ) -> None:
         self._rounds = rounds
         self._registry = registry
@@ -67,6 +77,7 @@ class Coordinator:
         self._cohort = cohort
         self._draw_secret = draw_secret
         self._clock = clock
+        self._vitals = vitals
 
     def tick(self) -> None:
         """Look after every model in which something goes on, then sweep the bucket if it is time.
@@ -74,40 +85,46 @@ class Coordinator:
         One such model is looked after here. Of several, each is a message for a worker: one that takes long keeps no other
         waiting.
         """
-        busy = [model for model in self._registry.models() if not self._rests(model)]
+        newest: dict[str, Newest] = {}
+        with self._vitals.telling(None, "looking which models there are"):
+            models = list(self._registry.models())
+        busy = [model for model in models if not self._rests(model, newest)]
         works = self._share(busy[0]) if len(busy) == 1 else [self._given_away(model) for model in busy]
-        _do([*works, ("sweeping the bucket", self._sweeper.sweep_if_due)])
+        sweeping = TickWork(None, "sweeping the bucket", self._sweeper.sweep_if_due)
+        self._do([*works, sweeping, TickWork(None, "noting that the tick has run", lambda: self._vitals.beat(newest))])
 
     def look_after(self, name: str) -> None:
         """One model's share of a tick: its rounds, and its rollout or experiments."""
         if (model := self._model(name)) is not None:
-            _do(self._share(model))
+            self._do(self._share(model))
 
-    def _given_away(self, model: Model) -> Work:
-        return f"asking a worker to look after model {model.name}", lambda: self._work.send({"tick": model.name})
+    def _given_away(self, model: Model) -> TickWork:
+        return TickWork(model.name, "asking a worker to look after it", lambda: self._work.send({"tick": model.name}))
 
-    def _share(self, model: Model) -> list[Work]:
+    def _share(self, model: Model) -> list[TickWork]:
         return [
-            (f"reconciling model {model.name}", lambda: self._reconcile(model)),
-            (f"advancing rollouts of model {model.name}", lambda: self._rollouts.advance(model)),
+            TickWork(model.name, "reconciling", lambda: self._reconcile(model)),
+            TickWork(model.name, "advancing rollouts", lambda: self._rollouts.advance(model)),
         ]
 
-    def _rests(self, model: Model) -> bool:
-        """Whether nothing is due in a model, nor will be before an operator says so."""
+    def _rests(self, model: Model, newest: dict[str, Newest]) -> bool:
+        """Whether nothing is due in a model, nor will be before an operator says so; what it has now is noted in `newest`."""
         try:
             last, present = self._rounds.latest(model.name), self._registry.deployment(model.name)
         except Exception:  # noqa: BLE001 (it is looked after, and fails again there, where it is told of)
             return False
+        newest[model.name] = Newest(round=last.number if last else 0, revision=present.revision if present else 0)
         is_done = last is None or (last.is_terminal and last.summary is not None)
         return is_done and not goes_on(model, last) and (present is None or not present.is_moving)
 
     def reconcile(self, name: str) -> None:
         """Do what is due for one model; a name that is no model's is a message from before it was gone, and no matter."""
-        try:
-            if (model := self._model(name)) is not None:
-                self._reconcile(model)
-        except Unreadable as unknown:
-            unknown.tell()
+        with self._vitals.telling(name, "reconciling"):
+            try:
+                if (model := self._model(name)) is not None:
+                    self._reconcile(model)
+            except Unreadable as unknown:
+                unknown.tell()
 
     def _model(self, name: str) -> Model | None:
         try:
@@ -134,21 +151,21 @@ class Coordinator:
         fresh = open_next(model, last, present, self._clock(), since, self._cohort, self._draw_secret())
         return self._rounds.open(fresh) if fresh else None
 
+    def _do(self, works: Iterable[TickWork]) -> None:
+        """Do all of it. What fails does not keep the rest waiting; all failures are told of, and raised at the end.
 
-def _do(works: Iterable[Work]) -> None:
-    """Do all of it. What fails does not keep the rest waiting; all failures are raised at the end.
-
-    A row that cannot be read is no failure: trying again would not mend it. The monitor counts it, and an alert opens; an
-    operator takes a round away (`abandon`), and until a version's row can be read nothing is swept.
-    """
-    failures: list[Exception] = []
-    for doing, work in works:
-        try:
-            work()
-        except Unreadable as unknown:
-            unknown.tell()
-        except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
-            error.add_note(f"while {doing}")
-            failures.append(error)
-    if failures:
-        raise ExceptionGroup("the tick failed", failures)
+        A row that cannot be read is no failure: trying again would not mend it. The monitor counts it, and an alert opens; an
+        operator takes a round away (`abandon`), and until a version's row can be read nothing is swept.
+        """
+        failures: list[Exception] = []
+        for work in works:
+            try:
+                work.run()
+            except Unreadable as unknown:
+                unknown.tell()
+            except Exception as error:  # noqa: BLE001 (kept, and raised with the others)
+                error.add_note(f"while {work.doing}{f' (model {work.model})' if work.model else ''}")
+                self._vitals.tell(work.model, work.doing, error)
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("the tick failed", failures)

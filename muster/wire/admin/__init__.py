@@ -9,6 +9,7 @@
 * `strategies`   how they come from one version to the next
 * `experiments`  two or more versions at once, to know which is better
 * `monitoring`   metrics, thresholds and alerts, and everything about a model in one reply
+* `overview`     why a model stands where it stands, and all models at a glance
 * `pacing`       how often devices come, and within which bounds
 * `paging`       pages of lists
 """
@@ -71,6 +72,7 @@ from muster.wire.admin.monitoring import (
     ThresholdList,
     ThresholdReply,
 )
+from muster.wire.admin.overview import AlarmReply, ModelOverview, Overview, Waits, Why
 from muster.wire.admin.pacing import FleetPace, ModelPace, SetPace
 from muster.wire.admin.paging import After, Page
 from muster.wire.admin.rounds import AbandonRound, RoundFile, RoundFileList, RoundFilesPage, RoundList, RoundReply
@@ -106,6 +108,7 @@ __all__ = [
     "MOST_USES",
     "AbandonRound",
     "After",
+    "AlarmReply",
     "AlertList",
     "AlertReply",
     "Arm",
@@ -143,6 +146,7 @@ __all__ = [
     "MintToken",
     "MintedToken",
     "ModelList",
+    "ModelOverview",
     "ModelPace",
     "ModelStatus",
     "ModelSummary",
@@ -150,6 +154,7 @@ __all__ = [
     "Off",
     "OutlierRule",
     "Outliers",
+    "Overview",
     "Page",
     "PinVersion",
     "RegisterVersion",
@@ -185,4 +190,6 @@ __all__ = [
     "VersionRef",
     "VersionReply",
     "VersionState",
+    "Waits",
+    "Why",
 ]

@@ -38,7 +38,7 @@ def row(table: TableName, pk: str, sk: str, **attributes: Any) -> kinds.Row:
         ("rounds", "round#toy.8", "evaluation#pump-1", {}, False),
         ("monitoring", "records#toy", "round#00000006", {}, True),
         ("monitoring", "records#toy", "round#00000007", {}, False),  # it will end in another way
-        ("monitoring", "alerts", "alert#toy#loss", {}, True),
+        ("monitoring", "now", "alert#toy#loss", {}, True),
         ("monitoring", "alerts#toy", "alert#loss#00000009", {}, True),
         ("monitoring", "thresholds#later", "threshold#loss", {}, False),
         ("clients", "clients#03", "client#pump-1", {}, True),
