@@ -11,7 +11,7 @@ from chalice.app import Chalice, CloudWatchEvent, IAMAuthorizer, Rate, Response,
 
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.triggers import each_message
-from chalicelib.web import caller, header, json_response, only_problems, operator
+from chalicelib.web import caller, header, json_response, names_request, only_problems, operator
 from chalicelib.web import speaks as speaks_for
 from chalicelib.wiring import check_site_rule, services
 from muster import __version__
@@ -21,6 +21,7 @@ from muster.wire.problems import Problem as P
 
 app = Chalice(app_name="muster", configure_logs=False)
 app.api.binary_types = []  # every body, in and out, is text
+app.register_middleware(names_request, "http")
 app.register_middleware(only_problems, "http")
 check_site_rule(os.environ)
 operators = IAMAuthorizer()
@@ -289,7 +290,7 @@ def create_model(body: admin.CreateModel) -> admin.ModelStatus:
 @speaks(admin.ModelList)
 def list_models() -> admin.ModelList:
     """All models, by name."""
-    return services().catalogue.models()
+    return services().status.models()
 
 
 @app.route("/v1/admin/models/{model}", methods=["GET"], authorizer=operators)

@@ -167,6 +167,18 @@ def speaks(
     return decorate
 
 
+def names_request(request: Request, respond: Callable[[Request], Response]) -> Response:
+    """A middleware: each line of the log names its request as the gateway does. The gateway's answer has that name too
+    (`x-amzn-RequestId`), so whoever is told that the server failed can find out why.
+    """
+    name = request.context.get("requestId")
+    if isinstance(name, str):
+        log.append_keys(request=name)
+    else:
+        log.remove_keys(["request"])
+    return respond(request)
+
+
 def only_problems(request: Request, respond: Callable[[Request], Response]) -> Response:
     """A middleware: Chalice's own refusals (415, 405) and its 500 become problem documents too."""
     response = respond(request)

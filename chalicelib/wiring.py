@@ -365,7 +365,7 @@ class Services(Resources):
     @cached_property
     def alerts(self) -> Alerts:
         """Thresholds and alerts."""
-        return Alerts(catalogue=self.catalogue, store=self.monitoring, clock=self.clock, keep=self._keep)
+        return Alerts(catalogue=self.catalogue, rounds=self.rounds, store=self.monitoring, clock=self.clock, keep=self._keep)
 
     @cached_property
     def fleet_paces(self) -> FleetPaces:

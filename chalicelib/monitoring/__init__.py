@@ -3,6 +3,7 @@
 It only reads what rounds, registry and clients have stored, so it may die at any time and loses nothing.
 
 * `record`      what was measured at one time (pure);
+* `training`    whether rounds are to come: what a model needs clients for;
 * `threshold`, `alert`   bounds, breaches, and what follows from a new value (pure);
 * `store`       their rows, one condition a write;
 * `recording`   makes records of ended rounds and of the fleet, and brings them to CloudWatch;

@@ -11,9 +11,12 @@ from chalicelib.instants import Clock
 from chalicelib.monitoring.alert import Alert, AlertState
 from chalicelib.monitoring.record import newest
 from chalicelib.monitoring.store import MonitoringStore
-from chalicelib.monitoring.threshold import Threshold, defaults, effective
+from chalicelib.monitoring.threshold import Threshold, effective
+from chalicelib.monitoring.training import standing_of
 from chalicelib.registry.catalogue import Catalogue
+from chalicelib.rounds.store import RoundStore
 from muster.wire import admin
+from muster.wire.admin import RoundConfig
 from muster.wire.problems import Problem
 
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -25,8 +28,11 @@ CLEARED_SHOWN = 5
 class Alerts:
     """Thresholds are set and listed, alerts listed and acknowledged."""
 
-    def __init__(self, *, catalogue: Catalogue, store: MonitoringStore, clock: Clock, keep: timedelta) -> None:
+    def __init__(
+        self, *, catalogue: Catalogue, rounds: RoundStore, store: MonitoringStore, clock: Clock, keep: timedelta
+    ) -> None:
         self._catalogue = catalogue
+        self._rounds = rounds
         self._store = store
         self._clock = clock
         self._keep = keep
@@ -37,11 +43,12 @@ class Alerts:
         Raises:
             Refusal: `unknown-model`.
         """
-        config = self._catalogue.model(model).config
+        config, trains = self._known(model)
         latest = newest(self._store.latest(model, self._clock() - self._keep))
-        watched, known = effective(model, config, self._store.thresholds(model)).values(), defaults(model, config)
+        stored = self._store.thresholds(model)
+        watched, chosen = effective(model, config, stored, trains=trains).values(), {threshold.metric for threshold in stored}
         return admin.ThresholdList(
-            thresholds=[_threshold(t, latest.get(t.metric), t in known) for t in watched if t.is_watched]
+            thresholds=[_threshold(t, latest.get(t.metric), t.metric not in chosen) for t in watched if t.is_watched]
         )
 
     def set_threshold(self, model: str, metric: str, request: admin.SetThreshold) -> admin.ThresholdReply:
@@ -50,7 +57,7 @@ class Alerts:
         Raises:
             Refusal: `unknown-model`, `unknown-metric` (what cannot be a metric's name).
         """
-        config = self._catalogue.model(model).config
+        self._catalogue.model(model)
         if not _METRIC.fullmatch(metric):
             raise Refusal(
                 Problem.UNKNOWN_METRIC,
@@ -61,7 +68,12 @@ class Alerts:
         threshold = Threshold(model=model, metric=metric, minimum=request.minimum, maximum=request.maximum)
         self._store.set_threshold(threshold)
         latest = newest(self._store.latest(model, self._clock() - self._keep))
-        return _threshold(threshold, latest.get(metric), threshold in defaults(model, config))
+        return _threshold(threshold, latest.get(metric), is_default=False)
+
+    def _known(self, model: str) -> tuple[RoundConfig, bool]:
+        """A model's configuration, and whether rounds are to come."""
+        found = self._catalogue.model(model)
+        return found.config, standing_of(found, self._rounds) == "running"
 
     def open(self, model: str) -> list[admin.AlertReply]:
         """The open alerts of a model, newest first."""

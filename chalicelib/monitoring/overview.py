@@ -23,7 +23,7 @@ from chalicelib.clients.segments import period
 from chalicelib.clients.tally import Tally
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
-from chalicelib.monitoring import alerts
+from chalicelib.monitoring import alerts, training
 from chalicelib.monitoring.alert import AlertState
 from chalicelib.monitoring.standing import CountedFleet, ModelStanding, StackNow
 from chalicelib.monitoring.store import MonitoringStore, Now
@@ -32,7 +32,6 @@ from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model
 from chalicelib.registry.rollout import ALL
 from chalicelib.registry.store import RegistryStore
-from chalicelib.rounds.opening import completed_rounds
 from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.alarms import Alarm
@@ -208,7 +207,9 @@ def _reply(standing: ModelStanding, stack: StackNow) -> admin.ModelOverview:
         why=why(standing, stack),
         training=model
         and admin.TrainingReply(
-            state=model.training.value, rounds_completed=completed_rounds(last), rounds_wanted=model.rounds_wanted
+            state=training.standing(model, standing.last),
+            rounds_completed=training.completed(standing.last),
+            rounds_wanted=model.rounds_wanted,
         ),
         deployed_version=deployment.stable.version if deployment else None,
         candidate_version=rollout.candidate.version if rollout else None,

@@ -10,6 +10,7 @@ from chalicelib.monitoring.alerts import Alerts
 from chalicelib.monitoring.paces import FleetPaces
 from chalicelib.monitoring.record import summarise as summarise_records
 from chalicelib.monitoring.store import MonitoringStore
+from chalicelib.monitoring.training import completed, last_round, standing, standing_of
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.retained import RetentionStore
 from chalicelib.registry.retention import Amount, Storage
@@ -66,15 +67,15 @@ class Status:
         """
         model = self._catalogue.model(name)
         deployment, newest = self._registry.present(name), self._registry.newest_number(name)
-        last = next(iter(self._rounds.history(name, None, 1)), None)
+        last = last_round(name, self._rounds)
         storage, counted = self._retained.storage(name), self._census.statistics()
         return admin.ModelStatus(
             model=name,
             config=model.config,
             config_revision=model.config_revision,
             training=admin.TrainingReply(
-                state=model.training.value,
-                rounds_completed=_completed(last),
+                state=standing(model, last),
+                rounds_completed=completed(last),
                 rounds_wanted=model.rounds_wanted,
             ),
             deployed_version=deployment.stable.version,
@@ -88,6 +89,20 @@ class Status:
             alerts=self._alerts.open(name),
             metrics=summarise_records(self._monitoring.recent(name, self._clock() - LATELY)),
             storage=storage and _storage(storage),
+        )
+
+    def models(self) -> admin.ModelList:
+        """All models, by name. A read more for each that was started and not stopped."""
+        return admin.ModelList(
+            models=[
+                admin.ModelSummary(
+                    model=model.name,
+                    created_at=model.created_at,
+                    training=standing_of(model, self._rounds),
+                    rounds_wanted=model.rounds_wanted,
+                )
+                for model in self._registry.models()
+            ]
         )
 
     def rounds(self, name: str, query: admin.Page) -> admin.RoundList:
@@ -211,11 +226,3 @@ def _unknown(model: str, row: Unreadable) -> admin.RoundReply:
         deployed=False,
         reason=f"its row cannot be read; to take it away: muster round abandon {model} {row.number} --because …",
     )
-
-
-def _completed(last: Round | Unreadable | None) -> int:
-    """How many rounds of a model have completed, by its last one; of one that cannot be read, by what is left of it."""
-    if isinstance(last, Unreadable):
-        before = last.item.get("completed_before")
-        return before if isinstance(before, int) else 0
-    return last.completed if last else 0

@@ -30,15 +30,15 @@ class Threshold:
         return self.minimum is not None or self.maximum is not None
 
 
-def defaults(model: str, config: RoundConfig | None) -> list[Threshold]:
+def defaults(model: str, config: RoundConfig | None, *, trains: bool) -> list[Threshold]:
     """What is watched where an operator has set nothing else. `config` is the model's; None when its row cannot be read.
 
     The bounds of accuracy and loss are those of a classifier. Of a model that is judged by another metric nobody but its
     operator knows which numbers are well: there the gain is watched, and is not when training starts again from the deployed
-    version.
+    version. That clients are there is what training needs; how many should run a model that only serves, its operator knows.
     """
     always = [
-        Threshold(model=model, metric="active_clients", minimum=5),
+        *([Threshold(model=model, metric="active_clients", minimum=5)] if trains else []),
         Threshold(model=model, metric="lost_bits", maximum=0.0),
         Threshold(model=model, metric=ROLLOUT_TROUBLE, maximum=0.0),
         Threshold(model=model, metric=UNFILLED, maximum=0.0),
@@ -55,7 +55,7 @@ def defaults(model: str, config: RoundConfig | None) -> list[Threshold]:
     ]
 
 
-def effective(model: str, config: RoundConfig | None, stored: Iterable[Threshold]) -> dict[str, Threshold]:
+def effective(model: str, config: RoundConfig | None, stored: Iterable[Threshold], *, trains: bool) -> dict[str, Threshold]:
     """The thresholds of a model by metric: what is stored, before the defaults. One without bounds is there, and unwatched."""
-    found = {threshold.metric: threshold for threshold in [*defaults(model, config), *stored]}
+    found = {threshold.metric: threshold for threshold in [*defaults(model, config, trains=trains), *stored]}
     return dict(sorted(found.items()))

@@ -14,6 +14,7 @@ from chalicelib.monitoring.alert import Alert, AlertStep, next_step, opened
 from chalicelib.monitoring.record import ROLLOUT_TROUBLE, UNFILLED, newest
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.monitoring.threshold import Threshold, effective
+from chalicelib.monitoring.training import standing_of
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.closing import is_unfilled
 from chalicelib.rounds.round import Round
@@ -51,21 +52,24 @@ class Watching:
     def watch(self, model: str) -> None:
         """Do what is due for every metric of a model that has a threshold, or had one when its alert opened."""
         now = self._clock()
-        thresholds = effective(model, self._config(model), self._store.thresholds(model))
+        config, trains = self._known(model)
+        thresholds = effective(model, config, self._store.thresholds(model), trains=trains)
         latest = newest(self._store.latest(model, now - self._keep))
         alerts = self._store.alerts(model)
         for metric in sorted(thresholds.keys() | alerts.keys()):
             threshold = thresholds.get(metric) or Threshold(model=model, metric=metric)
             self._watch(threshold, latest.get(metric), alerts.get(metric), now)
 
-    def _config(self, model: str) -> RoundConfig | None:
-        """The model's configuration, or None when its row cannot be read: that is itself watched."""
+    def _known(self, model: str) -> tuple[RoundConfig | None, bool]:
+        """The model's configuration, and whether it trains. When its row cannot be read, which is itself watched, nothing is
+        known of the one, and the other is taken for granted: better an alert too many.
+        """
         try:
             found = self._registry.model(model)
         except Unreadable as unknown:
             unknown.tell()
-            return None
-        return found.config if found else None
+            return None, True
+        return (found.config, standing_of(found, self._rounds) == "running") if found else (None, False)
 
     def _watch(self, threshold: Threshold, value: float | None, present: Alert | None, now: datetime) -> None:
         match next_step(threshold, value, present, now, self._republish):

@@ -143,20 +143,6 @@ class Catalogue:
         wanted = current.rounds_wanted if request.rounds is None else request.rounds
         return self._store.set_training(name, TrainingState(request.state), wanted) or current
 
-    def models(self) -> admin.ModelList:
-        """All models, by name."""
-        return admin.ModelList(
-            models=[
-                admin.ModelSummary(
-                    model=model.name,
-                    created_at=model.created_at,
-                    training=model.training.value,
-                    rounds_wanted=model.rounds_wanted,
-                )
-                for model in self._store.models()
-            ]
-        )
-
     def model(self, name: str) -> Model:
         """A model.
 

@@ -8,9 +8,10 @@
 * `flower`       apps of Flower: the one command that has devices of its own
 * `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs
+* `overview`     the page of `muster status`
 * `render`       tables; `sizes` are bytes, for a person
 * `changes`      what differs between two configurations; `files`: what commands read
-* `errors`       what, why, and the next command
+* `errors`       what, why, and the next command; `cloud_errors`: of AWS, and of a server that cannot be reached
 
 Every command is one or two methods of `muster.operator.Operator`; only those of backups need no server, but the
 cloud itself, and `conformance` is the server, and `simulate` runs one.

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
+from muster.cli import cloud_errors
+from muster.cli.cloud_errors import REFUSED, UNREACHABLE, USAGE
 from muster.cli.places import NoServer
 from muster.cli.session import Session
 from muster.device.errors import TrainerFailed
@@ -31,7 +33,7 @@ from muster.operator.client import NoAddress, UnknownExperiment
 from muster.operator.export import OtherRound
 from muster.operator.folder import NotAsExported
 from muster.operator.recompute import CannotRecompute
-from muster.operator.signing import NotSigned, WrongClock
+from muster.operator.signing import NotSigned
 from muster.project.writing import NotStarted
 from muster.simulation.errors import BadPlan, NoApp, Stuck
 from muster.wire.problems import Problem as P
@@ -44,8 +46,8 @@ EXPECTED = (
 )  # fmt: skip
 """What a command may raise and a person can do something about. Anything else is a bug, and shows its traceback."""
 
-REFUSED, USAGE, UNREACHABLE, UNTRUSTED, DIFFERENT = 1, 2, 3, 4, 5
-"""Exit statuses."""
+UNTRUSTED, DIFFERENT = 4, 5
+"""Exit statuses, beside those of `cloud_errors`."""
 
 NEXT: dict[P, str] = {
     P.FORBIDDEN: "aws sts get-caller-identity",
@@ -101,9 +103,11 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
         case BackupError() | NotAsBackedUp():
             return _of_backup(error, names)
         case ClientError():
-            return _of_aws(error)
+            return cloud_errors.of_client(error)
         case FlowerError():
             return _of_flower(error)
+        case Refused(document=document, problem=P.FORBIDDEN) if words := cloud_errors.of_forbidden(document):
+            return words
         case Refused(document=document, problem=problem):
             why = document.detail
             if document.expected or document.got:
@@ -118,13 +122,10 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
                 'a model whose configuration has "keep_updates": true',
                 REFUSED,
             )
-        case Unreachable(status=403):
-            why = (
-                f"{error}: these credentials may not invoke this route, the request is not signed, or a download's URL expired"
-            )
-            return "The server does not let you in", why, "aws sts get-caller-identity", UNREACHABLE
+        case Unreachable(problem=P() as problem) if problem in NEXT:
+            return problem.kind.title, str(error), NEXT[problem], UNREACHABLE
         case Unreachable():
-            return "The server does not answer", str(error), "check --url (or MUSTER_URL) and the network", UNREACHABLE
+            return cloud_errors.of_unreachable(error)
         case Insecure():
             return "A file would be read in the clear; nothing was sent", str(error), help_, UNTRUSTED
         case Untrusted():
@@ -149,10 +150,10 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
                 "the same command where those rules are installed",
                 USAGE,
             )
-        case HTTPClientError():
-            return "AWS does not answer", str(error), "check --region and the network", UNREACHABLE
-        case WrongClock():
-            return "This machine's clock is wrong", str(error), "date -u, and set the clock", USAGE
+        case NotSigned():
+            return cloud_errors.of_signing(error)
+        case BotoCoreError():
+            return cloud_errors.of_botocore(error)
         case NoApp():
             return "There is no app to run", str(error), "a file that says app = muster.App(…)", USAGE
         case BadPlan():
@@ -178,7 +179,7 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
         case OSError():
             return "A file cannot be used", str(error), "the same command with another file", USAGE
         case _:
-            return "The request cannot be signed", str(error), "aws configure list", USAGE
+            raise AssertionError(f"no words for {type(error).__name__}") from error
 
 
 def _of_flower(error: FlowerError) -> tuple[str, str, str, int]:
@@ -238,10 +239,3 @@ def _of_backup(error: BaseException, names: dict[str, Any]) -> tuple[str, str, s
             return "A model never stood still", why, "the same command again", UNREACHABLE
         case _:
             raise AssertionError(f"no words for {type(error).__name__}") from error
-
-
-def _of_aws(error: ClientError) -> tuple[str, str, str, int]:
-    code = error.response["Error"]["Code"]
-    if code in ("ResourceNotFoundException", "NoSuchBucket"):
-        return "A table or the bucket is not there", str(error), "check --stack, or the names, and --region", USAGE
-    return "AWS refuses", str(error), "aws sts get-caller-identity; docs/operations.md has the permissions", REFUSED

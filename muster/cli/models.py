@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from muster.cli import render, sizes
+from muster.cli import overview, render, sizes
 from muster.cli.changes import changed, changes
 from muster.cli.files import json_object
 from muster.cli.session import Because, DryRun, Json, Model, of
@@ -56,7 +56,7 @@ def create(
         session.would(what, as_json, {**about(data), "config": wanted.model_dump(mode="json")})
         return
     reply = session.operator.create_model(name, data, wanted)
-    session.show(reply, as_json, lambda: render.status(reply))
+    session.show(reply, as_json, lambda: overview.page([reply], session.now()))
 
 
 @app.command()
@@ -173,9 +173,8 @@ def show(ctx: typer.Context, model: Model, as_json: Json = False) -> None:
 
 
 def _standing(found: admin.ModelStatus) -> list[tuple[str, object]]:
-    training = found.training
     return [
-        ("training", f"{training.state}, {training.rounds_completed} of {training.rounds_wanted} rounds completed"),
+        ("training", render.training(found.training)),
         ("deployed version", found.deployed_version),
         ("deployment revision", found.deployment_revision),
         ("newest version", found.newest_version),

@@ -6,11 +6,10 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
-from rich.rule import Rule
 
-from muster.cli import render
+from muster.cli import overview, render
 from muster.cli.session import DryRun, Json, Model, Session, of
 from muster.wire import admin
 
@@ -33,7 +32,9 @@ def status(
     session = of(ctx)
     if not watch:
         found = _statuses(session, model)
-        session.show(found[0] if model else found, as_json, lambda: _page(found, session.operator.overview()))
+        session.show(
+            found[0] if model else found, as_json, lambda: overview.page(found, session.now(), session.operator.overview())
+        )
         return
     try:
         _watch(session, model, every, as_json)
@@ -47,14 +48,10 @@ def _watch(session: Session, model: str | None, every: float, as_json: bool) -> 
             for found in _statuses(session, model):
                 session.console.out(found.model_dump_json(), highlight=False)
             time.sleep(every)
-
-    def page() -> RenderableType:
-        return _page(_statuses(session, model), session.operator.overview())
-
-    with Live(page(), console=session.console, auto_refresh=False) as live:
+    with Live(_page(session, model), console=session.console, auto_refresh=False) as live:
         while True:
             time.sleep(every)
-            live.update(page(), refresh=True)
+            live.update(_page(session, model), refresh=True)
 
 
 def _statuses(session: Session, model: str | None) -> list[admin.ModelStatus]:
@@ -62,15 +59,8 @@ def _statuses(session: Session, model: str | None) -> list[admin.ModelStatus]:
     return [session.operator.status(name) for name in names]
 
 
-def _page(found: list[admin.ModelStatus], overview: admin.Overview) -> RenderableType:
-    if not found:
-        return render.models([])
-    whys = {one.model: one.why for one in overview.models}
-    parts: list[RenderableType] = []
-    for one in found:
-        parts += [Rule(style="dim")] if parts else []
-        parts.append(render.status(one, whys.get(one.model)))
-    return Group(*parts)
+def _page(session: Session, model: str | None) -> RenderableType:
+    return overview.page(_statuses(session, model), session.now(), session.operator.overview())
 
 
 def why(ctx: typer.Context, model: SomeModel = None, as_json: Json = False) -> None:
@@ -78,10 +68,10 @@ def why(ctx: typer.Context, model: SomeModel = None, as_json: Json = False) -> N
     session = of(ctx)
     if model is None:
         found = session.operator.overview()
-        session.show(found, as_json, lambda: render.overview(found))
+        session.show(found, as_json, lambda: overview.whys(found))
         return
     one = session.operator.why(model)
-    session.show(one, as_json, lambda: render.why(model, one))
+    session.show(one, as_json, lambda: overview.why(model, one))
 
 
 @metrics.command()

@@ -10,7 +10,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from muster.cli import sizes
 from muster.cli.changes import Change
 from muster.cli.changes import changes as differing
 from muster.operator.recompute import Compared
@@ -84,10 +83,16 @@ def models(found: Sequence[admin.ModelSummary]) -> RenderableType:
     return table(["model", "training", "wanted", "created"], rows, "no models yet: muster model create")
 
 
+def training(found: admin.TrainingReply) -> str:
+    """Where training stands, and after how many rounds."""
+    done = f"{found.rounds_completed} of {found.rounds_wanted} rounds"
+    return f"completed, {done}" if found.state == "completed" else f"{found.state}, {done} completed"
+
+
 def rounds(found: Sequence[admin.RoundReply]) -> RenderableType:
     """The list of rounds."""
     rows = [
-        (r.number, r.phase, r.base_version, r.accepted, sum(r.rejected.values()), r.late, _failures(r), r.evaluations,
+        (r.number, r.phase, r.base_version, r.accepted, sum(r.rejected.values()), r.late, failures(r), r.evaluations,
          _gain(r.gain, r.metric), r.version, r.reason)
         for r in found
     ]  # fmt: skip
@@ -173,7 +178,8 @@ FINDINGS = {
 }
 
 
-def _going_on(rollout: admin.RolloutReply) -> str:
+def going_on(rollout: admin.RolloutReply) -> str:
+    """The rollout that goes on, in one line."""
     paused = f", paused: {rollout.paused}" if rollout.paused else ""
     return f"version {rollout.candidate} at {rollout.percent:g} %, {rollout.strategy.kind}{paused}"
 
@@ -334,17 +340,6 @@ def pace(found: admin.FleetPace) -> RenderableType:
     return Group(head, Text(""), table(columns, rows, "no models yet"))
 
 
-def _pace_of(found: admin.ModelPace | None) -> list[tuple[str, object]]:
-    """How often a model's devices come, for its status; a server of before does not say."""
-    if found is None:
-        return []
-    said = f"a heartbeat every {duration(found.heartbeat_seconds)}"
-    if found.waiting_seconds is not None:
-        said += f", a check-in every {duration(found.waiting_seconds)}, {together(found.meeting_seconds)}"
-    trouble: list[tuple[str, object]] = [("trouble", Text(found.trouble, style="bold red"))] if found.trouble else []
-    return [("pace", said), *trouble]
-
-
 def tokens(found: Sequence[admin.TokenReply]) -> RenderableType:
     """The list of tokens."""
     rows = [
@@ -384,65 +379,6 @@ def alerts(found: Sequence[admin.AlertReply]) -> RenderableType:
     return table(columns, rows, "no alerts")
 
 
-def why(model: str, found: admin.Why) -> RenderableType:
-    """What a model waits for: a sentence, what else is to be said, and what to type next."""
-    said = Text()
-    said.append(f"{model}: ", style="bold")
-    said.append(found.sentence, style="bold red" if found.needs_somebody else "")
-    for more in found.also:
-        said.append(f"\n  {more}", style="yellow")
-    if found.command is not None:
-        said.append("\n  next: " if found.needs_somebody else "\n  to go on: ", style="dim")
-        said.append(found.command)
-    return said
-
-
-def overview(found: admin.Overview) -> RenderableType:
-    """What each model waits for, and what concerns the whole stack."""
-    parts: list[RenderableType] = [Text(trouble, style="bold red") for trouble in found.troubles]
-    parts += [why(one.model, one.why.model_copy(update={"also": _own(one.why, found)})) for one in found.models]
-    return Group(*parts) if parts else Text("there is no model yet")
-
-
-def _own(found: admin.Why, overview: admin.Overview) -> list[str]:
-    """What is said of a model alone."""
-    return [said for said in found.also if said not in overview.troubles]
-
-
-def status(found: admin.ModelStatus, why_so: admin.Why | None = None) -> RenderableType:
-    """Everything about a model, first what it waits for."""
-    training, fleet, rnd = found.training, found.clients, found.round
-    count = f"{training.rounds_completed} of {training.rounds_wanted} rounds completed"
-    current: object = None
-    if rnd is not None:
-        current = (
-            f"{rnd.round} {rnd.phase}: {rnd.accepted} of {found.config.goal} accepted, {sum(rnd.rejected.values())} rejected, "
-            f"{_failures(rnd)} failed"
-        )
-    head = facts([
-        ("model", Text(found.model, style="bold")),
-        ("training", f"{training.state}, {count}"),
-        ("deployed", f"version {found.deployed_version} (revision {found.deployment_revision})"),
-        *([("rollout", _going_on(found.rollout))] if found.rollout else []),
-        *([("experiments", ", ".join(found.experiments))] if found.experiments else []),
-        ("newest", f"version {found.newest_version}"),
-        ("round", current),
-        *_why_failed(rnd),
-        ("judged by", f"{found.config.metric}; deployed above a gain of {found.config.min_gain:g}"),
-        ("clients", f"{fleet.clients} enrolled, {fleet.active} active, {fleet.revoked} revoked; "
-                    f"{fleet.rounds} updates from {fleet.samples} samples"),
-        ("counted", fleet.counted_at),
-        *_pace_of(found.pace),
-        ("types", fleet.by_device_type),
-        ("storage", sizes.storage(found.storage)),
-    ])  # fmt: skip
-    rows = [(name, m.last, m.mean, m.min, m.max, m.count) for name, m in found.metrics.items()]
-    metrics = table(["last hour", "last", "mean", "min", "max", "count"], rows, "no metrics in the last hour")
-    raised = alerts(found.alerts) if found.alerts else Text("no open alerts", style="green")
-    first = [why(found.model, why_so), Text("")] if why_so else []
-    return Group(*first, head, Text(""), raised, Text(""), metrics)
-
-
 def sparkline(values: Sequence[float]) -> str:
     """A row of bars, lowest to highest."""
     shown = values[-40:]
@@ -452,16 +388,9 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(BARS[min(len(BARS) - 1, int((value - low) / span * len(BARS)))] for value in shown)
 
 
-def _failures(rnd: admin.RoundReply) -> int:
+def failures(rnd: admin.RoundReply) -> int:
     """How many devices gave up the work of their place, to train or to judge."""
     return sum(rnd.failed.values()) + sum(rnd.judges_failed.values())
-
-
-def _why_failed(rnd: admin.RoundReply | None) -> list[tuple[str, object]]:
-    """By reason, what failed in a round; a line each for training and judging, and none for nothing."""
-    if rnd is None:
-        return []
-    return [(what, counts) for what, counts in (("failed", rnd.failed), ("judges failed", rnd.judges_failed)) if counts]
 
 
 def _judged(found: admin.VersionReply) -> str | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from muster.cli import recomputing, render
+from muster.cli import overview, recomputing, render
 from muster.cli.session import Because, DryRun, Json, Model, of
 from muster.wire import admin
 
@@ -55,7 +55,7 @@ def start(
         session.would(f"train {model} until {wanted} rounds have completed, {rounds} more than now", as_json)
         return
     reply = session.operator.start(model, wanted)
-    session.show(reply, as_json, lambda: render.status(reply))
+    session.show(reply, as_json, lambda: overview.page([reply], session.now()))
 
 
 @app.command()
@@ -68,7 +68,7 @@ def stop(ctx: typer.Context, model: Model, dry_run: DryRun = False, as_json: Jso
         session.would(f"stop training {model}{going}", as_json)
         return
     reply = session.operator.stop(model)
-    session.show(reply, as_json, lambda: render.status(reply))
+    session.show(reply, as_json, lambda: overview.page([reply], session.now()))
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -51,6 +52,8 @@ class Session:
     profile: str | None = None
     """The AWS profile of those commands that need no server."""
     region: str | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """For how old something is."""
     names: dict[str, Any] = field(default_factory=dict)
     """The running command's arguments, for the hints of errors."""
     _operator: Operator | None = None

@@ -6,6 +6,7 @@ Nothing is ever decompressed: a few bytes could become more than there is room f
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -31,17 +32,35 @@ class HttpAnswer:
 
 
 class Passing(Exception):
-    """A failure that may pass. Of an answer it has the status, and the seconds that its `Retry-After` asks for."""
+    """A failure that may pass. Of an answer it has the status, what it says of itself, and the seconds that its `Retry-After`
+    asks for.
+    """
 
-    def __init__(self, text: str, status: int | None = None, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+        *,
+        request_id: str | None = None,
+        document: ProblemDocument | None = None,
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.retry_after_seconds = retry_after_seconds
+        self.request_id = request_id
+        self.document = document
 
     @classmethod
-    def of(cls, response: httpx.Response) -> Passing:
-        """The failure that an answer tells of."""
-        return cls(f"HTTP {response.status_code}", response.status_code, _retry_after(response))
+    def of(cls, response: httpx.Response, data: bytearray | None = None) -> Passing:
+        """The failure that an answer tells of; `data` is its body, as far as it was read."""
+        document = document_of(data, response.status_code) if data is not None and is_refusal(response) else None
+        text, named = f"HTTP {response.status_code}", request_id(response.headers)
+        if document is not None:
+            text += f" ({_line(document.detail)})"
+        if named is not None:
+            text += f", request {named}"
+        return cls(text, response.status_code, _retry_after(response), request_id=named, document=document)
 
     @property
     def overloaded(self) -> bool:
@@ -78,6 +97,9 @@ class Sink:
                 break
 
 
+MOST_SAID = 200
+"""Characters of a sentence of a server that go into one of ours."""
+
 KINDS = {400: Expired, 403: Expired, 404: Missing}
 """What S3's answers to a presigned URL mean: 403 when its time is up, 400 when the credentials that signed it have expired
 before (Amazon S3: "Error responses", `AccessDenied` and `ExpiredToken`)."""
@@ -91,6 +113,28 @@ def may_pass(response: httpx.Response) -> bool:
     """
     status = response.status_code
     return status >= 500 or status in (408, 425, 429) or (status == 409 and not is_refusal(response))
+
+
+def nothing_came(error: httpx.TransportError) -> str:
+    """Why no answer came. Of a connection that was not made the machine says why, and nothing secret is in that."""
+    kind = type(error).__name__
+    return f"{kind} ({_line(str(error))})" if isinstance(error, httpx.ConnectError) and str(error) else kind
+
+
+_REQUEST_IDS = ("x-amzn-requestid", "x-amz-request-id")
+"""Under which API Gateway and S3 name the request that they answer."""
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_=+/.-]{1,64}")
+
+
+def request_id(headers: httpx.Headers) -> str | None:
+    """The name that the server's logs have for the request, or None when the answer has none that can be one."""
+    found = (headers.get(name, "") for name in _REQUEST_IDS)
+    return next((text for text in found if _REQUEST_ID.fullmatch(text)), None)
+
+
+def _line(text: str) -> str:
+    """What a server says, as a piece of a line: of a bounded length, and without what moves a terminal's cursor."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:MOST_SAID])
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -29,10 +29,7 @@ class Refused(MusterError):
     def __init__(self, document: ProblemDocument) -> None:
         super().__init__(f"{document.title}: {document.detail} (expected {document.expected}, got {document.got})")
         self.document = document
-        try:
-            self.problem: Problem | None = Problem.from_urn(document.type)
-        except ValueError:
-            self.problem = None
+        self.problem = _problem_of(document)
 
     @property
     def unauthenticated(self) -> bool:
@@ -47,22 +44,44 @@ class Refused(MusterError):
         return self.problem not in _MENDED and not self.unauthenticated
 
 
+def _problem_of(document: ProblemDocument) -> Problem | None:
+    """The problem that a document names, or None when this release does not know the name."""
+    try:
+        return Problem.from_urn(document.type)
+    except ValueError:
+        return None
+
+
 _MENDED = (Problem.NOT_ASSIGNED, Problem.UPLOAD_MISSING, Problem.UPLOAD_MISMATCH)
 
 
 class Unreachable(MusterError):
-    """No usable answer, after every retry. `status` is the HTTP status of what came last, None when nothing did."""
+    """No usable answer, after every retry. Of what came last, `status` is the HTTP status, `request_id` the name that the
+    server's logs have for the request, and `problem` why it failed; each is None when nothing said so.
+    """
 
-    def __init__(self, text: str, status: int | None = None) -> None:
+    def __init__(
+        self, text: str, status: int | None = None, *, request_id: str | None = None, document: ProblemDocument | None = None
+    ) -> None:
         super().__init__(text)
         self.status = status
+        self.request_id = request_id
+        self.problem = _problem_of(document) if document else None
 
 
 class Overloaded(Unreachable):
     """429 or 503. `retry_after_seconds` is what the answer's `Retry-After` says, None when it says nothing."""
 
-    def __init__(self, text: str, status: int, retry_after_seconds: float | None) -> None:
-        super().__init__(text, status)
+    def __init__(
+        self,
+        text: str,
+        status: int,
+        retry_after_seconds: float | None,
+        *,
+        request_id: str | None = None,
+        document: ProblemDocument | None = None,
+    ) -> None:
+        super().__init__(text, status, request_id=request_id, document=document)
         self.retry_after_seconds = retry_after_seconds
 
 

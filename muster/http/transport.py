@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
-from typing import IO
+from typing import IO, Any
 
 import httpx
 from pydantic import BaseModel, TypeAdapter
@@ -37,6 +37,7 @@ from muster.http.answers import (
     document_of,
     is_refusal,
     may_pass,
+    nothing_came,
     parsed,
 )
 from muster.http.errors import Overloaded, Refused, Unreachable, Untrusted
@@ -203,9 +204,10 @@ class Transport:
         except Passing as failure:
             self._came_to(answered=False)
             text = f"{method} to {httpx.URL(url).host}: {failure}"
+            told: dict[str, Any] = {"request_id": failure.request_id, "document": failure.document}
             if failure.status is not None and failure.overloaded:
-                raise Overloaded(text, failure.status, failure.retry_after_seconds) from failure
-            raise Unreachable(text, failure.status) from failure
+                raise Overloaded(text, failure.status, failure.retry_after_seconds, **told) from failure
+            raise Unreachable(text, failure.status, **told) from failure
 
     def _pause(self, seconds: float) -> None:
         self.stop.wait(seconds)
@@ -243,16 +245,17 @@ class Transport:
                 check_plain(response)
                 data = bounded(response, limit if into is None else REPLY_LIMIT_BYTES)
         except httpx.TransportError as error:
-            raise Passing(type(error).__name__) from error
+            raise Passing(nothing_came(error)) from error
         if response.is_success or response.status_code in accept:
             self._came_to(answered=True)
             return HttpAnswer(response.status_code, response.headers, data)
         if may_pass(response):
-            raise Passing.of(response)
+            raise Passing.of(response, data)
         self._came_to(answered=True)
         if is_refusal(response):
             raise Refused(document_of(data, response.status_code))
-        kind = KINDS.get(response.status_code, Unreachable)
+        of_store = not url.startswith(f"{self._url}/")
+        kind = KINDS.get(response.status_code, Unreachable) if of_store else Unreachable
         raise kind(f"{method} to {response.url.host}: HTTP {response.status_code}", response.status_code)
 
 

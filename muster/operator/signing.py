@@ -30,6 +30,14 @@ class NotSigned(Exception):
     """A request cannot be signed: there are no credentials, or no region."""
 
 
+class NoCredentials(NotSigned):
+    """No credentials were found."""
+
+
+class NoRegion(NotSigned):
+    """Nothing says in which region the API is."""
+
+
 class WrongClock(NotSigned):
     """This machine's clock is so far from the server's that no signature of it is taken."""
 
@@ -46,19 +54,23 @@ class SigV4(httpx.Auth):
 
     @classmethod
     def of(cls, url: str, profile: str | None = None, region: str | None = None) -> SigV4:
-        """A signer for the API at `url`; the region is the given one, or the URL's, or the profile's.
+        """A signer for the API at `url`. The region is the one that the URL names, whatever else is set: no other signature is
+        taken there. For a domain of one's own it is the given one, or the profile's.
 
         Raises:
-            NotSigned: no credentials, or no region, could be found.
+            NoCredentials: none could be found.
+            NoRegion: neither.
         """
         session = Session(profile=profile)
         credentials = session.get_credentials()
         if credentials is None:
-            raise NotSigned(f"no AWS credentials were found for {f'profile {profile}' if profile else 'the default profile'}")
+            raise NoCredentials(
+                f"no AWS credentials were found for {f'profile {profile}' if profile else 'the default profile'}"
+            )
         found = _HOST.fullmatch(httpx.URL(url).host)
-        chosen = region or (found["region"] if found else None) or session.get_config_variable("region")
+        chosen = (found["region"] if found else None) or region or session.get_config_variable("region")
         if not chosen:
-            raise NotSigned(f"no AWS region was found, and {httpx.URL(url).host} does not name one")
+            raise NoRegion(f"no AWS region was found, and {httpx.URL(url).host} does not name one")
         return cls(credentials, chosen)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
+from chalice.config import Config
+from chalice.local import LambdaContext, LocalGateway
 
+from app import app
 from chalicelib.clients.credentials import new_token
 from chalicelib.log import Scrubbing, log
 from tests.fleet import World
@@ -27,6 +30,7 @@ def lines() -> Iterator[StringIO]:
 
 def test_a_whole_round_is_logged_by_its_ids_and_without_a_secret(world: World, lines: StringIO) -> None:
     world.model(goal=2, quorum=2, evaluators=1)
+    world.operator.set_threshold("toy", "active_clients", minimum=5)
     minted = world.operator.mint_token(3)
     devices = [world.device(minted.token, f"device-{number}") for number in range(3)]
     devices[2].rotate_key()
@@ -76,6 +80,25 @@ def test_the_servers_failure_is_logged_as_json_with_its_traceback(world: World, 
     (line,) = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert line["level"] == "ERROR"
     assert "DynamoDB is slow today" in line["exception"]
+
+
+def test_a_line_of_a_request_has_the_name_that_the_gateway_gave_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is told that the server failed is told that name (`muster.http.answers.request_id`)."""
+
+    def broken(operation: str, proceed: object) -> None:
+        raise TimeoutError("DynamoDB is slow today")
+
+    stream = StringIO()
+    monkeypatch.setattr(log.registered_handler, "stream", stream)
+    world.calls.between = broken
+    gateway = LocalGateway(app, Config(chalice_stage="local"))
+    event = gateway.event_converter.create_lambda_event("GET", "/v1/admin/models", {}, None)
+    event["requestContext"]["requestId"] = "5f2c-of-the-gateway"
+    assert app(event, LambdaContext("api", 1024))["statusCode"] == 500
+    world.request("GET", "/v1/admin/models")
+    named, unnamed = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert (named["level"], named["request"]) == ("ERROR", "5f2c-of-the-gateway")
+    assert "request" not in unnamed, "the name of the one before does not stay"
 
 
 def moved(lines: StringIO, round_id: str, phase: str) -> dict[str, object]:

@@ -193,6 +193,7 @@ def test_what_goes_beyond_the_recent_records_is_cloudwatchs(world: World, monkey
 @pytest.mark.parametrize("at", [*range(4), *range(32, CALLS)])
 def test_a_monitor_killed_at_any_call_leaves_nothing_lost_and_nothing_twice_in_the_records(world: World, at: int) -> None:
     world.model(rounds=0)
+    world.operator.set_threshold("toy", "active_clients", minimum=5)
     ended = a_round(phase=Phase.COMPLETED, opened_at=world.clock(), finished_at=world.clock(), summary=Summary(accepted=2))
     world.services.rounds.open(ended)
     calls = 0
@@ -277,7 +278,6 @@ def test_a_breach_opens_one_alert_and_sends_one_message_until_it_recovers(
     world: World, inbox: Callable[[], list[dict[str, Any]]]
 ) -> None:
     world.model(rounds=0)
-    world.operator.set_threshold("toy", "active_clients")
     world.operator.set_threshold("toy", "clients", minimum=2)
     world.monitor()
     (message,) = inbox()
@@ -336,7 +336,7 @@ def test_the_defaults_are_those_of_the_tutorial(world: World, inbox: Callable[[]
 
 
 def test_a_metric_that_is_watched_no_more_clears_its_alert(world: World) -> None:
-    world.model(rounds=0)
+    world.model()
     world.monitor()
     assert alerts(world, "active_clients") == [(1, "open")]
     world.operator.set_threshold("toy", "active_clients")
@@ -352,6 +352,62 @@ def test_a_metric_that_is_watched_no_more_clears_its_alert(world: World) -> None
     ]
 
 
+def test_no_model_that_does_not_train_has_an_alert_of_its_active_clients(world: World) -> None:
+    """Not when it is new, nor when its training was stopped, nor when all rounds that were wanted have completed."""
+    world.model(rounds=0, goal=2, quorum=2, evaluators=1)
+    world.monitor()
+    assert alerts(world, "active_clients") == [], "it was never started"
+    assert "active_clients" not in {t.metric for t in world.operator.thresholds("toy")}
+
+    world.operator.start("toy", 1)
+    world.monitor()
+    assert alerts(world, "active_clients") == [(1, "open")]
+    world.operator.stop("toy")
+    world.monitor()
+    assert alerts(world, "active_clients") == [(1, "cleared")]
+    world.clock.advance(300)
+    world.monitor()
+    assert alerts(world, "active_clients") == [(1, "cleared")]
+
+    world.operator.start("toy", 1)
+    world.monitor()
+    assert alerts(world, "active_clients") == [(2, "open"), (1, "cleared")]
+    one_round(world)
+    assert world.operator.status("toy").training.state == "completed"
+    for _ in range(2):
+        world.clock.advance(300)
+        world.monitor()
+        assert alerts(world, "active_clients") == [(2, "cleared"), (1, "cleared")]
+
+
+def test_active_clients_are_watched_whatever_training_does_when_an_operator_said_so(world: World) -> None:
+    world.model(rounds=0, goal=2, quorum=2, evaluators=1)
+    assert not world.operator.set_threshold("toy", "active_clients", minimum=5).is_default
+    world.monitor()
+    assert alerts(world, "active_clients") == [(1, "open")], "never started"
+    world.operator.start("toy", 1)
+    world.operator.stop("toy")
+    world.monitor()
+    assert alerts(world, "active_clients") == [(1, "open")], "stopped"
+    world.operator.start("toy", 1)
+    one_round(world)
+    world.monitor()
+    assert alerts(world, "active_clients") == [(1, "open")], "completed"
+
+
+def test_of_a_model_whose_row_cannot_be_read_active_clients_are_watched(world: World) -> None:
+    """Whether it trains is not known, and an alert too many is better than one too few."""
+    world.model(rounds=0)
+    models = SESSION.resource("dynamodb").Table(world.settings.versions_table)
+    models.update_item(
+        Key=keys.MODEL.key(model="toy"),
+        UpdateExpression="SET training = :odd",
+        ExpressionAttributeValues={":odd": "perhaps"},
+    )
+    world.monitor()
+    assert world.services.monitoring.alerts("toy").keys() == {"active_clients", "unreadable_rows"}
+
+
 def test_an_alert_of_what_is_no_longer_watched_by_default_clears(world: World) -> None:
     one_round(world, judge=Measuring({"accuracy": 0.4, "f1": 0.4}))
     world.monitor()
@@ -364,7 +420,7 @@ def test_an_alert_of_what_is_no_longer_watched_by_default_clears(world: World) -
 
 
 def test_of_two_monitors_at_once_one_opens_and_publishes(world: World, inbox: Callable[[], list[dict[str, Any]]]) -> None:
-    world.model(rounds=0)
+    world.model()
 
     def rival(operation: str, proceed: Callable[[], Any]) -> Any:
         if operation == "PutItem" and world.services.census.statistics().counted_at is not None:
@@ -381,7 +437,7 @@ def test_of_two_monitors_at_once_one_opens_and_publishes(world: World, inbox: Ca
 def test_an_alert_that_could_not_be_published_is_published_later(
     world: World, inbox: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    world.model(rounds=0)
+    world.model()
 
     def outage(operation: str, proceed: Callable[[], Any]) -> Any:
         if operation == "Publish":

@@ -69,21 +69,21 @@ def test_the_bounds_themselves_are_well() -> None:
 
 def test_what_an_operator_set_goes_before_the_defaults_also_nothing() -> None:
     set_ = [Threshold(model="toy", metric="loss"), Threshold(model="toy", metric="gain", minimum=-0.1)]
-    found = effective("toy", RoundConfig(goal=1, quorum=1), set_)
+    found = effective("toy", RoundConfig(goal=1, quorum=1), set_, trains=True)
     assert {name: (t.minimum, t.maximum) for name, t in found.items()} == {
         "accuracy": (0.5, None), "active_clients": (5, None), "loss": (None, None), "gain": (-0.1, None),
         "lost_bits": (None, 0.0), "rollout_trouble": (None, 0.0), "unfilled_rounds": (None, 0.0),
         "unreadable_rows": (None, 0.0),
     }  # fmt: skip
     assert not found["loss"].is_watched
-    assert len(defaults("toy", RoundConfig(goal=1, quorum=1))) == 7
+    assert len(defaults("toy", RoundConfig(goal=1, quorum=1), trains=True)) == 7
 
 
 def test_a_model_with_a_metric_of_its_own_is_watched_by_its_gain_and_not_by_bounds_of_a_classifier() -> None:
     """Nobody but its operator knows which numbers of another metric are well; a row that cannot be read says nothing of it."""
     mse = DecidingMetric(name="mse", direction="lower", minimum=0.0)
     own = RoundConfig(goal=1, quorum=1, metric=mse, min_gain=10.0, max_regression=250.0)
-    found = {t.metric: (t.minimum, t.maximum) for t in defaults("toy", own)}
+    found = {t.metric: (t.minimum, t.maximum) for t in defaults("toy", own, trains=True)}
     assert found == {
         "gain": (-250.0, None),
         "active_clients": (5, None),
@@ -92,9 +92,9 @@ def test_a_model_with_a_metric_of_its_own_is_watched_by_its_gain_and_not_by_boun
         "unfilled_rounds": (None, 0),
         "unreadable_rows": (None, 0),
     }
-    assert {t.metric for t in defaults("toy", None)} == found.keys() - {"gain"}
+    assert {t.metric for t in defaults("toy", None, trains=True)} == found.keys() - {"gain"}
     at_most = Threshold(model="toy", metric="mse", maximum=900.0)
-    assert effective("toy", own, [at_most])["mse"] == at_most
+    assert effective("toy", own, [at_most], trains=False)["mse"] == at_most
 
 
 def test_the_record_of_a_round_tells_what_judges_and_what_trainers_measured_apart() -> None:

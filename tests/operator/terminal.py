@@ -42,7 +42,12 @@ class Terminal:
         """Run `muster <line>`; each `{}` is one of the files."""
         words = line.format(*files).split()
         out, err = Output(), Output()
-        session = Session(lambda: self._world.operator, Console(file=out, width=160), Console(file=err, width=160, stderr=True))
+        session = Session(
+            lambda: self._world.operator,
+            Console(file=out, width=160),
+            Console(file=err, width=160, stderr=True),
+            now=self._world.clock,
+        )
         session.close = lambda: None  # type: ignore[method-assign]
         found = self.runner.invoke(app, words, obj=session)
         if found.exception and not isinstance(found.exception, SystemExit):

@@ -6,30 +6,24 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-from botocore.credentials import Credentials
-from rich.console import Console
 from typer.testing import CliRunner
 
 from app import app as server
 from muster import __version__
 from muster.cli.app import app
 from muster.cli.errors import NEXT
-from muster.cli.session import Session
 from muster.operator import Operator
 from muster.operator.client import NoAddress
-from muster.operator.signing import SigV4
 from muster.wire.arrays import encode
 from muster.wire.failures import FailureReason
 from muster.wire.problems import Problem
 from tests.fleet import BASE, World, checkpoint
-from tests.operator.terminal import Output, Terminal
+from tests.operator.terminal import Terminal
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -127,16 +121,16 @@ def test_metrics_and_alerts_from_the_terminal(world: World, muster: Terminal) ->
     world.model(rounds=0)
     assert muster.json("threshold set toy clients --min 2")["minimum"] == 2
     world.monitor()
-    assert columns(muster.text("threshold list toy"))[4][:6] == ["loss", "-", "5", "-", "-", "default"]
+    assert columns(muster.text("threshold list toy"))[3][:6] == ["loss", "-", "5", "-", "-", "default"]
     assert "breach" in muster.text("threshold list toy")
-    assert [alert["metric"] for alert in muster.json("alerts list toy --open")] == ["active_clients", "clients"]
+    assert [alert["metric"] for alert in muster.json("alerts list toy --open")] == ["clients"]
     assert muster.json("alerts ack toy clients")["state"] == "acknowledged"
     assert columns(muster.text("metrics query toy clients --hours 2"))[1][:4] == ["clients", "2", "1", "0"]
     assert muster.json("metrics query toy clients")["count"] == 1
     assert muster.json("threshold set toy clients --none")["minimum"] is None
     world.monitor()
     states = {alert["metric"]: alert["state"] for alert in muster.json("alerts list")}
-    assert states == {"active_clients": "open", "clients": "cleared"}
+    assert states == {"clients": "cleared"}
 
 
 def test_why_says_what_each_model_waits_for_and_what_to_type(world: World, muster: Terminal) -> None:
@@ -159,13 +153,15 @@ def test_why_says_what_each_model_waits_for_and_what_to_type(world: World, muste
 def test_status_says_everything_at_once(world: World, muster: Terminal) -> None:
     world.model("other", rounds=0)
     world.model()
-    world.devices(2)
+    for device in world.devices(2):
+        device.heartbeat_if_due()
     world.tick()
     world.monitor()
     text = muster.text("status toy")
     for part in ("running, 0 of 1 rounds completed", "version 0 (revision 1)", "toy.1 collecting: 0 of 3 accepted",
-                 "2 enrolled, 2 active", "active_clients", "last hour"):  # fmt: skip
+                 "2 active, that run this model; counted 0 s ago", "active_clients", "last hour"):  # fmt: skip
         assert part in text
+    world.clock.advance(world.settings.memory_seconds)
     (device, *_) = world.devices(1)
     device.check_in()
     device.give_up("toy.1", "train", FailureReason.OUT_OF_MEMORY)
@@ -174,9 +170,35 @@ def test_status_says_everything_at_once(world: World, muster: Terminal) -> None:
         assert part in text
     assert "out-of-memory 1" in muster.text("round show toy")
     assert muster.json("round list toy")[0]["failed"] == {"out-of-memory": 1}
+    world.clock.advance(240)
+    text = muster.text("status")
+    of_models, of_the_fleet = text.split("the whole fleet, of all models (counted 4 min ago, ")
+    assert "2 active, that run this model; counted 4 min ago" in of_models
+    assert "0 active, that run this model; counted 4 min ago" in of_models, "the other model has none of them"
+    assert "clients (whole fleet)" in of_models
+    assert "enrolled" not in of_models, "what is the fleet's is not told as a model's"
+    assert "2 enrolled, 2 active, 0 revoked" in of_the_fleet
     everything = muster.json("status")
     assert [status["model"] for status in everything] == ["other", "toy"]
     assert "other" in muster.text("status")
+
+
+def test_training_that_is_done_is_completed_and_no_longer_running(world: World, muster: Terminal) -> None:
+    world.model(rounds=1, goal=2, quorum=2, evaluators=1)
+    devices = world.devices(2)
+    world.tick()
+    for device in devices:
+        world.update(device)
+    world.play(devices)
+    world.model("other", rounds=2)
+    world.model("third", rounds=0)
+    assert "completed, 1 of 1 rounds" in muster.text("status toy")
+    assert "completed, 1 of 1 rounds" in muster.text("model show toy")
+    assert "running, 0 of 2 rounds completed" in muster.text("status other")
+    listed = {model["model"]: model["training"] for model in muster.json("model list")}
+    assert listed == {"toy": "completed", "other": "running", "third": "stopped"}
+    assert [row[1] for row in columns(muster.text("model list"))[1:]] == ["running", "stopped", "completed"]
+    assert "running, 1 of 2 rounds completed" in muster.text("round start toy")
 
 
 def test_watching_looks_again_and_again_until_it_is_interrupted(
@@ -350,33 +372,6 @@ def test_every_next_command_exists(muster: Terminal) -> None:
             command = words.partition(",")[0].removeprefix("muster ").split()
             path = [word for word in command if not word.startswith("{") and word != "deployed"]
             assert muster.runner.invoke(app, [*path, "--help"]).exit_code == 0, problem
-
-
-def failing(answer: Callable[[httpx.Request], httpx.Response]) -> Session:
-    http = httpx.Client(transport=httpx.MockTransport(answer))
-    operator = Operator("https://api.example.org", http=http)
-    operator._transport._sleep = lambda _: None
-    return Session(lambda: operator, Console(file=Output()), Console(file=Output(), width=160))
-
-
-@pytest.mark.parametrize(
-    ("response", "told"),
-    [(httpx.Response(403, json={"message": "Forbidden"}), "may not invoke"), (httpx.Response(500), "does not answer")],
-)
-def test_a_server_that_lets_nobody_in_or_does_not_answer(response: httpx.Response, told: str) -> None:
-    session = failing(lambda _: response)
-    assert CliRunner().invoke(app, ["model", "list"], obj=session).exit_code == 3
-    assert told in session.errors.file.getvalue()  # type: ignore[attr-defined]
-
-
-def test_an_operator_whose_clock_is_wrong_is_told_to_set_it() -> None:
-    session = failing(lambda _: httpx.Response(403, headers={"Date": "Tue, 24 Nov 2020 12:00:00 GMT"}))
-    session.operator._transport._auth = SigV4(Credentials("AKIDEXAMPLE", "secret"), "eu-north-1")
-    assert CliRunner().invoke(app, ["model", "list"], obj=session).exit_code == 2
-    said = session.errors.file.getvalue()  # type: ignore[attr-defined]
-    assert "This machine's clock is wrong" in said
-    assert "ahead of the server's" in said
-    assert "date -u" in said
 
 
 @pytest.mark.parametrize("url", [None, "", "http://muster.example.org", "ftp://x"])

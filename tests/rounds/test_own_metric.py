@@ -20,7 +20,7 @@ from chalicelib.rounds.opening import next_base
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage.rows import LARGEST
 from muster import Device
-from muster.cli import render
+from muster.cli import overview, render
 from muster.device import Evaluation, Refused
 from muster.device.errors import TrainerFailed
 from muster.wire import admin
@@ -243,7 +243,7 @@ def test_what_operators_see_names_the_metric_and_its_direction(world: World) -> 
     assert gain in printed(render.versions(list(world.operator.versions("toy"))))
     told = printed(render.version(world.operator.version("toy", "1")))
     assert f"{gain} over version 0 by 2 judges (median 10 examples): 2 found it better, 0 worse, p 0.25" in told
-    status = printed(render.status(world.operator.status("toy")))
+    status = printed(overview.page([world.operator.status("toy")], world.clock()))
     assert "judged by  mse, lower is better; deployed above a gain of 10" in status
     assert " pt" not in told + status
 
@@ -254,7 +254,7 @@ def test_default_thresholds_do_not_alarm_for_a_metric_whose_numbers_nobody_but_t
             found = super().evaluate(weights)
             return Evaluation(found.examples, {**found.metrics, "loss": found.metrics["mse"], "accuracy": 0.0})
 
-    world.model(rounds=2, **REGRESSION)
+    world.model(rounds=3, **REGRESSION)
     devices = world.devices(2)
     play(world, devices, 0.5, AlsoLoss(0.0))
     world.monitor()

@@ -320,12 +320,13 @@ class TestFLProductionServer:
 
     def test_status_has_round_version_clients_alerts_and_metrics_in_one_call(self, world: World, muster: Terminal) -> None:
         world.model(goal=2, quorum=2, evaluators=1)
+        muster.text("threshold set toy clients --min 5")
         whole_round(world, 0.1)
         world.monitor()
         found: dict[str, Any] = muster.json("status toy")
         assert (found["round"]["number"], found["deployed_version"]) == (1, 1)
         assert found["clients"]["clients"] == 2
-        assert [alert["metric"] for alert in found["alerts"]] == ["active_clients"]
+        assert [alert["metric"] for alert in found["alerts"]] == ["clients"]
         assert found["metrics"]["accuracy"]["mean"] > 0.5
 
     def test_a_version_passes_through_all_states(self, world: World, muster: Terminal) -> None:
@@ -403,8 +404,8 @@ class TestFLProductionServer:
 
 
 def three_rounds(world: World) -> None:
-    """Three rounds, whose accuracies are recorded."""
-    world.model(rounds=3, goal=2, quorum=2, evaluators=1)
+    """Three rounds of a model that trains on, whose accuracies are recorded."""
+    world.model(rounds=4, goal=2, quorum=2, evaluators=1)
     for step in (0.1, 0.2, 0.3):
         whole_round(world, step)
     world.monitor()

@@ -39,10 +39,19 @@ class Training(Request):
         return self
 
 
+TrainingStanding = Annotated[
+    Literal["running", "completed", "stopped"],
+    Field(
+        description="running: rounds are to come; completed: as many as were wanted are there; stopped: by an operator, or "
+        "never started"
+    ),
+]
+
+
 class TrainingReply(Reply):
     """Where a model's training stands."""
 
-    state: Literal["running", "stopped"]
+    state: TrainingStanding
     rounds_completed: int
     rounds_wanted: int
 
@@ -52,7 +61,7 @@ class ModelSummary(Reply):
 
     model: str
     created_at: datetime
-    training: Literal["running", "stopped"]
+    training: TrainingStanding
     rounds_wanted: int
 
 
