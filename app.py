@@ -553,6 +553,20 @@ def acknowledge_alert(model: str, metric: str) -> admin.AlertReply:
     return services().alerts.acknowledge(model, metric, operator(app))
 
 
+@app.route("/v1/admin/models/{model}/alerts/{metric}/silence", methods=["PUT"], authorizer=operators)
+@speaks(admin.SilenceReply, P.UNKNOWN_MODEL, P.UNKNOWN_METRIC, takes=admin.SetSilence)
+def silence_alert(body: admin.SetSilence, model: str, metric: str) -> admin.SilenceReply:
+    """Tell nobody of a metric's alerts for a while."""
+    return services().alerts.silence(model, metric, body, operator(app))
+
+
+@app.route("/v1/admin/alerts/test", methods=["POST"], authorizer=operators)
+@speaks(admin.TestMessageReply)
+def test_alerts() -> admin.TestMessageReply:
+    """Send a message that says that messages arrive."""
+    return services().alerts.test(operator(app))
+
+
 # ---- triggers
 
 

@@ -365,7 +365,14 @@ class Services(Resources):
     @cached_property
     def alerts(self) -> Alerts:
         """Thresholds and alerts."""
-        return Alerts(catalogue=self.catalogue, rounds=self.rounds, store=self.monitoring, clock=self.clock, keep=self._keep)
+        return Alerts(
+            catalogue=self.catalogue,
+            rounds=self.rounds,
+            store=self.monitoring,
+            topic=lambda: self.alert_topic,
+            clock=self.clock,
+            keep=self._keep,
+        )
 
     @cached_property
     def fleet_paces(self) -> FleetPaces:
@@ -432,19 +439,25 @@ class Services(Resources):
             clock=self.clock,
             keep=self._keep,
             republish_seconds=settings.resend_seconds,
+            why=self._overviews(looks_at_aws=False).why,
         )
         return Monitor(census=self.census, registry=self.registry, recording=recording, watching=watching, vitals=self.vitals)
 
     @cached_property
     def overviews(self) -> Overviews:
         """Why models stand where they stand."""
+        return self._overviews(looks_at_aws=True)
+
+    def _overviews(self, *, looks_at_aws: bool) -> Overviews:
+        """Who sends an alert needs no more than what is stored."""
+        dead, alarms = (self.dead_letters, self.alarms) if looks_at_aws else (None, None)
         return Overviews(
             registry=self.registry,
             rounds=self.rounds,
             monitoring=self.monitoring,
             census=self.census,
-            dead_letters=self.dead_letters.waiting if self.dead_letters else None,
-            alarms=self.alarms.ringing if self.alarms else None,
+            dead_letters=dead.waiting if dead else None,
+            alarms=alarms.ringing if alarms else None,
             clock=self.clock,
             tick_seconds=self.settings.tick_seconds,
             census_seconds=self.settings.census_seconds,

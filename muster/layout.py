@@ -105,6 +105,7 @@ OUTGOING = RowPlace(name="outgoing record", table="monitoring", pk="outbox", sk=
 THRESHOLD = RowPlace(name="threshold", table="monitoring", pk="thresholds#{model}", sk="threshold#{metric}")
 PULSE = RowPlace(name="pulse", table="monitoring", pk="now", sk="pulse")
 TROUBLE = RowPlace(name="trouble", table="monitoring", pk="now", sk="trouble#{model}#{doing}")
+SILENCE = RowPlace(name="silence", table="monitoring", pk="now", sk="silence#{model}#{metric}")
 ALERT = RowPlace(name="alert", table="monitoring", pk="now", sk="alert#{model}#{metric}")
 PAST_ALERT = RowPlace(name="past alert", table="monitoring", pk="alerts#{model}", sk="alert#{metric}#{number:08d}")
 STORAGE = RowPlace(name="storage", table="versions", pk="model#{model}", sk="storage")

@@ -5,6 +5,7 @@ It only reads what rounds, registry and clients have stored, so it may die at an
 * `record`      what was measured at one time (pure);
 * `training`    whether rounds are to come: what a model needs clients for;
 * `threshold`, `alert`   bounds, breaches, and what follows from a new value (pure);
+* `message`     what is sent when an alert opens, to people and to machines (pure);
 * `store`       their rows, one condition a write;
 * `recording`   makes records of ended rounds and of the fleet, and brings them to CloudWatch;
 * `watching`    holds the newest values against the thresholds; opens, publishes and clears alerts;

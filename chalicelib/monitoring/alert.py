@@ -1,6 +1,6 @@
 """A breach, from its opening to its end (pure).
 
-             value outside                   value inside, or watched no more
+             outside for long enough         inside, or watched no more
     (none) ─────────────────▶ OPEN ──────────────────────────────────────────▶ CLEARED
                                │  ▲ still outside: nothing                     ▲
                                └──┘                                            │
@@ -11,12 +11,14 @@ A metric's alerts are numbered, and the last one is its present: whoever writes 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.instants import Instant
-from chalicelib.monitoring.threshold import Threshold
+from chalicelib.monitoring.record import Record
+from chalicelib.monitoring.threshold import Severity, Threshold
 
 KEEP_CLEARED = timedelta(days=90)
 """How long an alert is kept after it was cleared."""
@@ -44,6 +46,7 @@ class Alert:
     """When somebody last set out to publish it. It is published by one at a time."""
     minimum: float | None = None
     maximum: float | None = None
+    severity: Severity = Severity.WARNING
     because: str | None = None
     """What is known of why."""
     published_at: Instant | None = None
@@ -68,6 +71,41 @@ class Alert:
         return f"{self.metric} of {self.model} is {self.value:g}, {bound}{why}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """Nobody is told of a metric's alerts before `until`."""
+
+    model: str
+    metric: str
+    until: Instant
+    because: str
+    by: str | None = None
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A metric's newest value, and since when all its values lie outside; None: the newest lies inside."""
+
+    value: float
+    outside_since: datetime | None = None
+
+
+def observed(threshold: Threshold, records: Iterable[Record]) -> Observation | None:
+    """What is known of a metric, from recent records in any order; None when none of them has it."""
+    told = sorted(
+        ((each.at, each.metrics[threshold.metric]) for each in records if threshold.metric in each.metrics), reverse=True
+    )
+    if not told:
+        return None
+    since: datetime | None = None
+    for at, value in told:
+        if not threshold.is_breached_by(value):
+            break
+        since = at
+    return Observation(told[0][1], since)
+
+
 class AlertStep(StrEnum):
     """What follows from a new value."""
 
@@ -77,19 +115,29 @@ class AlertStep(StrEnum):
 
 
 def next_step(
-    threshold: Threshold, value: float | None, present: Alert | None, now: datetime, republish: timedelta
+    threshold: Threshold,
+    seen: Observation | None,
+    present: Alert | None,
+    now: datetime,
+    republish: timedelta,
+    silent_until: datetime | None = None,
 ) -> AlertStep | None:
-    """What is due at `now` for a metric, from its newest value and its last alert; None when nothing is.
+    """What is due at `now` for a metric, from what was seen of it and its last alert; None when nothing is.
 
     Without a recent value nothing is known, and nothing changes. An alert whose publication has been under way for longer
-    than `republish` was lost with whoever did it, and is published again.
+    than `republish` was lost with whoever did it, and is published again; so is one that opened in a silence, after that.
     """
     is_open = present is not None and present.state is not AlertState.CLEARED
     if is_open and not threshold.is_watched:
         return AlertStep.CLEAR
-    if value is not None and threshold.is_breached_by(value) != is_open:
-        return AlertStep.CLEAR if is_open else AlertStep.OPEN
-    if present and is_open and not present.published_at and now - present.publishing_at >= republish:
+    if seen is not None:
+        if is_open and seen.outside_since is None:
+            return AlertStep.CLEAR
+        lasts = seen.outside_since is not None and now - seen.outside_since >= timedelta(seconds=threshold.lasting_seconds)
+        if lasts and threshold.is_watched and not is_open:
+            return AlertStep.OPEN
+    silent = silent_until is not None and now < silent_until
+    if present and is_open and not silent and not present.published_at and now - present.publishing_at >= republish:
         return AlertStep.PUBLISH
     return None
 
@@ -106,5 +154,6 @@ def opened(threshold: Threshold, value: float, last: Alert | None, now: datetime
         publishing_at=now,
         minimum=threshold.minimum,
         maximum=threshold.maximum,
+        severity=threshold.severity,
         because=because,
     )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 
 from chalicelib.errors import Refusal, near
-from chalicelib.instants import Clock
-from chalicelib.monitoring.alert import Alert, AlertState
+from chalicelib.instants import Clock, text
+from chalicelib.log import log
+from chalicelib.monitoring import message
+from chalicelib.monitoring.alert import KEEP_CLEARED, Alert, AlertState, Silence
 from chalicelib.monitoring.record import newest
 from chalicelib.monitoring.store import MonitoringStore
-from chalicelib.monitoring.threshold import Threshold, effective
+from chalicelib.monitoring.threshold import Severity, Threshold, effective
 from chalicelib.monitoring.training import standing_of
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.rounds.store import RoundStore
+from chalicelib.storage.topics import Topic
 from muster.wire import admin
 from muster.wire.admin import RoundConfig
 from muster.wire.problems import Problem
@@ -29,11 +32,19 @@ class Alerts:
     """Thresholds are set and listed, alerts listed and acknowledged."""
 
     def __init__(
-        self, *, catalogue: Catalogue, rounds: RoundStore, store: MonitoringStore, clock: Clock, keep: timedelta
+        self,
+        *,
+        catalogue: Catalogue,
+        rounds: RoundStore,
+        store: MonitoringStore,
+        topic: Callable[[], Topic],
+        clock: Clock,
+        keep: timedelta,
     ) -> None:
         self._catalogue = catalogue
         self._rounds = rounds
         self._store = store
+        self._topic = topic
         self._clock = clock
         self._keep = keep
 
@@ -58,14 +69,15 @@ class Alerts:
             Refusal: `unknown-model`, `unknown-metric` (what cannot be a metric's name).
         """
         self._catalogue.model(model)
-        if not _METRIC.fullmatch(metric):
-            raise Refusal(
-                Problem.UNKNOWN_METRIC,
-                f"{metric[:48]!r} cannot be a metric",
-                expected=f"a name like {_METRIC.pattern}",
-                got=metric[:48],
-            )
-        threshold = Threshold(model=model, metric=metric, minimum=request.minimum, maximum=request.maximum)
+        _check_metric(metric)
+        threshold = Threshold(
+            model=model,
+            metric=metric,
+            minimum=request.minimum,
+            maximum=request.maximum,
+            lasting_seconds=request.lasting_seconds,
+            severity=Severity(request.severity),
+        )
         self._store.set_threshold(threshold)
         latest = newest(self._store.latest(model, self._clock() - self._keep))
         return _threshold(threshold, latest.get(metric), is_default=False)
@@ -77,7 +89,10 @@ class Alerts:
 
     def open(self, model: str) -> list[admin.AlertReply]:
         """The open alerts of a model, newest first."""
-        return _sorted(alert for alert in self._store.alerts(model).values() if alert.state is not AlertState.CLEARED)
+        now, seen = self._clock(), self._store.now()
+        found = [alert for alert in seen.alerts_of(model).values() if alert.state is not AlertState.CLEARED]
+        silent = {alert.metric: seen.silent_until(model, alert.metric) for alert in found}
+        return _sorted(found, {metric: until for metric, until in silent.items() if until and until > now})
 
     def recent(self, model: str) -> admin.AlertList:
         """The open alerts of a model, and the last that were cleared, newest first.
@@ -89,6 +104,24 @@ class Alerts:
         last = self._store.alerts(model)
         before = (alert for metric in last for alert in self._store.past(model, metric, CLEARED_SHOWN - 1))
         return admin.AlertList(alerts=_sorted([*last.values(), *before]))
+
+    def silence(self, model: str, metric: str, request: admin.SetSilence, by: str | None) -> admin.SilenceReply:
+        """Tell nobody of a metric's alerts for a while; the last who says so counts.
+
+        Raises:
+            Refusal: `unknown-model`, `unknown-metric` (what cannot be a metric's name).
+        """
+        self._catalogue.model(model)
+        _check_metric(metric)
+        until = self._clock() + timedelta(seconds=request.seconds)
+        ttl = int((until + KEEP_CLEARED).timestamp())
+        self._store.silence(Silence(model=model, metric=metric, until=until, because=request.because, by=by, ttl=ttl))
+        log.info("alerts silenced", model=model, metric=metric, until=text(until), by=by, because=request.because)
+        return admin.SilenceReply(model=model, metric=metric, until=until, because=request.because, by=by)
+
+    def test(self, by: str | None) -> admin.TestMessageReply:
+        """Send a message that says that messages arrive."""
+        return admin.TestMessageReply(message_id=self._topic().publish(message.for_test(by)))
 
     def acknowledge(self, model: str, metric: str, by: str) -> admin.AlertReply:
         """Note who looks after an open alert; the first who does so stays.
@@ -106,7 +139,18 @@ class Alerts:
         return reply(alert)
 
 
-def reply(alert: Alert) -> admin.AlertReply:
+def _check_metric(metric: str) -> None:
+    """Refuse what cannot be a metric's name."""
+    if not _METRIC.fullmatch(metric):
+        raise Refusal(
+            Problem.UNKNOWN_METRIC,
+            f"{metric[:48]!r} cannot be a metric",
+            expected=f"a name like {_METRIC.pattern}",
+            got=metric[:48],
+        )
+
+
+def reply(alert: Alert, silent_until: datetime | None = None) -> admin.AlertReply:
     """An alert as operators see it."""
     return admin.AlertReply(
         model=alert.model,
@@ -116,7 +160,9 @@ def reply(alert: Alert) -> admin.AlertReply:
         value=alert.value,
         minimum=alert.minimum,
         maximum=alert.maximum,
+        severity=alert.severity.value,
         because=alert.because,
+        silent_until=silent_until,
         opened_at=alert.opened_at,
         acknowledged_at=alert.acknowledged_at,
         acknowledged_by=alert.acknowledged_by,
@@ -124,8 +170,9 @@ def reply(alert: Alert) -> admin.AlertReply:
     )
 
 
-def _sorted(alerts: Iterable[Alert]) -> list[admin.AlertReply]:
-    return sorted((reply(alert) for alert in alerts), key=lambda alert: alert.opened_at, reverse=True)
+def _sorted(alerts: Iterable[Alert], silent: Mapping[str, datetime] | None = None) -> list[admin.AlertReply]:
+    told = (reply(alert, (silent or {}).get(alert.metric)) for alert in alerts)
+    return sorted(told, key=lambda alert: alert.opened_at, reverse=True)
 
 
 def _threshold(threshold: Threshold, value: float | None, is_default: bool) -> admin.ThresholdReply:
@@ -134,6 +181,8 @@ def _threshold(threshold: Threshold, value: float | None, is_default: bool) -> a
         metric=threshold.metric,
         minimum=threshold.minimum,
         maximum=threshold.maximum,
+        lasting_seconds=threshold.lasting_seconds,
+        severity=threshold.severity.value,
         is_default=is_default,
         value=value,
         in_breach=value is not None and threshold.is_breached_by(value),

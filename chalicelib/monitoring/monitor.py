@@ -7,6 +7,7 @@ its own role, and derives everything from what is stored.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from chalicelib.clients.census import Census
 from chalicelib.monitoring.recording import Recording
@@ -45,8 +46,9 @@ class Monitor:
         for model in models:
             attempt(f"recording the rounds of {model}", self._recording.record_rounds, model)
         attempt("sending records to CloudWatch", self._recording.deliver)
+        seen = cache(self._watching.seen)
         for model in models:
-            attempt(f"watching {model}", self._watching.watch, model)
+            attempt(f"watching {model}", lambda name: self._watching.watch(name, seen()), model)
         if failures:
             raise ExceptionGroup("the monitor failed in part", failures)
 

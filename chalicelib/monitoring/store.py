@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.instants import text
-from chalicelib.monitoring.alert import KEEP_CLEARED, Alert
+from chalicelib.monitoring.alert import KEEP_CLEARED, Alert, Silence
 from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Threshold
 from chalicelib.storage import keys
@@ -29,8 +29,17 @@ class Now:
     pulse: Pulse | None
     """None: the tick never ran, or what it noted cannot be read."""
     troubles: tuple[Trouble, ...] = ()
+    silences: tuple[Silence, ...] = ()
     alerts: tuple[Alert, ...] = ()
     """Each metric's last one, be it over."""
+
+    def alerts_of(self, model: str) -> dict[str, Alert]:
+        """A model's, by metric."""
+        return {alert.metric: alert for alert in self.alerts if alert.model == model}
+
+    def silent_until(self, model: str, metric: str) -> datetime | None:
+        """Until when nobody is told of a metric's alerts; None when that was never said."""
+        return next((one.until for one in self.silences if (one.model, one.metric) == (model, metric)), None)
 
 
 class MonitoringStore:
@@ -113,12 +122,14 @@ class MonitoringStore:
         first, last = keys.ALERT.prefix, keys.TROUBLE.prefix + LAST
         rows = list(self._table.query(keys.PULSE.partition(), "", above=first, below=last))
         by_kind = {
-            kind: [row for row in rows if row["sk"].startswith(kind.prefix)] for kind in (keys.PULSE, keys.TROUBLE, keys.ALERT)
+            kind: [row for row in rows if row["sk"].startswith(kind.prefix)]
+            for kind in (keys.PULSE, keys.TROUBLE, keys.SILENCE, keys.ALERT)
         }
         pulse = next(readable(Pulse, by_kind[keys.PULSE]), None)
         return Now(
             pulse=pulse,
             troubles=tuple(readable(Trouble, by_kind[keys.TROUBLE])),
+            silences=tuple(readable(Silence, by_kind[keys.SILENCE])),
             alerts=tuple(readable(Alert, by_kind[keys.ALERT])),
         )
 
@@ -149,6 +160,11 @@ class MonitoringStore:
         except ConditionFailed:
             return False
         return True
+
+    def silence(self, silence: Silence) -> None:
+        """Store a silence in the place of the one before; a repeat is the same."""
+        key = keys.SILENCE.key(model=silence.model, metric=silence.metric)
+        self._table.put(Put(table=self._table, key=key, item=to_item(silence), condition=ANYTHING))
 
     def take_publication(self, alert: Alert, now: datetime) -> bool:
         """Set out to publish an alert, if nobody else has since it was read, and it is neither published nor cleared."""

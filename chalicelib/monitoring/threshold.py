@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from chalicelib.monitoring.record import ROLLOUT_TROUBLE, UNFILLED
 from muster.wire.admin import RoundConfig
+
+
+class Severity(StrEnum):
+    """How soon somebody should look."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +26,9 @@ class Threshold:
     metric: str
     minimum: float | None = None
     maximum: float | None = None
+    lasting_seconds: float = 0.0
+    """For how long a breach must have lasted before an alert opens."""
+    severity: Severity = Severity.WARNING
 
     def is_breached_by(self, value: float) -> bool:
         """Whether a value lies outside. The bounds themselves are well."""
@@ -39,10 +51,10 @@ def defaults(model: str, config: RoundConfig | None, *, trains: bool) -> list[Th
     """
     always = [
         *([Threshold(model=model, metric="active_clients", minimum=5)] if trains else []),
-        Threshold(model=model, metric="lost_bits", maximum=0.0),
-        Threshold(model=model, metric=ROLLOUT_TROUBLE, maximum=0.0),
+        Threshold(model=model, metric="lost_bits", maximum=0.0, severity=Severity.CRITICAL),
+        Threshold(model=model, metric=ROLLOUT_TROUBLE, maximum=0.0, severity=Severity.CRITICAL),
         Threshold(model=model, metric=UNFILLED, maximum=0.0),
-        Threshold(model=model, metric="unreadable_rows", maximum=0.0),
+        Threshold(model=model, metric="unreadable_rows", maximum=0.0, severity=Severity.CRITICAL),
     ]
     if config is None:
         return always

@@ -6,13 +6,15 @@ alert is published again after a while: at least once, by one at a time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from chalicelib.instants import Clock, text
+from chalicelib.instants import Clock
 from chalicelib.log import log
-from chalicelib.monitoring.alert import Alert, AlertStep, next_step, opened
-from chalicelib.monitoring.record import ROLLOUT_TROUBLE, UNFILLED, newest
-from chalicelib.monitoring.store import MonitoringStore
+from chalicelib.monitoring.alert import Alert, AlertStep, Observation, next_step, observed, opened
+from chalicelib.monitoring.message import message_of
+from chalicelib.monitoring.record import ROLLOUT_TROUBLE, UNFILLED
+from chalicelib.monitoring.store import MonitoringStore, Now
 from chalicelib.monitoring.threshold import Threshold, effective
 from chalicelib.monitoring.training import standing_of
 from chalicelib.registry.store import RegistryStore
@@ -21,7 +23,7 @@ from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable
 from chalicelib.storage.topics import Topic
-from muster.wire.admin import RoundConfig
+from muster.wire.admin import RoundConfig, Why
 
 LAST = 5
 """Rounds among which the one is looked for of which an alert speaks."""
@@ -40,6 +42,7 @@ class Watching:
         clock: Clock,
         keep: timedelta,
         republish_seconds: float,
+        why: Callable[[str], Why],
     ) -> None:
         self._store = store
         self._registry = registry
@@ -48,17 +51,22 @@ class Watching:
         self._clock = clock
         self._keep = keep
         self._republish = timedelta(seconds=republish_seconds)
+        self._why = why
 
-    def watch(self, model: str) -> None:
+    def seen(self) -> Now:
+        """What is so now, for all models: one read for a run."""
+        return self._store.now()
+
+    def watch(self, model: str, seen: Now) -> None:
         """Do what is due for every metric of a model that has a threshold, or had one when its alert opened."""
         now = self._clock()
         config, trains = self._known(model)
         thresholds = effective(model, config, self._store.thresholds(model), trains=trains)
-        latest = newest(self._store.latest(model, now - self._keep))
-        alerts = self._store.alerts(model)
+        alerts, lasting = seen.alerts_of(model), any(threshold.lasting_seconds for threshold in thresholds.values())
+        records = (self._store.recent if lasting else self._store.latest)(model, now - self._keep)
         for metric in sorted(thresholds.keys() | alerts.keys()):
             threshold = thresholds.get(metric) or Threshold(model=model, metric=metric)
-            self._watch(threshold, latest.get(metric), alerts.get(metric), now)
+            self._watch(threshold, observed(threshold, records), alerts.get(metric), seen.silent_until(model, metric))
 
     def _known(self, model: str) -> tuple[RoundConfig | None, bool]:
         """The model's configuration, and whether it trains. When its row cannot be read, which is itself watched, nothing is
@@ -71,11 +79,14 @@ class Watching:
             return None, True
         return (found.config, standing_of(found, self._rounds) == "running") if found else (None, False)
 
-    def _watch(self, threshold: Threshold, value: float | None, present: Alert | None, now: datetime) -> None:
-        match next_step(threshold, value, present, now, self._republish):
-            case AlertStep.OPEN if value is not None:
-                alert = opened(threshold, value, present, now, self._why(threshold))
-                if self._store.open(alert, present):
+    def _watch(
+        self, threshold: Threshold, seen: Observation | None, present: Alert | None, silent_until: datetime | None
+    ) -> None:
+        now = self._clock()
+        match next_step(threshold, seen, present, now, self._republish, silent_until):
+            case AlertStep.OPEN if seen is not None:
+                alert = opened(threshold, seen.value, present, now, self._reason(threshold))
+                if self._store.open(alert, present) and not (silent_until and now < silent_until):
                     self._publish(alert)
             case AlertStep.PUBLISH if present is not None:
                 if self._store.take_publication(present, now):
@@ -86,7 +97,7 @@ class Watching:
             case _:
                 return
 
-    def _why(self, threshold: Threshold) -> str | None:
+    def _reason(self, threshold: Threshold) -> str | None:
         """What is known of a breach: of a rollout, its figures; of a round in which too few were, what it lacked."""
         if threshold.metric == UNFILLED:
             last = next((rnd for rnd in self._rounds.history(threshold.model, None, LAST) if _is_unfilled(rnd)), None)
@@ -101,22 +112,17 @@ class Watching:
         return deployment.because if deployment else None
 
     def _publish(self, alert: Alert) -> None:
-        self._topic.publish(
-            f"Muster: {alert.sentence}",
-            {
-                "alert": alert.sentence,
-                "model": alert.model,
-                "metric": alert.metric,
-                "number": alert.number,
-                "value": alert.value,
-                "minimum": alert.minimum,
-                "maximum": alert.maximum,
-                "opened_at": text(alert.opened_at),
-                "next": f"muster status {alert.model}; muster alerts ack {alert.model} {alert.metric}",
-            },
-        )
+        self._topic.publish(message_of(alert, self._waits_for(alert.model)))
         self._store.published(alert, self._clock())
         log.warning("alert opened", model=alert.model, metric=alert.metric, alert=alert.number, value=alert.value)
+
+    def _waits_for(self, model: str) -> str | None:
+        """What the model waits for; None when that cannot be said now: the alert is worth more than the sentence."""
+        try:
+            return self._why(model).sentence
+        except Exception:  # noqa: BLE001 (it is in the log, and the alert goes out)
+            log.exception("an alert goes out without what its model waits for", model=model)
+            return None
 
 
 def _is_unfilled(rnd: Round | Unreadable) -> bool:

@@ -237,6 +237,11 @@ TROUBLE = RowKind.of(
     "What fails, of which model (`-`: the stack), since when, and what was said. One of which nothing was heard for three "
     "minutes is over. Kept for a day.",
 )
+SILENCE = RowKind.of(
+    layout.SILENCE,
+    "chalicelib.monitoring.alert.Silence",
+    "Until when alerts of a metric are published to nobody. They open and clear all the same.",
+)
 ALERT = RowKind.of(
     layout.ALERT,
     "chalicelib.monitoring.alert.Alert",
@@ -296,6 +301,7 @@ ROWS = (
     THRESHOLD,
     PULSE,
     TROUBLE,
+    SILENCE,
     ALERT,
     PAST_ALERT,
     SWEEP,

@@ -24,7 +24,7 @@ class SNS(Service):
         "CreateTopic": "Name Attributes",
         "ListTopics": "",
         "Subscribe": "TopicArn Protocol Endpoint",
-        "Publish": "TopicArn Subject Message",
+        "Publish": "TopicArn Subject Message MessageStructure",
     }
 
     def __init__(self, queues: SQS) -> None:
@@ -59,6 +59,8 @@ class SNS(Service):
             not 1 <= len(subject) <= LONGEST_SUBJECT or not subject.isascii() or not subject.isprintable()
         ):
             raise _invalid("Subject")
+        if (structure := request.get("MessageStructure")) is not None:
+            message = _of_a_queue(structure, message)
         message_id = str(uuid4())
         said: dict[str, Any] = {"Type": "Notification", "MessageId": message_id, "TopicArn": request["TopicArn"]}
         said |= {"Subject": subject} if subject is not None else {}
@@ -71,6 +73,19 @@ class SNS(Service):
         if request["TopicArn"] not in self._subscribed:
             raise ServiceError("NotFound", "Topic does not exist", 404)
         return self._subscribed[request["TopicArn"]]
+
+
+def _of_a_queue(structure: str, message: str) -> str:
+    """What a queue gets of a message that says something else to each protocol (SNS API: "Publish", MessageStructure)."""
+    if structure != "json":
+        raise _invalid("MessageStructure")
+    try:
+        said = json.loads(message)
+    except ValueError as unlike:
+        raise _invalid("Message Structure - JSON message body failed to parse") from unlike
+    if not isinstance(said, dict) or not isinstance(said.get("default"), str):
+        raise _invalid("Message Structure - No default entry in JSON message body")
+    return str(said.get("sqs", said["default"]))
 
 
 def _invalid(what: str) -> ServiceError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,6 +17,15 @@ from muster.wire import admin
 metrics = typer.Typer(no_args_is_help=True, help="What was measured.")
 alerts = typer.Typer(no_args_is_help=True, help="Metrics that left their bounds.")
 thresholds = typer.Typer(no_args_is_help=True, help="The bounds within which metrics are well.")
+
+
+class HowSoon(StrEnum):
+    """How soon somebody should look."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
 
 Metric = Annotated[str, typer.Argument(help="The metric's name.", show_default=False)]
 SomeModel = Annotated[str | None, typer.Argument(help="The model; without it, all.", show_default=False)]
@@ -118,6 +128,33 @@ def ack(ctx: typer.Context, model: Model, metric: Metric, dry_run: DryRun = Fals
     session.show(reply, as_json, lambda: render.alerts([reply]))
 
 
+@alerts.command()
+def silence(
+    ctx: typer.Context,
+    model: Model,
+    metric: Metric,
+    hours: Annotated[float, typer.Option(min=0.0, max=744.0, help="For how long; 0 ends a silence.")],
+    because: Annotated[str | None, typer.Option(help="Why.", show_default=False)] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Tell nobody of a metric's alerts for a while. One that is still open after that is told of then."""
+    session = of(ctx)
+    if dry_run:
+        session.would(f"tell nobody of alerts of {metric} of {model} for {hours:g} hours", as_json)
+        return
+    reply = session.operator.silence(model, metric, 3600.0 * hours, because)
+    session.show(reply, as_json, lambda: f"nobody is told of {metric} of {model} until {reply.until:%Y-%m-%d %H:%M} UTC")
+
+
+@alerts.command("test")
+def send_test(ctx: typer.Context, as_json: Json = False) -> None:
+    """Send a message to all who are subscribed, which says that alerts arrive."""
+    session = of(ctx)
+    reply = session.operator.test_alerts()
+    session.show(reply, as_json, lambda: f"sent (message {reply.message_id}); whoever is subscribed to the topic gets it now")
+
+
 @thresholds.command("list")
 def list_thresholds(ctx: typer.Context, model: Model, as_json: Json = False) -> None:
     """What is watched, and how it stands."""
@@ -133,6 +170,10 @@ def set_threshold(
     metric: Metric,
     minimum: Annotated[float | None, typer.Option("--min", help="The least that is well.", show_default=False)] = None,
     maximum: Annotated[float | None, typer.Option("--max", help="The most that is well.", show_default=False)] = None,
+    lasting: Annotated[
+        float, typer.Option("--for", min=0.0, max=360.0, help="Minutes that a breach must last before an alert opens.")
+    ] = 0.0,
+    severity: Annotated[HowSoon, typer.Option(help="How soon somebody should look.")] = HowSoon.WARNING,
     none: Annotated[bool, typer.Option("--none", help="Watch the metric no more.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -142,9 +183,11 @@ def set_threshold(
     if none == (minimum is not None or maximum is not None):
         raise typer.BadParameter("give --min, --max or both; or --none to watch the metric no more", param_hint="threshold set")
     if dry_run:
-        request = admin.SetThreshold(minimum=minimum, maximum=maximum)
+        request = admin.SetThreshold(minimum=minimum, maximum=maximum, lasting_seconds=60.0 * lasting, severity=severity.value)
         session.operator.thresholds(model)
         session.would(f"watch {metric} of {model}" if not none else f"watch {metric} no more", as_json, request.model_dump())
         return
-    reply = session.operator.set_threshold(model, metric, minimum, maximum)
+    reply = session.operator.set_threshold(
+        model, metric, minimum, maximum, lasting_seconds=60.0 * lasting, severity=severity.value
+    )
     session.show(reply, as_json, lambda: render.thresholds([reply]))

@@ -359,8 +359,13 @@ def metric(found: admin.MetricReply) -> RenderableType:
 
 def thresholds(found: Sequence[admin.ThresholdReply]) -> RenderableType:
     """What is watched."""
-    rows = [(t.metric, t.minimum, t.maximum, t.value, _standing(t), "default" if t.is_default else "set") for t in found]
-    return table(["metric", "minimum", "maximum", "value", "now", "origin"], rows, "nothing is watched: muster threshold set")
+    rows = [
+        (t.metric, t.minimum, t.maximum, duration(t.lasting_seconds) if t.lasting_seconds else None, t.severity, t.value,
+         _standing(t), "default" if t.is_default else "set")
+        for t in found
+    ]  # fmt: skip
+    columns = ["metric", "minimum", "maximum", "for", "severity", "value", "now", "origin"]
+    return table(columns, rows, "nothing is watched: muster threshold set")
 
 
 def _standing(threshold: admin.ThresholdReply) -> str | None:
@@ -372,10 +377,12 @@ def _standing(threshold: admin.ThresholdReply) -> str | None:
 def alerts(found: Sequence[admin.AlertReply]) -> RenderableType:
     """Alerts."""
     rows = [
-        (a.model, a.metric, a.number, a.state, a.value, a.minimum, a.maximum, a.opened_at, a.cleared_at, a.acknowledged_by)
+        (a.model, a.metric, a.number, a.severity, a.state, a.value, a.minimum, a.maximum, a.opened_at, a.cleared_at,
+         a.acknowledged_by, a.silent_until)
         for a in found
-    ]
-    columns = ["model", "metric", "number", "state", "value", "minimum", "maximum", "opened", "cleared", "looked after by"]
+    ]  # fmt: skip
+    columns = ["model", "metric", "number", "severity", "state", "value", "minimum", "maximum", "opened", "cleared",
+               "looked after by", "silent until"]  # fmt: skip
     return table(columns, rows, "no alerts")
 
 

@@ -367,11 +367,18 @@ class Operator:
         return self._transport.call("GET", f"/v1/admin/models/{model}/thresholds", admin.ThresholdList).thresholds
 
     def set_threshold(
-        self, model: str, metric: str, minimum: float | None = None, maximum: float | None = None
+        self,
+        model: str,
+        metric: str,
+        minimum: float | None = None,
+        maximum: float | None = None,
+        *,
+        lasting_seconds: float = 0.0,
+        severity: admin.SeverityName = "warning",
     ) -> admin.ThresholdReply:
-        """Watch a metric; without either bound, watch it no more."""
-        path, request = f"/v1/admin/models/{model}/thresholds/{metric}", admin.SetThreshold(minimum=minimum, maximum=maximum)
-        return self._transport.call("PUT", path, admin.ThresholdReply, request)
+        """Watch a metric; without either bound, watch it no more. A breach must last for so long before an alert opens."""
+        request = admin.SetThreshold(minimum=minimum, maximum=maximum, lasting_seconds=lasting_seconds, severity=severity)
+        return self._transport.call("PUT", f"/v1/admin/models/{model}/thresholds/{metric}", admin.ThresholdReply, request)
 
     def alerts(self, model: str) -> list[admin.AlertReply]:
         """Alerts that are open, and the last that were cleared."""
@@ -380,6 +387,16 @@ class Operator:
     def acknowledge(self, model: str, metric: str) -> admin.AlertReply:
         """Say that somebody is looking after the metric's open alert."""
         return self._transport.call("POST", f"/v1/admin/models/{model}/alerts/{metric}/acknowledge", admin.AlertReply)
+
+    def silence(self, model: str, metric: str, seconds: float, because: str | None = None) -> admin.SilenceReply:
+        """Tell nobody of a metric's alerts for so many seconds; 0 ends a silence."""
+        words = {"because": because} if because else {}
+        path = f"/v1/admin/models/{model}/alerts/{metric}/silence"
+        return self._transport.call("PUT", path, admin.SilenceReply, admin.SetSilence(seconds=seconds, **words))
+
+    def test_alerts(self) -> admin.TestMessageReply:
+        """Send a message to all who are subscribed to the alerts, which says that messages arrive."""
+        return self._transport.call("POST", "/v1/admin/alerts/test", admin.TestMessageReply)
 
     # ---- common
 

@@ -301,6 +301,8 @@ def _troubles(world: World) -> None:
     world.calls.between = None
     world.operator.overview()
     world.operator.why(model)
+    world.operator.silence(model, "loss", 60.0)
+    world.operator.test_alerts()
     _rest(world, model)
 
 

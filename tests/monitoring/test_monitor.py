@@ -281,7 +281,7 @@ def test_a_breach_opens_one_alert_and_sends_one_message_until_it_recovers(
     world.operator.set_threshold("toy", "clients", minimum=2)
     world.monitor()
     (message,) = inbox()
-    assert message["subject"] == "Muster: clients of toy is 0, below 2"
+    assert message["subject"] == "Muster warning: clients of toy is 0, below 2"
     assert (message["model"], message["metric"], message["value"], message["minimum"], message["number"]) == (
         "toy",
         "clients",
@@ -289,7 +289,7 @@ def test_a_breach_opens_one_alert_and_sends_one_message_until_it_recovers(
         2,
         1,
     )
-    assert message["next"] == "muster status toy; muster alerts ack toy clients"
+    assert message["next"] == "muster why toy; muster alerts ack toy clients"
     assert alerts(world, "clients") == [(1, "open")]
 
     for _ in range(6):
@@ -323,9 +323,9 @@ def test_the_defaults_are_those_of_the_tutorial(world: World, inbox: Callable[[]
     one_round(world, judge=Measuring({"accuracy": 0.4, "loss": 5.5}))
     world.monitor()
     assert sorted(message["subject"] for message in inbox()) == [
-        "Muster: accuracy of toy is 0.4, below 0.5",
-        "Muster: active_clients of toy is 0, below 5",
-        "Muster: loss of toy is 5.5, above 5",
+        "Muster warning: accuracy of toy is 0.4, below 0.5",
+        "Muster warning: active_clients of toy is 0, below 5",
+        "Muster warning: loss of toy is 5.5, above 5",
     ]
     found = {t.metric: (t.minimum, t.maximum, t.is_default, t.in_breach) for t in world.operator.thresholds("toy")}
     assert found == {
@@ -486,8 +486,81 @@ def test_each_write_on_an_alert_has_its_condition(world: World) -> None:
     assert store.alerts("toy") == {"loss": following}, "who still holds the one before changes nothing of the next one"
 
 
+def test_a_breach_that_must_last_opens_an_alert_when_it_has(world: World, inbox: Callable[[], list[dict[str, Any]]]) -> None:
+    world.model(rounds=0)
+    world.operator.set_threshold("toy", "clients", minimum=3, lasting_seconds=900.0, severity="critical")
+    seen = []
+    for _ in range(5):
+        world.monitor()
+        seen.append(alerts(world, "clients"))
+        world.clock.advance(300)
+    assert seen == [[], [], [], [(1, "open")], [(1, "open")]]
+    (message,) = inbox()
+    assert (message["severity"], message["subject"]) == ("critical", "Muster critical: clients of toy is 0, below 3")
+    assert message["why"] == "training was never started"
+    assert message["recipe"] == "docs/operations.md#clients"
+
+
+def test_a_silence_holds_messages_back_and_not_alerts(world: World, inbox: Callable[[], list[dict[str, Any]]]) -> None:
+    world.model(rounds=0)
+    world.operator.set_threshold("toy", "clients", minimum=3)
+    silence = world.operator.silence("toy", "clients", 1800.0, "we know")
+    assert silence.until == world.clock() + timedelta(seconds=1800)
+    for _ in range(3):
+        world.monitor()
+        world.clock.advance(300)
+    assert (alerts(world, "clients"), inbox()) == ([(1, "open")], [])
+    assert [alert.silent_until for alert in world.operator.status("toy").alerts] == [silence.until]
+    world.clock.advance(1800)
+    world.monitor()
+    assert [message["metric"] for message in inbox()] == ["clients"], "it is still open"
+
+    world.operator.silence("toy", "clients", 1800.0)
+    world.operator.silence("toy", "clients", 0.0)
+    assert [alert.silent_until for alert in world.operator.status("toy").alerts] == [None], "0 ends it"
+
+
+def test_a_test_message_arrives_and_changes_nothing(world: World, inbox: Callable[[], list[dict[str, Any]]]) -> None:
+    before = world.everything()
+    assert world.operator.test_alerts().message_id
+    (message,) = inbox()
+    assert (message["test"], message["subject"]) == (True, "Muster test: alerts arrive here")
+    assert world.everything() == before
+
+
+def test_an_alert_goes_out_also_when_nobody_can_say_why(world: World, inbox: Callable[[], list[dict[str, Any]]]) -> None:
+    world.model(rounds=0)
+    world.monitor()
+    world.operator.set_threshold("toy", "clients", minimum=3)
+
+    def broken(operation: str, proceed: Callable[[], Any]) -> Any:
+        if operation == "BatchGetItem":
+            raise TimeoutError("DynamoDB is slow today")
+        return proceed()
+
+    world.calls.between = broken
+    world.monitor()
+    assert [(message["metric"], message["why"]) for message in inbox()] == [("clients", None)]
+
+
+@pytest.mark.parametrize("body", [{"seconds": -1.0}, {"seconds": 1e9}, {}, {"seconds": 1.0, "because": "x" * 65}])
+def test_a_silence_that_makes_no_sense_is_refused(world: World, body: dict[str, Any]) -> None:
+    world.model(rounds=0)
+    before = world.everything()
+    assert world.request("PUT", "/v1/admin/models/toy/alerts/loss/silence", body=body).status_code == 422
+    assert world.request("PUT", "/v1/admin/models/toy/alerts/Loss/silence", body={"seconds": 1.0}).status_code == 404
+    assert world.everything() == before
+
+
 @pytest.mark.parametrize(
-    ("body", "field"), [({"minimum": 2, "maximum": 1}, "maximum"), ({"minimum": "1"}, "minimum"), ({"least": 1}, "least")]
+    ("body", "field"),
+    [
+        ({"minimum": 2, "maximum": 1}, "maximum"),
+        ({"minimum": "1"}, "minimum"),
+        ({"least": 1}, "least"),
+        ({"minimum": 1.0, "lasting_seconds": 1e6}, "lasting_seconds"),
+        ({"minimum": 1.0, "severity": "loud"}, "severity"),
+    ],
 )
 def test_a_threshold_that_makes_no_sense_is_refused(world: World, body: dict[str, Any], field: str) -> None:
     world.model(rounds=0)

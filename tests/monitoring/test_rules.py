@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -11,9 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from chalicelib.clients.tally import Tally
-from chalicelib.monitoring.alert import Alert, AlertState, AlertStep, next_step, opened
+from chalicelib.monitoring.alert import Alert, AlertState, AlertStep, Observation, next_step, observed, opened
+from chalicelib.monitoring.message import message_of
 from chalicelib.monitoring.record import Record, is_news, newest, of_fleet, of_round, period, summarise, unit
-from chalicelib.monitoring.threshold import Threshold, defaults, effective
+from chalicelib.monitoring.threshold import Severity, Threshold, defaults, effective
 from chalicelib.registry.version import Version
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Summary
@@ -28,6 +31,13 @@ OPEN = replace(opened(AT_LEAST, 0.4, None, T0), published_at=T0)
 CLEARED = replace(OPEN, cleared_at=T0)
 
 
+def saw(value: float | None, *, ago: float = 0.0) -> Observation | None:
+    """A value, which has been outside for so long if it is."""
+    if value is None:
+        return None
+    return Observation(value, T0 - timedelta(seconds=ago) if AT_LEAST.is_breached_by(value) else None)
+
+
 @pytest.mark.parametrize(
     ("value", "present", "step"),
     [
@@ -39,21 +49,70 @@ CLEARED = replace(OPEN, cleared_at=T0)
 def test_an_alert_opens_once_stays_while_the_breach_lasts_and_clears_on_recovery(
     value: float | None, present: Alert | None, step: AlertStep | None
 ) -> None:
-    assert next_step(AT_LEAST, value, present, T0, timedelta(seconds=60)) is step
+    assert next_step(AT_LEAST, saw(value), present, T0, timedelta(seconds=60)) is step
 
 
 def test_a_metric_that_is_no_longer_watched_clears_its_alert() -> None:
     unwatched = Threshold(model="toy", metric="accuracy")
-    assert next_step(unwatched, 0.4, OPEN, T0, DAY) is AlertStep.CLEAR
-    assert next_step(unwatched, 0.4, CLEARED, T0, DAY) is None
+    assert next_step(unwatched, saw(0.4), OPEN, T0, DAY) is AlertStep.CLEAR
+    assert next_step(unwatched, saw(0.4), CLEARED, T0, DAY) is None
 
 
 def test_an_alert_whose_publication_was_lost_is_published_again_after_a_while() -> None:
     lost = opened(AT_LEAST, 0.4, None, T0)
     soon, later = T0 + timedelta(seconds=59), T0 + timedelta(seconds=60)
-    assert next_step(AT_LEAST, 0.4, lost, soon, timedelta(seconds=60)) is None
-    assert next_step(AT_LEAST, 0.4, lost, later, timedelta(seconds=60)) is AlertStep.PUBLISH
-    assert next_step(AT_LEAST, 0.4, replace(lost, published_at=soon), later, timedelta(seconds=60)) is None
+    assert next_step(AT_LEAST, saw(0.4), lost, soon, timedelta(seconds=60)) is None
+    assert next_step(AT_LEAST, saw(0.4), lost, later, timedelta(seconds=60)) is AlertStep.PUBLISH
+    assert next_step(AT_LEAST, saw(0.4), replace(lost, published_at=soon), later, timedelta(seconds=60)) is None
+
+
+def test_a_breach_opens_an_alert_when_it_has_lasted_for_long_enough() -> None:
+    patient = replace(AT_LEAST, lasting_seconds=600.0)
+    steps = [next_step(patient, saw(0.4, ago=seconds), None, T0, DAY) for seconds in (0, 599, 600, 9000)]
+    assert steps == [None, None, AlertStep.OPEN, AlertStep.OPEN]
+    assert next_step(patient, saw(0.6), OPEN, T0, DAY) is AlertStep.CLEAR, "to recover takes no time"
+    assert next_step(patient, saw(0.4, ago=5), OPEN, T0, DAY) is None, "an alert that is open stays"
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1)), max_size=20, unique_by=lambda each: each[0]), st.randoms())
+def test_a_breach_lasts_since_the_oldest_value_of_the_newest_ones_that_are_all_outside(
+    values: list[tuple[int, float]], dice: Random
+) -> None:
+    records = [record(minute, value) for minute, value in values]
+    dice.shuffle(records)
+    seen = observed(AT_LEAST, records)
+    if not values:
+        assert seen is None
+        return
+    assert seen is not None
+    told = sorted(values, reverse=True)
+    outside = list(takewhile(lambda each: each[1] < 0.5, told))
+    assert seen.value == told[0][1]
+    assert seen.outside_since == (record(outside[-1][0], 0.0).at if outside else None)
+
+
+def test_in_a_silence_nothing_is_published_and_what_is_open_after_it_is() -> None:
+    lost, until, later = opened(AT_LEAST, 0.4, None, T0), T0 + timedelta(hours=1), T0 + timedelta(minutes=30)
+    minute = timedelta(seconds=60)
+    assert next_step(AT_LEAST, saw(0.4), lost, later, minute, until) is None
+    assert next_step(AT_LEAST, saw(0.4), lost, until, minute, until) is AlertStep.PUBLISH
+    assert next_step(AT_LEAST, saw(0.6), lost, later, minute, until) is AlertStep.CLEAR
+    assert next_step(AT_LEAST, saw(0.4), None, later, minute, until) is AlertStep.OPEN, "it is seen, and told to nobody"
+
+
+def test_a_message_says_it_to_people_and_to_machines() -> None:
+    found = message_of(replace(OPEN, severity=Severity.CRITICAL), "collecting round 3")
+    assert found.subject == "Muster critical: accuracy of toy is 0.4, below 0.5"
+    assert found.people.splitlines() == [
+        "accuracy of toy is 0.4, below 0.5 (critical, alert 1, since 2026-01-01 00:00 UTC).",
+        "What toy waits for: collecting round 3.",
+        "",
+        "Look: muster why toy",
+        "Tell the others that you are at it: muster alerts ack toy accuracy",
+        "What helps: docs/operations.md#accuracy",
+    ]
+    assert (found.machines["severity"], found.machines["why"]) == ("critical", "collecting round 3")
+    assert "waits for" not in message_of(OPEN, None).people
 
 
 def test_alerts_of_a_metric_are_numbered_and_say_what_happened() -> None:

@@ -121,7 +121,7 @@ def test_metrics_and_alerts_from_the_terminal(world: World, muster: Terminal) ->
     world.model(rounds=0)
     assert muster.json("threshold set toy clients --min 2")["minimum"] == 2
     world.monitor()
-    assert columns(muster.text("threshold list toy"))[3][:6] == ["loss", "-", "5", "-", "-", "default"]
+    assert columns(muster.text("threshold list toy"))[3][:8] == ["loss", "-", "5", "-", "warning", "-", "-", "default"]
     assert "breach" in muster.text("threshold list toy")
     assert [alert["metric"] for alert in muster.json("alerts list toy --open")] == ["clients"]
     assert muster.json("alerts ack toy clients")["state"] == "acknowledged"

@@ -16,7 +16,7 @@ from chalicelib.storage.answers import ATTEMPTS, CONFLICTS, BrokenAnswer
 from chalicelib.storage.blobs import READ_ATTEMPTS, READ_BYTES, Blobs, ObjectMissing
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table, Update
 from chalicelib.storage.queues import Queue
-from chalicelib.storage.topics import Topic
+from chalicelib.storage.topics import Notice, Topic
 from tests.fleet import SESSION, World, client_of
 from tests.storage.scripted import Script, answer, scripted
 
@@ -177,6 +177,9 @@ def test_a_single_write_that_meets_a_transaction_is_made_again(world: World, ope
     assert calls == [operation] * CONFLICTS
 
 
+MESSAGE = Notice(subject="one", people="one", machines={})
+
+
 def test_a_message_that_may_not_have_been_taken_is_sent_again(world: World) -> None:
     sqs, sns = SESSION.client("sqs"), SESSION.client("sns")
     left = iter(range(0))
@@ -184,7 +187,7 @@ def test_a_message_that_may_not_have_been_taken_is_sent_again(world: World) -> N
     sends: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: Queue(sqs, world.settings.work_queue_url).send({"reconcile": "toy"}), "SendMessage"),
         (lambda: Queue(sqs, world.settings.work_queue_url).send_all([{"reconcile": "toy"}]), "SendMessageBatch"),
-        (lambda: Topic(sns, world.settings.alert_topic_arn).publish("subject", {}), "Publish"),
+        (lambda: Topic(sns, world.settings.alert_topic_arn).publish(MESSAGE), "Publish"),
     )
     for send, operation in sends:
         left = iter(range(2))

@@ -18,7 +18,7 @@ from chalicelib.clients.cohort import Cohort
 from chalicelib.clients.tally import MOST_NAMES, count
 from chalicelib.clients.tally_store import CountLease
 from chalicelib.clients.token import EnrolmentToken, TokenUses
-from chalicelib.monitoring.alert import Alert
+from chalicelib.monitoring.alert import Alert, Silence
 from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Threshold
 from chalicelib.registry.configuration import Configuration
@@ -304,6 +304,7 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
         Pulse(at=NOW, newest={f"{'m' * 44}{number:04d}": Newest(round=10**8, revision=10**8) for number in range(999)}),
     )
     yield keys.TROUBLE, Trouble(model=MODEL, doing="d" * 64, what="w" * 240, since=NOW, at=NOW, times=10**9, ttl=10**10)
+    yield keys.SILENCE, Silence(model=MODEL, metric=NAMES[0], until=NOW, because=LABEL, by="a" * 2048, ttl=10**10)
     yield keys.ALERT, alert
     yield keys.PAST_ALERT, alert
 

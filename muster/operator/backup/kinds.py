@@ -61,6 +61,7 @@ OUTGOING = BackupKind.of(places.OUTGOING, NOT_COPIED)  # or it is sent twice
 THRESHOLD = BackupKind.of(places.THRESHOLD, 7)
 PULSE = BackupKind.of(places.PULSE, NOT_COPIED)  # of the stack that it was
 TROUBLE = BackupKind.of(places.TROUBLE, NOT_COPIED)
+SILENCE = BackupKind.of(places.SILENCE, 7)
 ALERT = BackupKind.of(places.ALERT, 7)
 PAST_ALERT = BackupKind.of(places.PAST_ALERT, 7)
 SWEEP = BackupKind.of(places.SWEEP, NOT_COPIED)  # a restored stack sweeps its own bucket
@@ -69,7 +70,7 @@ RESTORE = BackupKind.of(places.RESTORE, NOT_COPIED)  # it says how this stack ca
 KINDS = (
     CLIENT, TOKEN, TOKEN_USES, FLEET, FLEET_SHARE, TALLY, COUNTING, PACE, COHORT, MODEL, CONFIGURATION, VERSION, DEPLOYMENT,
     REGISTRATION, STORAGE, ROUND, COUNTERS, RECEIPT, EVALUATION, LOOK, REPORT, VERIFICATION, EXPERIMENT_REPORT, ROUND_RECORD,
-    FLEET_RECORD, OUTGOING, THRESHOLD, PULSE, TROUBLE, ALERT, PAST_ALERT, SWEEP, RESTORE,
+    FLEET_RECORD, OUTGOING, THRESHOLD, PULSE, TROUBLE, SILENCE, ALERT, PAST_ALERT, SWEEP, RESTORE,
 )  # fmt: skip
 STAGES = sorted({kind.stage for kind in KINDS} - {NOT_COPIED})
 

@@ -13,7 +13,7 @@ from muster.wire.admin.models import TrainingReply
 from muster.wire.admin.pacing import ModelPace
 from muster.wire.admin.rounds import RoundReply
 from muster.wire.admin.versions import RolloutReply
-from muster.wire.messages import Finite, MetricName, Query, Reply, Request
+from muster.wire.messages import Finite, Label, MetricName, Query, Reply, Request
 
 LONGEST_QUERY_HOURS = 455 * 24
 """CloudWatch keeps a metric for 455 days (CloudWatch: "Metrics retention")."""
@@ -60,17 +60,55 @@ class MetricSummary(Reply):
     last: float
 
 
+SeverityName = Literal["info", "warning", "critical"]
+
+LONGEST_SILENCE_SECONDS = 31 * 86_400.0
+LONGEST_LASTING_SECONDS = 6 * 3600.0
+"""Records of the last two hours of rounds, and of half a day of the fleet, are looked at."""
+
+
 class SetThreshold(Request):
     """The bounds within which a metric is well. Without either the metric is not watched."""
 
     minimum: Finite | None = None
     maximum: Finite | None = None
+    lasting_seconds: Annotated[float, Field(ge=0.0, le=LONGEST_LASTING_SECONDS)] = Field(
+        0.0, description="for how long all recorded values must have been outside before an alert opens"
+    )
+    severity: SeverityName = Field("warning", description="how soon somebody should look")
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> SetThreshold:
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"minimum must not exceed maximum ({self.maximum}), got {self.minimum}")
         return self
+
+
+class SetSilence(Request):
+    """Tell nobody of a metric's alerts for a while. They open and clear all the same; one that is open when the silence ends is
+    published then.
+    """
+
+    seconds: Annotated[float, Field(ge=0.0, le=LONGEST_SILENCE_SECONDS)] = Field(description="0 ends a silence")
+    because: Label = "no reason given"
+
+
+class SilenceReply(Reply):
+    """Until when nobody is told."""
+
+    model: str
+    metric: str
+    until: datetime
+    because: str
+    by: str | None
+
+
+class TestMessageReply(Reply):
+    """A test message that SNS has taken."""
+
+    __test__ = False
+
+    message_id: str = Field(description="SNS's")
 
 
 class ThresholdReply(Reply):
@@ -80,6 +118,8 @@ class ThresholdReply(Reply):
     metric: str
     minimum: float | None
     maximum: float | None
+    lasting_seconds: float = 0.0
+    severity: SeverityName = "warning"
     is_default: bool
     value: float | None = Field(description="the newest recorded value; null when none is recent")
     in_breach: bool
@@ -101,7 +141,9 @@ class AlertReply(Reply):
     value: float = Field(description="when it opened")
     minimum: float | None
     maximum: float | None
+    severity: SeverityName = "warning"
     because: str | None = Field(None, description="what is known of why: of a rollout, its figures")
+    silent_until: datetime | None = Field(None, description="when somebody is told of it; null: at once")
     opened_at: datetime
     acknowledged_at: datetime | None
     acknowledged_by: str | None
