@@ -11,7 +11,8 @@
 * `overview`     the page of `muster status`
 * `render`       tables; `sizes` are bytes, for a person
 * `changes`      what differs between two configurations; `files`: what commands read
-* `errors`       what, why, and the next command; `cloud_errors`: of AWS, and of a server that cannot be reached
+* `errors`       what, why, and the next command; `cloud_errors`: of AWS, and of a server that
+  cannot be reached; `inputs`: of what was typed
 
 Every command is one or two methods of `muster.operator.Operator`; only those of backups need no server, but the
 cloud itself, and `conformance` is the server, and `simulate` runs one.

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from muster.cli import cloud_errors
+from muster.cli import cloud_errors, inputs
 from muster.cli.cloud_errors import REFUSED, UNREACHABLE, USAGE
 from muster.cli.places import NoServer
 from muster.cli.session import Session
@@ -133,11 +133,7 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
         case Unfit():
             return "The file is not a tensor file", str(error), "the same command with a safetensors file", USAGE
         case ValidationError():
-            first = error.errors(include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"]) or error.title
-            ours = first["type"] == "value_error"  # a sentence that says itself what came
-            why = str(first["ctx"]["error"]) if ours else f"{first['msg']}, got {first['input']!r}"
-            return f"{field} is not valid", why, help_, USAGE
+            return (*inputs.wrong(error), help_, USAGE)
         case NotAsExported():
             return "Files are not what was exported", str(error), "muster round export, which fetches them again", UNTRUSTED
         case OtherRound():

@@ -13,6 +13,7 @@ from rich.live import Live
 from muster.cli import overview, render
 from muster.cli.session import DryRun, Json, Model, Session, of
 from muster.wire import admin
+from muster.wire.spelling import near
 
 metrics = typer.Typer(no_args_is_help=True, help="What was measured.")
 alerts = typer.Typer(no_args_is_help=True, help="Metrics that left their bounds.")
@@ -190,4 +191,13 @@ def set_threshold(
     reply = session.operator.set_threshold(
         model, metric, minimum, maximum, lasting_seconds=60.0 * lasting, severity=severity.value
     )
+    if reply.value is None and not none:
+        session.note(_unmeasured(session, model, metric))
     session.show(reply, as_json, lambda: render.thresholds([reply]))
+
+
+def _unmeasured(session: Session, model: str, metric: str) -> str:
+    """That a metric that is watched has had no value lately, and which one that has was perhaps meant."""
+    watched = {threshold.metric for threshold in session.operator.thresholds(model)} - {metric}
+    known = watched | session.operator.status(model).metrics.keys()
+    return f"{metric} of {model} has no value yet, and without one no alert opens; {near(metric, known)}"

@@ -88,6 +88,10 @@ class Session:
         """Print a sentence."""
         self.console.print(Text(sentence, style=style), highlight=False)
 
+    def note(self, sentence: str) -> None:
+        """Say something beside a reply, where machines do not read."""
+        self.errors.print(Text(f"note  {sentence}", style="yellow"), highlight=False, soft_wrap=True)
+
     def would(self, what: str, as_json: bool, details: Any = None) -> None:
         """End a dry run."""
         if as_json:

@@ -16,6 +16,7 @@ from muster.operator.signing import SigV4
 from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
+from muster.wire.spelling import near
 
 Page = TypeVar(
     "Page",
@@ -320,14 +321,17 @@ class Operator:
         Raises:
             UnknownExperiment: there was never one of that name.
         """
-        for going_on in self.experiments(model).experiments:
-            if going_on.name == name:
-                return going_on
-        over = (one.ended for one in self.deployments(model) if one.ended is not None)
-        found = next((one for one in over if one.name == name), None)
-        if found is None:
-            raise UnknownExperiment(f"{model} never had an experiment {name!r}")
-        return found
+        going_on = self.experiments(model).experiments
+        for one in going_on:
+            if one.name == name:
+                return one
+        known: list[str] = []
+        for over in (revision.ended for revision in self.deployments(model) if revision.ended is not None):
+            if over.name == name:
+                return over
+            known.append(over.name)
+        known += [one.name for one in going_on]
+        raise UnknownExperiment(f"{model} never had an experiment {name!r}: {near(name, known)}")
 
     def start_experiment(self, model: str, request: admin.StartExperiment) -> admin.DeploymentReply:
         """Begin an experiment, if its `revision` is still the newest deployment."""

@@ -124,6 +124,10 @@ def test_metrics_and_alerts_from_the_terminal(world: World, muster: Terminal) ->
     assert columns(muster.text("threshold list toy"))[3][:8] == ["loss", "-", "5", "-", "warning", "-", "-", "default"]
     assert "breach" in muster.text("threshold list toy")
     assert [alert["metric"] for alert in muster.json("alerts list toy --open")] == ["clients"]
+    mistyped = muster("threshold set toy acuracy --min 0.5 --json")
+    assert json.loads(mistyped.said)["metric"] == "acuracy"
+    assert "acuracy of toy has no value yet, and without one no alert opens; did you mean 'accuracy'?" in mistyped.complained
+    assert "note" not in muster("threshold set toy clients --min 2").complained
     assert muster.json("alerts ack toy clients")["state"] == "acknowledged"
     assert columns(muster.text("metrics query toy clients --hours 2"))[1][:4] == ["clients", "2", "1", "0"]
     assert muster.json("metrics query toy clients")["count"] == 1
@@ -270,7 +274,12 @@ REFUSED = [
     ("alerts ack toy loss", 1, "no open alert", "muster alerts list toy"),
     ("model create Bad! {0} --goal 1 --quorum 1", 2, "should match pattern", "muster --help"),
     ("model create new {0} --goal 1 --quorum 2", 2, "quorum must not exceed goal", "muster --help"),
-    ("client list --state lost", 2, "'active' or 'revoked'", "muster --help"),
+    ("client list --state lost", 2, "'lost': expected one of active, revoked", "muster --help"),
+    ("client list --state actve", 2, "'actve': did you mean 'active'?", "muster --help"),
+    ("version list toy --state stagd", 2, "did you mean 'staged'?", "muster --help"),
+    ("deploy toy 0 --strategy cannary", 2, "did you mean 'canary'?", "muster --help"),
+    ("experiment show toy x", 1, "never had an experiment 'x': expected none", "muster experiment list toy"),
+    ("model configure toy --set gaol=3", 2, "nothing has that name: did you mean 'goal'?", "muster --help"),
     ("threshold set toy loss --min 3 --max 1", 2, "minimum must not exceed maximum", "muster --help"),
 ]
 """What is typed, the exit status, some words of what is told, and the next command."""
