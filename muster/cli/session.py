@@ -16,6 +16,13 @@ from rich.text import Text
 from muster.operator.client import Operator
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+WithUrls = Annotated[
+    bool,
+    typer.Option(
+        "--with-urls",
+        help="With --json: also the presigned URLs, with which anybody may download for some minutes. Else they are null.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")]
 Model = Annotated[str, typer.Argument(help="The model's name.", show_default=False)]
 VersionRef = Annotated[
@@ -70,13 +77,22 @@ class Session:
         if self._operator is not None:
             self._operator.close()
 
-    def show(self, reply: BaseModel | Sequence[BaseModel], as_json: bool, render: Callable[[], RenderableType]) -> None:
-        """Print a reply, or several, for a machine or for a person."""
+    def show(
+        self,
+        reply: BaseModel | Sequence[BaseModel],
+        as_json: bool,
+        render: Callable[[], RenderableType],
+        *,
+        with_urls: bool = False,
+    ) -> None:
+        """Print a reply, or several, for a machine or for a person. Presigned URLs are keys: they are printed when they are
+        asked for.
+        """
         if as_json:
             found = (
                 reply.model_dump(mode="json") if isinstance(reply, BaseModel) else [r.model_dump(mode="json") for r in reply]
             )
-            self.json(found)
+            self.json(found if with_urls else without_urls(found))
         else:
             self.console.print(render(), highlight=False)
 
@@ -101,6 +117,19 @@ class Session:
         if details:
             self.console.print_json(json.dumps(details))
         self.say("dry run: nothing was changed", "dim")
+
+
+def without_urls(value: Any) -> Any:
+    """The same, with null in the place of each presigned URL."""
+    match value:
+        case dict():
+            return {name: without_urls(inner) for name, inner in value.items()}
+        case list():
+            return [without_urls(inner) for inner in value]
+        case str() if "X-Amz-Signature=" in value:
+            return None
+        case _:
+            return value
 
 
 def of(ctx: typer.Context) -> Session:

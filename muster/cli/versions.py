@@ -13,7 +13,7 @@ import typer
 from muster.cli import recomputing, render
 from muster.cli.models import Checkpoint, about
 from muster.cli.rollouts import Kind, Pause, Steps, StrategyFile, strategy_of, tell
-from muster.cli.session import Because, DryRun, Json, Limit, Model, Revision, Session, VersionRef, of
+from muster.cli.session import Because, DryRun, Json, Limit, Model, Revision, Session, VersionRef, WithUrls, of
 from muster.http.errors import Untrusted
 from muster.operator.recompute import Recomputed
 from muster.wire import admin
@@ -29,19 +29,20 @@ def list_(
     state: Annotated[str | None, typer.Option(help="Only those in this state.", show_default=False)] = None,
     limit: Limit = 20,
     as_json: Json = False,
+    with_urls: WithUrls = False,
 ) -> None:
     """A model's versions, newest first."""
     session = of(ctx)
     found = list(islice(session.operator.versions(model, state), limit))
-    session.show(found, as_json, lambda: render.versions(found))
+    session.show(found, as_json, lambda: render.versions(found), with_urls=with_urls)
 
 
 @app.command()
-def show(ctx: typer.Context, model: Model, version: VersionRef, as_json: Json = False) -> None:
+def show(ctx: typer.Context, model: Model, version: VersionRef, as_json: Json = False, with_urls: WithUrls = False) -> None:
     """One version: its state, its lineage, its checkpoint."""
     session = of(ctx)
     found = session.operator.version(model, version)
-    session.show(found, as_json, lambda: render.version(found))
+    session.show(found, as_json, lambda: render.version(found), with_urls=with_urls)
 
 
 @app.command()

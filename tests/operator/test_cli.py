@@ -17,6 +17,7 @@ from app import app as server
 from muster import __version__
 from muster.cli.app import app
 from muster.cli.errors import NEXT
+from muster.cli.session import without_urls
 from muster.operator import Operator
 from muster.operator.client import NoAddress
 from muster.wire.arrays import encode
@@ -98,6 +99,25 @@ def test_the_same_rollback_typed_twice_with_its_revision_is_made_once(muster: Te
     first = muster.json("rollback toy --revision 2")
     assert muster.json("rollback toy --revision 2") == first
     assert len(muster.json("deployment list toy")) == 3
+
+
+def test_presigned_urls_are_printed_only_when_they_are_asked_for(
+    world: World, muster: Terminal, base: Path, better: Path
+) -> None:
+    """They are keys: whoever has one may download. Terminals and logs of pipelines keep what is printed."""
+    muster.text("model create toy {} --goal 1 --quorum 1", base)
+    lines = ("version register toy {}", "version list toy", "version show toy 0", "version keep toy 1", "deploy toy 1",
+             "deployment list toy", "rollback toy", "status toy", "status", "model show toy", "model history toy")  # fmt: skip
+    for line in lines:
+        assert "http" not in muster.text(f"{line} --json", better), line
+    shown = muster.json("version show toy 0")
+    assert (shown["checkpoint"]["url"], shown["document_url"]) == (None, None)
+    with_urls = muster.json("version show toy 0 --with-urls")
+    assert "X-Amz-Signature=" in with_urls["checkpoint"]["url"]
+    assert "X-Amz-Signature=" in with_urls["document_url"]
+    (newest, _) = muster.json("version list toy --with-urls")
+    assert "X-Amz-Signature=" in newest["checkpoint"]["url"]
+    assert without_urls(with_urls) == shown, "all else is the same"
 
 
 def test_the_fleet_from_the_terminal(world: World, muster: Terminal) -> None:
