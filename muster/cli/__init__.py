@@ -9,7 +9,7 @@
 * `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs
 * `overview`     the page of `muster status`
-* `render`       tables; `sizes` are bytes, for a person
+* `render`       tables, which `layout` fits into a terminal; `sizes` are bytes, for a person
 * `changes`      what differs between two configurations; `files`: what commands read
 * `errors`       what, why, and the next command; `cloud_errors`: of AWS, and of a server that
   cannot be reached; `inputs`: of what was typed

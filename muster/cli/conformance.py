@@ -95,7 +95,7 @@ def summary(report: Report) -> dict[str, Any]:
 def _introduce(session: Session, told: Introduction, run: str | None) -> None:
     if run is None:
         rows = [("url", told.url), ("token", told.token), ("client id", told.client_id), ("model", told.model)]
-        session.console.print(render.facts(rows), highlight=False)
+        session.print(render.facts(rows))
         session.say("start the device with these; Ctrl-C gives up", "dim")
 
 
@@ -105,7 +105,7 @@ def _tell(session: Session, report: Report) -> None:
         style = ADVICE if found.outcome is Outcome.FAIL and not found.check.required else STYLES[found.outcome]
         said = found.why if found.outcome is not Outcome.PASS and found.why else found.check.about
         rows.append((Text(found.outcome.value, style=style), found.check.name, f"§{found.check.section}", said))
-    session.console.print(render.table(["", "check", "page", "what it is about, or what was seen"], rows, ""), highlight=False)
+    session.print(render.table(["", "check", "page", "what it is about, or what was seen"], rows, ""))
     failed = [found for found in report.results if found.outcome is Outcome.FAIL]
     if not report.conforms and report.output:
         session.say("the last that the device printed:", "bold")

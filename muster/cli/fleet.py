@@ -97,7 +97,7 @@ def plan(
     if as_json:
         session.json(_told(found, clients))
     else:
-        session.console.print(_page(found, clients), highlight=False)
+        session.print(_page(found, clients))
 
 
 def _told(found: FleetPlan, clients: int) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def configure(
         told = [{"name": name, "before": before, "after": after} for name, before, after in differing]
         session.json({"dry_run": dry_run, "changes": told, **reply.model_dump(mode="json")})
         return
-    session.console.print(render.changes(differing), highlight=False)
+    session.print(render.changes(differing))
     if dry_run:
         session.say("dry run: nothing was changed", "dim")
     else:
@@ -169,7 +169,7 @@ def show(ctx: typer.Context, model: Model, as_json: Json = False) -> None:
     """One model: its configuration, its training, and how it stands."""
     session = of(ctx)
     found = session.operator.status(model)
-    session.show(found, as_json, lambda: render.facts([("config", found.config.model_dump_json()), *_standing(found)]))
+    session.show(found, as_json, lambda: render.facts([("config", render.members(found.config)), *_standing(found)]))
 
 
 def _standing(found: admin.ModelStatus) -> list[tuple[str, object]]:

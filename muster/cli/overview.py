@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
-from rich.rule import Rule
 from rich.text import Text
 
 from muster.cli import render, sizes
 from muster.wire import admin
+
+SEPARATOR = 40
+"""Columns of the line between two models."""
 
 OF_THE_FLEET = {"clients": "clients (whole fleet)"}
 """What is recorded beside a model's metrics, and is no model's."""
@@ -25,7 +27,7 @@ def page(found: Sequence[admin.ModelStatus], now: datetime, overview: admin.Over
     waits = {one.model: why(one.model, one.why) for one in (overview.models if overview else [])}
     parts: list[RenderableType] = []
     for one in found:
-        parts += [Rule(style="dim")] if parts else []
+        parts += [Text("─" * SEPARATOR, style="dim")] if parts else []
         parts += [waits[one.model], Text("")] if one.model in waits else []
         parts.append(_model(one, now))
     return Group(*parts, Text(""), _fleet(found[0].clients, now))
@@ -101,8 +103,9 @@ def _clients(found: admin.ModelStatus, now: datetime) -> str:
 def _fleet(found: admin.FleetStatistics, now: datetime) -> RenderableType:
     if found.counted_at is None:
         return Text("the whole fleet: not counted yet", style="dim")
-    counted = Text("the whole fleet, of all models", style="bold")
-    counted.append(f" (counted {age(found.counted_at, now)}, {found.counted_at:%Y-%m-%d %H:%M:%S})", style="")
+    counted = Text()
+    counted.append("the whole fleet, of all models", style="bold")
+    counted.append(f" (counted {age(found.counted_at, now)}, {found.counted_at:%Y-%m-%d %H:%M:%S})")
     figures = render.facts([
         ("clients", f"{found.clients:,} enrolled, {found.active:,} active, {found.revoked:,} revoked"),
         ("updates", f"{found.rounds:,} passed inspection, from {found.samples:,} samples"),

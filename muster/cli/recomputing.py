@@ -40,7 +40,7 @@ def tell(session: Session, found: Recomputed) -> None:
         f"{len(manifest.entries)} updates of round {manifest.round} ({manifest.aggregator.name}, {manifest.optimizer.name})"
     )
     session.say(f"document {found.about.document_sha256}")
-    session.console.print(render.compared(found.compared), highlight=False)
+    session.print(render.compared(found.compared))
     if found.equal:
         session.say("equal: these updates and this base make the published version", "green")
     else:

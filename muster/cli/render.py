@@ -6,12 +6,13 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
+from pydantic import BaseModel
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from muster.cli.changes import Change
 from muster.cli.changes import changes as differing
+from muster.cli.layout import Facts, Listing
 from muster.operator.recompute import Compared
 from muster.wire import admin
 from muster.wire.deciding import DecidingMetric
@@ -25,22 +26,12 @@ STYLES = {
 """Colours of states, where there are colours."""
 
 BARS = "▁▂▃▄▅▆▇█"
-NUMBERS = frozenset({
-    "version", "base", "parent", "round", "accepted", "rejected", "late", "failed", "judges", "gain", "uses", "claimed",
-    "rounds", "samples", "revision", "count", "mean", "min", "max", "sum", "last", "value", "minimum", "maximum", "number",
-    "bytes", "wanted",
-})  # fmt: skip
-"""Columns that are set flush right."""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> RenderableType:
     """A plain table; `empty` is said when it has no row."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        made.add_column(column, justify="right" if column in NUMBERS else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(cell(value) for value in row))
-    return made if made.row_count else Text(empty, style="dim")
+    made = [[cell(value) for value in row] for row in rows]
+    return Listing(columns, made) if made else Text(empty, style="dim")
 
 
 def cell(value: object) -> Text:
@@ -69,12 +60,12 @@ def cell(value: object) -> Text:
 
 def facts(pairs: Iterable[tuple[str, object]]) -> RenderableType:
     """Names and values, one pair a line."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    made.add_column(style="bold")
-    made.add_column(overflow="fold")
-    for name, value in pairs:
-        made.add_row(name, value if isinstance(value, Text) else cell(value))
-    return made
+    return Facts([(name, cell(value)) for name, value in pairs])
+
+
+def members(found: BaseModel, *, exclude_defaults: bool = False) -> str:
+    """A message as JSON in one line, with spaces at which it may be wrapped."""
+    return json.dumps(found.model_dump(mode="json", exclude_defaults=exclude_defaults))
 
 
 def models(found: Sequence[admin.ModelSummary]) -> RenderableType:
@@ -134,7 +125,7 @@ def version(found: admin.VersionReply) -> RenderableType:
         ("bytes", found.checkpoint.bytes), ("manifest", found.manifest_sha256), ("document", found.document_sha256),
         ("metrics", found.metrics), ("evaluation", found.evaluation or {}), ("judged", _judged(found)), ("note", found.note),
         ("expires", found.expires_at), ("deleted", found.deleted_at), ("pinned", found.pinned),
-        ("config", found.config.model_dump_json(exclude_defaults=True)),
+        ("config", members(found.config, exclude_defaults=True)),
     ])  # fmt: skip
 
 
@@ -261,7 +252,7 @@ def cohort(found: admin.CohortReply) -> RenderableType:
 
 
 def _rule(rule: admin.CohortRule) -> str:
-    return rule.model_dump_json(exclude_defaults=True)
+    return members(rule, exclude_defaults=True)
 
 
 def changes(found: Sequence[Change]) -> RenderableType:

@@ -44,8 +44,8 @@ Revision = Annotated[
 ]
 Because = Annotated[str | None, typer.Option("--because", help="Why; kept in the history.", show_default=False)]
 
-PLAIN_WIDTH = 112
-"""Columns where there is no terminal to ask."""
+PIPED_WIDTH = 100_000
+"""Columns where no terminal is: whatever reads that gets each row in one line."""
 
 
 @dataclass
@@ -94,7 +94,11 @@ class Session:
             )
             self.json(found if with_urls else without_urls(found))
         else:
-            self.console.print(render(), highlight=False)
+            self.print(render())
+
+    def print(self, page: RenderableType) -> None:
+        """Print facts or tables: a word that is longer than a line is left whole."""
+        self.console.print(page, highlight=False, crop=False)
 
     def json(self, value: Any) -> None:
         """Print a value as JSON, as it is: no wrapping, no colours."""
@@ -102,7 +106,7 @@ class Session:
 
     def say(self, sentence: str, style: str = "") -> None:
         """Print a sentence."""
-        self.console.print(Text(sentence, style=style), highlight=False)
+        self.console.print(Text(sentence, style=style), highlight=False, soft_wrap=True)
 
     def note(self, sentence: str) -> None:
         """Say something beside a reply, where machines do not read."""
@@ -143,4 +147,4 @@ def of(ctx: typer.Context) -> Session:
 
 def _console(*, stderr: bool) -> Console:
     console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH)
+    return console if console.is_terminal else Console(stderr=stderr, width=PIPED_WIDTH)

@@ -149,7 +149,7 @@ def verify(
         session.say(
             f"{found.id}: the checkpoint ({found.checkpoint.bytes} bytes) and its document match their digests and each other"
         )
-        session.console.print(render.facts(list(held.items())), highlight=False)
+        session.print(render.facts(list(held.items())))
         if made:
             recomputing.tell(session, made)
     if made:

@@ -53,7 +53,7 @@ def test_a_models_life_from_the_terminal(world: World, muster: Terminal, base: P
     made = muster.json("model create toy {} --goal 2 --quorum 1", base)
     assert (made["deployed_version"], made["config"]["goal"]) == (0, 2)
     assert columns(muster.text("model list"))[1][:3] == ["toy", "stopped", "0"]
-    assert '"quorum":1' in muster.text("model show toy")
+    assert '"quorum": 1' in muster.text("model show toy")
 
     assert muster.json("round start toy --rounds 3")["training"] == {
         "state": "running",
