@@ -238,10 +238,13 @@ def _tried(present: Deployment) -> Refusal:
 
 def _moved(present: Deployment, revision: int) -> Refusal:
     who = present.by or (f"round {present.round}" if present.round else "its strategy")
-    there = f"version {present.stable.version}, {present.kind} at {text(present.at)} by {who}"
+    served = f"version {present.stable.version}"
+    there = f"{served}, {present.kind} at {text(present.at)} by {who}"
+    if present.rollout is not None:
+        served += f", and version {present.rollout.candidate.version} to {100 * present.rollout.share / ALL:g} % of the clients"
     return Refusal(
         Problem.DEPLOYMENT_MOVED,
-        f"revision {revision} is not the present one of {present.model}; nothing was changed",
+        f"revision {revision} is not the present one of {present.model}; nothing was changed, and clients are served {served}",
         expected=f"revision {present.revision}: {there}",
         got=f"revision {revision}",
     )

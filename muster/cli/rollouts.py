@@ -133,12 +133,26 @@ def tell(ctx: typer.Context, reply: admin.DeploymentReply, seen: int, dry_run: b
         moving = None if reply.revision == seen else _moving(session.operator.status(reply.model), reply)
         what += f"; {moving}" if moving else ""
         session.would(what, as_json, reply.model_dump(mode="json") if as_json else None)
-    elif as_json:
+        return
+    if as_json:
         session.json(reply.model_dump(mode="json"))
     elif reply.revision == seen:
         session.say(f"{_present(reply)} already (revision {reply.revision}); nothing was changed")
     else:
         session.say(f"{_did(reply)} (revision {reply.revision})", "green")
+    if session.names.get("revision") is not None and (since := _since(session.operator.status(reply.model), reply)):
+        session.note(since)
+
+
+def _since(now: admin.ModelStatus, reply: admin.DeploymentReply) -> str | None:
+    """What is served now, where the same command was sent before and something else was decided since."""
+    if now.deployment_revision == reply.revision:
+        return None
+    beside = f", and version {now.rollout.candidate} to {now.rollout.percent:g} %" if now.rollout else ""
+    return (
+        f"that was done before, and nothing was changed now: since then revision {now.deployment_revision} serves "
+        f"version {now.deployed_version}{beside}; muster deployment list {reply.model}"
+    )
 
 
 def _moving(now: admin.ModelStatus, then: admin.DeploymentReply) -> str | None:

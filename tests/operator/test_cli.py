@@ -98,7 +98,24 @@ def test_the_same_rollback_typed_twice_with_its_revision_is_made_once(muster: Te
     muster.text("deploy toy 1")
     first = muster.json("rollback toy --revision 2")
     assert muster.json("rollback toy --revision 2") == first
-    assert len(muster.json("deployment list toy")) == 3
+    muster.text("deploy toy 1")
+    again = muster("rollback toy --revision 2 --json")
+    assert json.loads(again.said) == first, "the same again has the same answer"
+    assert "nothing was changed now: since then revision 4 serves version 1; muster deployment list toy" in again.complained
+    assert "note" not in muster("deploy toy 1 --revision 3").complained, "it is what is served"
+    complaint = muster.fails("rollback toy --revision 1", 1)
+    assert "nothing was changed, and clients are served version 1" in complaint
+    assert "expected revision 4: version 1, deployed at" in complaint
+    assert "next  muster deployment list toy, and decide again" in complaint
+    assert len(muster.json("deployment list toy")) == 4
+
+
+def test_who_saw_an_older_revision_is_told_of_the_rollout_that_goes_on(world: World, muster: Terminal, base: Path) -> None:
+    world.model(rounds=0)
+    world.operator.register("toy", checkpoint(1.0))
+    muster.text("rollout start toy 1 --strategy canary --steps 25")
+    complaint = muster.fails("rollback toy --revision 1", 1)
+    assert "clients are served version 0, and version 1 to" in complaint
 
 
 def test_presigned_urls_are_printed_only_when_they_are_asked_for(
