@@ -24,9 +24,10 @@ from botocore.exceptions import ClientError
 from chalicelib.admission.finding import UnknownSiteRule
 from chalicelib.admission.finding import find as find_site_rule
 from chalicelib.settings import request_seconds
-from infra import package
+from infra import changing, package
 from infra.errors import Stopped, told
 from infra.stack import Account, Stack
+from infra.steps import step
 
 MUSTER = Path(sys.executable).with_name("muster")
 """The command line, as it is installed beside this interpreter."""
@@ -151,12 +152,10 @@ def _put(s3: Any, bucket: str, content: bytes, suffix: str) -> str:
     return key
 
 
-def show(stack: Stack, change_set: str) -> None:
-    """Print what would change, and mark what would be made anew."""
+def show(stack: Stack, change_set: str, template: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+    """Print what would change: first what would be made anew, or go."""
     print(f"{stack.name} in {stack.account.region} of account {stack.account.id}:")
-    for change in stack.changes(change_set):
-        again = "" if change.replacement == "False" else f"   (replaced: {change.replacement})"
-        print(f"  {change.action:<8} {change.logical_id:<40} {change.kind}{again}")
+    print(*changing.lines(stack.changes(change_set), template, parameters), sep="\n")
 
 
 def api_url(outputs: Mapping[str, str]) -> str:
@@ -194,19 +193,27 @@ def deploy(
         Stopped: it cannot be deployed, or was not agreed to; or it failed, and was rolled back.
     """
     stack = Stack(account, name)
-    check(account, stack, parameters)
-    url = upload(account, stack, package.package(architecture))
-    change_set = stack.propose(url, parameters)
+    with step(f"looking at account {account.id} in {account.region}"):
+        check(account, stack, parameters)
+        before = _told(stack.described())
+    with step(f"packaging for {architecture}"):
+        made = package.package(architecture)
+    with step(f"uploading to {code_bucket(account, stack)}"):
+        url = upload(account, stack, made)
+    with step("asking CloudFormation what would change"):
+        change_set = stack.propose(url, parameters)
     if change_set is None:
         print(f"{name} is up to date")
     else:
-        show(stack, change_set)
+        show(stack, change_set, yaml.safe_load((made / "template.yaml").read_text()), {**before, **parameters})
         if not agreed and input("Go on? [y/N] ").strip().lower() != "y":
             stack.withdraw(change_set)
             raise Stopped("nothing was changed")
-        stack.execute(change_set)
+        with step(f"changing the stack {name} (some minutes; what happens: aws cloudformation describe-stack-events)"):
+            stack.execute(change_set)
     outputs = stack.outputs()
-    smoke(api_url(outputs), account)
+    with step("asking it something, as a device and as an operator"):
+        smoke(api_url(outputs), account)
     for key in sorted(outputs):
         print(f"{key:<24} {outputs[key]}")
     print(f"\nexport MUSTER_URL={api_url(outputs)}")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from infra.errors import Stopped
+from infra.steps import step
 
 VERSION = "3.13"
 """The Lambda runtime, and so the Python that packages for it."""
@@ -47,11 +48,12 @@ def environment(folder: Path, *requirements: Path) -> Path:
         return python
     interpreter = find()
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([str(interpreter), "-m", "venv", "--without-pip", str(folder)], check=True)
     files = [word for path in requirements for word in ("--requirement", str(path))]
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
-    # Most of what is installed is never imported; what is, Python compiles then.
-    subprocess.run([*pip, "install", "--no-compile", *files], check=True)
+    with step(f"filling {folder} for {' and '.join(path.name for path in requirements)}, once for all"):
+        subprocess.run([str(interpreter), "-m", "venv", "--without-pip", str(folder)], check=True)
+        # Most of what is installed is never imported; what is, Python compiles then.
+        subprocess.run([*pip, "install", "--no-compile", *files], check=True)
     mark.write_text(asked)
     return python
 

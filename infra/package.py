@@ -25,6 +25,7 @@ import yaml
 
 from infra.errors import Stopped, told
 from infra.interpreter import environment
+from infra.steps import step
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "package"
@@ -58,10 +59,12 @@ def package(architecture: Architecture, into: Path = BUILD) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
     out.mkdir(parents=True)
     _sources(work / "project", architecture)
-    template = _chalice(python, work / "project", work / "made")
+    with step("collecting the libraries and writing the template, by chalice package"):
+        template = _chalice(python, work / "project", work / "made")
     everything = work / "made" / "deployment.zip"
-    rewrite(everything, out / "code.zip", lambda name: True)
-    rewrite(everything, out / "light.zip", lambda name: not _is_numpy(name))
+    with step("writing code.zip and light.zip"):
+        rewrite(everything, out / "code.zip", lambda name: True)
+        rewrite(everything, out / "light.zip", lambda name: not _is_numpy(name))
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "light.zip" if logical_id in WITHOUT_NUMPY else "code.zip"

@@ -23,6 +23,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from infra.errors import told
 from infra.interpreter import environment
 from infra.package import ROOT
+from infra.steps import step
 
 START_SECONDS, STOP_SECONDS = 60.0, 10.0
 REGION = "us-east-1"
@@ -60,7 +61,8 @@ class StrictCloud:
         self.environment = {**keys, "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION, "AWS_ENDPOINT_URL": url}
         self.environment |= dict.fromkeys(("AWS_CA_BUNDLE", "SSL_CERT_FILE"), str(certificate))
         try:
-            self._await(port)
+            with step("starting the emulator"):
+                self._await(port)
         except BaseException:
             self.close()
             raise
