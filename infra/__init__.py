@@ -4,7 +4,8 @@
 * `package`          makes what AWS gets (`make package`)
 * `bundle`           the server as a package for pip, from which `muster simulate` runs it
 * `deploy`, `destroy`  into an account, and out of it; `stack` is what they know of CloudFormation,
-  and `changing` what they say of its change sets
+  and `changing` what they say of its change sets; `inventory`: of what a
+  deployment holds
 * `local`            the whole cloud on one machine (`make cloud`)
 * `memory`           the whole cloud in one process
 * `strict`           an emulator of AWS that enforces permissions (`make strict`)

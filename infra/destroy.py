@@ -13,9 +13,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from infra import inventory
 from infra.deploy import code_bucket
 from infra.errors import Stopped, told
 from infra.stack import Account, Stack
+from infra.steps import step
 
 DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key")
 
@@ -27,6 +29,37 @@ def data_of(stack: Stack) -> list[tuple[str, str]]:
     """Type and name of the tables, the bucket and the key of a stack, or of those that it left behind when it was deleted."""
     found = stack.resources().values() if stack.described() else stack.retained()
     return [(kind, name) for kind, name in found if kind in DATA]
+
+
+def announced(account: Account, name: str, *, with_data: bool) -> list[str]:
+    """What is there, and what becomes of it, a line each: what somebody should know before the answer.
+
+    Raises:
+        Stopped: there is no such stack, nor anything of it that could be known.
+    """
+    stack = Stack(account, name)
+    known, bucket = stack.described() is not None, code_bucket(account, stack)
+    with step(f"looking at what {name} holds"):
+        held = inventory.look(account, data_of(stack))
+    where = f"in {account.region} of account {account.id}"
+    if not held and not known and not _is_there(account, bucket):
+        raise Stopped(f"there is no stack {name} {where}")
+    told = [f"The stack {name} {where} is about to be deleted{'' if known else ' (it is gone; what it left is not)'}."]
+    told += [f"  its functions, API, queues, alarms, and {bucket} with its code: deleted"]
+    if held:
+        told += [
+            f"ITS DATA GO TOO, and there is no way back (a key: after {KEY_DAYS} days):" if with_data else "Its data stay:"
+        ]
+        told += inventory.lines(held)
+    return told
+
+
+def _is_there(account: Account, bucket: str) -> bool:
+    try:
+        account.client("s3").head_bucket(Bucket=bucket)
+    except ClientError as error:
+        return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] != 404)
+    return True
 
 
 def destroy(account: Account, name: str, *, with_data: bool) -> list[str]:
@@ -115,13 +148,11 @@ def main() -> None:
     if not options.yes and not sys.stdin.isatty():
         raise Stopped("there is nobody to ask: give --yes")
     account = Account(options.profile, options.region)
-    names = [name for _, name in data_of(Stack(account, options.stack))]
-    what = "with all models, clients and history" if options.with_data else "but its tables, its bucket and its key"
-    print(f"The stack {options.stack} in {account.region} of account {account.id} is about to be deleted, {what}:")
-    print(*names, sep="\n")
+    print(*announced(account, options.stack, with_data=options.with_data), sep="\n")
     if not options.yes and input("Type its name to go on: ").strip() != options.stack:
         raise Stopped("nothing was changed")
-    data = destroy(account, options.stack, with_data=options.with_data)
+    with step(f"taking {options.stack} down (some minutes)"):
+        data = destroy(account, options.stack, with_data=options.with_data)
     print(f"{options.stack} is gone")
     if data:
         print("and so are its data:" if options.with_data else "what stays:", *data, sep="\n  ")

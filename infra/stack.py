@@ -53,6 +53,10 @@ class Account:
         """A boto3 client."""
         return self._session.client(service)  # type: ignore[call-overload]
 
+    def resource(self, service: str) -> Any:
+        """A boto3 resource, which speaks of values and not of their types."""
+        return self._session.resource(service)  # type: ignore[call-overload]
+
 
 class Stack:
     """One stack of an account."""

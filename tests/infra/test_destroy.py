@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from infra import destroy as destroying
@@ -62,8 +63,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
                 TableName=name,
                 BillingMode="PAY_PER_REQUEST",
                 DeletionProtectionEnabled=True,
-                AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
             )
         s3, where = made.client("s3"), {"LocationConstraint": REGION}
         for bucket in (BUCKET, code_bucket(made, Stack(made, "muster"))):
@@ -140,3 +141,71 @@ def test_what_a_refused_deployment_uploaded_can_be_taken_away(account: Account) 
 def test_somebody_elses_bucket_is_not_touched() -> None:
     with pytest.raises(Stopped, match="the bucket tensors is somebody else's"):
         destroying._delete_bucket(Aws(bucket=403), BUCKET)  # type: ignore[arg-type]
+
+
+# ---- what is said before it is asked
+
+
+def row(account: Account, table: str, pk: str, sk: str, **more: object) -> None:
+    account.resource("dynamodb").Table(table).put_item(Item={"pk": pk, "sk": sk, **more})
+
+
+@pytest.fixture
+def filled(account: Account) -> Account:
+    """Two models with versions, and a fleet that was counted."""
+    for model, versions in (("digits", 3), ("voices", 1)):
+        row(account, "rounds", "models", f"model#{model}")
+        for number in range(versions):
+            row(account, "rounds", f"model#{model}", f"version#{number:08d}")
+        row(account, "rounds", f"model#{model}", "storage")
+    for segment, clients in (("00", 30), ("01", 12)):
+        row(account, "clients", "fleet", f"tally#{segment}", clients=clients)
+    row(account, "clients", "fleet", "pace", clients=99)
+    return account
+
+
+def test_what_a_deployment_holds_is_said_and_that_it_stays(filled: Account) -> None:
+    told = destroying.announced(filled, "muster", with_data=False)
+    text = "\n".join(told)
+    assert told[0] == f"The stack muster in {REGION} of account {filled.id} is about to be deleted."
+    assert "Its data stay:" in told
+    assert "model digits with 3 versions; model voices with 1 versions" in text
+    assert "42 clients, as last counted" in text
+    assert "tensors" in text
+    assert "2 objects (each version of them), 6 bytes" in text
+    assert "the key that signs what devices are given to run" in text
+    assert left(filled)[0] == ["clients", "rounds"], "looking changes nothing"
+
+
+def test_that_the_data_go_too_is_said_before_anything_else_of_them(filled: Account) -> None:
+    told = destroying.announced(filled, "muster", with_data=True)
+    assert any(line.startswith("ITS DATA GO TOO, and there is no way back") for line in told)
+    assert "Its data stay:" not in told
+
+
+def test_what_a_deleted_stack_left_is_said_and_what_has_gone_since(filled: Account) -> None:
+    destroy(filled, "muster", with_data=False)
+    destroying._delete_table(filled, "rounds")
+    told = destroying.announced(filled, "muster", with_data=True)
+    assert "it is gone; what it left is not" in told[0]
+    assert next(line for line in told if "rounds" in line).endswith("is not there any more")
+    assert any("42 clients" in line for line in told)
+
+
+def test_what_never_was_is_told_before_anything_is_asked(account: Account) -> None:
+    with pytest.raises(Stopped, match="there is no stack other in eu-north-1"):
+        destroying.announced(account, "other", with_data=True)
+
+
+def test_a_bucket_too_large_to_be_counted_is_said_to_be_more(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.inventory.MOST_PAGES", 0)
+    assert any("more than 0 objects" in line for line in destroying.announced(account, "muster", with_data=False))
+
+
+def test_what_may_not_be_seen_is_said_and_keeps_nobody_from_deleting(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(account: Account, name: str) -> str:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "Query")
+
+    monkeypatch.setattr("infra.inventory._of_table", forbidden)
+    told = destroying.announced(account, "muster", with_data=False)
+    assert sum("cannot be seen with these credentials (AccessDeniedException)" in line for line in told) == len(TABLES)
