@@ -150,6 +150,8 @@ class Status:
             uploaded_bytes=summary.uploaded_bytes,
             examples=summary.examples,
             evaluations=sum(judge.counts for judge in judges),
+            judges_needed=rnd.config.evaluators,
+            judges_asked=rnd.judges_wanted,
             version=rnd.candidate.version if rnd.candidate else None,
             metric=rnd.config.metric,
             gain=rnd.gain,

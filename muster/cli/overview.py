@@ -80,6 +80,7 @@ def _model(found: admin.ModelStatus, now: datetime) -> RenderableType:
         *([("experiments", ", ".join(found.experiments))] if found.experiments else []),
         ("newest", f"version {found.newest_version}"),
         ("round", current),
+        *([("judges", render.judges(rnd))] if rnd is not None and rnd.phase == "evaluating" else []),
         *_why_failed(rnd),
         ("judged by", f"{found.config.metric}; deployed above a gain of {found.config.min_gain:g}"),
         ("clients", _clients(found, now)),

@@ -98,7 +98,7 @@ def round_(found: admin.RoundReply) -> RenderableType:
         ("report by", found.report_by), ("closed", found.closed_at), ("finished", found.finished_at),
         ("assigned", found.assigned), ("reported", found.reported), ("accepted", found.accepted),
         ("rejected", found.rejected), ("late", found.late), ("failed", found.failed),
-        ("examples", found.examples), ("bytes", found.uploaded_bytes), ("judges", found.evaluations),
+        ("examples", found.examples), ("bytes", found.uploaded_bytes), ("judges", judges(found)),
         ("judges failed", found.judges_failed), ("version", found.version), ("gain", _gain(found.gain, found.metric)),
         ("deployed", found.deployed), ("why", found.reason), ("lacks", found.lacks), ("counted", found.counted_at),
     ])  # fmt: skip
@@ -384,6 +384,16 @@ def sparkline(values: Sequence[float]) -> str:
         return ""
     low, span = min(shown), (max(shown) - min(shown)) or 1.0
     return "".join(BARS[min(len(BARS) - 1, int((value - low) / span * len(BARS)))] for value in shown)
+
+
+def judges(rnd: admin.RoundReply) -> str:
+    """How many judges have spoken, how many are needed, and how many are asked so that so many do."""
+    if rnd.judges_needed == 0:
+        return "none: nothing is deployed by itself"
+    told = f"{rnd.evaluations} measured it"
+    if rnd.judges_needed is None:
+        return told
+    return f"{told}; {rnd.judges_needed} are needed, and up to {rnd.judges_asked} are asked, because some never come back"
 
 
 def failures(rnd: admin.RoundReply) -> int:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from app import app as server
 from muster import __version__
+from muster.cli import render
 from muster.cli.app import app
 from muster.cli.errors import NEXT
 from muster.cli.session import without_urls
@@ -240,6 +241,27 @@ def test_training_that_is_done_is_completed_and_no_longer_running(world: World, 
     assert listed == {"toy": "completed", "other": "running", "third": "stopped"}
     assert [row[1] for row in columns(muster.text("model list"))[1:]] == ["running", "stopped", "completed"]
     assert "running, 1 of 2 rounds completed" in muster.text("round start toy")
+
+
+def test_how_many_judges_are_asked_for_how_many_that_are_needed_is_said(world: World, muster: Terminal) -> None:
+    world.model(goal=2, quorum=2, evaluators=3, over_selection=1.5)
+    devices = world.devices(3)
+    world.tick()
+    for device in devices[:2]:
+        world.update(device)
+    world.deliver()
+    world.tick()
+    said = "0 measured it; 3 are needed, and up to 5 are asked, because some never come back"
+    assert said in muster.text("status toy")
+    assert said in muster.text("round show toy")
+    shown = muster.json("round show toy")
+    assert (shown["evaluations"], shown["judges_needed"], shown["judges_asked"]) == (0, 3, 5)
+    world.clock.advance(world.settings.memory_seconds)
+    world.judge(devices)
+    assert "3 measured it; 3 are needed" in muster.text("round show toy")
+    without = world.operator.round("toy", 1).model_copy(update={"judges_needed": 0})
+    assert render.judges(without) == "none: nothing is deployed by itself"
+    assert render.judges(without.model_copy(update={"judges_needed": None})) == "3 measured it", "of a server of before"
 
 
 def test_watching_looks_again_and_again_until_it_is_interrupted(

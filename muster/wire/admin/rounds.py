@@ -34,7 +34,13 @@ class RoundReply(Reply):
     judges_failed: dict[str, int] = Field({}, description="by reason: candidates that devices gave up judging")
     uploaded_bytes: int
     examples: int
-    evaluations: int
+    evaluations: int = Field(description="judges that have measured its version")
+    judges_needed: int | None = Field(
+        None, description="with so many it is decided, without waiting; null of an unreadable round, as is the next one"
+    )
+    judges_asked: int | None = Field(
+        None, description="so many may judge at most: more than are needed, because some of them never come back"
+    )
     version: int | None
     metric: DecidingMetric | None = Field(None, description="what decides in this round; null of an unreadable one")
     gain: float | None = Field(description="of its version over the one that was deployed, in units of the metric")
