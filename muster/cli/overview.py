@@ -88,7 +88,13 @@ def _model(found: admin.ModelStatus, now: datetime) -> RenderableType:
         ("storage", sizes.storage(found.storage)),
     ])  # fmt: skip
     rows = [(OF_THE_FLEET.get(name, name), m.last, m.mean, m.min, m.max, m.count) for name, m in found.metrics.items()]
-    metrics = render.table(["last hour", "last", "mean", "min", "max", "count"], rows, "no metrics in the last hour")
+    metrics: RenderableType = render.table(
+        ["last hour", "last", "mean", "min", "max", "count"], rows, "no metrics in the last hour"
+    )
+    judged = [name for name in ("gain", found.config.metric.name) if name in found.metrics and found.metrics[name].count > 1]
+    if judged:
+        said = f"{' and '.join(judged)}: each round has judges of its own, so these figures do not compare rounds"
+        metrics = Group(metrics, Text(said, style="dim"))
     raised = render.alerts(found.alerts) if found.alerts else Text("no open alerts", style="green")
     return Group(head, Text(""), raised, Text(""), metrics)
 

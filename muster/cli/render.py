@@ -88,7 +88,9 @@ def rounds(found: Sequence[admin.RoundReply]) -> RenderableType:
         for r in found
     ]  # fmt: skip
     columns = ["round", "phase", "base", "accepted", "rejected", "late", "failed", "judges", "gain", "version", "why"]
-    return table(columns, rows, "no rounds yet: muster round start")
+    return _with_judges_of_their_own(
+        table(columns, rows, "no rounds yet: muster round start"), sum(rnd.gain is not None for rnd in found)
+    )
 
 
 def round_(found: admin.RoundReply) -> RenderableType:
@@ -114,7 +116,19 @@ def versions(found: Sequence[admin.VersionReply]) -> RenderableType:
         for v in found
     ]  # fmt: skip
     columns = ["version", "state", "alias", "round", "base", "parent", "gain", "judges", "created", "expires", "sha256"]
-    return table(columns, rows, "no versions in this state")
+    return _with_judges_of_their_own(
+        table(columns, rows, "no versions in this state"), sum(version.judged is not None for version in found)
+    )
+
+
+OWN_JUDGES = (
+    "gain: over the version that was deployed then, by that round's own judges; gains of two rounds do not compare them"
+)
+
+
+def _with_judges_of_their_own(listed: RenderableType, gains: int) -> RenderableType:
+    """A table, and below it, where several gains stand side by side, what they do not say."""
+    return Group(listed, Text(OWN_JUDGES, style="dim")) if gains > 1 else listed
 
 
 def version(found: admin.VersionReply) -> RenderableType:

@@ -264,6 +264,23 @@ def test_how_many_judges_are_asked_for_how_many_that_are_needed_is_said(world: W
     assert render.judges(without.model_copy(update={"judges_needed": None})) == "3 measured it", "of a server of before"
 
 
+def test_gains_of_several_rounds_are_not_shown_as_if_they_could_be_compared(world: World, muster: Terminal) -> None:
+    world.model(rounds=3, goal=2, quorum=2, evaluators=1)
+    devices = world.devices(2)
+    for number in (1, 2):
+        world.tick()
+        world.clock.advance(world.settings.memory_seconds)
+        for device in devices:
+            world.update(device)
+        world.play(devices)
+        world.monitor()
+        for line in ("round list toy", "version list toy"):
+            assert (render.OWN_JUDGES in muster.text(line)) == (number > 1), "one gain alone misleads nobody"
+        said = "gain and accuracy: each round has judges of its own, so these figures do not compare rounds"
+        assert (said in muster.text("status toy")) == (number > 1)
+    assert "own judges" not in muster.text("round list toy --json")
+
+
 def test_watching_looks_again_and_again_until_it_is_interrupted(
     world: World, muster: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
