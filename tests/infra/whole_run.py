@@ -266,7 +266,10 @@ def _help_to_count(world: World) -> None:
 
 
 def _monitoring(world: World) -> None:
-    """Rounds are recorded; few clients are active, so alerts open; what was not published is published again."""
+    """Rounds are recorded; few clients are active, which somebody watches, so an alert opens; what was not published is
+    published again.
+    """
+    world.operator.set_threshold("tick-long-0", "active_clients", minimum=5)
     world.monitor()
     assert world.operator.alerts("tick-long-0")
 
@@ -384,7 +387,8 @@ def _operators(world: World) -> None:
     operator.metric(model, "accuracy", 48)  # of which CloudWatch knows
     unknown = world.request("GET", f"/v1/admin/models/{model}/metrics?name=nonsense")
     assert unknown.json()["type"].endswith("unknown-metric")
-    operator.set_threshold(model, "round_seconds", maximum=60.0)
+    operator.set_threshold(model, "active_clients", minimum=50)
+    world.monitor()
     operator.thresholds(model)
     (alert, *_) = operator.alerts(model)
     operator.acknowledge(model, alert.metric)
