@@ -60,7 +60,7 @@ def _of_table(account: Account, name: str) -> str:
     parts = []
     for model in models[:20]:
         versions = _count(table, layout.VERSION.partition(model=model), layout.VERSION.sk.partition("{")[0])
-        parts.append(f"model {model} with {versions:,} versions")
+        parts.append(f"model {model} with {versions:,} version{'s' * (versions != 1)}")
     if len(models) > len(parts):
         parts.append(f"{len(models) - len(parts):,} more models")
     if clients:

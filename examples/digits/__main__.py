@@ -13,6 +13,7 @@ from examples.digits.data import TooManyDevices
 from examples.digits.plot import draw
 from examples.digits.report import Screen
 from examples.digits.run import ModelExists, run
+from muster.http.errors import MusterError
 from muster.operator.client import NoAddress
 from muster.operator.signing import NotSigned
 
@@ -39,6 +40,9 @@ def main() -> int:
             outcome = run(options.rounds, options.devices, options.seed, screen, options.model, options.url)
     except (TooManyDevices, ModelExists, NoAddress, NotSigned) as error:
         parser.error(str(error))
+    except MusterError as error:
+        again = f"; the model {options.model} stays there, so the next run needs another one (--model)" if options.url else ""
+        parser.exit(3, f"the cloud did not do its part: {error}{again}\n")
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

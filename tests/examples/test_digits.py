@@ -7,10 +7,12 @@ import io
 
 import pytest
 
+from examples.digits import __main__ as demo
 from examples.digits.data import digits
 from examples.digits.devices import not_a_number, wrong_shape
 from examples.digits.model import network
 from examples.digits.tour import Tour, TourStep
+from muster.http.errors import Unreachable
 from muster.training.torch import weights
 from muster.wire import gate
 from muster.wire.arrays import schema_of
@@ -43,3 +45,19 @@ def test_a_tour_that_fails_or_leaves_another_version_deployed_is_told() -> None:
     assert [sentence.partition(",")[0] for sentence in ill.unmet()] == [
         "expected `muster rollback digits` to succeed", "expected version 3 to be deployed after the tour",
     ]  # fmt: skip
+
+
+def test_a_cloud_that_does_not_do_its_part_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise Unreachable("POST to api.example.org: ReadTimeout")
+
+    monkeypatch.setattr(demo, "run", unreachable)
+    monkeypatch.setattr("sys.argv", ["demo", "--url", "https://api.example.org"])
+    with pytest.raises(SystemExit) as ended:
+        demo.main()
+    assert ended.value.code == 3
+    said = capsys.readouterr().err
+    assert "the cloud did not do its part: POST to api.example.org: ReadTimeout" in said
+    assert "the model digits stays there, so the next run needs another one (--model)" in said

@@ -169,7 +169,7 @@ def test_what_a_deployment_holds_is_said_and_that_it_stays(filled: Account) -> N
     text = "\n".join(told)
     assert told[0] == f"The stack muster in {REGION} of account {filled.id} is about to be deleted."
     assert "Its data stay:" in told
-    assert "model digits with 3 versions; model voices with 1 versions" in text
+    assert "model digits with 3 versions; model voices with 1 version" in text
     assert "42 clients, as last counted" in text
     assert "tensors" in text
     assert "2 objects (each version of them), 6 bytes" in text
