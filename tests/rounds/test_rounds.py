@@ -382,7 +382,7 @@ def test_one_model_that_fails_does_not_keep_the_others_waiting(world: World, cap
     world.tick()
     with pytest.raises(RuntimeError, match="aggregation_worker failed"):
         world.deliver()
-    assert "while reconciling model broken" in caplog.text
+    assert "while reconciling (model broken)" in caplog.text
     assert world.services.rounds.latest("toy")
     assert world.services.rounds.latest("broken") is None
 
