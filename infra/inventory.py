@@ -17,7 +17,7 @@ MOST_PAGES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class InventoryLine:
     """What one table or bucket holds, in words."""
 
     kind: str
@@ -25,12 +25,12 @@ class Held:
     what: str
 
 
-def look(account: Account, data: Iterable[tuple[str, str]]) -> list[Held]:
+def look(account: Account, data: Iterable[tuple[str, str]]) -> list[InventoryLine]:
     """What each of some tables, buckets and keys (type and name) holds. What may not be seen is said to be so."""
-    return [Held(kind, name, _told(account, kind, name)) for kind, name in data]
+    return [InventoryLine(kind, name, _told(account, kind, name)) for kind, name in data]
 
 
-def lines(held: Sequence[Held]) -> Iterator[str]:
+def lines(held: Sequence[InventoryLine]) -> Iterator[str]:
     """A line each."""
     longest = max((len(one.name) for one in held), default=0)
     for one in held:

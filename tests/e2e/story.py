@@ -133,7 +133,7 @@ def test_twenty_devices_train_to_a_published_version_over_real_queues_and_the_re
     deployed: Deployed, let_loose: Future[SimulationOutcome], tmp_path: Path
 ) -> None:
     fewer = f"--rounds 1 --devices {DEVICES - 2} --out {tmp_path}"
-    commands = block("deploy.md", "The first rounds", "sh").replace("--rounds 6", fewer)
+    commands = block("deploy.md", "The first rounds", "sh").replace("--rounds 12", fewer)
     typed(commands, deployed.person, status=2)  # make's, because one round is too few to learn all
     told = json.loads((tmp_path / "demo.json").read_text())
     assert [sentence for sentence in told["unmet"] if "accuracy" not in sentence] == []
