@@ -7,10 +7,10 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rollout test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-fleet bench-day bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e deploy destroy clean
+.PHONY: help demo demo-rollout test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-fleet bench-day bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e e2e-console deploy destroy clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Train a model on 32 devices through the whole cloud, on this machine (or ARGS=--url …: in a deployed one)
 	$(BIN)/python -m examples.digits $(ARGS)
@@ -81,6 +81,11 @@ package: $(READY) ## Make what AWS gets, for both architectures, in build/packag
 e2e: $(READY) ## Deploy the package to the strict cloud, train there, roll back, take it down; run the demos, and follow docs/python.md
 	$(BIN)/pytest tests/e2e/story.py tests/e2e/python_page.py tests/e2e/demo.py tests/e2e/rollout_demo.py tests/e2e/packages.py --dist loadfile -v
 
+e2e-console: $(READY) ## Open the console in a browser, beside a local cloud; pictures in build/console (installs chromium if it is missing, as root)
+	test -x "$${MUSTER_CHROMIUM:-/usr/bin/chromium}" || { apt-get update && apt-get install -y chromium; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement tests/e2e/console-requirements.txt
+	$(BIN)/pytest tests/e2e/console.py -n 0 -v
+
 deploy: $(READY) ## Deploy to AWS, after asking: make deploy STACK=muster ARGS='--profile … --parameter Name=Value'
 	$(BIN)/python -m infra.deploy $(STACK) $(ARGS)
 
@@ -103,5 +108,5 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Muster needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip==26.2.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,operator]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,operator,console]' --group dev
 	@touch $@

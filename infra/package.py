@@ -38,7 +38,7 @@ WITHOUT_NUMPY = ("Monitor",)
 ZIP_LIMIT_BYTES, UNZIPPED_LIMIT_BYTES = 50_000_000, 250_000_000
 """What Lambda takes (AWS Lambda: "Quotas", deployment package size)."""
 
-NOT_IN_LAMBDA = ("device", "operator", "conformance", "__pycache__")
+NOT_IN_LAMBDA = ("device", "operator", "console", "conformance", "__pycache__")
 """Folders of the wheel that no function needs."""
 
 

@@ -14,6 +14,7 @@ Its rooms, in the order to read them:
 * `muster.operator`     the client for the operators' routes, exports, backups
 * `muster.conformance`  plays the server for a device in any language, and says what it does right and wrong
 * `muster.project`      what `muster init` begins a project with
+* `muster.console`      a page for operators, on their machine (extra `[console]`)
 * `muster.cli`          the command line (extra `[operator]`)
 
 The names below are loaded on first use, because the server ships this package for `muster.wire` alone and a

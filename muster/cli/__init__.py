@@ -5,6 +5,7 @@
   commands, by noun
 * `simulation`   `muster simulate`; `places` finds the server that it runs
 * `starting`     `muster init`
+* `console`      `muster console`, which `muster.console` serves
 * `flower`       apps of Flower: the one command that has devices of its own
 * `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs

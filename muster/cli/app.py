@@ -13,6 +13,7 @@ from muster.cli import (
     backups,
     clients,
     conformance,
+    console,
     experiments,
     fleet,
     flower,
@@ -66,6 +67,7 @@ app.add_typer(monitoring.metrics, name="metrics")
 app.add_typer(monitoring.alerts, name="alerts")
 app.add_typer(monitoring.thresholds, name="threshold")
 app.command("status")(monitoring.status)
+app.command("console")(console.console)
 app.command("why")(monitoring.why)
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)

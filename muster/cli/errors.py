@@ -12,6 +12,7 @@ from rich.text import Text
 
 from muster.cli import cloud_errors, inputs
 from muster.cli.cloud_errors import REFUSED, UNREACHABLE, USAGE
+from muster.cli.console import NoConsole
 from muster.cli.places import NoServer
 from muster.cli.session import Session
 from muster.device.errors import TrainerFailed
@@ -42,7 +43,7 @@ from muster.wire.tensors import Unfit
 EXPECTED = (
     MusterError, Unfit, ValidationError, OSError, NoAddress, UnknownExperiment, NotSigned, BotoCoreError,
     OtherRound, NotAsExported, CannotRecompute, BackupError, NotAsBackedUp, ClientError,
-    NoApp, BadPlan, NoServer, Stuck, TrainerFailed, NotStarted, FlowerError,
+    NoApp, BadPlan, NoServer, NoConsole, Stuck, TrainerFailed, NotStarted, FlowerError,
 )  # fmt: skip
 """What a command may raise and a person can do something about. Anything else is a bug, and shows its traceback."""
 
@@ -156,6 +157,8 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
             return "That cannot be simulated", str(error), "muster simulate --help", USAGE
         case NotStarted():
             return "No project was begun", str(error), "muster init my-model", USAGE
+        case NoConsole():
+            return "The console is not installed", str(error), "pip install 'muster-fl[console]'", USAGE
         case NoServer():
             return "The server is not here", str(error), "pip install muster-server", USAGE
         case Stuck():

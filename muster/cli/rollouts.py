@@ -11,6 +11,7 @@ import typer
 from muster.cli import render
 from muster.cli.files import json_object
 from muster.cli.session import Because, DryRun, Json, Limit, Model, Revision, VersionRef, of
+from muster.operator.telling import did, moving, present
 from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="Let a version reach the clients step by step, and take it back.")
@@ -129,17 +130,17 @@ def tell(ctx: typer.Context, reply: admin.DeploymentReply, seen: int, dry_run: b
     """Say what was deployed, or would be."""
     session = of(ctx)
     if dry_run:
-        what = f"keep {_present(reply)}" if reply.revision == seen else _did(reply, would=True)
-        moving = None if reply.revision == seen else _moving(session.operator.status(reply.model), reply)
-        what += f"; {moving}" if moving else ""
+        what = f"keep {present(reply)}" if reply.revision == seen else did(reply, would=True)
+        changes = None if reply.revision == seen else moving(session.operator.status(reply.model), reply)
+        what += f"; {changes}" if changes else ""
         session.would(what, as_json, reply.model_dump(mode="json") if as_json else None)
         return
     if as_json:
         session.json(reply.model_dump(mode="json"))
     elif reply.revision == seen:
-        session.say(f"{_present(reply)} already (revision {reply.revision}); nothing was changed")
+        session.say(f"{present(reply)} already (revision {reply.revision}); nothing was changed")
     else:
-        session.say(f"{_did(reply)} (revision {reply.revision})", "green")
+        session.say(f"{did(reply)} (revision {reply.revision})", "green")
     if session.names.get("revision") is not None and (since := _since(session.operator.status(reply.model), reply)):
         session.note(since)
 
@@ -153,50 +154,3 @@ def _since(now: admin.ModelStatus, reply: admin.DeploymentReply) -> str | None:
         f"that was done before, and nothing was changed now: since then revision {now.deployment_revision} serves "
         f"version {now.deployed_version}{beside}; muster deployment list {reply.model}"
     )
-
-
-def _moving(now: admin.ModelStatus, then: admin.DeploymentReply) -> str | None:
-    """Who would go from which version to which one; None where a cohort decides, whose size is another matter."""
-    if now.experiments or then.experiments:
-        return None
-    before, after = _shares(now.deployed_version, now.rollout), _shares(then.version, then.rollout)
-    changes = {version: after.get(version, 0.0) - before.get(version, 0.0) for version in before | after}
-    left = [version for version, change in changes.items() if change < 0.0]
-    if not left:
-        return "no client goes to another version now"
-    come = ", ".join(f"version {version}" for version, change in changes.items() if change > 0.0)
-    share, active = -sum(changes[version] for version in left), now.clients.active_by_model.get(then.model, 0)
-    went = ", ".join(f"version {version}" for version in left)
-    return f"some {active * share / 100:.0f} of {active} active clients ({share:g} %) go from {went} to {come}"
-
-
-def _shares(version: int, rollout: admin.RolloutReply | None) -> dict[int, float]:
-    """In per cent, by version."""
-    candidate = {} if rollout is None else {rollout.candidate: rollout.percent}
-    return {version: 100.0 - sum(candidate.values())} | candidate
-
-
-def _present(reply: admin.DeploymentReply) -> str:
-    if reply.experiments:
-        return f"version {reply.version} of {reply.model} is deployed, beside {', '.join(reply.experiments)}"
-    state = f"its rollout is {'paused' if reply.rollout.paused else 'going on'}" if reply.rollout else "is deployed"
-    return f"version {reply.rollout.candidate if reply.rollout else reply.version} of {reply.model} {state}"
-
-
-def _did(reply: admin.DeploymentReply, *, would: bool = False) -> str:
-    of_model = f"version {reply.rollout.candidate if reply.rollout else reply.version} of {reply.model}"
-    percent = f"{reply.rollout.percent:g} % of the clients" if reply.rollout else ""
-    past = f", past {', '.join(f'version {number}' for number in reply.left)}" if reply.left else ""
-    verb, rest = {
-        "deployed": (("deploy", "deployed"), of_model),
-        "rolled-back": (("roll back", "rolled back"), f"to {of_model}{past}"),
-        "started": (("begin", "began"), f"a rollout of {of_model}: {percent}"),
-        "stepped": (("come", "came"), f"to {percent} with {of_model}"),
-        "paused": (("pause", "paused"), f"the rollout of {of_model}, at {percent}"),
-        "resumed": (("resume", "resumed"), f"the rollout of {of_model}, at {percent}"),
-        "promoted": (("promote", "promoted"), f"{of_model}: all clients get it"),
-        "aborted": (("abort", "aborted"), f"the rollout{past}: all clients get {of_model}"),
-        "experiment-started": (("begin", "began"), f"{' and '.join(reply.experiments[-1:])} beside {of_model}"),
-        "experiment-ended": (("end", "ended"), f"{reply.ended.name}: {reply.ended.said}" if reply.ended else of_model),
-    }[reply.kind]
-    return f"{verb[0] if would else verb[1]} {rest}"

@@ -1,0 +1,97 @@
+"""The question before something is done: what it would do, the command that does the same, and a reason for the history."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nicegui import run, ui
+
+from muster.console.asking import Asking
+from muster.console.doing import foresee, perform
+from muster.console.intents import LONGEST_REASON, MOST_ROUNDS, TITLES, WITH_REASON, Intent, command
+from muster.console.pages.placing import text
+from muster.console.saying import EXPECTED, sentence
+
+
+async def confirm(asking: Asking, intent: Intent) -> None:
+    """Show what would be done, and do it if the operator says so. Nothing is done before that."""
+    await Question(asking, intent).ask()
+
+
+class Question:
+    """One dialog, from the click to what came of it."""
+
+    def __init__(self, asking: Asking, intent: Intent) -> None:
+        self._asking = asking
+        self._intent = intent
+        with ui.dialog() as self._dialog, ui.card().classes("question"):
+            self._dialog.props["aria-label"] = f"{TITLES[intent.kind]}: {intent.model}"
+            text("h2", f"{TITLES[intent.kind]}: {intent.model}")
+            self._would = text("p", "Asking the server what this would do …")
+            self._would.props["role"] = "status"
+            if intent.kind == "start":
+                self._rounds = ui.number("How many more rounds", value=intent.rounds, min=1, max=MOST_ROUNDS, precision=0)
+                self._rounds.on("change", self._look, args=[])
+            if intent.kind in WITH_REASON:
+                self._why = ui.input("Why (kept in the history)", on_change=self._show_command)
+                self._why.props["maxlength"] = str(LONGEST_REASON)
+            text("p", "The same as a command:", "label")
+            self._command = text("code", command(intent))
+            with ui.element("div").classes("choices"):
+                self._cancel = text("button", "Cancel")
+                self._cancel.props["type"] = "button"
+                self._cancel.on("click", self._dialog.close, args=[])
+                self._do = text("button", TITLES[intent.kind], "grave")
+                self._do.props["type"] = "button"
+                self._do.props["disabled"] = True
+                self._do.on("click", self._perform, args=[])
+
+    async def ask(self) -> None:
+        """Open it, show what would be done, and wait until it is closed."""
+        self._dialog.open()
+        await self._look()
+        await self._dialog
+        self._dialog.delete()
+
+    async def _look(self) -> None:
+        wanted = self._said()
+        self._do.props["disabled"] = True
+        try:
+            found = await run.io_bound(foresee, self._asking.operator, wanted)
+        except EXPECTED as error:
+            self._would.text = sentence(error)
+            self._would.classes(replace="tone-bad")
+            return
+        if found is None:  # the console is about to end
+            return
+        self._intent = found.intent
+        self._would.text = found.sentence
+        self._would.classes(replace="")
+        self._do.props.pop("disabled", None)
+        self._show_command()
+
+    async def _perform(self) -> None:
+        self._do.props["disabled"] = True
+        intent = replace(self._said(), revision=self._intent.revision, wanted=self._intent.wanted)
+        try:
+            done = await run.io_bound(perform, self._asking.operator, intent)
+        except EXPECTED as error:
+            self._would.text = f"Nothing was changed. {sentence(error)}"
+            self._would.classes(replace="tone-bad")
+            return
+        finally:
+            self._asking.hurry()
+        ui.notify(done, type="positive", position="bottom", timeout=6000)
+        self._dialog.close()
+
+    def _said(self) -> Intent:
+        """The intent as the operator has filled it in, within its bounds."""
+        intent = self._intent
+        if intent.kind == "start":
+            intent = replace(intent, rounds=min(MOST_ROUNDS, max(1, int(self._rounds.value or 1))))
+        if intent.kind in WITH_REASON:
+            intent = replace(intent, because=" ".join((self._why.value or "").split())[:LONGEST_REASON])
+        return intent
+
+    def _show_command(self) -> None:
+        self._command.text = command(self._said())

@@ -1,0 +1,8 @@
+"""What each page shows, made of what is known (pure): values in, `blocks.View` out. Nothing here draws, asks, or knows HTML.
+
+* `blocks`    what a page is made of
+* `why`       why a model stands as it does, in a sentence
+* `overview`, `model`, `rounds`, `fleet`, `alerts`   a page each: what it wishes to know, and its view
+* `curves`    how good versions are; `lineage`: which came of which
+* `charts`    options of the pictures
+"""

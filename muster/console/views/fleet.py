@@ -1,0 +1,195 @@
+"""The fleet: how many, of which kinds, how often they come; and one client."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from muster.console import words
+from muster.console.known import MOST_ROWS, Known, Wish
+from muster.console.views import charts
+from muster.console.views.blocks import (
+    Block,
+    DataTable,
+    Section,
+    Sentence,
+    Span,
+    Terms,
+    View,
+    plain,
+    state,
+    to_client,
+    to_model,
+    unknown,
+)
+from muster.wire import admin
+
+MOST_TYPES = 12
+"""Bars in the picture: the most frequent device types."""
+
+
+def wishes(known: Known) -> frozenset[Wish]:
+    """The counts, the pace, and the first page of clients."""
+    return frozenset({Wish("statistics"), Wish("pace"), Wish("clients")})
+
+
+def view(known: Known, now: datetime) -> View:
+    """The page."""
+    clients: list[admin.ClientReply] = known.found(Wish("clients"), list) or []
+    sections = [*_counts(known), *_pace(known), Section("Clients", tuple(_clients(clients, Wish("clients") in known.learnt)))]
+    return View(title="Fleet", sections=tuple(sections))
+
+
+def _counts(known: Known) -> Iterator[Section]:
+    fleet = known.found(Wish("statistics"), admin.FleetStatistics)
+    if fleet is None:
+        yield Section("Counts", (Sentence("Nothing was heard of the fleet yet.", "quiet"),))
+        return
+    facts = Terms((
+        ("enrolled", Span(f"{words.number(fleet.clients)} of {words.number(fleet.max_clients)} at most")),
+        ("active", Span(f"{words.number(fleet.active)}, seen within {words.duration(fleet.heartbeat_timeout_seconds)}",
+                        tone="good" if fleet.active else "")),
+        ("revoked", Span(words.number(fleet.revoked))),
+        ("updates that passed inspection", Span(words.number(fleet.rounds))),
+        ("examples in them", Span(words.number(fleet.samples))),
+        ("counted", Span(words.time(fleet.counted_at))),
+    ))  # fmt: skip
+    yield Section("Counts", (facts,))
+    by_type = Counter(fleet.by_device_type).most_common(MOST_TYPES)
+    blocks: list[Block] = []
+    if by_type:
+        label = (
+            "Enrolled clients by device type: " + ", ".join(f"{words.number(count)} {name}" for name, count in by_type) + "."
+        )
+        blocks.append(charts.stacks(label, [n for n, _ in by_type], {"clients": [c for _, c in by_type]}, sideways=True))
+    for caption, column, counts in (
+        ("Active clients by the model that they run", "model", fleet.active_by_model),
+        ("Active clients by cohort", "cohort", fleet.active_by_cohort),
+    ):
+        if counts:
+            blocks.append(_counted(caption, column, counts))
+    if blocks:
+        yield Section("Of which kinds", tuple(blocks))
+
+
+def _counted(caption: str, column: str, counts: Mapping[str, int]) -> DataTable:
+    return DataTable(
+        caption=caption,
+        columns=(column, "active"),
+        rows=tuple(
+            (to_model(name) if column == "model" else Span(name), Span(words.number(count)))
+            for name, count in Counter(counts).most_common(MOST_ROWS)
+        ),
+        empty="None.",
+        numbers=frozenset({"active"}),
+    )
+
+
+def _pace(known: Known) -> Iterator[Section]:
+    pace = known.found(Wish("pace"), admin.FleetPace)
+    if pace is None:
+        return
+    listing = DataTable(
+        caption="How often the devices of each model come",
+        columns=("model", "active", "a heartbeat every", "a check-in every", "requests a second"),
+        rows=tuple(
+            (
+                to_model(one.model),
+                *plain(
+                    words.number(one.active),
+                    words.duration(one.heartbeat_seconds),
+                    words.duration(one.waiting_seconds) if one.waiting_seconds is not None else "–",
+                    words.number(one.requests_per_second),
+                ),
+            )
+            for one in pace.models
+        ),
+        empty="There are no models yet.",
+        numbers=frozenset({"active", "requests a second"}),
+    )
+    said = (
+        f"{words.number(pace.requests_per_second)} requests a second are expected, of {words.number(pace.ceiling)} at most; "
+        f"a device whose model rests sends a heartbeat every {words.duration(pace.heartbeat_seconds)}."
+    )
+    trouble = (Sentence(pace.trouble, "bad"),) if pace.trouble else ()
+    yield Section("How often they come", (Sentence(said), *trouble, listing))
+
+
+def _clients(clients: list[admin.ClientReply], asked: bool) -> Iterator[Block]:
+    if clients:
+        releases = Counter(client.sdk_version for client in clients).most_common(5)
+        told = ", ".join(f"{count} run {name}" for name, count in releases)
+        of = "Of those listed here" if len(clients) >= MOST_ROWS else "Of all"
+        yield Sentence(f"{of}, by SDK version: {told}.")
+    yield DataTable(
+        caption=f"Up to {MOST_ROWS} clients, in no particular order; muster client list has all",
+        columns=("client", "key", "now", "type", "SDK", "model", "version", "rounds", "last seen"),
+        rows=tuple(_row(client) for client in clients),
+        empty="No client is enrolled: muster token mint." if asked else "Asking which clients there are.",
+        numbers=frozenset({"version", "rounds"}),
+    )
+
+
+def _row(client: admin.ClientReply) -> tuple[Span, ...]:
+    return (
+        to_client(client.client_id),
+        state(client.state),
+        _now(client),
+        *plain(client.device_type, client.sdk_version),
+        to_model(client.model) if client.model else Span("–"),
+        *plain(words.number(client.version), words.number(client.rounds), words.time(client.last_seen_at)),
+    )
+
+
+def _now(client: admin.ClientReply) -> Span:
+    if client.quarantined:
+        return Span("quarantined", tone="bad")
+    return state("alive" if client.alive else "silent")
+
+
+def _runs(client: admin.ClientReply) -> Span:
+    """What it said at its last heartbeat."""
+    if client.model is None:
+        return Span("nothing that it said")
+    said = f"version {client.version} of {client.model}" if client.version is not None else f"{client.model}, no version yet"
+    return Span(said, to_model(client.model).href)
+
+
+# ---- one client
+
+
+def wishes_of_one(client_id: str, known: Known) -> frozenset[Wish]:
+    """The client."""
+    return frozenset({Wish("client", name=client_id)})
+
+
+def view_of_one(client_id: str, known: Known, now: datetime) -> View:
+    """The page of one client."""
+    wish = Wish("client", name=client_id)
+    client = known.found(wish, admin.ClientReply)
+    if client is None:
+        return unknown(f"Client {client_id}", known.denied(wish))
+    said = "It is alive: it" if client.alive else "It is silent: it"
+    sentence = Sentence(f"{said} was last seen {words.ago(client.last_seen_at, now)}.", "" if client.alive else "quiet")
+    flags = (("charging", client.charging), ("idle", client.idle), ("on an unmetered network", client.unmetered))
+    facts = Terms((
+        ("key", state(client.state)), ("now", _now(client)), ("type", Span(client.device_type)),
+        ("SDK", Span(client.sdk_version)),
+        ("runs", _runs(client)),
+        ("may train", Span(", ".join(client.models) if client.models is not None else "all models")),
+        ("rounds", Span(words.number(client.rounds))), ("examples", Span(words.number(client.samples))),
+        ("enrolled", Span(words.time(client.enrolled_at))), ("last seen", Span(words.time(client.last_seen_at))),
+        ("key rotated", Span(words.time(client.key_rotated_at))),
+        ("strikes", Span(words.number(client.strikes), tone="bad" if client.strikes else "")),
+        ("quarantines", Span(words.number(client.quarantines))),
+        ("in quarantine until", Span(words.time(client.quarantined_until) if client.quarantined else "–")),
+        *((name, Span({None: "not known", True: "yes", False: "no"}[value])) for name, value in flags),
+    ))  # fmt: skip
+    sections = [Section("Now", (sentence, facts))]
+    if client.capabilities:
+        rows = tuple(plain(name, str(value)) for name, value in sorted(client.capabilities.items()))
+        columns = ("capability", "value")
+        listing = DataTable(caption="What it says that it has", columns=columns, rows=rows, empty="Nothing.")
+        sections.append(Section("Capabilities", (listing,)))
+    return View(title=f"Client {client_id}", sections=tuple(sections), back=Span("Fleet", "/fleet"))

@@ -1,0 +1,209 @@
+"""A model's rounds, and one of them in depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from muster.console import words
+from muster.console.known import Known, Wish
+from muster.console.views import charts
+from muster.console.views.blocks import (
+    Block,
+    Chart,
+    DataTable,
+    Section,
+    Sentence,
+    Span,
+    Terms,
+    View,
+    plain,
+    state,
+    to_model,
+    to_round,
+    to_rounds,
+    unknown,
+)
+from muster.wire import admin
+from muster.wire.failures import FAILURES, FailureReason
+from muster.wire.reasons import ABOUT, Reason
+
+PICTURED = 16
+"""Rounds in the pictures: the newest."""
+ASKING = "Asking which rounds there were."
+SHOWN = 40
+"""Rows of the list."""
+
+
+def wishes(model: str, known: Known) -> frozenset[Wish]:
+    """How the model stands, and its rounds."""
+    return frozenset({Wish("status", model), *({Wish("rounds", model)} if known.status(model) else ())})
+
+
+def view(model: str, known: Known, now: datetime) -> View:
+    """The page."""
+    status = known.status(model)
+    if status is None:
+        return unknown(f"Rounds of {model}", known.denied(Wish("status", model)))
+    if Wish("rounds", model) not in known.learnt:
+        return View(title=f"Rounds of {model}", sections=(Section("", (Sentence(ASKING, "quiet"),)),), back=to_model(model))
+    rounds = _with_newest(known.rounds(model), status.round)
+    pictures: tuple[Block, ...] = ()
+    if readable := [rnd for rnd in rounds if rnd.opened_at is not None]:
+        pictures = (_timeline(model, readable[:PICTURED], now), _places(model, readable[:PICTURED]))
+    sections = (Section("Phases and places", pictures),) if pictures else ()
+    back = to_model(model)
+    return View(title=f"Rounds of {model}", sections=(*sections, Section("All of them", (_listing(model, rounds),))), back=back)
+
+
+def _with_newest(rounds: list[admin.RoundReply], newest: admin.RoundReply | None) -> list[admin.RoundReply]:
+    """The rounds, of which the newest is told more often than the others."""
+    if newest is None:
+        return rounds
+    return [newest, *(rnd for rnd in rounds if rnd.number < newest.number)]
+
+
+def phases(rnd: admin.RoundReply, now: datetime) -> tuple[float, float]:
+    """Seconds that a round collected, and that it then added up and was judged; so far, if it goes on."""
+    if rnd.opened_at is None:
+        return 0.0, 0.0
+    end = rnd.finished_at or now
+    closed = min(rnd.closed_at or end, end)
+    return max(0.0, (closed - rnd.opened_at).total_seconds()), max(0.0, (end - closed).total_seconds())
+
+
+def _timeline(model: str, rounds: list[admin.RoundReply], now: datetime) -> Chart:
+    spans = [phases(rnd, now) for rnd in rounds]
+    longest = max(sum(span) for span in spans)
+    unit, length = ("minutes", 60.0) if longest >= 300 else ("seconds", 1.0)
+    series = {
+        "collecting": [round(collecting / length, 1) for collecting, _ in spans],
+        "adding up and judging": [round(rest / length, 1) for _, rest in spans],
+    }
+    many = f"s of {model}'s rounds took, in {unit}; the newest round is on top" if len(rounds) > 1 else f"s took, in {unit}"
+    label = f"How long the phase{many}. Round {rounds[0].number}: "
+    label += f"{words.duration(spans[0][0])} collecting, {words.duration(spans[0][1])} after that."
+    names = [f"{rnd.number} {'' if rnd.finished_at else '…'}".strip() for rnd in rounds]
+    return charts.stacks(label, names, series, unit=unit, sideways=True)
+
+
+def _places(model: str, rounds: list[admin.RoundReply]) -> Chart:
+    shown = rounds[::-1]
+    series = {
+        "accepted": [rnd.accepted for rnd in shown],
+        "rejected": [sum(rnd.rejected.values()) for rnd in shown],
+        "late": [rnd.late for rnd in shown],
+        "failed": [sum(rnd.failed.values()) for rnd in shown],
+    }
+    used = {name: values for name, values in series.items() if any(values) or name == "accepted"}
+    sums = ", ".join(f"{words.number(sum(values))} {name}" for name, values in used.items())
+    label = f"What became of updates, by round of {model}: {sums} in the last {words.many(len(shown), 'round')}."
+    return charts.stacks(label, [str(rnd.number) for rnd in shown], used)
+
+
+def _listing(model: str, rounds: list[admin.RoundReply]) -> DataTable:
+    return DataTable(
+        caption=f"Rounds of {model}, newest first",
+        columns=("round", "phase", "accepted", "rejected", "late", "failed", "bytes", "version", "gain", "opened", "why"),
+        rows=tuple(
+            (
+                to_round(model, rnd.number),
+                state(rnd.phase),
+                *plain(
+                    words.number(rnd.accepted),
+                    _by_reason(rnd.rejected),
+                    words.number(rnd.late),
+                    words.number(sum(rnd.failed.values())),
+                    words.size(rnd.uploaded_bytes),
+                    words.number(rnd.version),
+                    words.gain(rnd.gain, rnd.metric),
+                    words.time(rnd.opened_at),
+                    rnd.reason or "",
+                ),
+            )
+            for rnd in rounds[:SHOWN]
+        ),
+        empty="No round was opened yet.",
+        numbers=frozenset({"round", "accepted", "late", "failed", "bytes", "version", "gain"}),
+    )
+
+
+def _by_reason(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "0"
+
+
+# ---- one round
+
+
+def wishes_of_one(model: str, number: int, known: Known) -> frozenset[Wish]:
+    """The round, and what its model's configuration says."""
+    return frozenset({Wish("status", model), Wish("round", model, str(number))})
+
+
+def view_of_one(model: str, number: int, known: Known, now: datetime) -> View:
+    """The page of one round."""
+    wish = Wish("round", model, str(number))
+    rnd, status = known.found(wish, admin.RoundReply), known.status(model)
+    if rnd is None:
+        return unknown(f"Round {number} of {model}", known.denied(wish))
+    sections = [Section("Now" if rnd.finished_at is None else "What became of it", tuple(_story(rnd, status, now)))]
+    if rnd.opened_at is not None:
+        sections.append(Section("Phases", (_timeline(model, [rnd], now),)))
+    sections.append(Section("Updates", (_facts(rnd),)))
+    sections += [
+        Section(heading, (_reasons(caption, said, counts),))
+        for heading, caption, said, counts in (
+            ("Rejected", "Updates that were rejected, by reason", ABOUT, rnd.rejected),
+            ("Given up", "Trainings that devices gave up, by reason", FAILURES, rnd.failed),
+            ("Not judged", "Judgements that devices gave up, by reason", FAILURES, rnd.judges_failed),
+        )
+        if counts
+    ]
+    return View(title=f"Round {number} of {model}", sections=tuple(sections), back=to_rounds(model))
+
+
+def _story(rnd: admin.RoundReply, status: admin.ModelStatus | None, now: datetime) -> Iterator[Sentence]:
+    goal = f" of {status.config.goal}" if status is not None and rnd.finished_at is None else ""
+    said = f"It is {rnd.phase}; {rnd.accepted}{goal} updates were accepted."
+    if rnd.finished_at is None and rnd.report_by is not None and rnd.phase == "collecting":
+        left = rnd.report_by - now
+        said += f" It closes in {words.duration(round(left.total_seconds()))} at the latest." if left > timedelta(0) else ""
+    if rnd.version is not None:
+        given = "was deployed" if rnd.deployed else "was not deployed"
+        judged = f", with a gain of {words.gain(rnd.gain, rnd.metric)}" if rnd.gain is not None else ""
+        said += f" It made version {rnd.version}{judged}" + (f", which {given}." if rnd.finished_at else ".")
+    yield Sentence(said)
+    for more in (rnd.reason, rnd.lacks):
+        if more:
+            yield Sentence(f"{more[0].upper()}{more[1:]}.")
+
+
+def _facts(rnd: admin.RoundReply) -> Terms:
+    return Terms((
+        ("phase", state(rnd.phase)),
+        *((name, Span(value)) for name, value in (
+            ("base", f"version {rnd.base_version}" if rnd.base_version is not None else "–"),
+            ("opened", words.time(rnd.opened_at)), ("report by", words.time(rnd.report_by)),
+            ("closed", words.time(rnd.closed_at)), ("finished", words.time(rnd.finished_at)),
+            ("places at work", words.number(rnd.assigned)), ("awaiting inspection", words.number(rnd.reported)),
+            ("accepted", words.number(rnd.accepted)), ("rejected", words.number(sum(rnd.rejected.values()))),
+            ("late", words.number(rnd.late)), ("given up", words.number(sum(rnd.failed.values()))),
+            ("examples", words.number(rnd.examples)), ("uploaded", words.size(rnd.uploaded_bytes)),
+            ("judges", words.number(rnd.evaluations)), ("gain", words.gain(rnd.gain, rnd.metric)),
+            ("configuration", f"revision {rnd.config_revision}" if rnd.config_revision is not None else "–"),
+        )),
+    ))  # fmt: skip
+
+
+def _reasons(caption: str, said: Mapping[Reason, str] | Mapping[FailureReason, str], counts: Mapping[str, int]) -> DataTable:
+    known = {str(reason): about.replace("`", "") for reason, about in said.items()}
+    return DataTable(
+        caption=caption,
+        columns=("reason", "count", "it means"),
+        rows=tuple(
+            plain(reason, words.number(count), known.get(reason, "–"))
+            for reason, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        ),
+        empty="None.",
+        numbers=frozenset({"count"}),
+    )

@@ -1,0 +1,121 @@
+"""Answers of the API, made up: each with what a test says, and something plain for the rest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from muster.console.known import Known, Learnt, Wish
+from muster.wire import admin
+from muster.wire import messages as wire
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+
+
+def ago(**time: float) -> datetime:
+    return NOW - timedelta(**time)
+
+
+def known(**answers: object) -> Known:
+    """What is known: `status_toy=…`, `rounds_toy=…`, `models=…`, `round_toy_1=…`."""
+    learnt = {Wish(*name.split("_")): Learnt(value=value, at=NOW) for name, value in answers.items()}  # type: ignore[arg-type]
+    return Known(learnt=learnt, looked_at=NOW)
+
+
+def fleet(**said: Any) -> admin.FleetStatistics:
+    plain = {
+        "clients": 0, "active": 0, "revoked": 0, "by_device_type": {}, "active_by_model": {}, "rounds": 0, "samples": 0,
+        "max_clients": 1000, "heartbeat_timeout_seconds": 600.0, "counted_at": NOW,
+    }  # fmt: skip
+    return admin.FleetStatistics(**{**plain, **said})
+
+
+def status(**said: Any) -> admin.ModelStatus:
+    plain = {
+        "model": "toy", "config": admin.RoundConfig(goal=10, quorum=2), "config_revision": 1, "deployed_version": 0,
+        "training": {"state": "running", "rounds_completed": 2, "rounds_wanted": 5}, "deployment_revision": 1,
+        "newest_version": 0, "round": None, "clients": fleet(active_by_model={"toy": 4}), "alerts": [], "metrics": {},
+    }  # fmt: skip
+    return admin.ModelStatus(**{**plain, **said})
+
+
+def round_(number: int = 3, **said: Any) -> admin.RoundReply:
+    plain = {
+        "round": f"toy.{number}", "number": number, "phase": "completed", "config_revision": 1, "base_version": 0,
+        "opened_at": ago(minutes=30), "report_by": ago(minutes=10), "closed_at": ago(minutes=20),
+        "finished_at": ago(minutes=15),
+        "assigned": 12, "reported": 11, "accepted": 10, "rejected": {}, "late": 0, "uploaded_bytes": 2000, "examples": 100,
+        "evaluations": 3, "version": number, "gain": 0.021, "deployed": True, "reason": None,
+    }  # fmt: skip
+    return admin.RoundReply(**{**plain, **said})
+
+
+def collecting(**said: Any) -> admin.RoundReply:
+    going_on = {"phase": "collecting", "closed_at": None, "finished_at": None, "version": None, "gain": None, "deployed": False}
+    return round_(**{**going_on, "opened_at": ago(minutes=5), "report_by": NOW + timedelta(minutes=20), "accepted": 4, **said})
+
+
+def version(number: int = 1, **said: Any) -> admin.VersionReply:
+    url = "https://bucket.example/v?X-Amz-Signature=abc"
+    plain = {
+        "id": f"toy.v{number}", "version": number, "round": number or None, "base": number - 1 if number else None,
+        "parent": number - 1 if number else None, "state": "retired", "aliases": [], "created_at": ago(hours=1),
+        "manifest_sha256": None, "document_sha256": "d" * 64, "document_url": url, "config": admin.RoundConfig(goal=10,
+        quorum=2),
+        "metrics": {}, "evaluation": None, "note": None,
+        "checkpoint": wire.Checkpoint(version=number, sha256="c" * 64, bytes=10, url=url),
+    }  # fmt: skip
+    return admin.VersionReply(**{**plain, **said})
+
+
+def judged(gain: float = 0.02) -> admin.JudgedReply:
+    return admin.JudgedReply(judges=5, better=4, worse=1, gain=gain, p=0.1, examples=20)
+
+
+def rollout(**said: Any) -> admin.RolloutReply:
+    plain = {
+        "rollout": "toy.r2", "candidate": 1, "strategy": admin.Strategy(kind="canary", steps=[5.0, 25.0]), "step": 1,
+        "percent": 25.0, "since": ago(minutes=3), "paused": None,
+    }  # fmt: skip
+    return admin.RolloutReply(**{**plain, **said})
+
+
+def alert(**said: Any) -> admin.AlertReply:
+    plain = {
+        "model": "toy", "metric": "accuracy", "number": 1, "state": "open", "value": 0.4, "minimum": 0.5, "maximum": None,
+        "opened_at": ago(hours=1), "acknowledged_at": None, "acknowledged_by": None, "cleared_at": None,
+    }  # fmt: skip
+    return admin.AlertReply(**{**plain, **said})
+
+
+def client(client_id: str = "boiler-1", **said: Any) -> admin.ClientReply:
+    plain = {
+        "client_id": client_id, "state": "active", "alive": True, "device_type": "boiler", "sdk_version": "1.2.0",
+        "capabilities": {}, "enrolled_at": ago(days=3), "last_seen_at": ago(seconds=30), "key_rotated_at": None, "models": None,
+        "model": "toy", "version": 1, "rounds": 2, "samples": 40,
+    }  # fmt: skip
+    return admin.ClientReply(**{**plain, **said})
+
+
+def summary(model: str = "toy") -> admin.ModelSummary:
+    return admin.ModelSummary(model=model, created_at=ago(days=1), training="running", rounds_wanted=5)
+
+
+def why(**said: Any) -> admin.Why:
+    return admin.Why(**{"waits_for": "idle", "sentence": "it was never trained", **said})
+
+
+def glance(model: str = "toy", **said: Any) -> admin.ModelOverview:
+    plain = {
+        "model": model, "why": why(), "training": {"state": "running", "rounds_completed": 2, "rounds_wanted": 5},
+        "deployed_version": 0, "round": None, "active": 4,
+    }  # fmt: skip
+    return admin.ModelOverview(**{**plain, **said})
+
+
+def overview(*models: admin.ModelOverview, **said: Any) -> admin.Overview:
+    plain = {
+        "at": NOW, "ticked_at": NOW, "counted_at": NOW, "clients": 7, "active": 5, "dead_letters": 0, "alarms": [],
+        "troubles": [], "models": models,
+    }  # fmt: skip
+    return admin.Overview(**{**plain, **said})

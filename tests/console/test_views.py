@@ -1,0 +1,412 @@
+"""What each page shows, from answers of the API: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from muster.console.known import MOST_MODELS, Denied, Known, Wish
+from muster.console.views import alerts, curves, fleet, model, overview, rounds
+from muster.console.views.blocks import Chart, DataTable, Sentence, Terms, View
+from muster.console.views.lineage import KINDS, MOST, lineage
+from muster.console.views.why import why
+from muster.wire import admin
+from muster.wire.deciding import ACCURACY, DecidingMetric
+from tests.console import replies
+from tests.console.replies import NOW, known
+
+STOPPED = {"state": "stopped", "rounds_completed": 0, "rounds_wanted": 0}
+EVIL = '<img src=x onerror="alert(1)">'
+
+
+def texts(view: View) -> list[str]:
+    """All words of a page."""
+    return [said for section in view.sections for said in (section.heading, *_words(section.blocks))]
+
+
+def _words(blocks: Any) -> Iterator[str]:
+    for block in blocks:
+        match block:
+            case Sentence(text=text):
+                yield text
+            case Terms(pairs=pairs):
+                yield from (f"{name}: {span.text}" for name, span in pairs)
+            case DataTable():
+                yield block.caption
+                yield from (span.text for row in block.rows for span in row)
+                yield from () if block.rows else (block.empty,)
+            case Chart():
+                yield block.label
+
+
+def listing(view: View, caption: str) -> DataTable:
+    found = [block for section in view.sections for block in section.blocks if isinstance(block, DataTable)]
+    return next(block for block in found if block.caption.startswith(caption))
+
+
+def charts(view: View) -> list[Chart]:
+    return [block for section in view.sections for block in section.blocks if isinstance(block, Chart)]
+
+
+# ---- why, and the overview
+
+
+def test_why_a_model_stands_so_is_what_the_server_says_and_what_to_type_next() -> None:
+    found = replies.why(
+        sentence="its rollout is paused", needs_somebody=True, command="muster rollout resume toy", also=["2 are late"]
+    )
+    assert why(found) == (
+        Sentence("Its rollout is paused.", "bad"), Sentence("2 are late."),
+        Sentence("Next: muster rollout resume toy", "quiet"),
+    )  # fmt: skip
+    assert why(replies.why()) == (Sentence("It was never trained."),)
+    assert why(None) == (Sentence("Asking what it waits for.", "quiet"),)
+    shown = known(status_toy=replies.status(), why_toy=found)
+    assert Wish("why", "toy") in model.wishes("toy", shown)
+    assert "Its rollout is paused." in texts(model.view("toy", shown, NOW))
+
+
+def test_the_overview_says_of_each_model_what_it_waits_for_and_leads_to_it() -> None:
+    one = replies.glance(
+        round=3, phase="collecting", accepted=4, goal=10, candidate_version=1, percent=25.0,
+        alerts=[replies.alert(), replies.alert(metric="gain")], why=replies.why(also=["the tick is silent", "2 are late"]),
+    )  # fmt: skip
+    view = overview.view(known(overview=replies.overview(one, troubles=["the tick is silent"])), NOW)
+    (row,) = listing(view, "Models").rows
+    assert [span.text for span in row] == [
+        "toy", "It was never trained. 2 are late.", "running, 2 of 5", "0", "3, collecting, 4 of 10", "version 1 at 25 %", "4",
+        "2 open alerts",
+    ]  # fmt: skip
+    assert [span.href for span in row] == ["/models/toy", "", "", "", "/models/toy/rounds/3", "", "", "/alerts"]
+    assert texts(view)[:2] == ["Of the whole stack", "The tick is silent."]
+
+
+def test_a_model_whose_row_cannot_be_read_is_listed_all_the_same() -> None:
+    one = replies.glance(training=None, deployed_version=None, active=None, why=replies.why(needs_somebody=True))
+    view = overview.view(known(overview=replies.overview(one)), NOW)
+    (row,) = listing(view, "Models").rows
+    assert [span.text for span in row[2:]] == ["cannot be read", "–", "–", "–", "–", "none"]
+    assert row[1].tone == "bad"
+
+
+def test_all_models_cost_one_request_and_the_page_says_which_are_left_out() -> None:
+    many = known(overview=replies.overview(*(replies.glance(f"m{number}") for number in range(MOST_MODELS + 7))))
+    assert overview.wishes(many) == {Wish("overview")}
+    view = overview.view(many, NOW)
+    assert len(listing(view, "Models").rows) == MOST_MODELS
+    assert any(text.startswith("7 more models are not shown") for text in texts(view))
+
+
+def test_before_the_first_answer_it_does_not_say_that_there_are_no_models() -> None:
+    assert "Asking which models there are." in texts(overview.view(Known(), NOW))
+    none = texts(overview.view(known(overview=replies.overview()), NOW))
+    assert any(text.startswith("There are no models yet") for text in none)
+
+
+# ---- a model
+
+
+def test_a_candidate_stands_beside_what_was_deployed_then_as_the_same_judges_found_them() -> None:
+    versions = [
+        replies.version(2, evaluation={"accuracy": 0.7, "loss": 0.5}, judged=replies.judged(0.05), metrics={"loss": 0.6}),
+        replies.version(1, evaluation={"accuracy": 0.6}, judged=replies.judged(0.1), metrics={"loss": 0.9}),
+        replies.version(0),
+    ]
+    chart = curves.deciding("toy", ACCURACY, versions)
+    assert chart is not None
+    version, deployed = chart.options["series"]
+    assert version["data"] == [[1, 0.6], [2, 0.7]]
+    assert deployed["data"] == [[1, pytest.approx(0.5)], [2, pytest.approx(0.65)]]
+    losses = curves.losses("toy", ACCURACY, versions)
+    assert losses is not None
+    assert {one["name"]: one["data"] for one in losses.options["series"]} == {
+        "in training: loss": [[1, 0.9], [2, 0.6]], "judged: loss": [[2, 0.5]],
+    }  # fmt: skip
+
+
+def test_where_lower_is_better_what_was_deployed_lies_above_by_the_gain() -> None:
+    metric = DecidingMetric(name="error", direction="lower")
+    config = admin.RoundConfig(goal=10, quorum=2, metric=metric, min_gain=0.1, max_regression=0.1)
+    chart = curves.deciding(
+        "toy", metric, [replies.version(1, config=config, evaluation={"error": 2.0}, judged=replies.judged(0.5))]
+    )
+    assert chart is not None
+    assert chart.options["series"][1]["data"] == [[1, 2.5]]
+
+
+def test_versions_that_another_metric_decided_about_are_not_in_the_curve() -> None:
+    metric = DecidingMetric(name="error", direction="lower")
+    assert curves.deciding("toy", metric, [replies.version(1, evaluation={"error": 2.0})]) is None
+
+
+def test_the_lineage_has_an_arrow_from_each_base_and_what_nothing_came_of_lies_beneath() -> None:
+    versions = [
+        replies.version(3, base=1, state="deployed"), replies.version(2, base=1, state="rolled-back"), replies.version(1),
+        replies.version(0),
+    ]  # fmt: skip
+    chart = lineage("toy", versions)
+    assert chart is not None
+    (series,) = chart.options["series"]
+    assert [(link["source"], link["target"]) for link in series["links"]] == [("v0", "v1"), ("v1", "v2"), ("v1", "v3")]
+    assert [node["value"] for node in series["data"]] == [[0, 0], [1, 0], [2, -1], [3, 0]]
+    kinds = [one["name"] for one in series["categories"]]
+    assert [kinds[node["category"]] for node in series["data"]] == [KINDS[1], KINDS[1], KINDS[3], KINDS[0]]
+
+
+def test_the_lineage_has_the_newest_versions_only_and_none_of_a_single_one() -> None:
+    chart = lineage("toy", [replies.version(number) for number in range(40)])
+    assert chart is not None
+    assert [node["name"] for node in chart.options["series"][0]["data"]] == [f"v{number}" for number in range(40 - MOST, 40)]
+    assert lineage("toy", [replies.version(0)]) is None
+
+
+def test_what_can_be_done_is_what_the_model_can_do_now() -> None:
+    def labels(**said: Any) -> list[str]:
+        return [choice.label for choice in model.view("toy", known(status_toy=replies.status(**said)), NOW).choices]
+
+    assert labels(training=STOPPED) == ["Start training"]
+    assert labels(deployment_revision=2) == ["Stop training", "Start training", "Roll back"]
+    going = labels(training=STOPPED, rollout=replies.rollout(), deployment_revision=2)
+    assert going == ["Start training", "Pause rollout", "Promote", "Abort rollout", "Roll back"]
+    assert "Resume rollout" in labels(rollout=replies.rollout(paused="an operator decided it"))
+
+
+def test_a_rollout_shows_both_versions_figures_and_what_they_mean() -> None:
+    guard = {
+        "metric": ACCURACY, "margin": 0.05, "finding": "worse", "candidates": 30, "controls": 40, "waiting": 2,
+        "candidate_mean": 0.5, "control_mean": 0.7, "low": -0.3, "high": -0.1, "split_is_broken": False,
+        "last_of_candidate": NOW,
+    }  # fmt: skip
+    deployment = deployed(rollout=replies.rollout())
+    heard = admin.RolloutStatus(deployment=deployment, guard=admin.GuardReply(**guard), slots=None)
+    found = known(status_toy=replies.status(rollout=replies.rollout()), rollout_toy=heard)
+    assert Wish("rollout", "toy") in model.wishes("toy", found)
+    said = texts(model.view("toy", found, NOW))
+    assert "accuracy: 0.5 against 0.7 (candidate against deployed)" in said
+    assert "finding: the candidate is worse" in said
+    assert "strategy: canary, step 2 of 2" in said
+
+
+def deployed(**said: Any) -> admin.DeploymentReply:
+    plain = {
+        "model": "toy", "revision": 2, "version": 0, "kind": "started", "left": [], "previous": 1, "at": NOW, "because": EVIL,
+        "by": None, "round": None,
+    }  # fmt: skip
+    return admin.DeploymentReply(**{**plain, **said})
+
+
+def test_an_experiment_shows_its_arms_and_what_is_known() -> None:
+    arms = [admin.ArmReply(name=name, version=at, weight=50.0, clients=9, share=50.0, mean=0.5 + at / 10) for at, name in
+            enumerate(("control", "new"))]  # fmt: skip
+    effect = admin.EffectReply(arm="new", finding="better", effect=0.1, low=0.05, high=0.15, split_is_broken=False)
+    one = admin.ExperimentReply(
+        experiment="toy.r2", name="warm", model="toy", since=NOW, cohort=None, metric=ACCURACY, level=0.05, horizon=None,
+        arms=arms, effects=[effect], said="new is better.",
+    )  # fmt: skip
+    heard = admin.ExperimentList(revision=2, experiments=[one])
+    view = model.view("toy", known(status_toy=replies.status(experiments=["warm"]), experiments_toy=heard), NOW)
+    assert [[span.text for span in row] for row in listing(view, "The arms of warm").rows] == [
+        ["control", "0", "50 %", "9", "0.5", "–", "control"], ["new", "1", "50 %", "9", "0.6", "+0.05 to +0.15", "better"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("view", [model.view, rounds.view])
+def test_a_model_that_is_not_there_says_what_the_server_said(view: Any) -> None:
+    refused = known(status_nobody=Denied("There is no such model: nobody."))
+    assert "There is no such model: nobody." in texts(view("nobody", refused, NOW))
+    assert "Nothing is known of it yet." in texts(view("nobody", Known(), NOW))
+
+
+# ---- rounds
+
+
+def test_phases_are_seconds_also_of_a_round_that_goes_on_and_never_below_zero() -> None:
+    assert rounds.phases(replies.round_(), NOW) == (600.0, 300.0)
+    assert rounds.phases(replies.collecting(), NOW) == (300.0, 0.0)
+    assert rounds.phases(replies.collecting(phase="evaluating", closed_at=replies.ago(minutes=2)), NOW) == (180.0, 120.0)
+    assert rounds.phases(replies.collecting(), NOW - timedelta(hours=1)) == (0.0, 0.0)
+    assert rounds.phases(replies.round_(opened_at=None), NOW) == (0.0, 0.0)
+
+
+def test_rounds_are_listed_newest_first_with_rejections_by_reason() -> None:
+    older = replies.round_(2, rejected={"not-finite": 2, "norm-overflow": 1}, late=3, failed={"out-of-memory": 1})
+    view = rounds.view("toy", known(status_toy=replies.status(round=replies.collecting()), rounds_toy=[older]), NOW)
+    first, second = listing(view, "Rounds of toy").rows
+    assert (first[0].text, first[1].text) == ("3", "collecting")
+    assert [span.text for span in second[:9]] == [
+        "2", "completed", "10", "1 norm-overflow, 2 not-finite", "3", "1", "2 kB", "2", "+2.1 points",
+    ]  # fmt: skip
+    timeline, places = charts(view)
+    assert [one["data"] for one in timeline.options["series"]] == [[5.0, 10.0], [0.0, 5.0]]
+    assert {one["name"]: one["data"] for one in places.options["series"]} == {
+        "accepted": [10, 4], "rejected": [3, 0], "late": [3, 0], "failed": [1, 0],
+    }  # fmt: skip
+
+
+def test_the_newest_round_is_as_the_status_has_it_which_is_asked_more_often() -> None:
+    found = known(status_toy=replies.status(round=replies.round_(3)), rounds_toy=[replies.collecting(), replies.round_(2)])
+    assert [row[1].text for row in listing(rounds.view("toy", found, NOW), "Rounds of toy").rows] == ["completed", "completed"]
+
+
+def test_one_round_tells_its_story_and_what_each_reason_means() -> None:
+    rnd = replies.round_(3, rejected={"not-finite": 2, "of-a-later-release": 1}, reason="accuracy rose")
+    view = rounds.view_of_one("toy", 3, known(round_toy_3=rnd), NOW)
+    assert (
+        "It is completed; 10 updates were accepted. It made version 3, with a gain of +2.1 points, which was deployed."
+        in texts(view)
+    )
+    assert "Accuracy rose." in texts(view)
+    assert [[span.text for span in row] for row in listing(view, "Updates that were rejected").rows] == [
+        ["not-finite", "2", "holds NaN or an infinity"], ["of-a-later-release", "1", "–"],
+    ]  # fmt: skip
+
+
+def test_a_round_whose_row_cannot_be_read_has_a_page_all_the_same() -> None:
+    blank: dict[str, Any] = dict.fromkeys(
+        ("config_revision", "base_version", "opened_at", "report_by", "closed_at", "finished_at", "version", "gain")
+    )
+    rnd = replies.round_(3, **{**blank, "phase": "unreadable", "accepted": 0})
+    assert "It is unreadable; 0 updates were accepted." in texts(rounds.view_of_one("toy", 3, known(round_toy_3=rnd), NOW))
+    listed = rounds.view("toy", known(status_toy=replies.status(round=rnd), rounds_toy=[]), NOW)
+    assert listing(listed, "Rounds").rows[0][1].tone == "bad"
+
+
+def test_rounds_that_were_not_heard_of_yet_are_not_said_to_be_none() -> None:
+    asked = known(status_toy=replies.status(round=replies.round_()))
+    assert rounds.ASKING in texts(rounds.view("toy", asked, NOW))
+
+
+# ---- fleet and alerts
+
+
+def test_the_fleet_is_counted_by_type_model_cohort_and_release() -> None:
+    counts = replies.fleet(
+        clients=7,
+        active=5,
+        by_device_type={"boiler": 2, "thermostat": 5},
+        active_by_model={"toy": 4},
+        active_by_cohort={"lab.1": 2},
+    )
+    clients = [
+        replies.client("a-1"),
+        replies.client("a-2", sdk_version="1.1.0"),
+        replies.client("a-3", alive=False, quarantined=True),
+    ]
+    view = fleet.view(known(statistics=counts, clients=clients), NOW)
+    (chart,) = charts(view)
+    assert chart.options["yAxis"]["data"] == ["thermostat", "boiler"]
+    assert chart.options["series"][0]["data"] == [5, 2]
+    assert "Of all, by SDK version: 2 run 1.2.0, 1 run 1.1.0." in texts(view)
+    assert [span.text for span in listing(view, "Active clients by cohort").rows[0]] == ["lab.1", "2"]
+    assert [row[2].text for row in listing(view, "Up to").rows] == ["alive", "alive", "quarantined"]
+    assert listing(view, "Up to").rows[0][0].href == "/fleet/a-1"
+
+
+def test_one_client_is_shown_without_anything_that_is_not_known() -> None:
+    found = replies.client(alive=False, charging=True, capabilities={"gpu": False}, model=None, version=None)
+    view = fleet.view_of_one("boiler-1", known(**{"client__boiler-1": found}), NOW)
+    said = texts(view)
+    assert "It is silent: it was last seen 30 s ago." in said
+    assert {"charging: yes", "idle: not known", "runs: nothing that it said", "may train: all models"} <= set(said)
+    assert [span.text for span in listing(view, "What it says").rows[0]] == ["gpu", "False"]
+    fresh = known(**{"client__boiler-1": replies.client(version=None)})
+    assert "runs: toy, no version yet" in texts(fleet.view_of_one("boiler-1", fresh, NOW))
+
+
+def test_open_alerts_come_first_and_each_that_waits_can_be_acknowledged() -> None:
+    found = [
+        replies.alert(number=2), replies.alert(metric="gain", state="acknowledged", acknowledged_by="ada"),
+        replies.alert(number=1, state="cleared", cleared_at=NOW),
+    ]  # fmt: skip
+    view = alerts.view(known(models=[replies.summary()], alerts_toy=found), NOW)
+    assert [row[0].text for row in listing(view, "Alerts that are not").rows] == ["accuracy (2)", "gain (1)"]
+    assert [row[0].text for row in listing(view, "The last alerts").rows] == ["accuracy (1)"]
+    assert [choice.label for choice in view.choices] == ["Acknowledge accuracy of toy"]
+
+
+def test_alerts_that_were_not_heard_of_are_not_said_to_be_none() -> None:
+    assert "No alert is open." in texts(alerts.view(known(models=[replies.summary()], alerts_toy=[]), NOW))
+    assert "Nothing was heard of toy." in texts(alerts.view(known(models=[replies.summary()]), NOW))
+    assert "Asking which models there are." in texts(alerts.view(Known(), NOW))
+
+
+# ---- all of them
+
+
+def everything() -> Iterator[View]:
+    """Pages full of what hostile devices and operators may have written."""
+    rnd = replies.round_(3, reason=EVIL, rejected={EVIL: 1}, failed={":formatter": 1}, judges_failed={EVIL: 2}, lacks=EVIL)
+    status = replies.status(
+        round=rnd, rollout=replies.rollout(paused=EVIL), experiments=[EVIL], alerts=[replies.alert(metric=EVIL)]
+    )
+    client = replies.client(device_type=EVIL, sdk_version=":x", capabilities={":js": EVIL}, model=EVIL)
+    versions = [
+        replies.version(at, metrics={":loss": 1.0, f"{EVIL}loss": 2.0}, evaluation={"accuracy": 0.5}, note=EVIL)
+        for at in (0, 1, 2)
+    ]
+    told = replies.why(sentence=EVIL, also=[EVIL], command=EVIL)
+    hostile = replies.overview(replies.glance(why=told, round=3, phase=EVIL), troubles=[EVIL])
+    found = known(
+        models=[replies.summary()], overview=hostile, why_toy=told,
+        status_toy=status, rounds_toy=[rnd], round_toy_3=rnd, versions_toy=versions,
+        deployments_toy=[deployed()], clients=[client], alerts_toy=[replies.alert(because=EVIL, metric=EVIL)],
+        statistics=replies.fleet(by_device_type={":js": 1, EVIL: 2}, active_by_model={EVIL: 1}, active_by_cohort={":js": 1}),
+        **{"client__boiler-1": client},
+    )  # fmt: skip
+    yield overview.view(found, NOW)
+    yield model.view("toy", found, NOW)
+    yield rounds.view("toy", found, NOW)
+    yield rounds.view_of_one("toy", 3, found, NOW)
+    yield fleet.view(found, NOW)
+    yield fleet.view_of_one("boiler-1", found, NOW)
+    yield alerts.view(found, NOW)
+
+
+def keys(value: Any) -> Iterator[str]:
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield key
+                yield from keys(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from keys(inner)
+
+
+def test_nothing_that_a_device_says_is_a_key_of_a_picture_or_markup_in_it() -> None:
+    """The library takes a key that begins with a colon for code, and ECharts a tooltip's text for HTML unless it is told."""
+    drawn = [chart for view in everything() for chart in charts(view)]
+    assert len(drawn) >= 6
+    for chart in drawn:
+        assert not any(key.startswith(":") or "<" in key for key in keys(dict(chart.options)))
+        assert chart.options.get("tooltip", {}).get("renderMode", "richText") == "richText"
+
+
+def test_every_way_leads_to_a_page_of_the_console_whatever_is_named() -> None:
+    ways = [
+        span.href for view in everything() for section in view.sections for block in section.blocks
+        for span in (
+            [span for row in block.rows for span in row] if isinstance(block, DataTable)
+            else [span for _, span in block.pairs] if isinstance(block, Terms) else []
+        ) if span.href
+    ]  # fmt: skip
+    assert ways
+    assert all(way.startswith(("/models/", "/fleet", "/alerts")) and not set(way) & set(" <>\"':?#") for way in ways)
+
+
+def test_every_table_has_as_many_cells_as_columns_and_says_what_it_is() -> None:
+    for view in everything():
+        for section in view.sections:
+            for block in section.blocks:
+                if isinstance(block, DataTable):
+                    assert block.caption
+                    assert block.empty
+                    assert block.numbers <= set(block.columns)
+                    assert {len(row) for row in block.rows} <= {len(block.columns)}
+
+
+def test_the_same_answers_make_the_same_page_so_that_nothing_is_drawn_anew() -> None:
+    assert list(everything()) == list(everything())
