@@ -30,6 +30,9 @@ KEPT = timedelta(days=1)
 TOLD_AGAIN = timedelta(seconds=20)
 """A function tells of the same trouble once in so long: ten thousand messages that fail are one trouble."""
 
+SELDOM = 5
+"""While all models rest, the tick leaves its mark in one minute of so many: each is a write."""
+
 LONGEST = 240
 """Characters that are kept of what an error says."""
 
@@ -54,6 +57,8 @@ class Pulse:
     at: Instant
     newest: dict[str, Newest] = field(default_factory=dict)
     """By model: where somebody may begin to look for what is newest."""
+    rests: bool = False
+    """Whether nothing was due in any model, so that the next one comes later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +90,13 @@ class Vitals:
         self._clock = clock
         self._told: Recent[tuple[str, str], datetime] = Recent()
 
-    def beat(self, newest: Mapping[str, Newest]) -> bool:
-        """Note that the tick has run; False when a later one has noted that."""
+    def beat(self, newest: Mapping[str, Newest], *, rests: bool = False) -> bool:
+        """Note that the tick has run; False when a later one has noted that, or while all rests and it is not time yet."""
         now = self._clock()
+        if rests and now.minute % SELDOM:
+            return False
         later = Condition("attribute_not_exists(#at) OR #at < :at", "no later tick has noted it", {":at": text(now)})
-        pulse = Pulse(at=now, newest=dict(newest))
+        pulse = Pulse(at=now, newest=dict(newest), rests=rests)
         try:
             self._table.put(Put(table=self._table, key=keys.PULSE.key(), item=to_item(pulse), condition=later))
         except ConditionFailed:

@@ -19,10 +19,11 @@ from chalicelib.monitoring.standing import ModelStanding, StackNow
 from chalicelib.monitoring.waiting import LOOKS, MANY, abandoned, clock, of_training, several
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.model import Model, TrainingState
-from chalicelib.registry.rollout import ALL, Rollout, shares
+from chalicelib.registry.rollout import ALL, Rollout
 from chalicelib.rounds.opening import completed_rounds, goes_on
 from chalicelib.rounds.round import Round
 from chalicelib.storage.rows import Unreadable
+from chalicelib.vitals import SELDOM
 from muster.wire.admin import Waits, Why
 
 
@@ -94,7 +95,7 @@ def _silent(stack: StackNow) -> Why | None:
         sentence = "the tick has not run yet; it opens and closes rounds, once a minute"
         return Why(waits_for=Waits.TICK, sentence=sentence, command="muster status")
     ago = stack.now - pulse.at
-    if ago < LOOKS * stack.tick:
+    if ago < LOOKS * stack.tick * (SELDOM if pulse.rests else 1):
         return None
     failing = next((trouble for trouble in stack.troubles if trouble.lasts(stack.now) and trouble.model is None), None)
     cause = f"it fails while {failing.doing}: {failing.what}" if failing else "its schedule is off, or it dies before it ends"
@@ -149,9 +150,9 @@ def _moving(deployment: Deployment, stack: StackNow) -> Why:
 
 
 def _rolling(rollout: Rollout) -> str:
-    steps = shares(rollout.strategy)
+    steps = len(rollout.strategy.steps)
     where = f"at {100 * rollout.share / ALL:g} %" if rollout.strategy.kind != "blue-green" else "warming up"
-    step = f", step {min(rollout.step + 1, len(steps))} of {len(steps)}" if len(steps) > 1 else ""
+    step = f", step {min(rollout.step + 1, steps)} of {steps}" if steps else ""
     return f"the {rollout.strategy.kind} rollout of version {rollout.candidate.version} {where}{step}"
 
 

@@ -294,6 +294,17 @@ def test_a_failure_that_cannot_be_told_of_is_raised_all_the_same(world: World) -
         raise ValueError("broken")
 
 
+def test_while_all_models_rest_the_tick_leaves_a_mark_in_one_minute_of_five(world: World) -> None:
+    world.model(rounds=0)
+    marks = set()
+    for _ in range(10):
+        world.tick()
+        pulse = world.services.monitoring.now().pulse
+        marks |= {(pulse.at.minute, pulse.rests)} if pulse else set()
+        world.clock.advance(60)
+    assert marks == {(0, True), (5, True)}
+
+
 def test_a_tick_of_before_does_not_hide_a_later_one(world: World) -> None:
     assert world.services.vitals.beat({})
     late = Vitals(world.services.monitoring._table, lambda: world.clock() - timedelta(seconds=5))

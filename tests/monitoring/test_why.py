@@ -132,9 +132,9 @@ CASES: list[tuple[ModelStanding, StackNow, Waits, str]] = [
      "round 7 cannot be read, and nothing goes on before somebody has mended it or taken it away: row model#toy / "
      "round#00000007 cannot be read as a Row: state: unknown"),
     (standing(model=a_model(training=TrainingState.STOPPED), deployment=rolling()), stack(), Waits.ROLLOUT,
-     "the rolling rollout of version 1 at 50 %, step 2 of 3 goes on"),
+     "the rolling rollout of version 1 at 50 %, step 2 of 2 goes on"),
     (standing(model=a_model(training=TrainingState.STOPPED), deployment=rolling(paused="worse by 3 points")), stack(),
-     Waits.PAUSED, "the rolling rollout of version 1 at 50 %, step 2 of 3 is paused: worse by 3 points"),
+     Waits.PAUSED, "the rolling rollout of version 1 at 50 %, step 2 of 2 is paused: worse by 3 points"),
     (standing(model=a_model(training=TrainingState.STOPPED), deployment=TRIED), stack(), Waits.EXPERIMENT,
      "experiment wider goes on; it ends at 2026-01-03 00:00 UTC"),
 ]  # fmt: skip
@@ -182,6 +182,11 @@ def test_a_model_that_rests_does_not_wait_for_a_tick_that_is_silent() -> None:
     found = why(standing(model=model, last=a_round(Phase.COMPLETED, **ENDED)), stack(pulse=Pulse(at=T0 - timedelta(hours=1))))
     assert found.waits_for is Waits.FINISHED
     assert [said for said in found.also if said.startswith("the tick has not run for 65 minutes")]
+
+
+def test_while_all_models_rest_the_tick_may_be_silent_for_longer() -> None:
+    seen = [stack(pulse=Pulse(at=NOW - timedelta(minutes=minutes), rests=True)) for minutes in (3, 14, 15)]
+    assert [why(standing(), now).waits_for for now in seen] == [Waits.OPENING, Waits.OPENING, Waits.TICK]
 
 
 # ---- every state

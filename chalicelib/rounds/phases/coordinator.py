@@ -91,7 +91,13 @@ class Coordinator:
         busy = [model for model in models if not self._rests(model, newest)]
         works = self._share(busy[0]) if len(busy) == 1 else [self._given_away(model) for model in busy]
         sweeping = TickWork(None, "sweeping the bucket", self._sweeper.sweep_if_due)
-        self._do([*works, sweeping, TickWork(None, "noting that the tick has run", lambda: self._vitals.beat(newest))])
+        self._do(
+            [
+                *works,
+                sweeping,
+                TickWork(None, "noting that the tick has run", lambda: self._vitals.beat(newest, rests=not busy)),
+            ]
+        )
 
     def look_after(self, name: str) -> None:
         """One model's share of a tick: its rounds, and its rollout or experiments."""
