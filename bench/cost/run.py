@@ -60,7 +60,8 @@ class Run:
     """What a run used, by phase.
 
     `round` from the first check-in to the round's end · `waiting` every client but one asks once more and is told to wait ·
-    `heartbeats` one of each client · `tick` one with nothing to do · `monitor` five minutes of it, the census included.
+    `heartbeats` one of each client · `tick` five minutes of it with nothing to do · `monitor` the same of it, the
+    census included.
     """
 
     clients: int
@@ -112,7 +113,9 @@ def _played(cloud: MemoryCloud, clients: int, parameters: int) -> Run:
         cloud.clock.advance(300)
         cloud.monitor()  # of the fleet that the round has left; from now on nothing is news
     with meter.phase("tick"):
-        cloud.tick()
+        for _ in range(5):
+            cloud.tick()
+            cloud.clock.advance(60)
     with meter.phase("monitor"):
         for _ in range(5):
             cloud.clock.advance(60)

@@ -160,7 +160,7 @@ def idle_month(run: Run) -> dict[str, Usage]:
     """What is used when nobody comes, by cause. The fleet is as large as the run's."""
     callers = 2 + 4  # the tick reads two tables, the monitor four
     return {
-        "ticks": times(run.used["tick"], MINUTES),
+        "ticks": times(run.used["tick"], MINUTES / 5),
         "monitor and census": times(run.used["monitor"], MINUTES / 5),
         "polling of two queues": usage(sqs_requests=idle_polls()),
         "alarms": usage(alarm_months=len(resources_of("AWS::CloudWatch::Alarm"))),

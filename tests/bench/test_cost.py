@@ -97,7 +97,7 @@ def test_a_client_costs_no_more_requests_than_the_budget_says(runs: tuple[Run, R
     assert used["heartbeats"]["dynamodb write units"] == 12
     assert used["waiting"]["api requests"] == 11
     assert used["waiting"]["dynamodb write units"] == 11, "a check-in is the write that authenticates it"
-    assert used["tick"]["dynamodb write units"] == 1, "a tick with nothing to do writes nothing but that it has run"
+    assert used["tick"]["dynamodb write units"] == 1, "in five minutes without anything to do a tick writes once that it runs"
 
 
 def test_longer_updates_are_the_same_calls_and_more_bytes(runs: tuple[Run, Run, Run]) -> None:
