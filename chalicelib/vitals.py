@@ -78,8 +78,8 @@ class Trouble:
     """None: it concerns the stack."""
 
     def lasts(self, now: datetime) -> bool:
-        """Whether it was told of lately."""
-        return now - self.at < LASTING
+        """Whether it was told of lately; not one of a time to come, which was told under a wrong clock."""
+        return abs(now - self.at) < LASTING
 
 
 class Vitals:
@@ -95,7 +95,11 @@ class Vitals:
         now = self._clock()
         if rests and now.minute % SELDOM:
             return False
-        later = Condition("attribute_not_exists(#at) OR #at < :at", "no later tick has noted it", {":at": text(now)})
+        later = Condition(
+            "attribute_not_exists(#at) OR #at < :at OR #at > :far",
+            "no later tick has noted it, but one whose clock was wrong",
+            {":at": text(now), ":far": text(now + LASTING)},
+        )
         pulse = Pulse(at=now, newest=dict(newest), rests=rests)
         try:
             self._table.put(Put(table=self._table, key=keys.PULSE.key(), item=to_item(pulse), condition=later))
@@ -142,7 +146,9 @@ class Vitals:
 
 
 def in_a_line(error: BaseException) -> str:
-    """What an error says, in a line: of several the first one, of AWS's its code and the call, and no address in it."""
+    """What an error says, in a line: of several the first one, of AWS's its code and the call. No address is in it, and
+    nothing that a terminal would obey.
+    """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     answer, call = getattr(error, "response", None), getattr(error, "operation_name", None)
@@ -151,5 +157,6 @@ def in_a_line(error: BaseException) -> str:
         found = f"{said.get('Code', 'an error')} at {call}: {said.get('Message', '')}"
     else:
         found = f"{type(error).__name__}: {error}"
-    found = " ".join(_ADDRESS.sub("(address)", found).split()).removesuffix(":")
+    shown = "".join(letter if letter.isprintable() else " " for letter in _ADDRESS.sub("(address)", found))
+    found = " ".join(shown.split()).removesuffix(":")
     return found if len(found) <= LONGEST else f"{found[: LONGEST - 1]}…"

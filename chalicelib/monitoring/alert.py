@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.instants import Instant
@@ -91,8 +91,12 @@ class Observation:
     outside_since: datetime | None = None
 
 
-def observed(threshold: Threshold, records: Iterable[Record]) -> Observation | None:
-    """What is known of a metric, from recent records in any order; None when none of them has it."""
+def observed(threshold: Threshold, records: Iterable[Record], *, whole: bool = True) -> Observation | None:
+    """What is known of a metric, from recent records in any order; None when none of them has it.
+
+    Where they are not the `whole` of what was recorded, and all lie outside, nobody knows since when: for ever, rather than for
+    too short a time to open an alert.
+    """
     told = sorted(
         ((each.at, each.metrics[threshold.metric]) for each in records if threshold.metric in each.metrics), reverse=True
     )
@@ -103,6 +107,9 @@ def observed(threshold: Threshold, records: Iterable[Record]) -> Observation | N
         if not threshold.is_breached_by(value):
             break
         since = at
+    else:
+        if not whole:
+            since = datetime.min.replace(tzinfo=UTC)
     return Observation(told[0][1], since)
 
 

@@ -7,12 +7,15 @@ from chalicelib.monitoring.alert import Alert
 from chalicelib.storage.topics import Notice
 
 RECIPES = "docs/operations.md"
-"""Where each metric has its recipe, under its own name."""
+WITH_RECIPE = frozenset({
+    "accuracy", "loss", "gain", "active_clients", "lost_bits", "rollout_trouble", "unfilled_rounds", "unreadable_rows",
+})  # fmt: skip
+"""Metrics that are watched by default: each has its place there, under its own name."""
 
 
 def message_of(alert: Alert, waits_for: str | None) -> Notice:
     """The message of an alert; `waits_for` is the sentence of what its model waits for, if that is known."""
-    ack, recipe = f"muster alerts ack {alert.model} {alert.metric}", f"{RECIPES}#{alert.metric}"
+    ack, recipe = f"muster alerts ack {alert.model} {alert.metric}", f"{RECIPES}#{_place(alert.metric)}"
     lines = [
         f"{alert.sentence} ({alert.severity}, alert {alert.number}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC).",
         *([f"What {alert.model} waits for: {waits_for}."] if waits_for else []),
@@ -39,6 +42,10 @@ def message_of(alert: Alert, waits_for: str | None) -> Notice:
             "recipe": recipe,
         },
     )
+
+
+def _place(metric: str) -> str:
+    return metric if metric in WITH_RECIPE else "alerts"
 
 
 def for_test(by: str | None) -> Notice:

@@ -7,6 +7,7 @@ alert is published again after a while: at least once, by one at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chalicelib.instants import Clock
@@ -14,7 +15,7 @@ from chalicelib.log import log
 from chalicelib.monitoring.alert import Alert, AlertStep, Observation, next_step, observed, opened
 from chalicelib.monitoring.message import message_of
 from chalicelib.monitoring.record import ROLLOUT_TROUBLE, UNFILLED
-from chalicelib.monitoring.store import MonitoringStore, Now
+from chalicelib.monitoring.store import MonitoringStore, Now, is_whole
 from chalicelib.monitoring.threshold import Threshold, effective
 from chalicelib.monitoring.training import standing_of
 from chalicelib.registry.store import RegistryStore
@@ -64,9 +65,13 @@ class Watching:
         thresholds = effective(model, config, self._store.thresholds(model), trains=trains)
         alerts, lasting = seen.alerts_of(model), any(threshold.lasting_seconds for threshold in thresholds.values())
         records = (self._store.recent if lasting else self._store.latest)(model, now - self._keep)
+        whole, most = is_whole(records), (self._keep / 2).total_seconds()
         for metric in sorted(thresholds.keys() | alerts.keys()):
             threshold = thresholds.get(metric) or Threshold(model=model, metric=metric)
-            self._watch(threshold, observed(threshold, records), alerts.get(metric), seen.silent_until(model, metric))
+            # What is kept for an hour cannot be seen to last for two.
+            threshold = replace(threshold, lasting_seconds=min(threshold.lasting_seconds, most))
+            known = observed(threshold, records, whole=whole)
+            self._watch(threshold, known, alerts.get(metric), seen.silent_until(model, metric))
 
     def _known(self, model: str) -> tuple[RoundConfig | None, bool]:
         """The model's configuration, and whether it trains. When its row cannot be read, which is itself watched, nothing is

@@ -94,7 +94,7 @@ def _silent(stack: StackNow) -> Why | None:
     if pulse is None:
         sentence = "the tick has not run yet; it opens and closes rounds, once a minute"
         return Why(waits_for=Waits.TICK, sentence=sentence, command="muster status")
-    ago = stack.now - pulse.at
+    ago = abs(stack.now - pulse.at)  # one of a time to come was left under a wrong clock, and says nothing of now
     if ago < LOOKS * stack.tick * (SELDOM if pulse.rests else 1):
         return None
     failing = next((trouble for trouble in stack.troubles if trouble.lasts(stack.now) and trouble.model is None), None)

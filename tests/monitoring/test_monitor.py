@@ -498,7 +498,7 @@ def test_a_breach_that_must_last_opens_an_alert_when_it_has(world: World, inbox:
     (message,) = inbox()
     assert (message["severity"], message["subject"]) == ("critical", "Muster critical: clients of toy is 0, below 3")
     assert message["why"] == "training was never started"
-    assert message["recipe"] == "docs/operations.md#clients"
+    assert message["recipe"] == "docs/operations.md#alerts"
 
 
 def test_a_silence_holds_messages_back_and_not_alerts(world: World, inbox: Callable[[], list[dict[str, Any]]]) -> None:

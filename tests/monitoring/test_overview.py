@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.clients.client import Client, ClientState
 from chalicelib.storage import keys
@@ -264,6 +266,43 @@ def test_an_error_is_told_in_a_line_without_an_address() -> None:
     )
     assert in_a_line(ValueError()) == "ValueError"
     assert len(in_a_line(ValueError("x" * 10_000))) == LONGEST
+
+
+@given(st.text(max_size=600))
+def test_whatever_an_error_says_it_is_one_bounded_line_that_a_terminal_only_prints(said: str) -> None:
+    found = in_a_line(ValueError(f"{said} https://bucket/key?X-Amz-Signature=1 \x1b[2J"))
+    assert len(found) <= LONGEST
+    assert found.isprintable()
+    assert "Signature" not in found
+
+
+def test_a_mark_and_a_trouble_of_a_time_to_come_were_left_under_a_wrong_clock(world: World) -> None:
+    wrong = Vitals(world.services.monitoring._table, lambda: world.clock() + timedelta(days=300))
+    world.model()
+    wrong.beat({})
+    wrong.tell("toy", "reconciling", ValueError("broken"))
+    assert world.operator.why("toy").waits_for is Waits.TICK
+    world.tick()
+    assert world.operator.why("toy").waits_for is not Waits.TICK, "the next tick puts its own in its place"
+    assert world.operator.why("toy").waits_for is not Waits.FAILING
+
+
+def test_of_two_that_tell_of_a_trouble_at_once_one_is_counted(world: World) -> None:
+    table = world.services.monitoring._table
+    Vitals(table, world.clock).tell("toy", "reconciling", ValueError("first"))
+    world.clock.advance(30)
+
+    def rival(operation: str, proceed: Callable[[], Any]) -> Any:
+        if operation == "PutItem":
+            world.calls.between = None
+            Vitals(table, world.clock).tell("toy", "reconciling", ValueError("rival"))
+        return proceed()
+
+    world.calls.between = rival
+    world.clock.advance(1)
+    Vitals(table, lambda: world.clock() - timedelta(seconds=1)).tell("toy", "reconciling", ValueError("late"))
+    (trouble,) = world.services.monitoring.now().troubles
+    assert (trouble.what, trouble.times) == ("ValueError: rival", 2)
 
 
 def test_a_trouble_is_one_row_however_often_it_is_told_of_and_says_since_when(world: World) -> None:

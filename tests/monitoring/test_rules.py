@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from chalicelib.clients.tally import Tally
 from chalicelib.monitoring.alert import Alert, AlertState, AlertStep, Observation, next_step, observed, opened
-from chalicelib.monitoring.message import message_of
+from chalicelib.monitoring.message import RECIPES, WITH_RECIPE, message_of
 from chalicelib.monitoring.record import Record, is_news, newest, of_fleet, of_round, period, summarise, unit
 from chalicelib.monitoring.threshold import Severity, Threshold, defaults, effective
 from chalicelib.registry.version import Version
@@ -89,6 +90,23 @@ def test_a_breach_lasts_since_the_oldest_value_of_the_newest_ones_that_are_all_o
     outside = list(takewhile(lambda each: each[1] < 0.5, told))
     assert seen.value == told[0][1]
     assert seen.outside_since == (record(outside[-1][0], 0.0).at if outside else None)
+
+
+def test_a_breach_whose_begin_nobody_can_see_any_more_has_lasted_for_long_enough() -> None:
+    patient = replace(AT_LEAST, lasting_seconds=6 * 3600.0)
+    fast = [record(minute, 0.4) for minute in range(-119, 1)]
+    assert next_step(patient, observed(patient, fast, whole=True), None, T0, DAY) is None
+    assert next_step(patient, observed(patient, fast, whole=False), None, T0, DAY) is AlertStep.OPEN
+    recovered = [*fast, record(-60, 0.6)]
+    assert next_step(patient, observed(patient, recovered, whole=False), None, T0, DAY) is None, "that is seen"
+
+
+def test_each_metric_that_is_watched_by_default_has_its_recipe() -> None:
+    page = (Path(__file__).parents[2] / RECIPES).read_text()
+    others = CONFIG.model_copy(update={"metric": DecidingMetric(name="f1", direction="higher")})
+    watched = {one.metric for config in (CONFIG, others) for one in defaults("toy", config, trains=True)}
+    assert watched == WITH_RECIPE
+    assert all(f'<a id="{metric}"></a>' in page for metric in WITH_RECIPE)
 
 
 def test_in_a_silence_nothing_is_published_and_what_is_open_after_it_is() -> None:
