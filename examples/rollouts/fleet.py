@@ -41,6 +41,8 @@ class Scanner:
         """The versions that it ran, each from when on."""
         self.downloads: list[datetime] = []
         """When it went to the store."""
+        self.beats: list[datetime] = []
+        """When it began a heartbeat that was answered."""
         self._trainer = trainer
         self._api = httpx.URL(url)
         self.http = httpx.Client(verify=tls, timeout=TIMEOUT_SECONDS, event_hooks={"request": [self._note]})
@@ -71,9 +73,11 @@ class Scanner:
             stop.wait(max(LEAST_SECONDS, device.seconds_to_heartbeat))
 
     def _beat(self, device: Device) -> None:
+        began = datetime.now(UTC)
         reply = device.heartbeat_if_due()
         if reply is None:
             return
+        self.beats.append(began)
         device.answer_rollout(self._trainer)
         if reply.newer_version is not None or reply.asks is not None:
             self.run(device)
@@ -138,6 +142,10 @@ class ScannerFleet:
     def last_change(self) -> datetime:
         """When the last device came to the version that it runs."""
         return max(scanner.ran[-1][0] for scanner in self.scanners if scanner.ran)
+
+    def most_beats(self, since: datetime) -> int:
+        """The most heartbeats that a device began between a time and the version that it runs."""
+        return max(sum(since <= beat <= scanner.ran[-1][0] for beat in scanner.beats) for scanner in self.scanners if scanner.ran)
 
     def downloads(self, since: datetime | None = None) -> int:
         """Requests to the store."""

@@ -37,6 +37,7 @@ def test_a_good_canary_comes_to_all_a_spoilt_one_goes_back_blue_green_switches_a
     assert 0 < sabotage["figures"]["ever_ran"] < 72
     assert sabotage["figures"]["alert"]["because"] == sabotage["figures"]["because"]
     assert blue_green["figures"]["way_back_downloads"] == 0
+    assert 1 <= blue_green["figures"]["way_back_beats"] <= 2
     result = figures["acts"]["experiment"]["figures"]["result"]
     assert result["effects"][0]["finding"] == "worse"
     assert sum(arm["share"] for arm in result["arms"]) > 99.9
