@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cost import assumptions, scenarios
-from bench.cost.prices import DATE, PRICES, REGION
 from bench.cost.run import parameters_of, play
-from bench.cost.units import MONTH_HOURS, Usage, added, bill
+from muster.pricing.prices import DATE, PRICES, REGION
+from muster.pricing.usage import MONTH_HOURS, Usage, added, bill
 
 FILE = Path(__file__).parent.parent.parent / "build/cost.json"
 SMALL, LARGE = 1_400_000, 45_000_000
@@ -96,7 +96,7 @@ def main() -> int:
         table.add_row(part, *(f"{dollars:.4f}" for dollars in totals.values()))
     console.print(table)
     console.print(
-        f"prices of {REGION} as known on {DATE}, without free tiers; check them at the sources in bench/cost/prices.py"
+        f"prices of {REGION} as known on {DATE}, without free tiers; check them at the sources in muster/pricing/prices.py"
     )
     return 0
 

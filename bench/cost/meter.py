@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.cost import assumptions as guess
-from bench.cost.units import GB, Usage, added, billed_seconds, item_bytes, read_units, sqs_requests, usage, write_units
+from bench.cost.units import billed_seconds, item_bytes, read_units, sqs_requests, write_units
 from infra.memory.calls import Call, Observer
 from infra.memory.cloud import MemoryCloud
 from infra.memory.session import SESSION
+from muster.pricing.usage import GB, Usage, added, usage
 
 
 @dataclass
@@ -87,9 +88,9 @@ class Meter(Observer):
         work.cpu_seconds += cpu
         work.waiting_seconds += self._waited
         work.gb_seconds += seconds * memory / 1024
-        self._use(lambda_requests=1, lambda_GB_seconds=seconds * memory / 1024, log_GB=guess.LOG_BYTES / GB)
+        self._use(lambda_requests=1, lambda_gb_seconds=seconds * memory / 1024, log_gb=guess.LOG_BYTES / GB)
         if function == "api":
-            self._use(api_requests=1, egress_GB=guess.REPLY_BYTES / GB, traces=guess.TRACED_SHARE)
+            self._use(api_requests=1, egress_gb=guess.REPLY_BYTES / GB, traces=guess.TRACED_SHARE)
         elif function.endswith("_worker"):
             self._use(sqs_requests=2, traces=1)  # the event source receives a batch and deletes it
         elif function not in self._untraced:
@@ -123,7 +124,7 @@ class Meter(Observer):
             self._use(**_s3(call.operation))
             bytes_of = self.device_put_bytes if call.operation == "PutObject" else self.device_get_bytes
             bytes_of[self.phase_now] += moved
-            self._use(egress_GB=call.received_bytes / GB)
+            self._use(egress_gb=call.received_bytes / GB)
             return
         factor = max(1.0, 1769 / self._memory_mb[call.function])
         self._waited += guess.LATENCY_SECONDS[call.service] * (2 if slow and call.service != "cloudwatch" else 1)

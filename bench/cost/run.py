@@ -15,11 +15,11 @@ import numpy as np
 
 from bench.cost.fleet import SteadyFleet
 from bench.cost.meter import Meter, Work
-from bench.cost.units import Usage
 from infra.local.resources import template
 from infra.memory import MemoryCloud
 from infra.memory.cloud import API
 from muster.operator import Operator
+from muster.pricing.usage import Usage
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bench.cost import assumptions as guess
 from bench.cost.run import Run, memory_mb, resources_of
-from bench.cost.units import GB, MONTH_HOURS, Usage, added, billed_seconds, times, usage
+from bench.cost.units import billed_seconds
 from chalicelib.rounds.phases.aggregating import QUICK_BYTES
 from chalicelib.settings import Settings
 from infra.local.resources import template
@@ -19,6 +19,7 @@ from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.plan import Limits, Plan
 from muster.aggregation.registry import find_aggregator
 from muster.pacing.intervals import PaceRules, intervals
+from muster.pricing.usage import GB, MONTH_HOURS, Usage, added, times, usage
 from muster.wire.admin import Rule
 from muster.wire.magnitudes import packed
 from muster.wire.refs import CheckpointRef
@@ -61,7 +62,7 @@ def cpu_per_byte(small: Run, large: Run) -> CpuPerByte:
 
 def as_run(run: Run, downloads: float = 1.0) -> MeasuredRound:
     """A round as it was run; `downloads` is the share of a checkpoint that a device fetches (1: all of it)."""
-    saved = usage(egress_GB=-run.device_get_bytes * (1 - downloads) / GB)
+    saved = usage(egress_gb=-run.device_get_bytes * (1 - downloads) / GB)
     kept = _stored(run.clients, run.update_bytes, 0)
     used = added(run.used["round"], saved, kept)
     return MeasuredRound(
@@ -77,7 +78,7 @@ def at_size(run: Run, update_bytes: int, cpu: CpuPerByte, downloads: float = 1.0
     parts = [part for stage in plan.stages for part in stage.parts] if shared else []
     sums = sum(SUM_BYTES * (part.stop - part.start) for part in parts)
     fetched = run.device_get_bytes * ratio * downloads
-    grown = usage(egress_GB=(fetched - run.device_get_bytes) / GB)
+    grown = usage(egress_gb=(fetched - run.device_get_bytes) / GB)
     for function, work in run.work["round"].items():
         grown = added(grown, _longer(function, work.moved_bytes * (ratio - 1), cpu))
     grown = added(grown, _longer("aggregation_worker", 2 * sums, cpu))  # each is written, and read once by what follows
@@ -144,13 +145,13 @@ def _longer(function: str, nbytes: float, cpu: CpuPerByte) -> Usage:
     """More bytes from and to S3."""
     memory = memory_mb()[function]
     seconds = billed_seconds(cpu.get(function, 0.0) * nbytes, nbytes / guess.BYTES_PER_SECOND, memory)
-    return usage(lambda_GB_seconds=seconds * memory / 1024)
+    return usage(lambda_gb_seconds=seconds * memory / 1024)
 
 
 def _stored(clients: int, update_bytes: int, sums_bytes: int) -> Usage:
     """Updates and partial sums until they are gone; the new checkpoint for a month."""
     nbytes = (clients * update_bytes * guess.UPDATE_DAYS + sums_bytes * guess.SUM_DAYS) / DAYS + update_bytes
-    return usage(s3_GB_months=nbytes / GB)
+    return usage(s3_gb_months=nbytes / GB)
 
 
 # ---- months
@@ -168,7 +169,7 @@ def idle_month(run: Run) -> dict[str, Usage]:
             metric_months=guess.FLEET_METRICS / guess.NEWS_HOURS, metric_requests=MONTH_HOURS / guess.NEWS_HOURS
         ),
         "tables and their recovery": usage(
-            dynamodb_GB_months=guess.TABLE_BYTES / GB, dynamodb_recovery_GB_months=guess.TABLE_BYTES / GB
+            dynamodb_gb_months=guess.TABLE_BYTES / GB, dynamodb_recovery_gb_months=guess.TABLE_BYTES / GB
         ),
         "the key that signs deployments": usage(kms_key_months=len(resources_of("AWS::KMS::Key"))),
         "keys of the tables": _table_keys(callers),
@@ -233,5 +234,5 @@ def server_month(rnd: MeasuredRound, rounds: float) -> dict[str, Usage]:
         "server": usage(server_hours=MONTH_HOURS),
         "balancer": usage(balancer_hours=MONTH_HOURS, balancer_capacity_unit_hours=through, address_hours=2 * MONTH_HOURS),
         "disk": usage(disk_GB_months=guess.DISK_GB),
-        "egress": usage(egress_GB=rnd.download_bytes * rounds / GB),
+        "egress": usage(egress_gb=rnd.download_bytes * rounds / GB),
     }

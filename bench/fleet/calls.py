@@ -94,8 +94,8 @@ def _cost(stack: FleetStack, name: str, reply_bytes: int) -> CallCost:
     used, counts = stack.meter.used[name], stack.meter.counts[name]
     return CallCost(
         requests=sum(counts.values()),
-        read_units=used["dynamodb read units"],
-        write_units=used["dynamodb write units"],
+        read_units=used["dynamodb_read_units"],
+        write_units=used["dynamodb_write_units"],
         row_bytes=stack.meter.row_bytes[name],
         reply_bytes=reply_bytes,
     )

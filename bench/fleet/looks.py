@@ -60,8 +60,8 @@ def _cost(stack: FleetStack, receipts: int) -> LookCost:
     return LookCost(
         receipts=receipts,
         requests=sum(counts.values()),
-        read_units=used["dynamodb read units"],
-        write_units=used["dynamodb write units"],
+        read_units=used["dynamodb_read_units"],
+        write_units=used["dynamodb_write_units"],
         cpu_seconds=sum(each.cpu_seconds for each in work.values()),
         messages=counts["inspection_worker sqs:SendMessage"],
     )

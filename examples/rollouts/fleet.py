@@ -145,7 +145,9 @@ class ScannerFleet:
 
     def most_beats(self, since: datetime) -> int:
         """The most heartbeats that a device began between a time and the version that it runs."""
-        return max(sum(since <= beat <= scanner.ran[-1][0] for beat in scanner.beats) for scanner in self.scanners if scanner.ran)
+        return max(
+            sum(since <= beat <= scanner.ran[-1][0] for beat in scanner.beats) for scanner in self.scanners if scanner.ran
+        )
 
     def downloads(self, since: datetime | None = None) -> int:
         """Requests to the store."""

@@ -9,11 +9,12 @@ from datetime import timedelta
 import pytest
 
 from bench.cost import assumptions, scenarios
-from bench.cost.prices import PRICES
 from bench.cost.run import Run, play
-from bench.cost.units import added, bill, billed_seconds, item_bytes, read_units, sqs_requests, times, usage, write_units
+from bench.cost.units import billed_seconds, item_bytes, read_units, sqs_requests, write_units
 from chalicelib.clients.tally import Tally
 from chalicelib.monitoring.record import of_fleet
+from muster.pricing.prices import PRICES
+from muster.pricing.usage import added, bill, times, usage
 from tests.rounds.making import T0
 
 # ---- units, by hand
@@ -56,13 +57,13 @@ def test_part_of_a_core_takes_longer_and_waiting_takes_as_long_as_it_takes() -> 
 
 
 def test_a_bill_multiplies_and_adds_by_service() -> None:
-    used = added(usage(dynamodb_write_units=2e6, dynamodb_read_units=8e6), times(usage(egress_GB=2), 5))
+    used = added(usage(dynamodb_write_units=2e6, dynamodb_read_units=8e6), times(usage(egress_gb=2), 5))
     assert bill(used) == pytest.approx({"DynamoDB": 2 * 0.625 + 8 * 0.125, "Egress": 0.9})
-    assert list(bill(added(usage(sqs_requests=1), usage(egress_GB=1)))) == ["Egress", "SQS"], "dearest first"
+    assert list(bill(added(usage(sqs_requests=1), usage(egress_gb=1)))) == ["Egress", "SQS"], "dearest first"
 
 
 def test_what_has_no_price_is_an_error() -> None:
-    with pytest.raises(KeyError, match="free lunches"):
+    with pytest.raises(KeyError, match="free_lunches"):
         usage(free_lunches=1)
 
 
@@ -94,10 +95,10 @@ def test_what_each_client_asks_for_grows_with_the_clients_and_the_rest_does_not(
 
 def test_a_client_costs_no_more_requests_than_the_budget_says(runs: tuple[Run, Run, Run]) -> None:
     used = runs[1].used
-    assert used["heartbeats"]["dynamodb write units"] == 12
-    assert used["waiting"]["api requests"] == 11
-    assert used["waiting"]["dynamodb write units"] == 11, "a check-in is the write that authenticates it"
-    assert used["tick"]["dynamodb write units"] == 1, "in five minutes without anything to do a tick writes once that it runs"
+    assert used["heartbeats"]["dynamodb_write_units"] == 12
+    assert used["waiting"]["api_requests"] == 11
+    assert used["waiting"]["dynamodb_write_units"] == 11, "a check-in is the write that authenticates it"
+    assert used["tick"]["dynamodb_write_units"] == 1, "in five minutes without anything to do a tick writes once that it runs"
 
 
 def test_longer_updates_are_the_same_calls_and_more_bytes(runs: tuple[Run, Run, Run]) -> None:
@@ -112,7 +113,7 @@ def test_a_round_that_is_derived_is_the_round_that_is_run(runs: tuple[Run, Run, 
     measured = scenarios.as_run(large)
     assert derived.parts == 0
     for name in measured.used:
-        tolerance = 0.15 if name == "lambda GB-seconds" else 1e-9  # time is measured; everything else is counted
+        tolerance = 0.15 if name == "lambda_gb_seconds" else 1e-9  # time is measured; everything else is counted
         assert derived.used[name] == pytest.approx(measured.used[name], rel=tolerance), name
 
 
@@ -120,7 +121,7 @@ def test_a_smaller_download_takes_off_egress_and_nothing_else(runs: tuple[Run, R
     *_, large = runs
     whole, tenth = scenarios.as_run(large), scenarios.as_run(large, downloads=0.1)
     saved = {name: whole.used[name] - tenth.used[name] for name in whole.used if whole.used[name] != tenth.used[name]}
-    assert saved == {"egress GB": pytest.approx(0.9 * large.device_get_bytes / 1e9)}
+    assert saved == {"egress_gb": pytest.approx(0.9 * large.device_get_bytes / 1e9)}
 
 
 def test_the_parts_of_a_large_round_are_those_of_the_plan(runs: tuple[Run, Run, Run]) -> None:
@@ -135,10 +136,10 @@ def test_the_parts_of_a_large_round_are_those_of_the_plan(runs: tuple[Run, Run, 
 def test_an_idle_month_is_not_free_and_says_why(runs: tuple[Run, Run, Run]) -> None:
     month = scenarios.idle_month(runs[0])
     assert scenarios.idle_polls() == 5 * 2 * 730 * 180, "an empty receive every 20 s, by five pollers, of two queues"
-    assert month["ticks"]["lambda requests"] == 730 * 60
-    assert (month["alarms"]["alarm months"], month["the key that signs deployments"]["kms key months"]) == (10, 1)
+    assert month["ticks"]["lambda_requests"] == 730 * 60
+    assert (month["alarms"]["alarm_months"], month["the key that signs deployments"]["kms_key_months"]) == (10, 1)
     assert all(used["traces"] == 0 for used in month.values())
-    assert month["monitor and census"]["metric requests"] == 0, "nothing is news"
+    assert month["monitor and census"]["metric_requests"] == 0, "nothing is news"
     free = [name for name, used in month.items() if not sum(bill(used).values())]
     assert free == ["keys of the tables"], "they are AWS's own"
     assert 2 < sum(bill(added(*month.values())).values()) <= 3
