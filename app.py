@@ -9,6 +9,8 @@ from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, IAMAuthorizer, Rate, Response, SQSEvent
 
+from chalicelib import metering
+from chalicelib.invocations import metered
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.triggers import each_message
 from chalicelib.web import caller, header, json_response, names_request, only_problems, operator
@@ -21,6 +23,7 @@ from muster.wire.problems import Problem as P
 
 app = Chalice(app_name="muster", configure_logs=False)
 app.api.binary_types = []  # every body, in and out, is text
+app.register_middleware(lambda event, proceed: metered(event, proceed, services()), "all")
 app.register_middleware(names_request, "http")
 app.register_middleware(only_problems, "http")
 check_site_rule(os.environ)
@@ -592,6 +595,7 @@ def inspection_worker(event: SQSEvent) -> dict[str, Any]:
         round_id = RoundId.parse(message["round"])
         if round_id is None:
             raise ValueError(f"expected the id of a round in a message, got {message['round']!r}")
+        metering.charge(round_id.model, round_id.number)
         with services().vitals.telling(round_id.model, "inspecting updates"):
             if inspector.inspect(round_id, message["client"]):
                 settled.append(round_id)
@@ -619,6 +623,7 @@ def aggregation_worker(event: SQSEvent) -> dict[str, Any]:
         if "reconcile" in message:
             services().coordinator.reconcile(message["reconcile"])
             return
+        metering.charge(message["model"], message["number"])
         with services().vitals.telling(message["model"], "aggregating"):
             done = services().aggregating.work(
                 message["model"], message["number"], message["plan"], message["stage"], message["part"]

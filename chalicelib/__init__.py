@@ -11,6 +11,7 @@ one condition. Only `storage/` knows DynamoDB, S3 and SQS.
 * `rounds`      one pass of training: devices, phases, operators
 * `monitoring`  numbers, thresholds, alerts, status, and why a model stands still
 * `vitals`      what the functions say of themselves: the tick's pulse, and what fails
+* `metering`, `invocations`, `spending`  what functions use, counted as they go, and written down by model, day and round
 * `storage`     rows, objects, queues, in AWS
 * `web`, `triggers`  from HTTP and from queues to the use cases; `errors` is how the server says no
 * `wiring`      makes the pieces, each when it is first needed, from `settings`; `resources` those that are AWS's

@@ -6,11 +6,13 @@ from base64 import b64encode
 from functools import cached_property
 from typing import Any
 
+from chalicelib import metering
 from chalicelib.clients.fleet_store import FleetStore
 from chalicelib.clients.store import ClientStore
 from chalicelib.clients.tally_store import TallyStore
 from chalicelib.clients.token_store import TokenStore
 from chalicelib.instants import Clock
+from chalicelib.invocations import Lambda, Platform
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.retained import RetentionStore
 from chalicelib.registry.schemas import Schemas
@@ -18,6 +20,7 @@ from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.counter_store import CounterStore
 from chalicelib.rounds.store import RoundStore
 from chalicelib.settings import Settings
+from chalicelib.spending import Ledger, SpendingStore
 from chalicelib.storage.alarms import Alarms
 from chalicelib.storage.answers import watch
 from chalicelib.storage.blobs import Blobs
@@ -33,9 +36,10 @@ from chalicelib.vitals import Vitals
 class Resources:
     """One function instance's. `session` is a boto3 session; without one, a fresh one on first use."""
 
-    def __init__(self, settings: Settings, clock: Clock, session: Any = None) -> None:
+    def __init__(self, *, settings: Settings, clock: Clock, session: Any = None, platform: Platform | None = None) -> None:
         self.settings = settings
         self.clock = clock
+        self.platform: Platform = platform or Lambda()
         self._given_session = session
 
     # ---- AWS
@@ -53,7 +57,7 @@ class Resources:
         # What is read is verified against our own SHA-256 where that matters; botocore would hash it once more in between.
         s3: Any = {"signature_version": "s3v4", "response_checksum_validation": "when_required"} if service == "s3" else {}
         config = Config(retries=retries, connect_timeout=5, read_timeout=60, **s3)
-        return watch(self._session.client(service, config=config))
+        return metering.watch(watch(self._session.client(service, config=config)))
 
     @cached_property
     def _dynamodb(self) -> Any:
@@ -175,6 +179,16 @@ class Resources:
     def vitals(self) -> Vitals:
         """What the functions say of themselves."""
         return Vitals(Table(self._dynamodb, self.settings.monitoring_table), self.clock)
+
+    @cached_property
+    def spending(self) -> SpendingStore:
+        """What models have used."""
+        return SpendingStore(Table(self._dynamodb, self.settings.monitoring_table))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What this function instance has counted."""
+        return Ledger(lambda: self.spending, self.clock)
 
     @cached_property
     def schemas(self) -> Schemas:

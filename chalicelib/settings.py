@@ -67,6 +67,8 @@ class Settings:
     """Updates that it reads at a time while others are added up; with 0 each is read when it is needed."""
     delta_limit_bytes: int
     """The longest checkpoint to which deltas are made; with 0 none are."""
+    metering: bool = True
+    """Whether functions count what they use, and write it down."""
     grant_seconds: int = 900
     """Life of a presigned URL, in seconds. It also dies with the credentials that signed it."""
     resend_seconds: float = 120.0
@@ -117,6 +119,7 @@ class Settings:
             part_reads=int(env.get("MUSTER_PART_READS", "4000")),
             part_connections=int(env.get("MUSTER_PART_CONNECTIONS", "4")),
             delta_limit_bytes=int(env.get("MUSTER_DELTA_LIMIT_BYTES", str(2 << 30))),
+            metering=switch("MUSTER_METERING", env.get("MUSTER_METERING", "on")),
         )
 
 
@@ -133,3 +136,14 @@ def request_seconds(said: str, pace_seconds: float) -> float:
             f"(MUSTER_TICK_SECONDS, MUSTER_HEARTBEAT_SECONDS), got {seconds:g}"
         )
     return seconds
+
+
+def switch(name: str, said: str) -> bool:
+    """`on` or `off`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if said not in ("on", "off"):
+        raise ValueError(f"{name}: expected on or off, got {said!r}")
+    return said == "on"

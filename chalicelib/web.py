@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -17,9 +17,11 @@ from typing import Any, TypeVar
 from chalice.app import Chalice, Request, Response
 from pydantic import BaseModel, ValidationError
 
+from chalicelib import metering
 from chalicelib.clients.credentials import Credential, parse_bearer
 from chalicelib.errors import Refusal
 from chalicelib.log import log
+from chalicelib.metering import Charged
 from chalicelib.rounds.round_id import FORM, RoundId
 from muster.wire.explaining import explained
 from muster.wire.messages import BODY_LIMIT_BYTES, Query
@@ -155,16 +157,28 @@ def speaks(
                 _check_path(app, speech, path)
                 read: list[Any] = [parse(app, takes)] if takes else []
                 read += [parse_query(app, asks)] if asks else []
-                reply = view(*read, **{name: PATH_NAMES[name].read(text) for name, text in path.items()})
+                names = {name: PATH_NAMES[name].read(text) for name, text in path.items()}
+                reply = view(*read, **names)
             except Refusal as refused:
                 log.info("refused", problem=refused.problem.value, route=view.__name__)
                 return problem_response(refused)
+            metering.charge(*_asked_for(names, read, reply))
             return reply if isinstance(reply, Response) else json_response(reply, status)
 
         answer.speech = speech  # type: ignore[attr-defined]
         return answer
 
     return decorate
+
+
+def _asked_for(names: Mapping[str, Any], read: Sequence[Any], reply: object) -> Charged:
+    """The model, and the round, for which a request was answered. What was refused is for nobody: it may name anything."""
+    said = (names.get("round_id"), *(getattr(each, "round", None) for each in (*read, reply)))
+    rounds = (RoundId.parse(each) if isinstance(each, str) else each for each in said)
+    if found := next((each for each in rounds if isinstance(each, RoundId)), None):
+        return found.model, found.number
+    model = names.get("model") or next((m for each in read if isinstance(m := getattr(each, "model", None), str)), None)
+    return model, names.get("round_number")
 
 
 def names_request(request: Request, respond: Callable[[Request], Response]) -> Response:

@@ -27,6 +27,7 @@ from chalicelib.clients.rate import RequestRate
 from chalicelib.clients.reputation import Reputation
 from chalicelib.clients.tokens import Tokens
 from chalicelib.instants import Clock, utc_now
+from chalicelib.invocations import Platform
 from chalicelib.monitoring.alerts import Alerts
 from chalicelib.monitoring.metrics import MetricHistory
 from chalicelib.monitoring.monitor import Monitor
@@ -46,6 +47,7 @@ from chalicelib.rollouts.reporting import Reporting
 from chalicelib.rollouts.showing import RolloutView
 from chalicelib.rollouts.store import ReportStore
 from chalicelib.rollouts.withdrawing import Withdrawing
+from chalicelib.rounds.budget import Budgets
 from chalicelib.rounds.devices.checkin import CheckIns
 from chalicelib.rounds.devices.current import Current
 from chalicelib.rounds.devices.failures import Failures
@@ -91,8 +93,9 @@ class Services(Resources):
         session: Any = None,
         draw_secret: Callable[[], str] = secret,
         draw: Callable[[], float] = random.random,
+        platform: Platform | None = None,
     ) -> None:
-        super().__init__(settings, clock, session)
+        super().__init__(settings=settings, clock=clock, session=session, platform=platform)
         self.draw_secret = draw_secret
         self.draw = draw
 
@@ -555,6 +558,7 @@ class Services(Resources):
             draw_secret=self.draw_secret,
             clock=self.clock,
             vitals=self.vitals,
+            budgets=Budgets(spending=self.spending, registry=self.registry, clock=self.clock),
         )
 
     @cached_property

@@ -108,6 +108,8 @@ TROUBLE = RowPlace(name="trouble", table="monitoring", pk="now", sk="trouble#{mo
 SILENCE = RowPlace(name="silence", table="monitoring", pk="now", sk="silence#{model}#{metric}")
 ALERT = RowPlace(name="alert", table="monitoring", pk="now", sk="alert#{model}#{metric}")
 PAST_ALERT = RowPlace(name="past alert", table="monitoring", pk="alerts#{model}", sk="alert#{metric}#{number:08d}")
+SPENDING = RowPlace(name="spending of a day", table="monitoring", pk="days#{model}", sk="spending#{day}")
+ROUND_SPENDING = RowPlace(name="spending of a round", table="monitoring", pk="days#{model}", sk="round#{number:08d}")
 STORAGE = RowPlace(name="storage", table="versions", pk="model#{model}", sk="storage")
 SWEEP = RowPlace(name="sweep", table="versions", pk="sweep", sk="sweep")
 RESTORE = RowPlace(name="restore", table="versions", pk="restore", sk="restore")

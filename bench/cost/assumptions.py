@@ -15,12 +15,6 @@ BYTES_PER_SECOND = 75e6
 COLD_SHARE, COLD_SECONDS = 0.01, 1.0
 """Of invocations, and what the start of an instance adds to their billed time (the INIT phase is billed)."""
 
-LOG_BYTES = 600
-"""An invocation's lines in the log: Lambda's own three, and one of ours."""
-
-REPLY_BYTES = 2_000
-"""A reply of the API, a presigned URL included, as it leaves AWS."""
-
 TRACED_SHARE = 0.05
 """Of requests to the API. X-Ray's default rule traces the first in each second too, so of few requests it traces all; messages
 are all traced."""

@@ -18,6 +18,7 @@ from bench.cost.units import billed_seconds, item_bytes, read_units, sqs_request
 from infra.memory.calls import Call, Observer
 from infra.memory.cloud import MemoryCloud
 from infra.memory.session import SESSION
+from muster.pricing.guesses import HEADER_BYTES, LOG_BYTES
 from muster.pricing.usage import GB, Usage, added, usage
 
 
@@ -65,6 +66,8 @@ class Meter(Observer):
         self.metrics: set[str] = set()
         self._away = 0.0
         self._waited = 0.0
+        self._began = 0.0
+        self._looks = 0
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -79,22 +82,52 @@ class Meter(Observer):
     def invocation(self, function: str) -> Iterator[None]:
         """One invocation: its requests, its time, its log."""
         self._away = self._waited = 0.0
-        before = time.process_time()
+        self._began, self._looks = time.process_time(), 0
         yield
-        cpu = max(0.0, time.process_time() - before - self._away)
+        cpu = self._cpu_seconds()
         work, memory = self.work[self.phase_now][function], self._memory_mb[function]
         seconds = billed_seconds(cpu, self._waited, memory) + guess.COLD_SHARE * guess.COLD_SECONDS
         work.invocations += 1
         work.cpu_seconds += cpu
         work.waiting_seconds += self._waited
         work.gb_seconds += seconds * memory / 1024
-        self._use(lambda_requests=1, lambda_gb_seconds=seconds * memory / 1024, log_gb=guess.LOG_BYTES / GB)
+        self._use(lambda_requests=1, lambda_gb_seconds=seconds * memory / 1024, log_gb=LOG_BYTES / GB)
+        self._use(traces=self._traces(function))
         if function == "api":
-            self._use(api_requests=1, egress_gb=guess.REPLY_BYTES / GB, traces=guess.TRACED_SHARE)
+            self._use(api_requests=1, egress_gb=(self._cloud.replied_bytes + HEADER_BYTES) / GB)
         elif function.endswith("_worker"):
-            self._use(sqs_requests=2, traces=1)  # the event source receives a batch and deletes it
-        elif function not in self._untraced:
-            self._use(traces=1)
+            self._use(sqs_requests=2)  # the event source receives a batch and deletes it
+
+    def _cpu_seconds(self) -> float:
+        return max(0.0, time.process_time() - self._began - self._away)
+
+    def _traces(self, function: str) -> float:
+        if function == "api":
+            return guess.TRACED_SHARE
+        return float(function not in self._untraced)
+
+    # ---- the same time, as the functions see it that count for themselves
+
+    def stopwatch(self) -> float:
+        """Seconds that the invocation has been billed for; before the first look lies its share of cold starts."""
+        self._looks += 1
+        if self._looks == 1:
+            return -guess.COLD_SHARE * guess.COLD_SECONDS
+        return billed_seconds(self._cpu_seconds(), self._waited, self.memory_mb(None))
+
+    def memory_mb(self, context: Any) -> int:
+        """Of the function that runs now, as it is deployed."""
+        return self._memory_mb[self._now]
+
+    def traces(self) -> float:
+        """As many as are assumed."""
+        return self._traces(self._now)
+
+    @property
+    def _now(self) -> str:
+        if self._cloud.calls.function is None:
+            raise RuntimeError("no function runs")
+        return self._cloud.calls.function
 
     def call(self, call: Call, proceed: Callable[[], Any]) -> Any:
         """One call: its units, and the time that it would take in AWS."""

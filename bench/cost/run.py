@@ -8,6 +8,7 @@ import math
 import warnings
 from collections import Counter
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from infra.local.resources import template
 from infra.memory import MemoryCloud
 from infra.memory.cloud import API
 from muster.operator import Operator
-from muster.pricing.usage import Usage
+from muster.pricing.usage import Usage, added
 from muster.wire.admin import RoundConfig
 from muster.wire.arrays import encode
 
@@ -30,6 +31,8 @@ JUDGES = 15
 
 HYPERPARAMETERS: dict[str, Any] = {"epochs": 5, "batch_size": 16, "learning_rate": 0.03, "momentum": 0.9}
 """Of the model: with some, as most models have, a round's row is longer than 1 KiB (`bench.cost.scale.ROUND_UNITS`)."""
+
+IDLE_MINUTES = 60
 
 COLLECTING_SECONDS = 200
 """In which the updates come, one after the other."""
@@ -60,7 +63,7 @@ class Run:
     """What a run used, by phase.
 
     `round` from the first check-in to the round's end · `waiting` every client but one asks once more and is told to wait ·
-    `heartbeats` one of each client · `tick` five minutes of it with nothing to do · `monitor` the same of it, the
+    `heartbeats` one of each client · `tick` an hour of it with nothing to do · `monitor` the same of it, the
     census included.
     """
 
@@ -73,15 +76,18 @@ class Run:
     device_put_bytes: int
     metrics: int
     """Names of metrics that the model has."""
+    counted: Usage
+    """What the functions have counted themselves, in all phases (`chalicelib.spending`)."""
 
 
-def play(clients: int, parameters: int) -> Run:
+def play(clients: int, parameters: int, *, metering: bool = True) -> Run:
     """A round of so many clients, none of which fails, and of a model of so many float32 numbers. Each report is inspected
-    when it comes: in a round that takes minutes, messages do not wait for each other.
+    when it comes: in a round that takes minutes, messages do not wait for each other. Without `metering` the functions do not
+    count for themselves, which takes a write now and then.
     """
     logging.disable(logging.CRITICAL)
     warnings.filterwarnings("ignore", message="IAMAuthorizer is not a supported")
-    cloud = MemoryCloud(delta_limit_bytes=0)  # whole downloads; what deltas save is a parameter of the bill
+    cloud = MemoryCloud(delta_limit_bytes=0, metering=metering)  # whole downloads; what deltas save is a parameter of the bill
     try:
         return _played(cloud, clients, parameters)
     finally:
@@ -106,21 +112,25 @@ def _played(cloud: MemoryCloud, clients: int, parameters: int) -> Run:
         cloud.tick()
         cloud.clock.advance(60)
         meter = Meter(cloud, memory_mb(), untraced())
-        cloud.calls.observer = meter
+        cloud.calls.observer = cloud.services.platform = meter
+        before = _counted(cloud)
         _round(cloud, fleet, meter, judges)
         _expect(operator.round(MODEL, 1).phase, "completed")
     with meter.phase("settling"):
         cloud.clock.advance(300)
         cloud.monitor()  # of the fleet that the round has left; from now on nothing is news
     with meter.phase("tick"):
-        for _ in range(5):
+        for _ in range(IDLE_MINUTES):
             cloud.tick()
             cloud.clock.advance(60)
     with meter.phase("monitor"):
-        for _ in range(5):
+        for _ in range(IDLE_MINUTES):
             cloud.clock.advance(60)
             cloud.monitor()
+    counted = _counted(cloud)
+    counted.subtract(before)
     return Run(
+        counted=counted,
         clients=clients,
         update_bytes=len(encode(tensors)),
         used=dict(meter.used),
@@ -130,6 +140,14 @@ def _played(cloud: MemoryCloud, clients: int, parameters: int) -> Run:
         device_put_bytes=meter.device_put_bytes["round"],
         metrics=len(meter.metrics),
     )
+
+
+def _counted(cloud: MemoryCloud) -> Usage:
+    """All that the functions have counted and written down, or would have."""
+    cloud.services.ledger.write_all()
+    today = cloud.clock().date()
+    days = (day for who in (None, MODEL) for day in cloud.services.spending.days(who, date.min, today).values())
+    return added(*(day.used for day in days))
 
 
 def _round(cloud: MemoryCloud, fleet: SteadyFleet, meter: Meter, judges: int) -> None:

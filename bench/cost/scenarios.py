@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.cost import assumptions as guess
-from bench.cost.run import Run, memory_mb, resources_of
+from bench.cost.run import IDLE_MINUTES, Run, memory_mb, resources_of
 from bench.cost.units import billed_seconds
 from chalicelib.rounds.phases.aggregating import QUICK_BYTES
 from chalicelib.settings import Settings
@@ -161,8 +161,8 @@ def idle_month(run: Run) -> dict[str, Usage]:
     """What is used when nobody comes, by cause. The fleet is as large as the run's."""
     callers = 2 + 4  # the tick reads two tables, the monitor four
     return {
-        "ticks": times(run.used["tick"], MINUTES / 5),
-        "monitor and census": times(run.used["monitor"], MINUTES / 5),
+        "ticks": times(run.used["tick"], MINUTES / IDLE_MINUTES),
+        "monitor and census": times(run.used["monitor"], MINUTES / IDLE_MINUTES),
         "polling of two queues": usage(sqs_requests=idle_polls()),
         "alarms": usage(alarm_months=len(resources_of("AWS::CloudWatch::Alarm"))),
         "metrics of one model's fleet": usage(
@@ -233,6 +233,6 @@ def server_month(rnd: MeasuredRound, rounds: float) -> dict[str, Usage]:
     return {
         "server": usage(server_hours=MONTH_HOURS),
         "balancer": usage(balancer_hours=MONTH_HOURS, balancer_capacity_unit_hours=through, address_hours=2 * MONTH_HOURS),
-        "disk": usage(disk_GB_months=guess.DISK_GB),
+        "disk": usage(disk_gb_months=guess.DISK_GB),
         "egress": usage(egress_gb=rnd.download_bytes * rounds / GB),
     }

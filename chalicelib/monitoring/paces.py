@@ -111,7 +111,7 @@ class FleetPaces:
     def _of_model(self, model: Model, last: Round | None, steering: Steering) -> admin.ModelPace:
         # Read, and not from the memory by which devices are answered: they would be told what was a moment ago.
         active, is_open = steering.active(model.name), last is not None and not last.is_terminal
-        rests = not is_open and not goes_on(model, last)
+        rests = not is_open and (model.over_budget is not None or not goes_on(model, last))
         config = last.config if last is not None and is_open else model.config
         waiting = steering.active(model.name, last.cohort if last is not None else None)
         need = None if rests else need_of(config, waiting)

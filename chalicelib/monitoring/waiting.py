@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from chalicelib.monitoring.standing import StackNow
-from chalicelib.registry.model import Model
+from chalicelib.registry.model import Model, OverBudget
 from chalicelib.rounds.closing import MOST_NAMED
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.opening import completed_rounds
@@ -60,6 +60,8 @@ def abandoned(last: Round) -> str | None:
 
 def _between(model: Model, last: Round | None, stack: StackNow) -> Why:
     number = last.number + 1 if last else 1
+    if model.over_budget is not None and stack.now < model.over_budget.until:
+        return _over_budget(model.name, model.over_budget, stack)
     done = f"{completed_rounds(last)} of {model.rounds_wanted} rounds have completed"
     since = last.finished_at if last else None
     opens = last.opened_at + timedelta(seconds=model.config.every_seconds) if last else None
@@ -68,6 +70,16 @@ def _between(model: Model, last: Round | None, stack: StackNow) -> Why:
         sentence = f"{done}; round {number} opens at {when} at the earliest (every {model.config.every_seconds:g} s)"
         return Why(waits_for=Waits.INTERVAL, sentence=sentence, since=since, until=opens)
     return Why(waits_for=Waits.OPENING, sentence=f"{done}; round {number} opens within a tick", since=since)
+
+
+def _over_budget(name: str, found: OverBudget, stack: StackNow) -> Why:
+    left = max(0.0, found.budget - found.spent)
+    sentence = (
+        f"the budget of ${found.budget:,.2f} a month has ${left:,.2f} left, and a round takes up to ${found.needed:,.2f}: "
+        f"training goes on at {clock(found.until, stack.now)}, or with a larger budget"
+    )
+    command = f"muster model configure {name} --set monthly_budget={max(2 * found.budget, 0.01):.2f}"
+    return Why(waits_for=Waits.BUDGET, sentence=sentence, since=found.since, until=found.until, command=command)
 
 
 def _collecting(rnd: Round, stack: StackNow) -> Why:

@@ -23,8 +23,25 @@ def _parsed(value: object) -> object:
     return RoundConfig.model_validate_json(value) if isinstance(value, str) else value
 
 
+NOT_OF_ROUNDS = ("hyperparameter_schema", "strategy", "keep_versions", "monthly_budget")
+"""Members of a configuration that no round needs."""
+
 FrozenConfig = Annotated[RoundConfig, PlainSerializer(RoundConfig.model_dump_json), BeforeValidator(_parsed)]
 """A config that a row stores as one JSON text: no query looks inside, and a check-in reads it in one piece."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverBudget:
+    """Training waits for the next month, or for a larger budget. Amounts are dollars."""
+
+    since: Instant
+    until: Instant
+    """The beginning of the next month."""
+    budget: float
+    spent: float
+    """In this month, when it was looked at."""
+    needed: float
+    """What a round is taken to cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +56,8 @@ class Model:
     """The revision of `config` (`chalicelib.registry.configuration`)."""
     rounds_wanted: int = 0
     """How many rounds must have completed, in the model's whole life, before training rests."""
+    over_budget: OverBudget | None = None
+    """While the next round may cost more than its month has left."""
 
     @property
     def config_of_rounds(self) -> RoundConfig:
@@ -46,4 +65,4 @@ class Model:
         how a version reaches clients, and how many are kept, is asked when it matters; every place that is taken writes a
         round's row, and would be paid for by its length.
         """
-        return self.config.model_copy(update={"hyperparameter_schema": None, "strategy": None, "keep_versions": None})
+        return self.config.model_copy(update=dict.fromkeys(NOT_OF_ROUNDS))

@@ -12,7 +12,7 @@ from datetime import datetime
 from chalicelib.instants import text
 from chalicelib.registry.configuration import Configuration
 from chalicelib.registry.deployment import Deployment
-from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.model import Model, OverBudget, TrainingState
 from chalicelib.registry.signing import Signer, signed
 from chalicelib.registry.sweep import Names, Sweep
 from chalicelib.registry.version import Judged, Registration, Version
@@ -128,17 +128,23 @@ class RegistryStore:
             return None
         return from_item(Model, item)
 
+    def note_budget(self, model: Model, found: OverBudget | None) -> bool:
+        """Note that a model is over its budget, or no more; False when it was configured anew since it was read, or is gone."""
+        condition = _configured(model.config_revision, "the model is configured as it was")
+        change: Item = {} if found is None else {"over_budget": to_item(found)}
+        gone = ("over_budget",) if found is None else ()
+        update = Update(table=self._table, key=keys.MODEL.key(model=model.name), condition=condition, set=change, remove=gone)
+        try:
+            self._table.update(update)
+        except ConditionFailed:
+            return False
+        return True
+
     # ---- configurations
 
     def configure(self, made: Configuration) -> bool:
         """Make a revision the present configuration; False when the present one is not the one before it (any more)."""
-        seen = {":seen": made.revision - 1}
-        words = (
-            "#config_revision = :seen"
-            if made.revision > 2
-            else ("#config_revision = :seen OR (attribute_exists(#pk) AND attribute_not_exists(#config_revision))")
-        )
-        condition = Condition(words, "the model has the revision before", seen)
+        condition = _configured(made.revision - 1, "the model has the revision before")
         change = {"config": to_item(made)["config"], "config_revision": made.revision}
         try:
             self._table.transact(
@@ -450,6 +456,13 @@ class RegistryStore:
     def _put_deployment(self, deployment: Deployment) -> Put:
         key = keys.DEPLOYMENT.key(model=deployment.model, revision=deployment.revision)
         return Put(table=self._table, key=key, item=to_item(deployment), condition=NEW)
+
+
+def _configured(revision: int, because: str) -> Condition:
+    """That the model's configuration is of this revision; one that is older than the history has the first."""
+    unnumbered = "attribute_exists(#pk) AND attribute_not_exists(#config_revision)"
+    words = "#config_revision = :seen" if revision > 1 else f"(#config_revision = :seen OR ({unnumbered}))"
+    return Condition(words, because, {":seen": revision})
 
 
 def _is_mine(mine: Sweep) -> Condition:

@@ -7,7 +7,8 @@ Three things are done here so that nobody else needs to think of them:
   there carries this very id, the write did win, and says so. (AWS: "Conditional writes and idempotence".)
 * **The loser learns what was there.** A failed condition raises `ConditionFailed` with the row as it stood.
 * **Nothing is believed that is not whole** (`answers`). A read asks for `ConsumedCapacity`, which comes with every whole
-  answer: one without a row and without it is a failure, and never "no such row".
+  answer: one without a row and without it is a failure, and never "no such row". A write asks for it too, because it is
+  counted (`chalicelib.metering`).
 
 Expressions are DynamoDB's own, with one habit: attribute names are written `#name`, so that no reserved word bites, and the
 name placeholders are found here.
@@ -138,7 +139,7 @@ class Table:
             asked: dict[str, Any] = {}
             for table, key in wanted[start : start + READ_BATCH]:
                 asked.setdefault(table.name, {"Keys": [], "ConsistentRead": True})["Keys"].append(_typed(key))
-            answer = insist(self._all_of, "Responses", UNPROCESSED, RequestItems=asked)
+            answer = insist(self._all_of, "Responses", UNPROCESSED, RequestItems=asked, **WITH_CAPACITY)
             for name, items in answer["Responses"].items():
                 found |= {(name, item["pk"], item["sk"]): item for item in map(_plain, items)}
         return found
@@ -159,7 +160,7 @@ class Table:
         """
         op_id = uuid4().hex
         try:
-            insist(self._client.put_item, **_put(write, op_id))
+            insist(self._client.put_item, **_put(write, op_id), **WITH_CAPACITY)
         except self._client.exceptions.ConditionalCheckFailedException as error:
             _forgive_own(write.condition, op_id, error.response.get("Item"))
 
@@ -183,14 +184,27 @@ class Table:
         op_id = uuid4().hex
         wanted = ("Attributes",) if returned == "ALL_NEW" else ()
         try:
-            response = insist(self._client.update_item, *wanted, **_update(write, op_id), ReturnValues=returned)
+            changed = {**_update(write, op_id), **WITH_CAPACITY}
+            response = insist(self._client.update_item, *wanted, **changed, ReturnValues=returned)
         except self._client.exceptions.ConditionalCheckFailedException as error:
             return _forgive_own(write.condition, op_id, error.response.get("Item"))
         return _plain(response.get("Attributes", {}))
 
+    def accumulate(self, key: Key, amounts: Mapping[str, float], and_set: Item | None = None) -> None:
+        """Add numbers to a row, which is made if it is not there. A repeat that comes before another write adds nothing."""
+        op_id = uuid4().hex
+        fresh = Condition(
+            "attribute_not_exists(#op_id) OR #op_id <> :own", "this very write was not done before", {":own": op_id}
+        )
+        write = Update(table=self, key=key, condition=fresh, set=and_set or {}, add=dict(amounts))
+        try:
+            insist(self._client.update_item, **_update(write, op_id), ReturnValues="NONE", **WITH_CAPACITY)
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            _forgive_own(fresh, op_id, error.response.get("Item"))
+
     def delete(self, key: Key) -> None:
         """Delete a row; one that is gone already is no matter."""
-        insist(self._client.delete_item, TableName=self.name, Key=_typed(key))
+        insist(self._client.delete_item, TableName=self.name, Key=_typed(key), **WITH_CAPACITY)
 
     def query(
         self,
@@ -257,7 +271,7 @@ class Table:
         op_id = uuid4().hex
         actions: list[Any] = [_action(write, op_id) for write in writes]
         try:
-            insist(self._client.transact_write_items, TransactItems=actions, ClientRequestToken=op_id)
+            insist(self._client.transact_write_items, TransactItems=actions, ClientRequestToken=op_id, **WITH_CAPACITY)
         except self._client.exceptions.TransactionCanceledException as error:
             failed = [
                 (write.condition, reason.get("Item"))

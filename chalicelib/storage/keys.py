@@ -254,6 +254,17 @@ PAST_ALERT = RowKind.of(
     "An alert after which the metric had another one; written in one transaction with that. Kept for ninety days after it was "
     "cleared.",
 )
+SPENDING = RowKind.of(
+    layout.SPENDING,
+    "chalicelib.spending.Spending",
+    "What was used for a model on a day (UTC), by AWS's units; of what is for no model, under the name `-`. Functions add to "
+    "it what they have counted, when that is worth a write; a repeat that is not noticed counts twice. Kept for 400 days.",
+)
+ROUND_SPENDING = RowKind.of(
+    layout.ROUND_SPENDING,
+    "chalicelib.spending.Spending",
+    "What was used for a round, of what its model used on its days. What comes late is added late.",
+)
 STORAGE = RowKind.of(
     layout.STORAGE,
     "chalicelib.registry.retention.Storage",
@@ -304,6 +315,8 @@ ROWS = (
     SILENCE,
     ALERT,
     PAST_ALERT,
+    SPENDING,
+    ROUND_SPENDING,
     SWEEP,
     RESTORE,
 )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from chalice.config import Config
@@ -27,7 +28,8 @@ from infra.local.resources import template
 LIMIT_BYTES = 10 * 1024 * 1024
 """API Gateway's limit on a payload."""
 
-_gateway = LocalGateway(app, Config(chalice_stage="local"))
+_CONFIG = json.loads((Path(__file__).parents[2] / ".chalice/config.json").read_text())
+_gateway = LocalGateway(app, Config("dev", config_from_disk=_CONFIG))
 _one_at_a_time = threading.Lock()
 warnings.filterwarnings("ignore", message="IAMAuthorizer is not a supported in local mode")
 

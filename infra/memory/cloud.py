@@ -56,6 +56,25 @@ class ManualClock:
         self.now += timedelta(seconds=seconds)
 
 
+class StillPlatform:
+    """Functions that take no time, but what their cloud's clock says."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+
+    def stopwatch(self) -> float:
+        """Seconds."""
+        return self._clock().timestamp()
+
+    def memory_mb(self, context: Any) -> int:
+        """What Chalice's context says."""
+        return int(context.memory_limit_in_mb)
+
+    def traces(self) -> float:
+        """None."""
+        return 0.0
+
+
 class Backend(Protocol):
     """What stands for AWS."""
 
@@ -77,6 +96,8 @@ class MemoryCloud:
         self.calls = Calls()
         self.downloaded_bytes = 0
         """What devices and operators have read from the store."""
+        self.replied_bytes = 0
+        """The length of the last reply."""
         self._dice = Random(0)  # noqa: S311 (dice)
         self._backend = backend or Stores()
         self._aws = ExitStack()
@@ -104,6 +125,7 @@ class MemoryCloud:
             session=SESSION,
             draw_secret=lambda: "the same in each run",
             draw=self.draw,
+            platform=StillPlatform(self.clock),
         )
         wiring.replace(self.services)
 
@@ -167,6 +189,7 @@ class MemoryCloud:
             self.calls.observer.served.append((request.method, request.url.path))
         with self.calls.by("api"):
             found = gateway.answer(request.method, request.url.raw_path.decode(), request.headers, request.read())
+            self.replied_bytes = len(found.content)
         return httpx.Response(found.status, headers=found.headers, content=found.content)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:

@@ -1,5 +1,6 @@
 """What AWS asks for what is used: a dated table of prices, and the arithmetic of bills.
 
 * `prices`   what a unit costs, since when, and by which page of AWS
+* `guesses`  what is billed and cannot be counted
 * `usage`    amounts of units, their sums, and their bill
 """

@@ -31,6 +31,15 @@ API_EVENT = {
 }  # fmt: skip
 """What API Gateway sends (its documentation: "Input format of a Lambda function for proxy integration")."""
 
+NEEDED = [
+    f"MUSTER_{name}"
+    for name in (
+        "CLIENTS_TABLE", "ROUNDS_TABLE", "VERSIONS_TABLE", "MONITORING_TABLE", "BUCKET", "INSPECTION_QUEUE_URL",
+        "WORK_QUEUE_URL", "ALERT_TOPIC_ARN",
+    )
+]  # fmt: skip
+"""What the environment must name (`chalicelib.settings`)."""
+
 FUNCTIONS = {"APIHandler", "Tick", "Monitor", "InspectionWorker", "AggregationWorker"}
 
 
@@ -134,7 +143,9 @@ def test_numpy_is_only_where_it_is_used(made: Path) -> None:
 
 
 def test_the_api_answers_api_gateway_from_its_zip_alone(unpacked: Path) -> None:
-    code = f"import json, app; print(json.dumps(app.app({API_EVENT!r}, None)))"
+    where = {"AWS_REGION": "eu-west-1", **dict.fromkeys(NEEDED, "somewhere")}
+    code = f"import os; os.environ.update({where!r}); import json, types, app"
+    code += f"; print(json.dumps(app.app({API_EVENT!r}, types.SimpleNamespace(memory_limit_in_mb='512'))))"
     answer = json.loads(bare(unpacked, code).splitlines()[-1])
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["status"] == "ok"

@@ -60,7 +60,7 @@ COPIES: list[tuple[int, dict[str, Any]]] = [(1, {"optimizer": ADAM}), (2, {"opti
 
 def whole_run() -> tuple[World, Observer]:
     """A world in which everything has happened, and who saw it. The caller closes the world."""
-    world, observer = World(part_reads=1), Observer()
+    world, observer = World(part_reads=1, metering=True), Observer()
     try:
         world.calls.observer = observer
         with mock.patch.object(spool, "PIECE_BYTES", PIECE_BYTES), mock.patch(SHORTEST, PIECE_BYTES):

@@ -16,7 +16,7 @@ from chalicelib.monitoring.standing import CountedFleet, ModelStanding, StackNow
 from chalicelib.monitoring.why import stack_troubles, why
 from chalicelib.registry.deployment import Deployment, DeploymentKind
 from chalicelib.registry.experiment import Experiment, ExperimentArm
-from chalicelib.registry.model import Model, TrainingState
+from chalicelib.registry.model import Model, OverBudget, TrainingState
 from chalicelib.registry.rollout import Rollout
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Round, Summary
@@ -65,6 +65,9 @@ EXPERIMENT = Experiment(
 TRIED = replace(DEPLOYED, revision=2, experiments=(EXPERIMENT,))
 
 
+SPENT = OverBudget(since=T0, until=T0 + timedelta(days=2), budget=5.0, spent=4.97, needed=0.08)
+
+
 CASES: list[tuple[ModelStanding, StackNow, Waits, str]] = [
     (standing(model=a_model(training=TrainingState.STOPPED, rounds_wanted=0)), stack(), Waits.IDLE,
      "training was never started"),
@@ -76,6 +79,11 @@ CASES: list[tuple[ModelStanding, StackNow, Waits, str]] = [
     (standing(model=a_model(config=CONFIG.model_copy(update={"every_seconds": 3600.0})),
               last=a_round(Phase.COMPLETED, **ENDED)), stack(), Waits.INTERVAL,
      "1 of 5 rounds have completed; round 2 opens at 01:00 UTC at the earliest (every 3600 s)"),
+    (standing(model=a_model(over_budget=SPENT), last=a_round(Phase.COMPLETED, **ENDED)), stack(), Waits.BUDGET,
+     "the budget of $5.00 a month has $0.03 left, and a round takes up to $0.08: training goes on at 2026-01-03 00:00 UTC, or "
+     "with a larger budget"),
+    (standing(model=a_model(over_budget=replace(SPENT, until=NOW))), stack(), Waits.OPENING,
+     "0 of 5 rounds have completed; round 1 opens within a tick"),
     (standing(last=a_round(so_far=Summary(assigned=3, reported=2, accepted=5, rejected={"wrong-shape": 1}))), stack(),
      Waits.UPDATES,
      "collecting round 1: 5 of 10 updates accepted, 2 being inspected, 1 rejected (1 wrong-shape), 4 of 15 places open, "
@@ -210,6 +218,8 @@ def models() -> Iterator[Model | Unreadable]:
     for state, wanted in product(TrainingState, (0, 1, 5)):
         yield a_model(training=state, rounds_wanted=wanted)
     yield a_model(config=CONFIG.model_copy(update={"every_seconds": 7200.0}))
+    for budget in (0.001, 5.0, 1e9):
+        yield a_model(over_budget=replace(SPENT, budget=budget))
 
 
 DEPLOYMENTS = [

@@ -80,6 +80,13 @@ def in_parts(world: World) -> list[Device]:
     return devices
 
 
+def while_counting(world: World) -> list[Device]:
+    """The same as `reported`, where the functions count what they use, and have to write it down."""
+    devices = reported(world)
+    world.clock.advance(20)
+    return devices
+
+
 def report(world: World, devices: list[Device]) -> None:
     for number, device in enumerate(devices):
         assignment = device.check_in()
@@ -209,13 +216,20 @@ def place_given_up(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("prepare", "until"),
-    [(opened, "PutItem"), (reported, None), (in_parts, None), (with_outlier, "TransactWriteItems"), (with_straggler, None)],
+    [
+        (opened, "PutItem"),
+        (reported, None),
+        (in_parts, None),
+        (with_outlier, "TransactWriteItems"),
+        (with_straggler, None),
+        (while_counting, None),
+    ],
 )
 def test_a_function_killed_at_any_call_and_a_second_tick_at_any_call_change_nothing(
     prepare: Callable[[World], list[Device]], until: str | None
 ) -> None:
     """The last kill is the one after the first call of the operation `until`."""
-    settings: dict[str, Any] = {"part_reads": 1} if prepare is in_parts else {}
+    settings: dict[str, Any] = {"part_reads": 1} if prepare is in_parts else {"metering": prepare is while_counting}
 
     def run(at: int | None = None, happen: Callable[[World], None] = lambda world: None) -> tuple[str, Walk]:
         with closing(World(**settings)) as world:

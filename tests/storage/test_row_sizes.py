@@ -35,6 +35,7 @@ from chalicelib.rounds.counters import Counters
 from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.looks import LookStamp
 from chalicelib.rounds.round_id import RoundId
+from chalicelib.spending import AMOUNTS, Spending
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import Put, Table
 from chalicelib.storage.rows import to_item
@@ -99,7 +100,7 @@ WHERE: dict[str, Any] = {
     "shard": "15", "share": "63", "segment": f"15#{ID}",
     "client": ID, "token": "t" * 32, "model": MODEL, "version": 10**7, "revision": 10**7, "sha256": HASH,
     "round": str(ROUND), "number": 10**7, "at": "2026-12-31T23:59:59.999999Z", "record": "round#10000000",
-    "metric": NAMES[0], "cohort": "c" * 48, "doing": "d" * 64,
+    "metric": NAMES[0], "day": "2026-12-31", "cohort": "c" * 48, "doing": "d" * 64,
 }  # fmt: skip
 """What the longest keys are made of."""
 
@@ -307,6 +308,10 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
     yield keys.SILENCE, Silence(model=MODEL, metric=NAMES[0], until=NOW, because=LABEL, by="a" * 2048, ttl=10**10)
     yield keys.ALERT, alert
     yield keys.PAST_ALERT, alert
+    amounts: Any = {**dict.fromkeys(AMOUNTS, 1234567890123.123456789012), "api_answered": 10**18, "api_failed": 10**18}
+    spent = Spending(**amounts, ttl=10**10)
+    yield keys.SPENDING, spent
+    yield keys.ROUND_SPENDING, spent
 
 
 @pytest.mark.parametrize(("kind", "row"), list(longest()), ids=lambda value: getattr(value, "name", ""))

@@ -9,7 +9,7 @@ from chalicelib.clients.client import Client
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.presence import Presence
 from chalicelib.instants import Clock
-from chalicelib.registry.urls import downloadable
+from chalicelib.registry.urls import handed_out
 from chalicelib.rollouts.assigning import given_to
 from chalicelib.rounds.devices import drawing
 from chalicelib.rounds.devices.current import Current, unknown_model
@@ -119,7 +119,7 @@ class CheckIns:
             return self._wait(rnd, request, "already-done")
         return wire.TrainAssignment(
             round=str(rnd.id),
-            base=downloadable(rnd.base, self._presigner, request.have),
+            base=handed_out(rnd.base, self._presigner, request.have),
             report_by=rnd.report_by,
             hyperparameters=given(rnd.config.hyperparameters, rnd.number),
             encoding=receipt.encoding,
@@ -183,8 +183,8 @@ class CheckIns:
             return self._wait(rnd, request, "already-done")
         return wire.EvaluateAssignment(
             round=str(rnd.id),
-            candidate=downloadable(published.candidate, self._presigner, [*request.have, published.deployed.sha256]),
-            deployed=downloadable(published.deployed, self._presigner, request.have),
+            candidate=handed_out(published.candidate, self._presigner, [*request.have, published.deployed.sha256]),
+            deployed=handed_out(published.deployed, self._presigner, request.have),
             report_by=published.evaluate_by,
             metric=rnd.config.metric.name,
         )

@@ -62,7 +62,8 @@ class Current:
         self._deployments: Memory[Deployment | None] = Memory(registry.deployment, clock, seconds)
 
     def rests(self, name: str, last: Round | None) -> bool:
-        """Whether no round of a model is open, and none will be until an operator decides so. `last` is its last round.
+        """Whether no round of a model is open, and none will be until an operator decides so, or another month begins. `last`
+        is its last round.
 
         Raises:
             Refusal: `unknown-model`.
@@ -72,7 +73,7 @@ class Current:
         model = self._models.get(name)
         if model is None:
             raise unknown_model(name)
-        return not goes_on(model, last)
+        return model.over_budget is not None or not goes_on(model, last)
 
     def config(self, name: str, last: Round | None) -> RoundConfig:
         """How the round that is open runs, or else how the next one will. `last` is the model's last round; where it is over,

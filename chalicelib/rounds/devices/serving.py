@@ -7,7 +7,7 @@ from chalicelib.clients.directory import Directory
 from chalicelib.clients.pacing import Pacing
 from chalicelib.clients.presence import Presence
 from chalicelib.instants import Clock
-from chalicelib.registry.urls import downloadable
+from chalicelib.registry.urls import handed_out
 from chalicelib.rollouts.assigning import given_to
 from chalicelib.rollouts.hearing import heard_within
 from chalicelib.rollouts.reporting import Reporting
@@ -86,7 +86,7 @@ class Serving:
         tag = f'"{wanted.version}.{wanted.sha256}"'
         if known_tag == tag:
             return tag, None
-        checkpoint = downloadable(wanted, self._presigner, (query.have or "").split(","))
+        checkpoint = handed_out(wanted, self._presigner, (query.have or "").split(","))
         signed = deployment.signed
         reply = wire.ModelReply(
             model=name,

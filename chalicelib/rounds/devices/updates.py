@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from chalicelib import metering
 from chalicelib.clients.credentials import Credential
 from chalicelib.clients.directory import Directory
 from chalicelib.errors import Refusal
@@ -22,6 +23,7 @@ from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.presign import Presigner
 from chalicelib.storage.queues import Queue
 from chalicelib.storage.rows import readable_one, storable
+from muster.pricing.usage import usage
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
 
@@ -74,6 +76,7 @@ class Updates:
             ) from other
         url, headers = self._presigner.put(key, request.bytes, request.sha256)
         expires_at = now + timedelta(seconds=self._presigner.seconds)
+        metering.note(usage(s3_put_requests=1))
         return wire.UploadGrant(url=url, headers=headers, expires_at=expires_at)
 
     def report(self, round_id: RoundId, caller: Credential | None, report: wire.UpdateReport) -> wire.ReceiptReply:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from chalicelib import metering
 from chalicelib.clients.cohort import Cohort
 from chalicelib.instants import Clock
 from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rollouts.advancing import Rollouts
+from chalicelib.rounds.budget import Budgets
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.opening import goes_on, open_next
 from chalicelib.rounds.phases.settling import Settling
@@ -66,7 +68,9 @@ class Coordinator:
         draw_secret: Callable[[], str],
         clock: Clock,
         vitals: Vitals,
+        budgets: Budgets,
     ) -> None:
+        self._budgets = budgets
         self._rounds = rounds
         self._registry = registry
         self._settling = settling
@@ -140,22 +144,26 @@ class Coordinator:
             return None
 
     def _reconcile(self, model: Model) -> None:
+        metering.charge(model.name)
         rnd = self._rounds.latest(model.name)
         for _ in range(STEPS):
-            if rnd is None or (rnd.is_terminal and rnd.summary is not None):
-                rnd = self._open(model, rnd)
-            elif rnd.is_terminal:
-                rnd = self._settling.finalise(rnd)
-            else:
-                rnd = self._phases[rnd.phase].advance(rnd)
+            rnd = self._step(model, rnd)
             if rnd is None:
                 return
+
+    def _step(self, model: Model, rnd: Round | None) -> Round | None:
+        """What is due next, and what came of it; None when nothing was due, or somebody else did it."""
+        if rnd is None or (rnd.is_terminal and rnd.summary is not None):
+            metering.charge(model.name)
+            return self._open(model, rnd)
+        metering.charge(model.name, rnd.number)
+        return self._settling.finalise(rnd) if rnd.is_terminal else self._phases[rnd.phase].advance(rnd)
 
     def _open(self, model: Model, last: Round | None) -> Round | None:
         present = self._registry.present(model.name)
         since = self._registry.since(present, last.deployment_revision if last else present.revision)
         fresh = open_next(model, last, present, self._clock(), since, self._cohort, self._draw_secret())
-        return self._rounds.open(fresh) if fresh else None
+        return self._rounds.open(fresh) if fresh and self._budgets.allows_a_round(model) else None
 
     def _do(self, works: Iterable[TickWork]) -> None:
         """Do all of it. What fails does not keep the rest waiting; all failures are told of, and raised at the end.

@@ -158,6 +158,11 @@ class RoundConfig(Request):
         description="how many of the model's last versions are kept, beside those that something points at; null for all "
         "(docs/operations.md)",
     )
+    monthly_budget: Annotated[float, Field(gt=0.0, le=1e9)] | None = Field(
+        None,
+        description="dollars that the model may use in a calendar month (UTC), as its functions count them (docs/cost.md): "
+        "training pauses before a round could exceed it; null for no limit",
+    )
     keep_updates: bool = Field(False, description="keep the devices' updates after publication, so that it can be replayed")
     hyperparameters: Annotated[dict[MetricName, Scalar | Schedule], Field(max_length=MOST_HYPERPARAMETERS)] = Field(
         {}, description="given to each trainer; one may change from round to round: a ramp, steps, or a table"

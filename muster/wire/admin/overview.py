@@ -31,6 +31,8 @@ class Waits(StrEnum):
     """For the next look, which opens a round."""
     INTERVAL = "interval"
     """For the time at which the next round may open."""
+    BUDGET = "budget"
+    """For the next month, or a larger budget."""
     DEVICES = "devices"
     """For devices: too few are active to fill the round."""
     SITES = "sites"
