@@ -570,6 +570,23 @@ def test_alerts() -> admin.TestMessageReply:
     return services().alerts.test(operator(app))
 
 
+# ---- operators: costs
+
+
+@app.route("/v1/admin/cost", methods=["GET"], authorizer=operators)
+@speaks(admin.CostReply, asks=admin.MonthQuery)
+def read_cost(query: admin.MonthQuery) -> admin.CostReply:
+    """What the stack has used in a month, by model and service, and how the month is likely to end."""
+    return services().costs.of_stack(query)
+
+
+@app.route("/v1/admin/models/{model}/cost", methods=["GET"], authorizer=operators)
+@speaks(admin.ModelCostReply, P.UNKNOWN_MODEL, asks=admin.MonthQuery)
+def read_model_cost(query: admin.MonthQuery, model: str) -> admin.ModelCostReply:
+    """What a model has used in a month, day by day, and what its last rounds took."""
+    return services().costs.of_model(model, query)
+
+
 # ---- triggers
 
 

@@ -44,24 +44,26 @@ class Metered:
 
     counted: dict[Charged, Usage] = field(default_factory=dict)
     now: Charged = NOBODY
+    charged: set[Charged] = field(default_factory=set)
+    """For whom there was something to do."""
     answered: int = 0
     """Requests that were answered, and not by saying that the server failed."""
     failed: int = 0
     one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
-    def count(self, amounts: Mapping[str, float]) -> None:
-        """Count for whom the work is now. Parts of an aggregation are read by several threads."""
+    def count(self, amounts: Mapping[str, float], who: Charged | None = None) -> None:
+        """Count for somebody, or for whom the work is now. Parts of an aggregation are read by several threads."""
         with self.one_at_a_time:
-            self.counted[self.now] = added(self.counted.get(self.now, Usage()), amounts)
+            whose = who or self.now
+            self.counted[whose] = added(self.counted.get(whose, Usage()), amounts)
 
     @property
     def shares(self) -> dict[Charged, Usage]:
         """What was used, by model and round. What was for nobody is shared by all for whom there was something to do."""
-        charged = {who: used for who, used in self.counted.items() if who != NOBODY}
-        common = self.counted.get(NOBODY, Usage())
-        if not charged:
-            return {NOBODY: common}
-        return {who: added(used, times(common, 1 / len(charged))) for who, used in charged.items()}
+        common, sharing = self.counted.get(NOBODY, Usage()), self.charged or {NOBODY}
+        parts = dict.fromkeys(sharing, times(common, 1 / len(sharing)))
+        own = {who: used for who, used in self.counted.items() if who != NOBODY}
+        return {who: added(parts.get(who, Usage()), own.get(who, Usage())) for who in parts.keys() | own.keys()}
 
 
 _running: list[Metered] = []
@@ -110,13 +112,16 @@ def charge(model: str | None, number: int | None = None) -> None:
     """Say for whom the work is from now on. What was counted before for nobody stays common."""
     for metered in _running:
         metered.now = (model, number)
-        metered.count({})
+        if model is not None:
+            metered.charged.add(metered.now)
 
 
-def note(amounts: Mapping[str, float]) -> None:
-    """Count what no call of this function shows: what a device will ask of S3 with the URLs that it was given."""
+def note(amounts: Mapping[str, float], model: str | None = None) -> None:
+    """Count what no call of this function shows: what a device will ask of S3 with the URLs that it was given. It is for whom
+    the work is now, or for a model, if one is named.
+    """
     for metered in _running:
-        metered.count(amounts)
+        metered.count(amounts, (model, None) if model else None)
 
 
 def watch(client: Any) -> Any:

@@ -72,6 +72,9 @@ class Spending:
     log_gb: float = 0.0
     traces: float = 0.0
     egress_gb: float = 0.0
+    s3_gb_months: float = 0.0
+    """Of updates until they are deleted; what versions keep is counted by the sweep."""
+    metric_months: float = 0.0
     api_answered: int = 0
     api_failed: int = 0
     """Requests that were answered with 500 or more."""

@@ -29,6 +29,7 @@ from chalicelib.clients.tokens import Tokens
 from chalicelib.instants import Clock, utc_now
 from chalicelib.invocations import Platform
 from chalicelib.monitoring.alerts import Alerts
+from chalicelib.monitoring.costs import Costs
 from chalicelib.monitoring.metrics import MetricHistory
 from chalicelib.monitoring.monitor import Monitor
 from chalicelib.monitoring.overview import Overviews
@@ -66,6 +67,7 @@ from chalicelib.rounds.reaching import Reaching
 from chalicelib.settings import Settings
 from chalicelib.storage.dynamo import Table
 from muster.pacing.intervals import PaceRules
+from muster.pricing import standing
 from muster.wire.admin import RoundConfig
 from muster.wire.tensors import Schema
 
@@ -464,6 +466,19 @@ class Services(Resources):
             clock=self.clock,
             tick_seconds=self.settings.tick_seconds,
             census_seconds=self.settings.census_seconds,
+        )
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What was spent."""
+        return Costs(
+            catalogue=self.catalogue,
+            registry=self.registry,
+            retained=self.retained,
+            spending=self.spending,
+            clock=self.clock,
+            alarms=standing.ALARMS if self.settings.alarm_prefix else 0,
+            keys=1 if self.settings.signing_key else 0,
         )
 
     @cached_property

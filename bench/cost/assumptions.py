@@ -19,18 +19,11 @@ TRACED_SHARE = 0.05
 """Of requests to the API. X-Ray's default rule traces the first in each second too, so of few requests it traces all; messages
 are all traced."""
 
-UPDATE_DAYS = 2
-"""How long S3 keeps, and bills, an update: deleted when its round has ended, its old version expires a day later."""
-
 SUM_DAYS = 2
 """The same of a partial sum."""
 
 KMS_CACHE_SECONDS = 300
 """How long DynamoDB keeps a table's key for a caller before it asks KMS again ("DynamoDB encryption at rest usage notes")."""
-
-POLLERS, POLL_SECONDS, QUEUES = 5, 20, 2
-"""Lambda polls an idle queue by five long polls at a time, of 20 s each (AWS Lambda: "Using Lambda with Amazon SQS";
-"Polling and batching streams": it begins with five concurrent batches)."""
 
 FLEET_METRICS = 4
 """Of a model's clients: how many, how many are active, rows that cannot be read, and trouble of a rollout."""
@@ -38,9 +31,6 @@ FLEET_METRICS = 4
 NEWS_HOURS = 24 * 7
 """A fleet of which nothing changes is sent to CloudWatch once in so long, and a metric is billed for the hour in which it is
 sent (Amazon CloudWatch pricing: metrics "are prorated by the hour"). One whose devices are on is taken to change every hour."""
-
-TABLE_BYTES = 0.05e9
-"""What lies in the four tables of a small fleet; point-in-time recovery keeps as much."""
 
 ROUND_MINUTES = 10
 """From opening to the decision. So long, a device that runs the SDK's loop asks once a minute whether there is

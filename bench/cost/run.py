@@ -117,7 +117,7 @@ def _played(cloud: MemoryCloud, clients: int, parameters: int) -> Run:
         _round(cloud, fleet, meter, judges)
         _expect(operator.round(MODEL, 1).phase, "completed")
     with meter.phase("settling"):
-        cloud.clock.advance(300)
+        cloud.clock.advance(4 * 3600)
         cloud.monitor()  # of the fleet that the round has left; from now on nothing is news
     with meter.phase("tick"):
         for _ in range(IDLE_MINUTES):

@@ -19,13 +19,14 @@ from muster.aggregation.manifest import Entry, Manifest
 from muster.aggregation.plan import Limits, Plan
 from muster.aggregation.registry import find_aggregator
 from muster.pacing.intervals import PaceRules, intervals
-from muster.pricing.usage import GB, MONTH_HOURS, Usage, added, times, usage
+from muster.pricing import standing
+from muster.pricing.guesses import UPDATE_DAYS
+from muster.pricing.usage import DAYS, GB, MONTH_HOURS, Usage, added, times, usage
 from muster.wire.admin import Rule
 from muster.wire.magnitudes import packed
 from muster.wire.refs import CheckpointRef
 from muster.wire.tensors import TensorSpec
 
-DAYS = MONTH_HOURS / 24
 MINUTES = MONTH_HOURS * 60
 
 CpuPerByte = dict[str, float]
@@ -150,7 +151,7 @@ def _longer(function: str, nbytes: float, cpu: CpuPerByte) -> Usage:
 
 def _stored(clients: int, update_bytes: int, sums_bytes: int) -> Usage:
     """Updates and partial sums until they are gone; the new checkpoint for a month."""
-    nbytes = (clients * update_bytes * guess.UPDATE_DAYS + sums_bytes * guess.SUM_DAYS) / DAYS + update_bytes
+    nbytes = (clients * update_bytes * UPDATE_DAYS + sums_bytes * guess.SUM_DAYS) / DAYS + update_bytes
     return usage(s3_gb_months=nbytes / GB)
 
 
@@ -163,15 +164,10 @@ def idle_month(run: Run) -> dict[str, Usage]:
     return {
         "ticks": times(run.used["tick"], MINUTES / IDLE_MINUTES),
         "monitor and census": times(run.used["monitor"], MINUTES / IDLE_MINUTES),
-        "polling of two queues": usage(sqs_requests=idle_polls()),
-        "alarms": usage(alarm_months=len(resources_of("AWS::CloudWatch::Alarm"))),
         "metrics of one model's fleet": usage(
             metric_months=guess.FLEET_METRICS / guess.NEWS_HOURS, metric_requests=MONTH_HOURS / guess.NEWS_HOURS
         ),
-        "tables and their recovery": usage(
-            dynamodb_gb_months=guess.TABLE_BYTES / GB, dynamodb_recovery_gb_months=guess.TABLE_BYTES / GB
-        ),
-        "the key that signs deployments": usage(kms_key_months=len(resources_of("AWS::KMS::Key"))),
+        **standing.there(alarms=len(resources_of("AWS::CloudWatch::Alarm")), keys=len(resources_of("AWS::KMS::Key"))),
         "keys of the tables": _table_keys(callers),
     }
 
@@ -181,11 +177,6 @@ def _table_keys(callers: int) -> Usage:
     parameters = template()["Parameters"]
     asked = callers * MONTH_HOURS * 3600 / guess.KMS_CACHE_SECONDS if parameters["TableKeys"]["Default"] == "managed" else 0
     return usage(kms_requests=asked)
-
-
-def idle_polls() -> float:
-    """Empty receives in a month."""
-    return guess.POLLERS * guess.QUEUES * MONTH_HOURS * 3600 / guess.POLL_SECONDS
 
 
 def waiting(run: Run, clients: int, questions: float) -> Usage:

@@ -11,6 +11,7 @@ It only reads what rounds, registry and clients have stored, so it may die at an
 * `watching`    holds the newest values against the thresholds; opens, publishes and clears alerts;
 * `monitor`     the scheduled run: census, recording, watching;
 * `paces`       how often devices come, and the operator's bounds;
+* `costs`       what was spent, by the prices; `months`: how a month is likely to end (pure);
 * `standing`    what is looked at to say why a model stands where it stands;
 * `why`, `waiting`   the sentence for each state, and for each of a round (pure);
 * `metrics`, `alerts`, `status`, `overview`   what operators ask for.

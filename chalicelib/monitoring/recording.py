@@ -83,7 +83,7 @@ class Recording:
     def deliver(self) -> None:
         """Send what is outgoing to CloudWatch, in one call, and then forget that it was outgoing."""
         waiting = self._store.outgoing(AT_ONCE)
-        self._metrics.put(datum for _, record in waiting for datum in _data(record))
+        self._metrics.put([datum for _, record in waiting for datum in _data(record)])
         for key, _ in waiting:
             self._store.delivered(key)
 

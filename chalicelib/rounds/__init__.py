@@ -5,6 +5,7 @@ What all actors share:
 * `moves`        the phases, and what each move from one to the next carries (pure)
 * `round`        what a round is (pure); `round_id` is its name
 * `opening`      when the next round opens, and from where it starts (pure); `closing`: when it closes, and what it lacks
+* `budget`       whether a model's month has enough left for another round
 * `receipt`      a client's place in a round and what becomes of its update (pure)
 * `failure`      why the work of a place was given up, and how often that was (pure)
 * `judgement`    what judges measure, and what follows from it (pure)

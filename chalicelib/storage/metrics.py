@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from chalicelib import metering
+from chalicelib.recent import Recent
+from muster.pricing.usage import MONTH_HOURS, usage
+
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.client import CloudWatchClient
 
@@ -59,8 +63,9 @@ class Metrics:
 
     def __init__(self, client: CloudWatchClient) -> None:
         self._client = client
+        self._billed: Recent[tuple[str, str], datetime] = Recent()
 
-    def put(self, data: Iterable[Datum]) -> None:
+    def put(self, data: Sequence[Datum]) -> None:
         """Record values, a thousand to a request. CloudWatch counts a value that is sent twice twice."""
         everything: list[Any] = [
             {
@@ -74,6 +79,15 @@ class Metrics:
         ]
         for start in range(0, len(everything), PUT_BATCH):
             self._client.put_metric_data(Namespace=NAMESPACE, MetricData=everything[start : start + PUT_BATCH])
+        self._count(data)
+
+    def _count(self, data: Iterable[Datum]) -> None:
+        """Note what a metric costs: a share of a month for each hour in which it has a value."""
+        for datum in data:
+            hour, name = datum.at.replace(minute=0, second=0, microsecond=0), (datum.model, datum.name)
+            if self._billed.get(name) != hour:
+                self._billed.put(name, hour)
+                metering.note(usage(metric_months=1 / MONTH_HOURS), datum.model)
 
     def aggregate(self, model: str, name: str, end: datetime, hours: int) -> Aggregate:
         """A metric over the hours before `end`. CloudWatch answers in periods; the first one may begin a period early."""

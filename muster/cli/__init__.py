@@ -1,8 +1,8 @@
 """The `muster` command line: what operators type.
 
 * `app`          the commands, put together; `main` is the entry point
-* `models`, `rounds`, `versions`, `rollouts`, `experiments`, `clients`, `fleet`, `monitoring`, `backups`, `conformance`   the
-  commands, by noun
+* `models`, `rounds`, `versions`, `rollouts`, `experiments`, `clients`, `fleet`, `costs`, `monitoring`, `backups`, `conformance`
+  the commands, by noun
 * `simulation`   `muster simulate`; `places` finds the server that it runs
 * `starting`     `muster init`
 * `console`      `muster console`, which `muster.console` serves

@@ -14,6 +14,7 @@ from muster.cli import (
     clients,
     conformance,
     console,
+    costs,
     experiments,
     fleet,
     flower,
@@ -61,6 +62,7 @@ app.add_typer(experiments.cohorts, name="cohort")
 app.command("deploy")(versions.deploy)
 app.command("rollback")(versions.rollback)
 app.add_typer(fleet.app, name="fleet")
+app.add_typer(costs.app, name="cost")
 app.add_typer(clients.app, name="client")
 app.add_typer(clients.tokens, name="token")
 app.add_typer(monitoring.metrics, name="metrics")

@@ -120,6 +120,15 @@ class Operator:
         """What a model waits for, since when, what ends that, and what somebody should do."""
         return self._transport.call("GET", f"/v1/admin/models/{model}/why", admin.Why)
 
+    def cost(self, month: str | None = None) -> admin.CostReply:
+        """What the stack has used in a month (`2026-11`; the present one if it is not given), by model and service."""
+        return self._transport.call("GET", f"/v1/admin/cost{_query(admin.MonthQuery(month=month))}", admin.CostReply)
+
+    def model_cost(self, model: str, month: str | None = None) -> admin.ModelCostReply:
+        """What a model has used in a month, day by day, and what its last rounds took."""
+        query = _query(admin.MonthQuery(month=month))
+        return self._transport.call("GET", f"/v1/admin/models/{model}/cost{query}", admin.ModelCostReply)
+
     def statistics(self) -> admin.FleetStatistics:
         """The fleet, counted."""
         return self._transport.call("GET", "/v1/admin/statistics", admin.FleetStatistics)

@@ -2,5 +2,7 @@
 
 * `prices`   what a unit costs, since when, and by which page of AWS
 * `guesses`  what is billed and cannot be counted
+* `standing` what a stack uses while nobody trains
+* `profile`  what a round uses, by its size
 * `usage`    amounts of units, their sums, and their bill
 """

@@ -7,3 +7,6 @@ LOG_BYTES = 600
 
 HEADER_BYTES = 500
 """Of an answer of the API: what API Gateway sends before its body."""
+
+UPDATE_DAYS = 2
+"""How long S3 keeps, and bills, an update: deleted when its round has ended, its old version expires a day later."""

@@ -15,6 +15,8 @@ GB = 1e9
 """Of transfer and storage, as AWS bills them, near enough: its GB is 7 % larger, so figures here are a little too high."""
 
 MONTH_HOURS = 730
+DAYS = MONTH_HOURS / 24
+"""Of a month."""
 
 
 def usage(**amounts: float) -> Usage:

@@ -9,12 +9,15 @@ from datetime import timedelta
 import pytest
 
 from bench.cost import assumptions, scenarios
-from bench.cost.run import Run, play
+from bench.cost.run import Run, play, resources_of
 from bench.cost.units import billed_seconds, item_bytes, read_units, sqs_requests, write_units
 from chalicelib.clients.tally import Tally
 from chalicelib.monitoring.record import of_fleet
+from muster.pricing import standing
+from muster.pricing.guesses import UPDATE_DAYS
 from muster.pricing.prices import PRICES
-from muster.pricing.usage import added, bill, dollars, times, usage
+from muster.pricing.profile import of_round
+from muster.pricing.usage import DAYS, added, bill, dollars, times, usage
 from tests.rounds.making import T0
 
 # ---- units, by hand
@@ -96,10 +99,23 @@ def test_what_each_client_asks_for_grows_with_the_clients_and_the_rest_does_not(
 def test_functions_count_of_themselves_what_is_counted_around_them() -> None:
     run = play(12, 10_000)
     around = added(*run.used.values())
+    assert run.counted.pop("metric_months") == pytest.approx(run.metrics / 730, rel=0.5), "of each in an hour, or in two"
+    assert run.counted.pop("s3_gb_months") == pytest.approx(12 * run.update_bytes * UPDATE_DAYS / DAYS / 1e9)
     for unit in around.keys() | run.counted.keys():
         tolerance = 0.05 if unit == "lambda_gb_seconds" else 1e-9  # time is measured; everything else is counted
         assert run.counted[unit] == pytest.approx(around[unit], rel=tolerance), unit
     assert dollars(run.counted) == pytest.approx(dollars(around), rel=0.01)
+
+
+def test_a_planned_round_costs_what_it_costs_when_it_is_run(runs: tuple[Run, Run, Run]) -> None:
+    for run in runs:
+        planned = of_round(participants=run.clients, judges=run.clients, model_bytes=run.update_bytes)
+        measured = added(run.used["round"], usage(s3_gb_months=run.clients * run.update_bytes * UPDATE_DAYS / DAYS / 1e9))
+        assert dollars(planned) == pytest.approx(dollars(measured), rel=0.08)
+
+
+def test_the_template_has_as_many_alarms_as_are_reckoned_with() -> None:
+    assert len(resources_of("AWS::CloudWatch::Alarm")) == standing.ALARMS
 
 
 def test_to_count_costs_a_twentieth_at_most() -> None:
@@ -150,7 +166,7 @@ def test_the_parts_of_a_large_round_are_those_of_the_plan(runs: tuple[Run, Run, 
 
 def test_an_idle_month_is_not_free_and_says_why(runs: tuple[Run, Run, Run]) -> None:
     month = scenarios.idle_month(runs[0])
-    assert scenarios.idle_polls() == 5 * 2 * 730 * 180, "an empty receive every 20 s, by five pollers, of two queues"
+    assert standing.polls() == 5 * 2 * 730 * 180, "an empty receive every 20 s, by five pollers, of two queues"
     assert month["ticks"]["lambda_requests"] == 730 * 60
     assert (month["alarms"]["alarm_months"], month["the key that signs deployments"]["kms_key_months"]) == (10, 1)
     assert all(used["traces"] == 0 for used in month.values())

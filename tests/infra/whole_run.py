@@ -23,6 +23,7 @@ from chalicelib.registry.sweep import EVERY, KEPT
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.phases.aggregating import LEASE
 from chalicelib.rounds.round_id import RoundId
+from chalicelib.spending import OF_THE_STACK
 from chalicelib.storage import keys, spool
 from infra.memory.calls import Observer
 from muster import Device
@@ -73,6 +74,7 @@ def whole_run() -> tuple[World, Observer]:
         _operators(world)
         _troubles(world)
         _sweep(world)
+        _spending(world)
     except BaseException:
         world.close()
         raise
@@ -303,6 +305,8 @@ def _troubles(world: World) -> None:
         world.deliver()
     world.calls.between = None
     world.operator.overview()
+    world.operator.cost()
+    world.operator.model_cost(model)
     world.operator.why(model)
     world.operator.silence(model, "loss", 60.0)
     world.operator.test_alerts()
@@ -344,6 +348,20 @@ def _sweep(world: World) -> None:
         world.tick()
         world.clock.advance((GRACE + EVERY).total_seconds())
     assert any(version.deleted_at for version in world.operator.versions("tick-in-parts"))
+
+
+def _spending(world: World) -> None:
+    """Each function writes down what it has counted, and looks whether there is a budget left."""
+    budgeted: dict[str, Any] = {"goal": 1, "quorum": 1, "monthly_budget": 1.0, "report_seconds": 43_200.0}
+    world.model("spending", **budgeted)
+    (device,) = world.devices(1, "spending")
+    hours = OF_THE_STACK.longest.total_seconds()
+    for run in (world.tick, world.deliver, world.monitor, lambda: world.update(device), world.deliver):
+        world.clock.advance(hours)
+        run()
+    world.model("saving", **budgeted)
+    world.services.work.send({"reconcile": "saving"})
+    world.deliver()
 
 
 def _operators(world: World) -> None:

@@ -54,6 +54,7 @@ def used(who: metering.Charged, **amounts: float) -> Metered:
     """An invocation that used something for somebody."""
     metered = Metered()
     metered.now = who
+    metered.charged |= {who} - {NOBODY}
     metered.count(usage(**amounts))
     return metered
 
@@ -61,16 +62,18 @@ def used(who: metering.Charged, **amounts: float) -> Metered:
 # ---- what an invocation counts
 
 
-@given(st.lists(st.tuples(WHOM, UNITS, st.integers(0, 1000))))
-def test_shares_add_up_to_all_that_was_counted(counts: list[tuple[metering.Charged, str, int]]) -> None:
-    metered = Metered()
+@given(st.lists(st.tuples(WHOM, UNITS, st.integers(0, 1000))), st.sets(WHOM))
+def test_shares_add_up_to_all_that_was_counted(
+    counts: list[tuple[metering.Charged, str, int]], charged: set[metering.Charged]
+) -> None:
+    metered = Metered(charged=charged - {NOBODY})
     for who, unit, amount in counts:
         metered.now = who
         metered.count({unit: amount})
     whole = added(*metered.counted.values())
     assert added(*metered.shares.values()) == pytest.approx(whole)
-    charged = {who for who, _, _ in counts} - {NOBODY}
-    assert metered.shares.keys() == (charged or {NOBODY})
+    counted = {who for who, _, _ in counts} - {NOBODY}
+    assert metered.shares.keys() == ((charged - {NOBODY}) or {NOBODY}) | counted
 
 
 ANYTHING = st.recursive(

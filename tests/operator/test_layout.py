@@ -24,7 +24,7 @@ LINES = (
     "version list toy", "version show toy 1", "round list toy", "round show toy 1", "client list", "client show device-000",
     "token list", "alerts list", "deployment list toy", "threshold list toy", "status toy", "status", "model list",
     "model show toy", "model history toy", "fleet", "cohort list", "metrics query toy accuracy", "client statistics",
-    "fleet plan --clients 1000000", "deploy toy 2 --dry-run",
+    "fleet plan --clients 1000000", "cost", "cost model toy", "cost plan --clients 100 --megabytes 1", "deploy toy 2 --dry-run",
 )  # fmt: skip
 
 

@@ -23,7 +23,8 @@ from chalicelib.storage.blobs import Blobs
 from chalicelib.storage.presign import Presigner
 from chalicelib.storage.queues import Queue
 from chalicelib.storage.rows import readable_one, storable
-from muster.pricing.usage import usage
+from muster.pricing.guesses import UPDATE_DAYS
+from muster.pricing.usage import DAYS, GB, usage
 from muster.wire import messages as wire
 from muster.wire.problems import Problem
 
@@ -104,6 +105,7 @@ class Updates:
                 receipt = self._check_same(receipt, report.sha256, metrics, stat.nbytes)
             else:
                 self._inspections.send({"round": str(round_id), "client": by.caller.public})
+                metering.note(usage(s3_gb_months=stat.nbytes * UPDATE_DAYS / DAYS / GB))
                 return wire.ReceiptReply(round=str(round_id), client_id=by.caller.public, state="reported")
         if receipt.state is ReceiptState.REPORTED:
             self._inspections.send({"round": str(round_id), "client": by.caller.public})

@@ -10,6 +10,7 @@
 * `experiments`  two or more versions at once, to know which is better
 * `monitoring`   metrics, thresholds and alerts, and everything about a model in one reply
 * `overview`     why a model stands where it stands, and all models at a glance
+* `costs`        what is spent, by month, model, service, day and round
 * `pacing`       how often devices come, and within which bounds
 * `paging`       pages of lists
 """
@@ -46,6 +47,7 @@ from muster.wire.admin.configuring import (
     RoundConfig,
     Rule,
 )
+from muster.wire.admin.costs import Bill, CostReply, DayBill, ModelBill, ModelCostReply, MonthQuery, RoundBill
 from muster.wire.admin.experiments import (
     MOST_EXPERIMENTS,
     Arm,
@@ -122,6 +124,7 @@ __all__ = [
     "Arm",
     "ArmReply",
     "Between",
+    "Bill",
     "CheckpointUpload",
     "ClientList",
     "ClientPage",
@@ -133,7 +136,9 @@ __all__ = [
     "ConfigurationList",
     "ConfigurationReply",
     "Configure",
+    "CostReply",
     "CreateModel",
+    "DayBill",
     "Deploy",
     "DeploymentList",
     "DeploymentReply",
@@ -153,11 +158,14 @@ __all__ = [
     "MetricSummary",
     "MintToken",
     "MintedToken",
+    "ModelBill",
+    "ModelCostReply",
     "ModelList",
     "ModelOverview",
     "ModelPace",
     "ModelStatus",
     "ModelSummary",
+    "MonthQuery",
     "MoveRollout",
     "Off",
     "OutlierRule",
@@ -172,6 +180,7 @@ __all__ = [
     "Rollback",
     "RolloutReply",
     "RolloutStatus",
+    "RoundBill",
     "RoundConfig",
     "RoundFile",
     "RoundFileList",
