@@ -102,6 +102,7 @@ EXPERIMENT_REPORT = RowPlace(
 ROUND_RECORD = RowPlace(name="record of a round", table="monitoring", pk="records#{model}", sk="round#{number:08d}")
 FLEET_RECORD = RowPlace(name="record of the fleet", table="monitoring", pk="records#{model}", sk="fleet#{at}")
 OUTGOING = RowPlace(name="outgoing record", table="monitoring", pk="outbox", sk="outgoing#{model}#{record}")
+OBJECTIVE_DAY = RowPlace(name="day of objectives", table="monitoring", pk="days#{model}", sk="objectives#{day}")
 THRESHOLD = RowPlace(name="threshold", table="monitoring", pk="thresholds#{model}", sk="threshold#{metric}")
 PULSE = RowPlace(name="pulse", table="monitoring", pk="now", sk="pulse")
 TROUBLE = RowPlace(name="trouble", table="monitoring", pk="now", sk="trouble#{model}#{doing}")

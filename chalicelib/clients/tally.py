@@ -36,6 +36,8 @@ class Tally:
     active: int = 0
     revoked: int = 0
     by_device_type: dict[str, int] = field(default_factory=dict)
+    by_model: dict[str, int] = field(default_factory=dict)
+    """Enrolled, and not revoked, by the model that they last said they run; those that never said one are in none."""
     active_by_model: dict[str, int] = field(default_factory=dict)
     active_by_cohort: dict[str, int] = field(default_factory=dict)
     """By `<name>.<revision>`."""
@@ -77,6 +79,7 @@ def count(
     clients = active = revoked = rounds = samples = unreadable = 0
     types: Counter[str] = Counter()
     models: Counter[str] = Counter()
+    enrolled: Counter[str] = Counter()
     members = dict.fromkeys((cohort.tag for cohort in cohorts), 0)
     for row in rows:
         if not is_countable(row):
@@ -89,6 +92,8 @@ def count(
             continue
         clients += 1
         types[row["device_type"]] += 1
+        if "model" in row:
+            enrolled[row["model"]] += 1
         if row["last_seen_at"] >= oldest_beat:
             active += 1
             if "model" in row:
@@ -104,6 +109,7 @@ def count(
         active=active,
         revoked=revoked,
         by_device_type=by_type,
+        by_model=_commonest(enrolled),
         active_by_model=by_model,
         active_by_cohort=members,
         rounds=rounds,
@@ -124,6 +130,7 @@ def total(tallies: Iterable[Tally]) -> Tally | None:
         active=sum(tally.active for tally in everyone),
         revoked=sum(tally.revoked for tally in everyone),
         by_device_type=_commonest(_sum(tally.by_device_type for tally in everyone)),
+        by_model=_commonest(_sum(tally.by_model for tally in everyone)),
         active_by_model=_commonest(_sum(tally.active_by_model for tally in everyone)),
         active_by_cohort=_in_each(everyone),
         rounds=sum(tally.rounds for tally in everyone),

@@ -4,6 +4,7 @@ It only reads what rounds, registry and clients have stored, so it may die at an
 
 * `record`      what was measured at one time (pure);
 * `training`    whether rounds are to come: what a model needs clients for;
+* `objectives`  which share of rounds, uploads and clients should be well, and what is left of the rest (pure);
 * `threshold`, `alert`   bounds, breaches, and what follows from a new value (pure);
 * `message`     what is sent when an alert opens, to people and to machines (pure);
 * `store`       their rows, one condition a write;

@@ -8,7 +8,8 @@ from chalicelib.storage.topics import Notice
 
 RECIPES = "docs/operations.md"
 WITH_RECIPE = frozenset({
-    "accuracy", "loss", "gain", "active_clients", "lost_bits", "rollout_trouble", "unfilled_rounds", "unreadable_rows",
+    "accuracy", "loss", "gain", "active_clients", "active_share", "burned_budgets", "judges_missing", "lost_bits",
+    "rollout_trouble", "round_seconds", "unfilled_rounds", "unreadable_rows", "upload_success",
 })  # fmt: skip
 """Metrics that are watched by default: each has its place there, under its own name."""
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
+from chalicelib.monitoring.record import ONLY_RECORDED
 from chalicelib.monitoring.store import MonitoringStore, is_whole
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.storage.metrics import Metrics, over
@@ -27,7 +28,8 @@ class MetricHistory:
 
     def query(self, model: str, query: admin.MetricQuery) -> admin.MetricReply:
         """A metric over the last hours. The points are those of the recent records, and so are the aggregates where the records
-        are all there is of these hours; else they are CloudWatch's, which of a fleet that rests has only what changed.
+        are all there is of these hours; else they are CloudWatch's, which of a fleet that rests has only what changed. Of what
+        CloudWatch never gets they are the records', as far back as those are kept.
 
         Raises:
             Refusal: `unknown-model`, `unknown-metric`.
@@ -41,7 +43,7 @@ class MetricHistory:
             for record in sorted(recent, key=lambda record: record.at)
             if query.name in record.metrics
         ]
-        if span <= self._keep and is_whole(recent):
+        if query.name in ONLY_RECORDED or (span <= self._keep and is_whole(recent)):
             found = over([point.value for point in points])
         else:
             found = self._metrics.aggregate(model, query.name, now, query.hours)
@@ -55,6 +57,6 @@ class MetricHistory:
     def _check_name(self, model: str, name: str) -> None:
         """Refuse a metric that never had a value. One that had none lately is an answer."""
         recent = self._store.recent(model, self._clock() - self._keep)
-        known = self._metrics.names(model) | {metric for record in recent for metric in record.metrics}
+        known = ONLY_RECORDED | self._metrics.names(model) | {metric for record in recent for metric in record.metrics}
         if name not in known:
             raise Refusal(Problem.UNKNOWN_METRIC, f"{model} has no metric {name!r}", expected=near(name, known), got=name)

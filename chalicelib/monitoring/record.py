@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 from chalicelib.clients.tally import Tally
 from chalicelib.instants import Instant
+from chalicelib.monitoring import objectives
+from chalicelib.monitoring.objectives import NO_EVENTS, Events
 from chalicelib.registry.deployment import Deployment
 from chalicelib.registry.version import Version
 from chalicelib.rounds.closing import is_unfilled
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Round
 from muster.wire.admin import MetricSummary
+from muster.wire.deciding import RECORDED
 
 LONGEST_NAME = 40
 """Characters of a metric's name (`muster.wire.messages.MetricName`)."""
@@ -25,10 +28,17 @@ ROLLOUT_TROUBLE = "rollout_trouble"
 UNFILLED = "unfilled_rounds"
 """1 for a round that was abandoned because too few came, else 0."""
 
+UPLOAD_SUCCESS, ACTIVE_SHARE, JUDGES_MISSING = "upload_success", "active_share", "judges_missing"
+BURNED = "burned_budgets"
+"""How many of the model's objectives have no error budget left."""
+
+ONLY_RECORDED = frozenset({UPLOAD_SUCCESS, ACTIVE_SHARE, JUDGES_MISSING, BURNED})
+"""Metrics that CloudWatch does not get, which bills each: they are watched and shown by the records."""
+
 UNITS = {"round_seconds": "Seconds", "uploaded_bytes": "Bytes"}
 COUNTS = (
     "accepted_updates", "rejected_updates", "late_updates", "abandoned", UNFILLED, "examples", "clients", "active_clients",
-    "unreadable_rows", "trainer_failures",
+    "unreadable_rows", "trainer_failures", JUDGES_MISSING, BURNED,
 )  # fmt: skip
 
 
@@ -44,12 +54,18 @@ class Record:
     round: int | None = None
     """None when it is of the fleet."""
 
+    @property
+    def sent(self) -> dict[str, float]:
+        """What CloudWatch gets of it."""
+        return {name: value for name, value in self.metrics.items() if name not in ONLY_RECORDED}
 
-def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
-    """The record of a round that has ended and was finalised, and of the version that it made, if it made one.
+
+def of_round(rnd: Round, version: Version | None, keep: timedelta, burned: int | None = None) -> Record:
+    """The record of a round that has ended and was finalised, and of the version that it made, if it made one. `burned`: how
+    many error budgets are used up once it counts.
 
     What judges measured keeps its name, unless the server records something else under it; what trainers measured is told
-    apart by `train_`.
+    apart by `train_`. A share of uploads that is too small is recorded only where there were enough of them to say so.
     """
     if rnd.summary is None or rnd.finished_at is None:
         raise AssertionError(f"round {rnd.id} was not finalised")
@@ -70,10 +86,17 @@ def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
         metrics |= {f"{what}_{reason.replace('-', '_')}"[:LONGEST_NAME]: count for reason, count in counts.items()}
     if rnd.gain is not None:
         metrics["gain"] = rnd.gain
+    if (missing := objectives.judges_missing(rnd)) is not None:
+        metrics[JUDGES_MISSING] = missing
+    uploads = objectives.uploads(rnd)
+    if uploads.total >= objectives.ENOUGH_UPLOADS or (uploads.total and uploads.reach(objectives.UPLOADS)):
+        metrics[UPLOAD_SUCCESS] = uploads.good / uploads.total
+    if burned is not None:
+        metrics[BURNED] = burned
     if version is not None:
         metrics["lost_bits"] = version.lost_bits
         metrics |= {f"train_{name.removeprefix('train_')}"[:LONGEST_NAME]: v for name, v in version.metrics.items()}
-        metrics = (version.evaluation or {}) | metrics
+        metrics |= {name: v for name, v in (version.evaluation or {}).items() if name not in RECORDED and name not in metrics}
     return Record(
         model=rnd.model,
         at=rnd.finished_at,
@@ -84,9 +107,19 @@ def of_round(rnd: Round, version: Version | None, keep: timedelta) -> Record:
     )
 
 
-def of_fleet(model: str, fleet: Tally, at: datetime, deployment: Deployment | None, unreadable: int, keep: timedelta) -> Record:
+def of_fleet(
+    model: str,
+    fleet: Tally,
+    at: datetime,
+    deployment: Deployment | None,
+    unreadable: int,
+    keep: timedelta,
+    active: Events = NO_EVENTS,
+    burned: int | None = None,
+) -> Record:
     """The record of a model's clients: those that were active and said they run it, and the whole fleet; how many rows of the
-    model, and of clients, cannot be read; and whether its rollout was paused or taken back by itself.
+    model, and of clients, cannot be read; and whether its rollout was paused or taken back by itself. While it trains, also
+    which share of its clients is active, and how many error budgets are used up.
     """
     metrics: dict[str, float] = {
         "active_clients": fleet.active_by_model.get(model, 0),
@@ -94,15 +127,19 @@ def of_fleet(model: str, fleet: Tally, at: datetime, deployment: Deployment | No
         "unreadable_rows": unreadable + fleet.unreadable,
         ROLLOUT_TROUBLE: float(deployment is not None and deployment.is_trouble),
     }
+    if active.total:
+        metrics[ACTIVE_SHARE] = active.good / active.total
+    if burned is not None:
+        metrics[BURNED] = burned
     served = deployment.stable.version if deployment else None
     return Record(model=model, at=at, metrics=metrics, ttl=_ttl(at, keep), version=served)
 
 
 def is_news(record: Record, last: Record | None) -> bool:
-    """Whether a fleet's record says anything that its last one did not. The first one of a week is news in any case, because
-    CloudWatch lists no metric that had no value for two weeks.
+    """Whether a fleet's record tells CloudWatch anything that its last one did not. The first one of a week is news in any
+    case, because CloudWatch lists no metric that had no value for two weeks.
     """
-    return last is None or record.metrics != last.metrics or record.at.isocalendar()[:2] != last.at.isocalendar()[:2]
+    return last is None or record.sent != last.sent or record.at.isocalendar()[:2] != last.at.isocalendar()[:2]
 
 
 def period(now: datetime, seconds: float) -> datetime:

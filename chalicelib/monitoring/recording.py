@@ -7,15 +7,19 @@ it: nothing is lost to a crash or an outage. A monitor that dies between the cal
 schedule runs one monitor at a time, so nothing else sends twice.
 
 A metric of CloudWatch is billed for each hour in which it was sent. So of a fleet whose model rests only what has changed goes
-there, and each week once what has not; the records have all of it.
+there, and each week once what has not; the records have all of it. Some metrics are the records' alone (`ONLY_RECORDED`).
+
+What a record counts for the objectives is added to its day in the same transaction, so it counts once, too.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chalicelib.clients.tally import Tally
 from chalicelib.instants import Clock
+from chalicelib.monitoring import objectives
+from chalicelib.monitoring.objectives import Counts
 from chalicelib.monitoring.record import Record, is_news, of_fleet, of_round, period, unit
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.deployment import Deployment
@@ -24,7 +28,7 @@ from chalicelib.registry.version import Version
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.metrics import Datum, Metrics
-from chalicelib.storage.rows import Unreadable
+from chalicelib.storage.rows import Unreadable, told
 
 AT_ONCE = 100
 """Rounds that are recorded, and records that are sent, in one run."""
@@ -67,18 +71,24 @@ class Recording:
             if rnd is None or rnd.summary is None or rnd.finished_at is None:
                 return
             if rnd.finished_at >= oldest:
-                self._store.record(of_round(rnd, self._version(rnd), self._keep))
+                counts = objectives.of_round(rnd)
+                burned = self._burned(model, rnd.finished_at, counts)
+                self._store.record(of_round(rnd, self._version(rnd), self._keep, burned), counts)
 
     def record_fleet(self, model: str, fleet: Tally) -> None:
         """Record a model's clients, once in each period of the census. CloudWatch gets what is news, and all of it while the
-        model trains.
+        model trains. Only then do its clients count for an objective.
         """
         at = period(self._clock(), self._census_seconds)
         last = self._store.last_of_fleet(model)
         if last is None or last.at < at:
             unreadable = self._rounds.unreadable(model) + self._registry.unreadable(model)
-            record = of_fleet(model, fleet, at, self._deployment(model), unreadable, self._keep)
-            self._store.record(record, send=is_news(record, last) or self._trains(model))
+            trains = self._trains(model)
+            active = objectives.active(model, fleet) if trains else objectives.NO_EVENTS
+            counts = {objectives.ACTIVE.name: active} if active.total else {}
+            burned = self._burned(model, at, counts) if trains else None
+            record = of_fleet(model, fleet, at, self._deployment(model), unreadable, self._keep, active, burned)
+            self._store.record(record, counts, send=trains or is_news(record, last))
 
     def deliver(self) -> None:
         """Send what is outgoing to CloudWatch, in one call, and then forget that it was outgoing."""
@@ -86,6 +96,13 @@ class Recording:
         self._metrics.put([datum for _, record in waiting for datum in _data(record)])
         for key, _ in waiting:
             self._store.delivered(key)
+
+    def _burned(self, model: str, at: datetime, counts: Counts) -> int:
+        """How many of a model's error budgets are used up once this counts."""
+        now = self._clock()
+        days = self._store.days(model, objectives.first_day(now, objectives.WINDOW), objectives.day_of(now))
+        found = objectives.budgets([*told(days), objectives.day(model, at, counts)], now)
+        return sum(budget.is_burned for budget in found)
 
     def _version(self, rnd: Round) -> Version | None:
         """The version that a round made, or None when it made none, or one whose row cannot be read."""
@@ -112,5 +129,5 @@ class Recording:
 def _data(record: Record) -> list[Datum]:
     return [
         Datum(model=record.model, name=name, value=value, unit=unit(name), at=record.at)
-        for name, value in sorted(record.metrics.items())
+        for name, value in sorted(record.sent.items())
     ]

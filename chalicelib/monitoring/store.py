@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from chalicelib.instants import text
 from chalicelib.monitoring.alert import KEEP_CLEARED, Alert, Silence
+from chalicelib.monitoring.objectives import Counts, ObjectiveDay, attributes, day
 from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Threshold
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import LAST, NEW, Condition, ConditionFailed, Put, Table, Update
-from chalicelib.storage.rows import Item, from_item, readable, readable_one, to_item
+from chalicelib.storage.rows import Item, Unreadable, each, from_item, readable, readable_one, to_item
 from chalicelib.vitals import Pulse, Trouble
 from muster.layout import Key
 
@@ -50,21 +51,39 @@ class MonitoringStore:
 
     # ---- records
 
-    def record(self, record: Record, *, send: bool = True) -> bool:
-        """Store a record and, unless it need not be sent, put it on its way to CloudWatch, both or neither; False when it was
-        stored before.
+    def record(self, record: Record, counts: Counts | None = None, *, send: bool = True) -> bool:
+        """Store a record, unless it need not be sent put it on its way to CloudWatch, and add what it counts to its day, all or
+        nothing; False when it was stored before, and so counts already.
         """
         key, item = _record_key(record), to_item(record)
         stored = Put(table=self._table, key=key, item=item)
-        outgoing = keys.OUTGOING.key(model=record.model, record=key["sk"])
+        beside: list[Put | Update] = []
+        if send:
+            outgoing = keys.OUTGOING.key(model=record.model, record=key["sk"])
+            beside.append(Put(table=self._table, key=outgoing, item=item))
+        if counts:
+            beside.append(self._counted(day(record.model, record.at, counts), counts))
         try:
-            if send:
-                self._table.transact([stored, Put(table=self._table, key=outgoing, item=item)])
+            if beside:
+                self._table.transact([stored, *beside])
             else:
                 self._table.put(stored)
         except ConditionFailed:
             return False
         return True
+
+    def _counted(self, day: ObjectiveDay, counts: Counts) -> Update:
+        """The change of a day's row. It may add, because it is made together with the record, which is there but once."""
+        found = to_item(day)
+        key = keys.OBJECTIVE_DAY.key(model=day.model, day=found["day"])
+        is_said = {name: found[name] for name in ("model", "day", "ttl")}
+        return Update(table=self._table, key=key, condition=ANYTHING, set=is_said, add=attributes(counts))
+
+    def days(self, model: str, first: date, last: date) -> list[ObjectiveDay | Unreadable]:
+        """What was counted of the model's objectives on these days, the first and the last included, oldest first."""
+        partition, kind = keys.OBJECTIVE_DAY.partition(model=model), keys.OBJECTIVE_DAY
+        above, below = f"{kind.prefix}{first.isoformat()}", f"{kind.prefix}{last.isoformat()}"
+        return list(each(ObjectiveDay, self._table.query(partition, kind.prefix, above=above, below=below)))
 
     def last_round_recorded(self, model: str) -> int | None:
         """The number of the last round that has a record, or None."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.monitoring.record import ROLLOUT_TROUBLE, UNFILLED
+from chalicelib.monitoring.objectives import ACTIVE, UPLOADS, round_limit_seconds
+from chalicelib.monitoring.record import ACTIVE_SHARE, BURNED, JUDGES_MISSING, ROLLOUT_TROUBLE, UNFILLED, UPLOAD_SUCCESS
 from muster.wire.admin import RoundConfig
 
 
@@ -42,6 +43,10 @@ class Threshold:
         return self.minimum is not None or self.maximum is not None
 
 
+COMING_SECONDS = 900.0
+"""For how long too few clients must have been active, three counts of a small fleet: they come and go."""
+
+
 def defaults(model: str, config: RoundConfig | None, *, trains: bool) -> list[Threshold]:
     """What is watched where an operator has set nothing else. `config` is the model's; None when its row cannot be read.
 
@@ -49,15 +54,23 @@ def defaults(model: str, config: RoundConfig | None, *, trains: bool) -> list[Th
     operator knows which numbers are well: there the gain is watched, and is not when training starts again from the deployed
     version. That clients are there is what training needs; how many should run a model that only serves, its operator knows.
     """
+    coming = [
+        Threshold(model=model, metric="active_clients", minimum=5),
+        Threshold(model=model, metric=ACTIVE_SHARE, minimum=float(ACTIVE.target), lasting_seconds=COMING_SECONDS),
+    ]
     always = [
-        *([Threshold(model=model, metric="active_clients", minimum=5)] if trains else []),
+        *(coming if trains else []),
+        Threshold(model=model, metric=BURNED, maximum=0.0),
+        Threshold(model=model, metric=JUDGES_MISSING, maximum=0.0),
         Threshold(model=model, metric="lost_bits", maximum=0.0, severity=Severity.CRITICAL),
         Threshold(model=model, metric=ROLLOUT_TROUBLE, maximum=0.0, severity=Severity.CRITICAL),
         Threshold(model=model, metric=UNFILLED, maximum=0.0),
+        Threshold(model=model, metric=UPLOAD_SUCCESS, minimum=float(UPLOADS.target)),
         Threshold(model=model, metric="unreadable_rows", maximum=0.0, severity=Severity.CRITICAL),
     ]
     if config is None:
         return always
+    always.append(Threshold(model=model, metric="round_seconds", maximum=round_limit_seconds(config)))
     if config.metric.name != "accuracy":
         return [*always, Threshold(model=model, metric="gain", minimum=0.0 - config.max_regression)]
     return [

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 
 from chalicelib.instants import Clock
 from chalicelib.log import log
+from chalicelib.monitoring import objectives
 from chalicelib.monitoring.alert import Alert, AlertStep, Observation, next_step, observed, opened
 from chalicelib.monitoring.message import message_of
-from chalicelib.monitoring.record import ROLLOUT_TROUBLE, UNFILLED
+from chalicelib.monitoring.record import BURNED, ROLLOUT_TROUBLE, UNFILLED
 from chalicelib.monitoring.store import MonitoringStore, Now, is_whole
 from chalicelib.monitoring.threshold import Threshold, effective
 from chalicelib.monitoring.training import standing_of
@@ -22,7 +23,7 @@ from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.closing import is_unfilled
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
-from chalicelib.storage.rows import Unreadable
+from chalicelib.storage.rows import Unreadable, told
 from chalicelib.storage.topics import Topic
 from muster.wire.admin import RoundConfig, Why
 
@@ -103,10 +104,17 @@ class Watching:
                 return
 
     def _reason(self, threshold: Threshold) -> str | None:
-        """What is known of a breach: of a rollout, its figures; of a round in which too few were, what it lacked."""
+        """What is known of a breach: of a rollout, its figures; of a round in which too few were, what it lacked; of error
+        budgets, which are used up, and by what.
+        """
         if threshold.metric == UNFILLED:
             last = next((rnd for rnd in self._rounds.history(threshold.model, None, LAST) if _is_unfilled(rnd)), None)
             return last.reason if isinstance(last, Round) else None
+        if threshold.metric == BURNED:
+            now = self._clock()
+            days = self._store.days(threshold.model, objectives.first_day(now, objectives.WINDOW), objectives.day_of(now))
+            found = [budget.sentence for budget in objectives.budgets(told(days), now) if budget.is_burned]
+            return "; ".join(found) or None
         if threshold.metric != ROLLOUT_TROUBLE:
             return None
         try:

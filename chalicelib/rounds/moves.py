@@ -71,6 +71,8 @@ class Abandoned:
     """When it stopped collecting: now, or, of one that had stopped before, then."""
     finished_at: Instant
     norm_bound: float | None
+    called_off: bool = False
+    """Whether an operator ended it: no failure of the fleet, nor of the stack."""
 
 
 Move = Frozen | Published | Decided | Abandoned

@@ -237,6 +237,7 @@ def summarise(receipts: Iterable[Receipt], sites: Sequence[str] = ()) -> Summary
         accepted=states[ReceiptState.ACCEPTED],
         late=states[ReceiptState.LATE],
         rejected=dict(sorted(rejected.items())),
+        in_order=sum(r.state is ReceiptState.LATE and r.norm is not None for r in everyone),
         failed=by_reason(r.failure for r in everyone if r.state is ReceiptState.FAILED and r.failure),
         uploaded_bytes=sum(r.declared.nbytes for r in everyone if r.reported_at and r.declared),
         examples=sum(accepted),

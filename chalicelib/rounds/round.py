@@ -34,6 +34,10 @@ class Summary:
     """Count by reason."""
     failed: dict[str, int] | None = None
     """Count by reason: trainings that their clients gave up. Rounds of before have none."""
+    in_order: int | None = None
+    """Of the late ones, those that had passed inspection: their round did not complete. Rounds of before do not say."""
+    judges: int | None = None
+    """Judges whose measurements counted; counted when the round is finalised. Rounds of before do not say."""
     judges_failed: dict[str, int] | None = None
     """Count by reason, of judges; counted when the round is finalised."""
     uploaded_bytes: int = 0
@@ -120,6 +124,8 @@ class Round:
     gain: float | None = None
     was_deployed: bool = False
     reason: str | None = None
+    called_off: bool = False
+    """Whether an operator abandoned it."""
     finished_at: Instant | None = None
     summary: Summary | None = None
     """Stored when an ended round was finalised; before that it is counted from the receipts."""

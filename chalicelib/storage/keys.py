@@ -220,6 +220,12 @@ OUTGOING = RowKind.of(
     "chalicelib.monitoring.record.Record",
     "A record on its way to CloudWatch; written in one transaction with the record, deleted when CloudWatch has it.",
 )
+OBJECTIVE_DAY = RowKind.of(
+    layout.OBJECTIVE_DAY,
+    "chalicelib.monitoring.objectives.ObjectiveDay",
+    "What was counted of the model's objectives in one day of UTC: good events, and all. It changes in one transaction with "
+    "the record that counts, so each counts once. Kept for 62 days; a model that rests has none.",
+)
 THRESHOLD = RowKind.of(
     layout.THRESHOLD,
     "chalicelib.monitoring.threshold.Threshold",
@@ -309,6 +315,7 @@ ROWS = (
     ROUND_RECORD,
     FLEET_RECORD,
     OUTGOING,
+    OBJECTIVE_DAY,
     THRESHOLD,
     PULSE,
     TROUBLE,

@@ -86,13 +86,18 @@ def each(kind: type[Row], items: Iterable[Item]) -> Iterator[Row | Unreadable]:
             yield unreadable
 
 
-def readable(kind: type[Row], items: Iterable[Item]) -> Iterator[Row]:
+def told(rows: Iterable[Row | Unreadable]) -> Iterator[Row]:
     """The rows that can be read; the others are named in the log."""
-    for row in each(kind, items):
+    for row in rows:
         if isinstance(row, Unreadable):
             row.tell()
         else:
             yield row
+
+
+def readable(kind: type[Row], items: Iterable[Item]) -> Iterator[Row]:
+    """The same of items."""
+    return told(each(kind, items))
 
 
 def page(rows: Iterable[Row | Unreadable], number: Callable[[Row], int]) -> tuple[list[Row], int | None]:

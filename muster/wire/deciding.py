@@ -19,9 +19,9 @@ LARGEST_NUMBER: Final = 1e30
 """No message holds a number of a larger magnitude (`muster.wire.messages.Finite`)."""
 
 RECORDED = frozenset({
-    "abandoned", "accepted_updates", "active_clients", "clients", "examples", "gain", "late_updates", "lost_bits",
-    "rejected_updates", "rollout_trouble", "round_seconds", "trainer_failures", "unfilled_rounds", "unreadable_rows",
-    "uploaded_bytes",
+    "abandoned", "accepted_updates", "active_clients", "active_share", "burned_budgets", "clients", "examples", "gain",
+    "judges_missing", "late_updates", "lost_bits", "rejected_updates", "rollout_trouble", "round_seconds", "trainer_failures",
+    "unfilled_rounds", "unreadable_rows", "upload_success", "uploaded_bytes",
 })  # fmt: skip
 """What the server records of rounds and fleet under these names: no judge's metric can have one of them."""
 

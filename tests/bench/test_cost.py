@@ -178,4 +178,4 @@ def test_an_idle_month_is_not_free_and_says_why(runs: tuple[Run, Run, Run]) -> N
 
 def test_a_fleet_has_as_many_metrics_as_are_billed() -> None:
     fleet = of_fleet("toy", Tally(shard=0, counted_at=T0), T0, None, 0, timedelta(0))
-    assert len(fleet.metrics) == assumptions.FLEET_METRICS
+    assert len(fleet.sent) == assumptions.FLEET_METRICS

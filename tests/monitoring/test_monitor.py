@@ -108,7 +108,8 @@ def test_a_round_that_is_still_open_is_not_recorded_yet(world: World) -> None:
     world.model()
     world.tick()
     world.monitor()
-    assert world.operator.status("toy").metrics.keys() == {"clients", "active_clients", "rollout_trouble", "unreadable_rows"}
+    recorded = {"clients", "active_clients", "burned_budgets", "rollout_trouble", "unreadable_rows"}
+    assert world.operator.status("toy").metrics.keys() == recorded
 
 
 def test_what_cloudwatch_refused_is_sent_again(world: World) -> None:
@@ -329,9 +330,11 @@ def test_the_defaults_are_those_of_the_tutorial(world: World, inbox: Callable[[]
     ]
     found = {t.metric: (t.minimum, t.maximum, t.is_default, t.in_breach) for t in world.operator.thresholds("toy")}
     assert found == {
-        "accuracy": (0.5, None, True, True), "active_clients": (5, None, True, True), "loss": (None, 5.0, True, True),
+        "accuracy": (0.5, None, True, True), "active_clients": (5, None, True, True), "active_share": (0.8, None, True, False),
+        "burned_budgets": (None, 0, True, False), "judges_missing": (None, 0, True, False), "loss": (None, 5.0, True, True),
         "lost_bits": (None, 0, True, False), "rollout_trouble": (None, 0, True, False),
-        "unfilled_rounds": (None, 0, True, False), "unreadable_rows": (None, 0, True, False),
+        "round_seconds": (None, 4500, True, False), "unfilled_rounds": (None, 0, True, False),
+        "unreadable_rows": (None, 0, True, False), "upload_success": (0.95, None, True, False),
     }  # fmt: skip
 
 
@@ -344,11 +347,16 @@ def test_a_metric_that_is_watched_no_more_clears_its_alert(world: World) -> None
     assert alerts(world, "active_clients") == [(1, "cleared")]
     assert [t.metric for t in world.operator.thresholds("toy")] == [
         "accuracy",
+        "active_share",
+        "burned_budgets",
+        "judges_missing",
         "loss",
         "lost_bits",
         "rollout_trouble",
+        "round_seconds",
         "unfilled_rounds",
         "unreadable_rows",
+        "upload_success",
     ]
 
 

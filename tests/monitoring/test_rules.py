@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from chalicelib.clients.tally import Tally
 from chalicelib.monitoring.alert import Alert, AlertState, AlertStep, Observation, next_step, observed, opened
 from chalicelib.monitoring.message import RECIPES, WITH_RECIPE, message_of
+from chalicelib.monitoring.objectives import Events
 from chalicelib.monitoring.record import Record, is_news, newest, of_fleet, of_round, period, summarise, unit
 from chalicelib.monitoring.threshold import Severity, Threshold, defaults, effective
 from chalicelib.registry.version import Version
@@ -148,12 +149,13 @@ def test_what_an_operator_set_goes_before_the_defaults_also_nothing() -> None:
     set_ = [Threshold(model="toy", metric="loss"), Threshold(model="toy", metric="gain", minimum=-0.1)]
     found = effective("toy", RoundConfig(goal=1, quorum=1), set_, trains=True)
     assert {name: (t.minimum, t.maximum) for name, t in found.items()} == {
-        "accuracy": (0.5, None), "active_clients": (5, None), "loss": (None, None), "gain": (-0.1, None),
-        "lost_bits": (None, 0.0), "rollout_trouble": (None, 0.0), "unfilled_rounds": (None, 0.0),
-        "unreadable_rows": (None, 0.0),
+        "accuracy": (0.5, None), "active_clients": (5, None), "active_share": (0.8, None), "burned_budgets": (None, 0.0),
+        "judges_missing": (None, 0.0), "loss": (None, None), "gain": (-0.1, None), "lost_bits": (None, 0.0),
+        "rollout_trouble": (None, 0.0), "round_seconds": (None, 1140.0), "unfilled_rounds": (None, 0.0),
+        "unreadable_rows": (None, 0.0), "upload_success": (0.95, None),
     }  # fmt: skip
     assert not found["loss"].is_watched
-    assert len(defaults("toy", RoundConfig(goal=1, quorum=1), trains=True)) == 7
+    assert len(defaults("toy", RoundConfig(goal=1, quorum=1), trains=True)) == 12
 
 
 def test_a_model_with_a_metric_of_its_own_is_watched_by_its_gain_and_not_by_bounds_of_a_classifier() -> None:
@@ -164,12 +166,17 @@ def test_a_model_with_a_metric_of_its_own_is_watched_by_its_gain_and_not_by_boun
     assert found == {
         "gain": (-250.0, None),
         "active_clients": (5, None),
+        "active_share": (0.8, None),
+        "burned_budgets": (None, 0),
+        "judges_missing": (None, 0),
         "lost_bits": (None, 0),
         "rollout_trouble": (None, 0),
+        "round_seconds": (None, 1140),
         "unfilled_rounds": (None, 0),
         "unreadable_rows": (None, 0),
+        "upload_success": (0.95, None),
     }
-    assert {t.metric for t in defaults("toy", None, trains=True)} == found.keys() - {"gain"}
+    assert {t.metric for t in defaults("toy", None, trains=True)} == found.keys() - {"gain", "round_seconds"}
     at_most = Threshold(model="toy", metric="mse", maximum=900.0)
     assert effective("toy", own, [at_most], trains=False)["mse"] == at_most
 
@@ -196,16 +203,18 @@ def test_the_record_of_a_round_tells_what_judges_and_what_trainers_measured_apar
     }  # fmt: skip
 
 
+JUDGED = Version(
+    model="toy", number=1, checkpoint=ref(1), document_sha256="0" * 64, created_at=T0, config=CONFIG, revision=1,
+    metrics={"loss": 0.5}, evaluation={"mse": 900.0, "gain": 99.0},
+)  # fmt: skip
+
+
 def test_no_metric_that_decides_has_a_name_under_which_something_else_is_recorded() -> None:
     """And what judges measured under such a name does not take its place."""
-    version = Version(
-        model="toy", number=1, checkpoint=ref(1), document_sha256="0" * 64, created_at=T0, config=CONFIG, revision=1,
-        metrics={"loss": 0.5}, evaluation={"mse": 900.0, "gain": 99.0},
-    )  # fmt: skip
-    summary = Summary(accepted=8, rejected={"not-finite": 1}, uploaded_bytes=1000, examples=80)
-    record = of_round(a_round(Phase.COMPLETED, finished_at=T0, gain=0.2, summary=summary), version, DAY)
+    summary = Summary(accepted=19, rejected={"not-finite": 1}, uploaded_bytes=1000, examples=80, judges=3)
+    record = of_round(a_round(Phase.COMPLETED, finished_at=T0, gain=0.2, summary=summary), JUDGED, DAY)
     assert (record.metrics["gain"], record.metrics["mse"]) == (0.2, 900.0)
-    fleet = of_fleet("toy", Tally(shard=0, counted_at=T0), T0, None, 0, DAY)
+    fleet = of_fleet("toy", Tally(shard=0, counted_at=T0), T0, None, 0, DAY, Events(1, 2), 0)
     own = {name for name in {**record.metrics, **fleet.metrics} if not name.startswith(RECORDED_PREFIXES)} - {"mse"}
     assert own | {"rejected_updates"} == RECORDED
     for name in (*RECORDED, "train_loss", "rejected_not_finite", "failed_disk"):

@@ -159,7 +159,8 @@ def test_metrics_and_alerts_from_the_terminal(world: World, muster: Terminal) ->
     world.model(rounds=0)
     assert muster.json("threshold set toy clients --min 2")["minimum"] == 2
     world.monitor()
-    assert columns(muster.text("threshold list toy"))[3][:8] == ["loss", "-", "5", "-", "warning", "-", "-", "default"]
+    (loss,) = (row for row in columns(muster.text("threshold list toy")) if row[0] == "loss")
+    assert loss[:8] == ["loss", "-", "5", "-", "warning", "-", "-", "default"]
     assert "breach" in muster.text("threshold list toy")
     assert [alert["metric"] for alert in muster.json("alerts list toy --open")] == ["clients"]
     mistyped = muster("threshold set toy acuracy --min 0.5 --json")

@@ -19,6 +19,7 @@ from chalicelib.clients.tally import MOST_NAMES, count
 from chalicelib.clients.tally_store import CountLease
 from chalicelib.clients.token import EnrolmentToken, TokenUses
 from chalicelib.monitoring.alert import Alert, Silence
+from chalicelib.monitoring.objectives import OF_A_MODEL, ObjectiveDay
 from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Threshold
 from chalicelib.registry.configuration import Configuration
@@ -152,7 +153,7 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
     fleet = ({**row, "device_type": f"{n:04d}".rjust(64, "d"), "model": f"{n:04d}".rjust(48, "m")} for n in range(1000))
     cohorts = [Cohort(name=f"{n:02d}".rjust(48, "c"), revision=10**8, rule=RULE, at=NOW, because="x") for n in range(64)]
     tally = count(15, fleet, NOW, 1e9, cohorts)
-    assert len(tally.by_device_type) == len(tally.active_by_model) == MOST_NAMES + 1
+    assert len(tally.by_device_type) == len(tally.by_model) == len(tally.active_by_model) == MOST_NAMES + 1
     yield keys.TALLY, replace(tally, begins=ID, ends=ID, ttl=10**10)
     yield keys.COUNTING, CountLease(until=NOW, ttl=10**10)
     yield keys.MODEL, Model(name=MODEL, config=CONFIG, created_at=NOW, training=TrainingState.RUNNING, rounds_wanted=10**6)
@@ -284,6 +285,8 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
         round=10**8,
     )
     yield from ((kind, record) for kind in (keys.ROUND_RECORD, keys.FLEET_RECORD, keys.OUTGOING))
+    events = {f"{each.name}_{what}": 10**37 for each in OF_A_MODEL for what in ("good", "total")}
+    yield keys.OBJECTIVE_DAY, ObjectiveDay(model=MODEL, day=NOW.date(), ttl=10**10, **events)
     yield keys.THRESHOLD, Threshold(model=MODEL, metric=NAMES[0], minimum=-1e-30, maximum=1e30)
     alert = Alert(
         model=MODEL,

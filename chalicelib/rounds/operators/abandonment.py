@@ -71,7 +71,11 @@ class Abandonment:
                 )
             now = self._clock()
             abandoned = Abandoned(
-                reason=request.because, closed_at=rnd.closed_at or now, finished_at=now, norm_bound=rnd.norm_bound
+                reason=request.because,
+                closed_at=rnd.closed_at or now,
+                finished_at=now,
+                norm_bound=rnd.norm_bound,
+                called_off=True,
             )
             ended = self._rounds.move(rnd, abandoned)
             if ended is not None:
@@ -109,6 +113,7 @@ class Abandonment:
             closed_at=now,
             candidate=_kept(CheckpointRef, was.get("candidate")),
             reason=because,
+            called_off=True,
             finished_at=now,
             summary=_kept(Summary, was.get("summary")) or (None if is_last else Summary()),
         )

@@ -62,8 +62,13 @@ class Settling:
             kept.add(keys.MANIFEST.key(round=rnd.id, sha256=rnd.manifest_sha256))
         if not self._delete_files(rnd, kept):
             return None
-        judges_failed = by_reason(judge.failure for judge in self._rounds.judgements(rnd.id) if judge.failure)
-        return self._rounds.finalise(rnd, replace(summarise(receipts, rnd.config.sites), judges_failed=judges_failed))
+        judges = self._rounds.judgements(rnd.id)
+        summary = replace(
+            summarise(receipts, rnd.config.sites),
+            judges=sum(judge.counts for judge in judges),
+            judges_failed=by_reason(judge.failure for judge in judges if judge.failure),
+        )
+        return self._rounds.finalise(rnd, summary)
 
     def _settled(self, rnd: Round, stays: Callable[[Receipt], bool]) -> Iterator[Receipt]:
         """The round's receipts, after each that does not stay as it is was settled."""

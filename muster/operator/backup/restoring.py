@@ -225,6 +225,7 @@ def abandoned(row: Row, taken_at: str) -> Item:
         "phase": {"S": "abandoned"},
         "fence": {"N": str(row.value("fence") + 1)},
         "reason": {"S": f"restored: a backup of {taken_at} was restored, and updates are not in backups"},
+        "called_off": {"BOOL": True},
         "closed_at": row.item.get("closed_at", {"S": ended}),
         "finished_at": {"S": ended},
     }

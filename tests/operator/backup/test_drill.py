@@ -32,7 +32,8 @@ def test_a_restored_stack_is_the_old_one_but_for_open_rounds_and_what_is_not_cop
     shares = {name for name in before if name.startswith("clients_table/fleet#")}
     tallies = {name for name in before if "/tally#" in name}
     vitals = {name for name in before if name.startswith(("monitoring_table/now/pulse", "monitoring_table/now/trouble#"))}
-    left = outbox | hints | shares | tallies | vitals | {"versions_table/sweep/sweep"}
+    days = {name for name in before if name.startswith("monitoring_table/days#")}
+    left = outbox | hints | shares | tallies | vitals | days | {"versions_table/sweep/sweep"}
     first = "clients_table/fleet/fleet"
     assert before.keys() - left | {first} == after.keys() - {"versions_table/restore/restore"}
     different = {name for name in before.keys() - left - {first} if before[name] != after[name]}
