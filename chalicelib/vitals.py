@@ -21,6 +21,7 @@ from chalicelib.recent import Recent
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table
 from chalicelib.storage.rows import readable_one, to_item
+from muster.layout import NO_MODEL
 
 LASTING = timedelta(minutes=3)
 """After so long without a word of it a trouble is over."""
@@ -35,9 +36,6 @@ SELDOM = 5
 
 LONGEST = 240
 """Characters that are kept of what an error says."""
-
-NO_MODEL = "-"
-"""In the place of a model's name, of what concerns the stack."""
 
 _ADDRESS = re.compile(r"\b\w+://\S+")
 

@@ -446,7 +446,14 @@ class Services(Resources):
             republish_seconds=settings.resend_seconds,
             why=self._overviews(looks_at_aws=False).why,
         )
-        return Monitor(census=self.census, registry=self.registry, recording=recording, watching=watching, vitals=self.vitals)
+        return Monitor(
+            census=self.census,
+            registry=self.registry,
+            recording=recording,
+            watching=watching,
+            vitals=self.vitals,
+            dead_letters=self.dead_letters.waiting if self.dead_letters else None,
+        )
 
     @cached_property
     def overviews(self) -> Overviews:

@@ -173,7 +173,7 @@ class Meter(Observer):
                 self._use(**_s3(call.operation))
             case "sqs":
                 bodies = call.arguments.get("Entries") or [call.arguments]
-                self._use(sqs_requests=sqs_requests(sum(len(entry["MessageBody"]) for entry in bodies)))
+                self._use(sqs_requests=sqs_requests(sum(len(entry.get("MessageBody", "")) for entry in bodies)))
             case "sns":
                 self._use(sns_requests=1, kms_requests=1)
             case "kms":

@@ -19,6 +19,7 @@ from enum import StrEnum
 from chalicelib.instants import Instant
 from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Severity, Threshold
+from muster.layout import NO_MODEL
 
 KEEP_CLEARED = timedelta(days=90)
 """How long an alert is kept after it was cleared."""
@@ -68,7 +69,8 @@ class Alert:
         too_low = self.minimum is not None and self.value < self.minimum
         bound = f"below {self.minimum:g}" if too_low else f"above {self.maximum:g}"
         why = f": {self.because}" if self.because else ""
-        return f"{self.metric} of {self.model} is {self.value:g}, {bound}{why}"
+        of = "the stack" if self.model == NO_MODEL else self.model
+        return f"{self.metric} of {of} is {self.value:g}, {bound}{why}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

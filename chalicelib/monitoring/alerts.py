@@ -18,6 +18,7 @@ from chalicelib.monitoring.training import standing_of
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.topics import Topic
+from muster.layout import NO_MODEL
 from muster.wire import admin
 from muster.wire.admin import RoundConfig
 from muster.wire.problems import Problem
@@ -95,15 +96,20 @@ class Alerts:
         return _sorted(found, {metric: until for metric, until in silent.items() if until and until > now})
 
     def recent(self, model: str) -> admin.AlertList:
-        """The open alerts of a model, and the last that were cleared, newest first.
+        """The open alerts of a model, or of the stack (`NO_MODEL`), and the last that were cleared, newest first.
 
         Raises:
             Refusal: `unknown-model`.
         """
-        self._catalogue.model(model)
+        self._check_model(model)
         last = self._store.alerts(model)
         before = (alert for metric in last for alert in self._store.past(model, metric, CLEARED_SHOWN - 1))
         return admin.AlertList(alerts=_sorted([*last.values(), *before]))
+
+    def _check_model(self, model: str) -> None:
+        """Refuse what is neither a model nor the stack."""
+        if model != NO_MODEL:
+            self._catalogue.model(model)
 
     def silence(self, model: str, metric: str, request: admin.SetSilence, by: str | None) -> admin.SilenceReply:
         """Tell nobody of a metric's alerts for a while; the last who says so counts.
@@ -111,7 +117,7 @@ class Alerts:
         Raises:
             Refusal: `unknown-model`, `unknown-metric` (what cannot be a metric's name).
         """
-        self._catalogue.model(model)
+        self._check_model(model)
         _check_metric(metric)
         until = self._clock() + timedelta(seconds=request.seconds)
         ttl = int((until + KEEP_CLEARED).timestamp())
@@ -129,13 +135,14 @@ class Alerts:
         Raises:
             Refusal: `unknown-model`, `no-open-alert`.
         """
-        self._catalogue.model(model)
+        self._check_model(model)
         alert = self._store.alerts(model).get(metric)
         if alert is not None and alert.state is AlertState.OPEN:
             alert = self._store.acknowledge(alert, by, self._clock()) or self._store.alerts(model).get(metric)
         if alert is None or alert.state is AlertState.CLEARED:
             known = near(metric, (found.metric for found in self.open(model)))
-            raise Refusal(Problem.NO_OPEN_ALERT, f"{model} has no open alert of {metric!r}", expected=known, got=metric)
+            of = "the stack" if model == NO_MODEL else model
+            raise Refusal(Problem.NO_OPEN_ALERT, f"{of} has no open alert of {metric!r}", expected=known, got=metric)
         return reply(alert)
 
 

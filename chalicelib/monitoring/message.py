@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from chalicelib.instants import text
 from chalicelib.monitoring.alert import Alert
+from chalicelib.monitoring.threshold import DEAD_LETTERS
 from chalicelib.storage.topics import Notice
+from muster.layout import NO_MODEL
 
 RECIPES = "docs/operations.md"
 WITH_RECIPE = frozenset({
-    "accuracy", "loss", "gain", "active_clients", "active_share", "burned_budgets", "judges_missing", "lost_bits",
+    "accuracy", "loss", "gain", "active_clients", "active_share", "burned_budgets", DEAD_LETTERS, "judges_missing", "lost_bits",
     "rollout_trouble", "round_seconds", "unfilled_rounds", "unreadable_rows", "upload_success",
 })  # fmt: skip
 """Metrics that are watched by default: each has its place there, under its own name."""
@@ -17,11 +19,12 @@ WITH_RECIPE = frozenset({
 def message_of(alert: Alert, waits_for: str | None) -> Notice:
     """The message of an alert; `waits_for` is the sentence of what its model waits for, if that is known."""
     ack, recipe = f"muster alerts ack {alert.model} {alert.metric}", f"{RECIPES}#{_place(alert.metric)}"
+    look = "muster status" if alert.model == NO_MODEL else f"muster why {alert.model}"
     lines = [
         f"{alert.sentence} ({alert.severity}, alert {alert.number}, since {alert.opened_at:%Y-%m-%d %H:%M} UTC).",
         *([f"What {alert.model} waits for: {waits_for}."] if waits_for else []),
         "",
-        f"Look: muster why {alert.model}",
+        f"Look: {look}",
         f"Tell the others that you are at it: {ack}",
         f"What helps: {recipe}",
     ]
@@ -39,7 +42,7 @@ def message_of(alert: Alert, waits_for: str | None) -> Notice:
             "maximum": alert.maximum,
             "opened_at": text(alert.opened_at),
             "why": waits_for,
-            "next": f"muster why {alert.model}; {ack}",
+            "next": f"{look}; {ack}",
             "recipe": recipe,
         },
     )

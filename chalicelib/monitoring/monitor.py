@@ -17,16 +17,26 @@ from chalicelib.vitals import Vitals
 
 
 class Monitor:
-    """Looks at everything once."""
+    """Looks at everything once. At dead letters only when the fleet is recorded: the stack's own alarm is there for the minutes
+    between.
+    """
 
     def __init__(
-        self, *, census: Census, registry: RegistryStore, recording: Recording, watching: Watching, vitals: Vitals
+        self,
+        *,
+        census: Census,
+        registry: RegistryStore,
+        recording: Recording,
+        watching: Watching,
+        vitals: Vitals,
+        dead_letters: Callable[[], int] | None,
     ) -> None:
         self._census = census
         self._registry = registry
         self._recording = recording
         self._watching = watching
         self._vitals = vitals
+        self._dead_letters = dead_letters
 
     def run(self) -> None:
         """Do what is due. A step that fails does not keep the others waiting; all failures are raised at the end."""
@@ -42,18 +52,22 @@ class Monitor:
 
         with self._vitals.telling(None, "looking which models there are"):
             models = self._registry.names()
-        attempt("taking the census", self._record_fleet, models)
+        recorded: set[str] = set()
+        attempt("taking the census", self._record_fleet, models, recorded)
         for model in models:
             attempt(f"recording the rounds of {model}", self._recording.record_rounds, model)
         attempt("sending records to CloudWatch", self._recording.deliver)
         seen = cache(self._watching.seen)
         for model in models:
             attempt(f"watching {model}", lambda name: self._watching.watch(name, seen()), model)
+        if recorded and (dead := self._dead_letters) is not None:
+            attempt("looking for dead letters", lambda: self._watching.watch_stack(seen(), dead()))
         if failures:
             raise ExceptionGroup("the monitor failed in part", failures)
 
-    def _record_fleet(self, models: list[str]) -> None:
+    def _record_fleet(self, models: list[str], recorded: set[str]) -> None:
         fleet = self._census.take()
         if fleet is not None:
             for model in models:
-                self._recording.record_fleet(model, fleet)
+                if self._recording.record_fleet(model, fleet):
+                    recorded.add(model)

@@ -24,7 +24,7 @@ from chalicelib.clients.tally import Tally
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
 from chalicelib.monitoring import alerts, training
-from chalicelib.monitoring.alert import AlertState
+from chalicelib.monitoring.alert import Alert, AlertState
 from chalicelib.monitoring.standing import CountedFleet, ModelStanding, StackNow
 from chalicelib.monitoring.store import MonitoringStore, Now
 from chalicelib.monitoring.why import stack_troubles, why
@@ -38,7 +38,7 @@ from chalicelib.storage.alarms import Alarm
 from chalicelib.storage.dynamo import Table
 from chalicelib.storage.rows import Item, Unreadable, each
 from chalicelib.vitals import Newest, in_a_line
-from muster.layout import Key
+from muster.layout import NO_MODEL, Key
 from muster.wire import admin
 from muster.wire.problems import Problem
 
@@ -89,6 +89,7 @@ class Overviews:
             active=fleet.active if fleet else None,
             dead_letters=stack.dead_letters,
             alarms=[admin.AlarmReply(name=a.name, description=a.description, since=a.since) for a in stack.alarms],
+            alerts=[alerts.reply(a, now.silent_until(a.model, a.metric)) for a in _open(now, NO_MODEL)],
             troubles=stack_troubles(stack),
             models=[_reply(standing, stack) for standing in standings],
         )
@@ -147,7 +148,7 @@ class Overviews:
                 model=model,
                 last=self._last(name, noted[name], rows),
                 deployment=self._deployment(name, noted[name], rows),
-                alerts=tuple(a for a in now.alerts if a.model == name and a.state is not AlertState.CLEARED),
+                alerts=_open(now, name),
             )
             for name, model in models.items()
         ]
@@ -170,6 +171,11 @@ class Overviews:
         if there[-1] is not None or (newest.revision and there[0] is None):
             return next(iter(self._registry.page_of_deployments(name, None, 1)), None)
         return _one(Deployment, there)
+
+
+def _open(now: Now, model: str) -> tuple[Alert, ...]:
+    """The alerts of a model, or of the stack, that are open."""
+    return tuple(alert for alert in now.alerts if alert.model == model and alert.state is not AlertState.CLEARED)
 
 
 def _numbers(newest: int) -> tuple[int, ...]:

@@ -75,20 +75,21 @@ class Recording:
                 burned = self._burned(model, rnd.finished_at, counts)
                 self._store.record(of_round(rnd, self._version(rnd), self._keep, burned), counts)
 
-    def record_fleet(self, model: str, fleet: Tally) -> None:
-        """Record a model's clients, once in each period of the census. CloudWatch gets what is news, and all of it while the
-        model trains. Only then do its clients count for an objective.
+    def record_fleet(self, model: str, fleet: Tally) -> bool:
+        """Record a model's clients, once in each period of the census; False when they were recorded before. CloudWatch gets
+        what is news, and all of it while the model trains. Only then do its clients count for an objective.
         """
         at = period(self._clock(), self._census_seconds)
         last = self._store.last_of_fleet(model)
-        if last is None or last.at < at:
-            unreadable = self._rounds.unreadable(model) + self._registry.unreadable(model)
-            trains = self._trains(model)
-            active = objectives.active(model, fleet) if trains else objectives.NO_EVENTS
-            counts = {objectives.ACTIVE.name: active} if active.total else {}
-            burned = self._burned(model, at, counts) if trains else None
-            record = of_fleet(model, fleet, at, self._deployment(model), unreadable, self._keep, active, burned)
-            self._store.record(record, counts, send=trains or is_news(record, last))
+        if last is not None and last.at >= at:
+            return False
+        unreadable = self._rounds.unreadable(model) + self._registry.unreadable(model)
+        trains = self._trains(model)
+        active = objectives.active(model, fleet) if trains else objectives.NO_EVENTS
+        counts = {objectives.ACTIVE.name: active} if active.total else {}
+        burned = self._burned(model, at, counts) if trains else None
+        record = of_fleet(model, fleet, at, self._deployment(model), unreadable, self._keep, active, burned)
+        return self._store.record(record, counts, send=trains or is_news(record, last))
 
     def deliver(self) -> None:
         """Send what is outgoing to CloudWatch, in one call, and then forget that it was outgoing."""

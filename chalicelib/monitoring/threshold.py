@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from chalicelib.monitoring.objectives import ACTIVE, UPLOADS, round_limit_seconds
 from chalicelib.monitoring.record import ACTIVE_SHARE, BURNED, JUDGES_MISSING, ROLLOUT_TROUBLE, UNFILLED, UPLOAD_SUCCESS
+from muster.layout import NO_MODEL
 from muster.wire.admin import RoundConfig
 
 
@@ -41,6 +42,15 @@ class Threshold:
     def is_watched(self) -> bool:
         """Whether there is a bound at all."""
         return self.minimum is not None or self.maximum is not None
+
+
+DEAD_LETTERS = "dead_letters"
+"""Messages in the dead-letter queue, when the fleet was last counted; of the stack."""
+
+
+def of_the_stack() -> Threshold:
+    """What is watched of the stack itself, while it has a model. An operator may silence it, and sets nothing else."""
+    return Threshold(model=NO_MODEL, metric=DEAD_LETTERS, maximum=0.0, severity=Severity.CRITICAL)
 
 
 COMING_SECONDS = 900.0

@@ -17,7 +17,7 @@ from chalicelib.monitoring.alert import Alert, AlertStep, Observation, next_step
 from chalicelib.monitoring.message import message_of
 from chalicelib.monitoring.record import BURNED, ROLLOUT_TROUBLE, UNFILLED
 from chalicelib.monitoring.store import MonitoringStore, Now, is_whole
-from chalicelib.monitoring.threshold import Threshold, effective
+from chalicelib.monitoring.threshold import Threshold, effective, of_the_stack
 from chalicelib.monitoring.training import standing_of
 from chalicelib.registry.store import RegistryStore
 from chalicelib.rounds.closing import is_unfilled
@@ -25,6 +25,7 @@ from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable, told
 from chalicelib.storage.topics import Topic
+from muster.layout import NO_MODEL
 from muster.wire.admin import RoundConfig, Why
 
 LAST = 5
@@ -73,6 +74,13 @@ class Watching:
             threshold = replace(threshold, lasting_seconds=min(threshold.lasting_seconds, most))
             known = observed(threshold, records, whole=whole)
             self._watch(threshold, known, alerts.get(metric), seen.silent_until(model, metric))
+
+    def watch_stack(self, seen: Now, dead_letters: int) -> None:
+        """The same of the stack itself: messages that failed again and again must be none."""
+        threshold = of_the_stack()
+        found = Observation(dead_letters, self._clock() if threshold.is_breached_by(dead_letters) else None)
+        present = seen.alerts_of(NO_MODEL).get(threshold.metric)
+        self._watch(threshold, found, present, seen.silent_until(NO_MODEL, threshold.metric))
 
     def _known(self, model: str) -> tuple[RoundConfig | None, bool]:
         """The model's configuration, and whether it trains. When its row cannot be read, which is itself watched, nothing is
@@ -130,7 +138,11 @@ class Watching:
         log.warning("alert opened", model=alert.model, metric=alert.metric, alert=alert.number, value=alert.value)
 
     def _waits_for(self, model: str) -> str | None:
-        """What the model waits for; None when that cannot be said now: the alert is worth more than the sentence."""
+        """What the model waits for; None when that cannot be said now: the alert is worth more than the sentence. The stack
+        waits for nothing.
+        """
+        if model == NO_MODEL:
+            return None
         try:
             return self._why(model).sentence
         except Exception:  # noqa: BLE001 (it is in the log, and the alert goes out)

@@ -12,6 +12,7 @@ from rich.live import Live
 
 from muster.cli import overview, render
 from muster.cli.session import DryRun, Json, Model, Session, of
+from muster.layout import NO_MODEL
 from muster.wire import admin
 from muster.wire.spelling import near
 
@@ -29,6 +30,7 @@ class HowSoon(StrEnum):
 
 
 Metric = Annotated[str, typer.Argument(help="The metric's name.", show_default=False)]
+Watched = Annotated[str, typer.Argument(help="The model's name; - for the stack itself.", show_default=False)]
 SomeModel = Annotated[str | None, typer.Argument(help="The model; without it, all.", show_default=False)]
 
 
@@ -108,14 +110,14 @@ def list_alerts(
 ) -> None:
     """Alerts that are open, and the last that were cleared."""
     session = of(ctx)
-    names = [model] if model else [found.model for found in session.operator.models()]
+    names = [model] if model else [*(found.model for found in session.operator.models()), NO_MODEL]
     found = [alert for name in names for alert in session.operator.alerts(name)]
     wanted = [alert for alert in found if not only_open or alert.state != "cleared"]
     session.show(wanted, as_json, lambda: render.alerts(wanted))
 
 
 @alerts.command()
-def ack(ctx: typer.Context, model: Model, metric: Metric, dry_run: DryRun = False, as_json: Json = False) -> None:
+def ack(ctx: typer.Context, model: Watched, metric: Metric, dry_run: DryRun = False, as_json: Json = False) -> None:
     """Say that you are looking after a metric's open alert."""
     session = of(ctx)
     if dry_run:
@@ -132,7 +134,7 @@ def ack(ctx: typer.Context, model: Model, metric: Metric, dry_run: DryRun = Fals
 @alerts.command()
 def silence(
     ctx: typer.Context,
-    model: Model,
+    model: Watched,
     metric: Metric,
     hours: Annotated[float, typer.Option(min=0.0, max=744.0, help="For how long; 0 ends a silence.")],
     because: Annotated[str | None, typer.Option(help="Why.", show_default=False)] = None,

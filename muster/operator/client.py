@@ -12,6 +12,7 @@ import httpx
 from muster.http.addresses import check_address
 from muster.http.errors import Expired, Insecure, Refused
 from muster.http.transport import Transport
+from muster.layout import NO_MODEL
 from muster.operator.signing import SigV4
 from muster.wire import admin
 from muster.wire import messages as wire
@@ -394,17 +395,17 @@ class Operator:
         return self._transport.call("PUT", f"/v1/admin/models/{model}/thresholds/{metric}", admin.ThresholdReply, request)
 
     def alerts(self, model: str) -> list[admin.AlertReply]:
-        """Alerts that are open, and the last that were cleared."""
-        return self._transport.call("GET", f"/v1/admin/models/{model}/alerts", admin.AlertList).alerts
+        """Alerts that are open, and the last that were cleared; of `-` those of the stack itself, here and below."""
+        return self._transport.call("GET", _alerts_of(model), admin.AlertList).alerts
 
     def acknowledge(self, model: str, metric: str) -> admin.AlertReply:
         """Say that somebody is looking after the metric's open alert."""
-        return self._transport.call("POST", f"/v1/admin/models/{model}/alerts/{metric}/acknowledge", admin.AlertReply)
+        return self._transport.call("POST", f"{_alerts_of(model)}/{metric}/acknowledge", admin.AlertReply)
 
     def silence(self, model: str, metric: str, seconds: float, because: str | None = None) -> admin.SilenceReply:
         """Tell nobody of a metric's alerts for so many seconds; 0 ends a silence."""
         words = {"because": because} if because else {}
-        path = f"/v1/admin/models/{model}/alerts/{metric}/silence"
+        path = f"{_alerts_of(model)}/{metric}/silence"
         return self._transport.call("PUT", path, admin.SilenceReply, admin.SetSilence(seconds=seconds, **words))
 
     def test_alerts(self) -> admin.TestMessageReply:
@@ -436,6 +437,10 @@ class Operator:
             more = {name: getattr(page, name) for name in ("before", "after") if getattr(page, name, None) is not None}
             if not more:
                 return
+
+
+def _alerts_of(model: str) -> str:
+    return "/v1/admin/alerts" if model == NO_MODEL else f"/v1/admin/models/{model}/alerts"
 
 
 def _query(values: wire.Query | None, **more: Any) -> str:

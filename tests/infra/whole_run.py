@@ -27,6 +27,7 @@ from chalicelib.spending import OF_THE_STACK
 from chalicelib.storage import keys, spool
 from infra.memory.calls import Observer
 from muster import Device
+from muster.layout import NO_MODEL
 from muster.operator.export import export
 from muster.wire.admin import Arm, CohortRule, LayerSlice, Outliers, Rule, StartExperiment, Strategy
 from muster.wire.arrays import Array, encode
@@ -269,11 +270,15 @@ def _help_to_count(world: World) -> None:
 
 def _monitoring(world: World) -> None:
     """Rounds are recorded; few clients are active, which somebody watches, so an alert opens; what was not published is
-    published again.
+    published again. A message is dead, which somebody looks after.
     """
+    world.sqs.send_message(QueueUrl=world.settings.dead_queue_url or "", MessageBody="{}")
     world.operator.set_threshold("tick-long-0", "active_clients", minimum=5)
     world.monitor()
     assert world.operator.alerts("tick-long-0")
+    (dead,) = world.operator.alerts(NO_MODEL)
+    world.operator.silence(NO_MODEL, dead.metric, 60.0)
+    world.operator.acknowledge(NO_MODEL, dead.metric)
 
 
 def _troubles(world: World) -> None:

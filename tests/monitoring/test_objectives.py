@@ -93,8 +93,8 @@ def test_updates_that_passed_and_came_to_nothing_are_counted_apart_from_those_th
     def receipt(state: ReceiptState, reason: Reason | None = None, norm: float | None = None) -> Receipt:
         verdict = Verdict(reason, "", "") if reason else None
         return Receipt(
-            round=RoundId("toy", 1), client_id="a", state=state, assigned_at=T0, report_by=T0, min_bytes=0, max_bytes=1, ttl=0, norm=norm,
-            verdict=verdict,
+            round=RoundId("toy", 1), client_id="a", state=state, assigned_at=T0, report_by=T0, min_bytes=0, max_bytes=1, ttl=0,
+            norm=norm, verdict=verdict,
         )  # fmt: skip
 
     found = summarise([

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from muster import layout as places
-from muster.layout import TABLES, RowPlace, TableName
+from muster.layout import NO_MODEL, TABLES, RowPlace, TableName
 
 Item = dict[str, Any]
 """A row in DynamoDB's JSON: `{"pk": {"S": "fleet"}, …}`."""
@@ -126,8 +126,9 @@ class Row:
 
     @property
     def model(self) -> str | None:
-        """The model of which it speaks, or None: it is of the fleet."""
-        return self.parts.get("model") or (self.parts["round"].rpartition(".")[0] if "round" in self.parts else None)
+        """The model of which it speaks, or None: it is of the fleet, or of the stack."""
+        named = self.parts.get("model") or (self.parts["round"].rpartition(".")[0] if "round" in self.parts else None)
+        return None if named == NO_MODEL else named
 
     def __str__(self) -> str:
         return f"{self.kind.name} {self.item['pk']['S']} {self.item['sk']['S']}"
@@ -168,7 +169,7 @@ def identities(row: Row) -> Iterator[str]:
 
 def pointers(row: Row) -> Iterator[str]:
     """What this row names; each must be the identity of a row."""
-    if row.kind is not MODEL and "model" in row.parts:
+    if row.kind is not MODEL and "model" in row.parts and row.model is not None:
         yield f"model {row.model}"
     match row.kind.name:
         case "model":

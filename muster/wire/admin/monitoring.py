@@ -96,7 +96,7 @@ class SetSilence(Request):
 class SilenceReply(Reply):
     """Until when nobody is told."""
 
-    model: str
+    model: str = Field(description="`-`: the stack itself")
     metric: str
     until: datetime
     because: str
@@ -134,7 +134,7 @@ class ThresholdList(Reply):
 class AlertReply(Reply):
     """A metric that left its bounds: once open until it recovers, whatever happens in between."""
 
-    model: str
+    model: str = Field(description="`-`: the stack itself")
     metric: str
     number: int = Field(description="the metric's first alert is 1")
     state: Literal["open", "acknowledged", "cleared"]
@@ -151,7 +151,7 @@ class AlertReply(Reply):
 
 
 class AlertList(Reply):
-    """Alerts of a model: those that are open, and the last that were cleared, newest first."""
+    """Alerts of a model, or of the stack: those that are open, and the last that were cleared, newest first."""
 
     alerts: list[AlertReply]
 

@@ -102,5 +102,6 @@ class Overview(Reply):
     active: int | None
     dead_letters: int | None = Field(description="messages that failed five times; null where that is not known")
     alarms: list[AlarmReply]
+    alerts: list[AlertReply] = Field([], description="open ones of the stack itself")
     troubles: list[str] = Field(description="what concerns the whole stack")
     models: list[ModelOverview]
