@@ -529,6 +529,13 @@ def query_metric(query: admin.MetricQuery, model: str) -> admin.MetricReply:
     return services().metric_history.query(model, query)
 
 
+@app.route("/v1/admin/models/{model}/objectives", methods=["GET"], authorizer=operators)
+@speaks(admin.ObjectiveList, P.UNKNOWN_MODEL)
+def read_objectives(model: str) -> admin.ObjectiveList:
+    """How a model's service objectives stand over thirty days, and what is left of their error budgets."""
+    return services().error_budgets.show(model)
+
+
 @app.route("/v1/admin/models/{model}/thresholds", methods=["GET"], authorizer=operators)
 @speaks(admin.ThresholdList, P.UNKNOWN_MODEL)
 def list_thresholds(model: str) -> admin.ThresholdList:

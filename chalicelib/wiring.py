@@ -29,6 +29,7 @@ from chalicelib.clients.tokens import Tokens
 from chalicelib.instants import Clock, utc_now
 from chalicelib.invocations import Platform
 from chalicelib.monitoring.alerts import Alerts
+from chalicelib.monitoring.budgets import ErrorBudgets
 from chalicelib.monitoring.costs import Costs
 from chalicelib.monitoring.metrics import MetricHistory
 from chalicelib.monitoring.monitor import Monitor
@@ -366,6 +367,11 @@ class Services(Resources):
         return MetricHistory(
             catalogue=self.catalogue, store=self.monitoring, metrics=self.metrics, clock=self.clock, keep=self._keep
         )
+
+    @cached_property
+    def error_budgets(self) -> ErrorBudgets:
+        """Service objectives."""
+        return ErrorBudgets(catalogue=self.catalogue, store=self.monitoring, clock=self.clock)
 
     @cached_property
     def alerts(self) -> Alerts:

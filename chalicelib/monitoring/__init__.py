@@ -15,5 +15,5 @@ It only reads what rounds, registry and clients have stored, so it may die at an
 * `costs`       what was spent, by the prices; `months`: how a month is likely to end (pure);
 * `standing`    what is looked at to say why a model stands where it stands;
 * `why`, `waiting`   the sentence for each state, and for each of a round (pure);
-* `metrics`, `alerts`, `status`, `overview`   what operators ask for.
+* `metrics`, `budgets`, `alerts`, `status`, `overview`   what operators ask for.
 """

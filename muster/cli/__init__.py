@@ -9,7 +9,7 @@
 * `flower`       apps of Flower: the one command that has devices of its own
 * `recomputing`  what `rounds` and `versions` share that compute a version again
 * `session`      the connection, output, dry runs
-* `overview`     the page of `muster status`
+* `overview`     the page of `muster status`; `budgets` are service objectives, there and by themselves
 * `render`       tables, which `layout` fits into a terminal; `sizes` are bytes, for a person
 * `changes`      what differs between two configurations; `files`: what commands read
 * `errors`       what, why, and the next command; `cloud_errors`: of AWS, and of a server that

@@ -1,8 +1,9 @@
-"""`muster status`, `muster why`, `muster metrics`, `muster alerts`, `muster threshold`."""
+"""`muster status`, `muster why`, `muster objectives`, `muster metrics`, `muster alerts`, `muster threshold`."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from rich.console import RenderableType
 from rich.live import Live
 
-from muster.cli import overview, render
+from muster.cli import budgets, overview, render
 from muster.cli.session import DryRun, Json, Model, Session, of
 from muster.layout import NO_MODEL
 from muster.wire import admin
@@ -45,9 +46,7 @@ def status(
     session = of(ctx)
     if not watch:
         found = _statuses(session, model)
-        session.show(
-            found[0] if model else found, as_json, lambda: overview.page(found, session.now(), session.operator.overview())
-        )
+        session.show(found[0] if model else found, as_json, lambda: _drawn(session, found))
         return
     try:
         _watch(session, model, every, as_json)
@@ -73,7 +72,12 @@ def _statuses(session: Session, model: str | None) -> list[admin.ModelStatus]:
 
 
 def _page(session: Session, model: str | None) -> RenderableType:
-    return overview.page(_statuses(session, model), session.now(), session.operator.overview())
+    return _drawn(session, _statuses(session, model))
+
+
+def _drawn(session: Session, found: Sequence[admin.ModelStatus]) -> RenderableType:
+    objectives = {one.model: session.operator.objectives(one.model) for one in found}
+    return overview.page(found, session.now(), session.operator.overview(), objectives)
 
 
 def why(ctx: typer.Context, model: SomeModel = None, as_json: Json = False) -> None:
@@ -85,6 +89,13 @@ def why(ctx: typer.Context, model: SomeModel = None, as_json: Json = False) -> N
         return
     one = session.operator.why(model)
     session.show(one, as_json, lambda: overview.why(model, one))
+
+
+def objectives(ctx: typer.Context, model: Model, as_json: Json = False) -> None:
+    """How a model's service objectives stand over thirty days, what is left of their error budgets, and for how long."""
+    session = of(ctx)
+    found = session.operator.objectives(model)
+    session.show(found, as_json, lambda: budgets.page(found))
 
 
 @metrics.command()

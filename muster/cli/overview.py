@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from muster.cli import render, sizes
+from muster.cli import budgets, render, sizes
 from muster.wire import admin
 
 SEPARATOR = 40
@@ -18,9 +18,14 @@ OF_THE_FLEET = {"clients": "clients (whole fleet)"}
 """What is recorded beside a model's metrics, and is no model's."""
 
 
-def page(found: Sequence[admin.ModelStatus], now: datetime, overview: admin.Overview | None = None) -> RenderableType:
-    """Some models, first what each waits for, if that was asked, and the fleet as it was when it was counted, which was so long
-    before `now`.
+def page(
+    found: Sequence[admin.ModelStatus],
+    now: datetime,
+    overview: admin.Overview | None = None,
+    objectives: Mapping[str, admin.ObjectiveList] | None = None,
+) -> RenderableType:
+    """Some models, first what each waits for, if that was asked, last how their objectives stand, if that was, and the fleet as
+    it was when it was counted, which was so long before `now`.
     """
     if not found:
         return render.models([])
@@ -30,6 +35,8 @@ def page(found: Sequence[admin.ModelStatus], now: datetime, overview: admin.Over
         parts += [Text("─" * SEPARATOR, style="dim")] if parts else []
         parts += [waits[one.model], Text("")] if one.model in waits else []
         parts.append(_model(one, now))
+        if objectives and one.model in objectives:
+            parts += [Text(""), budgets.section(objectives[one.model])]
     return Group(*parts, Text(""), _fleet(found[0].clients, now))
 
 

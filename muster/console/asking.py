@@ -62,6 +62,8 @@ def read(operator: Operator, wish: Wish) -> object:
             return operator.experiments(wish.model)
         case "alerts":
             return operator.alerts(wish.model)
+        case "objectives":
+            return operator.objectives(wish.model)
         case "statistics":
             return operator.statistics()
         case "pace":

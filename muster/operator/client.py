@@ -376,6 +376,10 @@ class Operator:
         query = _query(admin.MetricQuery(name=name, hours=hours))
         return self._transport.call("GET", f"/v1/admin/models/{model}/metrics{query}", admin.MetricReply)
 
+    def objectives(self, model: str) -> admin.ObjectiveList:
+        """How the model's service objectives stand over thirty days, and what is left of their error budgets."""
+        return self._transport.call("GET", f"/v1/admin/models/{model}/objectives", admin.ObjectiveList)
+
     def thresholds(self, model: str) -> list[admin.ThresholdReply]:
         """What is watched."""
         return self._transport.call("GET", f"/v1/admin/models/{model}/thresholds", admin.ThresholdList).thresholds

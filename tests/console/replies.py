@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,6 +87,19 @@ def alert(**said: Any) -> admin.AlertReply:
         "opened_at": ago(hours=1), "acknowledged_at": None, "acknowledged_by": None, "cleared_at": None,
     }  # fmt: skip
     return admin.AlertReply(**{**plain, **said})
+
+
+def objective(**said: Any) -> admin.ObjectiveReply:
+    plain = {
+        "name": "rounds", "what": "rounds", "target": 0.95, "good": 98, "total": 100, "share": 0.98, "budget_left": 0.6,
+        "is_burned": False, "used_up_at": None,
+    }  # fmt: skip
+    return admin.ObjectiveReply(**{**plain, **said})
+
+
+def objectives(*found: admin.ObjectiveReply, unreadable: Sequence[str] = ()) -> admin.ObjectiveList:
+    first, last = ago(days=29).date(), NOW.date()
+    return admin.ObjectiveList(model="toy", first_day=first, last_day=last, objectives=list(found), unreadable=list(unreadable))
 
 
 def client(client_id: str = "boiler-1", **said: Any) -> admin.ClientReply:

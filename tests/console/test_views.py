@@ -333,6 +333,24 @@ def test_alerts_that_were_not_heard_of_are_not_said_to_be_none() -> None:
     assert "Asking which models there are." in texts(alerts.view(Known(), NOW))
 
 
+def test_a_model_shows_its_objectives_what_is_left_and_what_was_not_measured() -> None:
+    burned = replies.objective(name="uploads", what="uploads", good=90, total=100, share=0.9, budget_left=0.0, is_burned=True)
+    never = replies.objective(name="availability", target=0.999, good=0, total=0, share=None, budget_left=None)
+    soon = replies.objective(used_up_at=NOW)
+    shown = known(status_toy=replies.status(), objectives_toy=replies.objectives(soon, burned, never))
+    assert Wish("objectives", "toy") in model.wishes("toy", shown)
+    rows = listing(model.view("toy", shown, NOW), "Service objectives").rows
+    assert [[span.text for span in row] for row in rows] == [
+        ["rounds", "98", "100 rounds", "98 %", "95 %", "60 %", "2026-05-01 12:00:00"],
+        ["uploads", "90", "100 uploads", "90 %", "95 %", "none", "–"],
+        ["availability", "–", "–", "not measured", "99.9 %", "–", "–"],
+    ]
+    assert rows[1][5].tone == "bad"
+    told = known(status_toy=replies.status(), objectives_toy=replies.objectives(unreadable=["row a / b"]))
+    assert "Not in these figures: row a / b" in texts(model.view("toy", told, NOW))
+    assert "Asking how its objectives stand." in texts(model.view("toy", known(status_toy=replies.status()), NOW))
+
+
 # ---- all of them
 
 
@@ -352,6 +370,7 @@ def everything() -> Iterator[View]:
     found = known(
         models=[replies.summary()], overview=hostile, why_toy=told,
         status_toy=status, rounds_toy=[rnd], round_toy_3=rnd, versions_toy=versions,
+        objectives_toy=replies.objectives(replies.objective(name=EVIL, what=EVIL), unreadable=[EVIL]),
         deployments_toy=[deployed()], clients=[client], alerts_toy=[replies.alert(because=EVIL, metric=EVIL)],
         statistics=replies.fleet(by_device_type={":js": 1, EVIL: 2}, active_by_model={EVIL: 1}, active_by_cohort={":js": 1}),
         **{"client__boiler-1": client},

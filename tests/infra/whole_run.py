@@ -413,6 +413,7 @@ def _operators(world: World) -> None:
     operator.set_threshold(model, "active_clients", minimum=50)
     world.monitor()
     operator.thresholds(model)
+    operator.objectives(model)
     (alert, *_) = operator.alerts(model)
     operator.acknowledge(model, alert.metric)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chalicelib.clients.tally import Tally, count, total
 from chalicelib.monitoring import objectives
+from chalicelib.monitoring.budgets import ErrorBudgets
 from chalicelib.monitoring.objectives import (
     ACTIVE,
     JUDGES,
@@ -38,6 +39,8 @@ from chalicelib.rounds.round import Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
 from chalicelib.storage.rows import Unreadable
+from muster.http.errors import Refused
+from muster.wire.problems import Problem
 from muster.wire.reasons import Reason
 from tests.fleet import SESSION, World, readable
 from tests.rounds.making import CONFIG, T0, a_round, ref
@@ -364,3 +367,68 @@ def test_while_a_model_rests_nothing_is_counted_and_while_it_trains_its_clients_
     world.clock.advance(60)
     world.monitor()
     assert stored(world) == [row], "once in a count"
+
+
+# ---- what operators are told
+
+
+def objective(world: World, name: str) -> Any:
+    (found,) = (one for one in world.operator.objectives("toy").objectives if one.name == name)
+    return found
+
+
+def test_an_operator_is_told_what_was_good_what_is_left_and_when_that_is_used_up(world: World) -> None:
+    world.model(rounds=0)
+    now = world.clock()
+    for number, (ago, events) in enumerate([(29, Events(600, 600)), (30, Events(0, 999)), (1, Events(380, 400))]):
+        world.services.monitoring.record(a_record("toy", number + 1, now - ago * DAY), {UPLOADS.name: events})
+    with world.calls.count() as calls:
+        found = world.operator.objectives("toy")
+    assert calls == ["GetItem", "Query"]
+    assert (found.model, found.last_day, found.last_day - found.first_day) == ("toy", now.date(), timedelta(days=29))
+    assert [one.name for one in found.objectives] == ["rounds", "uploads", "active", "judges", "availability"]
+    uploads = objective(world, "uploads")
+    assert (uploads.good, uploads.total, uploads.share, uploads.target) == (980, 1000, 0.98, 0.95)
+    assert (uploads.budget_left, uploads.is_burned, uploads.used_up_at) == (0.6, False, None), "lately just as much as may"
+    for name in ("rounds", "availability"):
+        other = objective(world, name)
+        assert (other.total, other.share, other.budget_left, other.used_up_at) == (0, None, None, None), "not measured"
+
+
+def test_an_operator_is_told_of_a_day_that_cannot_be_read_and_its_figures_are_left_out(world: World) -> None:
+    world.model(rounds=0)
+    now = world.clock()
+    for number, at in enumerate((now, now - DAY), start=1):
+        world.services.monitoring.record(a_record("toy", number, at), {ROUNDS.name: Events(1, 1)})
+    SESSION.resource("dynamodb").Table(world.settings.monitoring_table).update_item(
+        Key=keys.OBJECTIVE_DAY.key(model="toy", day=now.date().isoformat()),
+        UpdateExpression="SET rounds_total = :odd",
+        ExpressionAttributeValues={":odd": "many"},
+    )
+    (told,) = world.operator.objectives("toy").unreadable
+    assert f"days#toy / objectives#{now.date()} cannot be read" in told
+    assert objective(world, "rounds").total == 1
+    world.clock.advance(300)
+    world.monitor()
+
+
+def test_availability_is_shown_as_soon_as_requests_are_metered(world: World) -> None:
+    world.model(rounds=0)
+    asked: list[tuple[date, date]] = []
+
+    def metered(first: date, last: date) -> dict[date, Events]:
+        asked.append((first, last))
+        return {last: objectives.answered(10_000, 5)}
+
+    shown = ErrorBudgets(
+        catalogue=world.services.catalogue, store=world.services.monitoring, clock=world.clock, requests=metered
+    ).show("toy")
+    (found,) = (one for one in shown.objectives if one.name == "availability")
+    assert (found.good, found.total, found.target, found.budget_left) == (9_995, 10_000, 0.999, 0.5)
+    assert asked == [(shown.first_day, shown.last_day)]
+
+
+def test_of_a_model_that_is_not_there_no_objective_is_told(world: World) -> None:
+    with pytest.raises(Refused) as refused:
+        world.operator.objectives("toy")
+    assert refused.value.problem is Problem.UNKNOWN_MODEL

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app import app as server
+from chalicelib.rounds.moves import Phase
+from chalicelib.rounds.round import Summary
 from muster import __version__
 from muster.cli import render
 from muster.cli.app import app
@@ -24,8 +27,10 @@ from muster.operator.client import NoAddress
 from muster.wire.arrays import encode
 from muster.wire.failures import FailureReason
 from muster.wire.problems import Problem
+from muster.wire.spelling import percent_of
 from tests.fleet import BASE, World, checkpoint
 from tests.operator.terminal import Terminal
+from tests.rounds.making import a_round
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -153,6 +158,31 @@ def test_the_fleet_from_the_terminal(world: World, muster: Terminal) -> None:
     assert muster.json("client statistics")["by_device_type"] == {"edge": 1}
     assert muster.json("client revoke boiler-1")["state"] == "revoked"
     assert muster.json("token revoke " + minted["token_id"])["state"] == "revoked"
+
+
+def test_objectives_from_the_terminal(world: World, muster: Terminal) -> None:
+    world.model(rounds=0)
+    assert "no objective was measured yet" in muster.text("status toy")
+    rnd = a_round(Phase.COMPLETED, opened_at=world.clock(), finished_at=world.clock())
+    world.services.rounds.open(replace(rnd, summary=Summary(accepted=54, rejected={"not-finite": 6}, judges=15)))
+    world.monitor()
+    shown = {row[0]: row[1:] for row in columns(muster.text("objectives toy"))}
+    assert shown["rounds"] == ["0 of 1 rounds", "100 %", "95 %", "100 %", "-"]
+    assert shown["uploads"] == ["6 of 60 uploads", "90 %", "95 %", "none", "-"]
+    assert shown["availability"] == ["-", "not measured", "99.9 %", "-", "-"]
+    short = {row[0]: row[1:] for row in columns(muster.text("status toy"))}
+    assert short["uploads"] == ["90 %", "95 %", "none"]
+    assert "availability" not in short
+    assert [one["name"] for one in muster.json("objectives toy")["objectives"]][:2] == ["rounds", "uploads"]
+    assert muster("objectives tyo").exit_code != 0
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(0.0, "0 %"), (1.0, "100 %"), (0.999999, "99.99 %"), (0.999, "99.9 %"), (1e-9, "0.01 %"), (0.5, "50 %"), (0.1, "10 %")],
+)
+def test_a_share_is_never_rounded_to_all_or_to_nothing(share: float, shown: str) -> None:
+    assert percent_of(share) == shown
 
 
 def test_metrics_and_alerts_from_the_terminal(world: World, muster: Terminal) -> None:

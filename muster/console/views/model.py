@@ -25,6 +25,7 @@ from muster.console.views.blocks import (
     unknown,
 )
 from muster.console.views.lineage import lineage
+from muster.console.views.objectives import objectives
 from muster.console.views.why import why
 from muster.wire import admin
 
@@ -43,7 +44,7 @@ def wishes(model: str, known: Known) -> frozenset[Wish]:
     wanted = {Wish("status", model)}
     status = known.status(model)
     if status is not None:
-        wanted |= {Wish("why", model), Wish("versions", model), Wish("deployments", model)}
+        wanted |= {Wish("why", model), Wish("objectives", model), Wish("versions", model), Wish("deployments", model)}
         wanted |= {Wish("rollout", model)} if status.rollout else set()
         wanted |= {Wish("experiments", model)} if status.experiments else set()
     return frozenset(wanted)
@@ -60,6 +61,7 @@ def view(model: str, known: Known, now: datetime) -> View:
         *([Section("How good it is", tuple(_curves(model, status, versions)))] if versions else []),
         *_rollout(known, status),
         *_experiments(known, status),
+        Section("Objectives", objectives(known.found(Wish("objectives", model), admin.ObjectiveList))),
         Section("Versions", tuple(_versions(model, versions))),
         Section("Deployments", (_deployments(known.deployments(model)),)),
     ]

@@ -9,6 +9,7 @@
 * `strategies`   how they come from one version to the next
 * `experiments`  two or more versions at once, to know which is better
 * `monitoring`   metrics, thresholds and alerts, and everything about a model in one reply
+* `objectives`   service objectives, and what is left of their error budgets
 * `overview`     why a model stands where it stands, and all models at a glance
 * `costs`        what is spent, by month, model, service, day and round
 * `pacing`       how often devices come, and within which bounds
@@ -80,6 +81,7 @@ from muster.wire.admin.monitoring import (
     ThresholdList,
     ThresholdReply,
 )
+from muster.wire.admin.objectives import ObjectiveList, ObjectiveReply
 from muster.wire.admin.overview import AlarmReply, ModelOverview, Overview, Waits, Why
 from muster.wire.admin.pacing import FleetPace, ModelPace, SetPace
 from muster.wire.admin.paging import After, Page
@@ -167,6 +169,8 @@ __all__ = [
     "ModelSummary",
     "MonthQuery",
     "MoveRollout",
+    "ObjectiveList",
+    "ObjectiveReply",
     "Off",
     "OutlierRule",
     "Outliers",
