@@ -17,7 +17,6 @@ from chalicelib.web import caller, header, json_response, names_request, only_pr
 from chalicelib.web import speaks as speaks_for
 from chalicelib.wiring import check_site_rule, services
 from muster import __version__
-from muster.layout import NO_MODEL
 from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem as P
@@ -575,21 +574,21 @@ def silence_alert(body: admin.SetSilence, model: str, metric: str) -> admin.Sile
 @speaks(admin.AlertList)
 def list_alerts_of_stack() -> admin.AlertList:
     """Alerts of the stack itself that are open, and the last that were cleared."""
-    return services().alerts.recent(NO_MODEL)
+    return services().alerts.recent(admin.NO_MODEL)
 
 
 @app.route("/v1/admin/alerts/{metric}/acknowledge", methods=["POST"], authorizer=operators)
 @speaks(admin.AlertReply, P.NO_OPEN_ALERT)
 def acknowledge_alert_of_stack(metric: str) -> admin.AlertReply:
     """Note who looks after an open alert of the stack."""
-    return services().alerts.acknowledge(NO_MODEL, metric, operator(app))
+    return services().alerts.acknowledge(admin.NO_MODEL, metric, operator(app))
 
 
 @app.route("/v1/admin/alerts/{metric}/silence", methods=["PUT"], authorizer=operators)
 @speaks(admin.SilenceReply, P.UNKNOWN_METRIC, takes=admin.SetSilence)
 def silence_alert_of_stack(body: admin.SetSilence, metric: str) -> admin.SilenceReply:
     """Tell nobody of an alert of the stack for a while."""
-    return services().alerts.silence(NO_MODEL, metric, body, operator(app))
+    return services().alerts.silence(admin.NO_MODEL, metric, body, operator(app))
 
 
 @app.route("/v1/admin/alerts/test", methods=["POST"], authorizer=operators)

@@ -15,9 +15,6 @@ from typing import Literal, get_args
 
 Key = dict[str, str]
 
-NO_MODEL = "-"
-"""In the place of a model's name, of what concerns the whole stack. No model is called so."""
-
 TableName = Literal["clients", "rounds", "versions", "monitoring"]
 TABLES: tuple[TableName, ...] = get_args(TableName)
 

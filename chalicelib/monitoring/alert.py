@@ -19,7 +19,7 @@ from enum import StrEnum
 from chalicelib.instants import Instant
 from chalicelib.monitoring.record import Record
 from chalicelib.monitoring.threshold import Severity, Threshold
-from muster.layout import NO_MODEL
+from muster.wire.admin import NO_MODEL
 
 KEEP_CLEARED = timedelta(days=90)
 """How long an alert is kept after it was cleared."""

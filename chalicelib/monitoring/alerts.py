@@ -18,7 +18,6 @@ from chalicelib.monitoring.training import standing_of
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.topics import Topic
-from muster.layout import NO_MODEL
 from muster.wire import admin
 from muster.wire.admin import RoundConfig
 from muster.wire.problems import Problem
@@ -96,7 +95,8 @@ class Alerts:
         return _sorted(found, {metric: until for metric, until in silent.items() if until and until > now})
 
     def recent(self, model: str) -> admin.AlertList:
-        """The open alerts of a model, or of the stack (`NO_MODEL`), and the last that were cleared, newest first.
+        """The open alerts of a model, or of the stack (`admin.NO_MODEL`), and the last that were cleared, newest first; and the
+        silences that go on.
 
         Raises:
             Refusal: `unknown-model`.
@@ -104,11 +104,14 @@ class Alerts:
         self._check_model(model)
         last = self._store.alerts(model)
         before = (alert for metric in last for alert in self._store.past(model, metric, CLEARED_SHOWN - 1))
-        return admin.AlertList(alerts=_sorted([*last.values(), *before]))
+        now = self._clock()
+        silences = [_silenced(one) for one in self._store.silences(model) if one.until > now]
+        silent = {one.metric: one.until for one in silences}
+        return admin.AlertList(alerts=_sorted([*last.values(), *before], silent), silences=silences)
 
     def _check_model(self, model: str) -> None:
         """Refuse what is neither a model nor the stack."""
-        if model != NO_MODEL:
+        if model != admin.NO_MODEL:
             self._catalogue.model(model)
 
     def silence(self, model: str, metric: str, request: admin.SetSilence, by: str | None) -> admin.SilenceReply:
@@ -121,9 +124,10 @@ class Alerts:
         _check_metric(metric)
         until = self._clock() + timedelta(seconds=request.seconds)
         ttl = int((until + KEEP_CLEARED).timestamp())
-        self._store.silence(Silence(model=model, metric=metric, until=until, because=request.because, by=by, ttl=ttl))
+        said = Silence(model=model, metric=metric, until=until, because=request.because, by=by, ttl=ttl)
+        self._store.silence(said)
         log.info("alerts silenced", model=model, metric=metric, until=text(until), by=by, because=request.because)
-        return admin.SilenceReply(model=model, metric=metric, until=until, because=request.because, by=by)
+        return _silenced(said)
 
     def test(self, by: str | None) -> admin.TestMessageReply:
         """Send a message that says that messages arrive."""
@@ -141,7 +145,7 @@ class Alerts:
             alert = self._store.acknowledge(alert, by, self._clock()) or self._store.alerts(model).get(metric)
         if alert is None or alert.state is AlertState.CLEARED:
             known = near(metric, (found.metric for found in self.open(model)))
-            of = "the stack" if model == NO_MODEL else model
+            of = "the stack" if model == admin.NO_MODEL else model
             raise Refusal(Problem.NO_OPEN_ALERT, f"{of} has no open alert of {metric!r}", expected=known, got=metric)
         return reply(alert)
 
@@ -177,8 +181,14 @@ def reply(alert: Alert, silent_until: datetime | None = None) -> admin.AlertRepl
     )
 
 
+def _silenced(silence: Silence) -> admin.SilenceReply:
+    return admin.SilenceReply(
+        model=silence.model, metric=silence.metric, until=silence.until, because=silence.because, by=silence.by
+    )
+
+
 def _sorted(alerts: Iterable[Alert], silent: Mapping[str, datetime] | None = None) -> list[admin.AlertReply]:
-    told = (reply(alert, (silent or {}).get(alert.metric)) for alert in alerts)
+    told = (reply(alert, None if alert.cleared_at else (silent or {}).get(alert.metric)) for alert in alerts)
     return sorted(told, key=lambda alert: alert.opened_at, reverse=True)
 
 

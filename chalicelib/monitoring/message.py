@@ -6,7 +6,7 @@ from chalicelib.instants import text
 from chalicelib.monitoring.alert import Alert
 from chalicelib.monitoring.threshold import DEAD_LETTERS
 from chalicelib.storage.topics import Notice
-from muster.layout import NO_MODEL
+from muster.wire.admin import NO_MODEL
 
 RECIPES = "docs/operations.md"
 WITH_RECIPE = frozenset({

@@ -38,7 +38,7 @@ from chalicelib.storage.alarms import Alarm
 from chalicelib.storage.dynamo import Table
 from chalicelib.storage.rows import Item, Unreadable, each
 from chalicelib.vitals import Newest, in_a_line
-from muster.layout import NO_MODEL, Key
+from muster.layout import Key
 from muster.wire import admin
 from muster.wire.problems import Problem
 
@@ -89,7 +89,7 @@ class Overviews:
             active=fleet.active if fleet else None,
             dead_letters=stack.dead_letters,
             alarms=[admin.AlarmReply(name=a.name, description=a.description, since=a.since) for a in stack.alarms],
-            alerts=[alerts.reply(a, now.silent_until(a.model, a.metric)) for a in _open(now, NO_MODEL)],
+            alerts=[alerts.reply(a, now.silent_until(a.model, a.metric)) for a in _open(now, admin.NO_MODEL)],
             troubles=stack_troubles(stack),
             models=[_reply(standing, stack) for standing in standings],
         )

@@ -185,6 +185,10 @@ class MonitoringStore:
         key = keys.SILENCE.key(model=silence.model, metric=silence.metric)
         self._table.put(Put(table=self._table, key=key, item=to_item(silence), condition=ANYTHING))
 
+    def silences(self, model: str) -> list[Silence]:
+        """What was last said of each metric of a model that was ever silenced, be it over: one request."""
+        return list(readable(Silence, self._table.query(keys.SILENCE.partition(), f"{keys.SILENCE.prefix}{model}#")))
+
     def take_publication(self, alert: Alert, now: datetime) -> bool:
         """Set out to publish an alert, if nobody else has since it was read, and it is neither published nor cleared."""
         condition = Condition(

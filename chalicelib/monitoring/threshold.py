@@ -8,8 +8,7 @@ from enum import StrEnum
 
 from chalicelib.monitoring.objectives import ACTIVE, UPLOADS, round_limit_seconds
 from chalicelib.monitoring.record import ACTIVE_SHARE, BURNED, JUDGES_MISSING, ROLLOUT_TROUBLE, UNFILLED, UPLOAD_SUCCESS
-from muster.layout import NO_MODEL
-from muster.wire.admin import RoundConfig
+from muster.wire.admin import NO_MODEL, RoundConfig
 
 
 class Severity(StrEnum):

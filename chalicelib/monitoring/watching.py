@@ -25,8 +25,7 @@ from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
 from chalicelib.storage.rows import Unreadable, told
 from chalicelib.storage.topics import Topic
-from muster.layout import NO_MODEL
-from muster.wire.admin import RoundConfig, Why
+from muster.wire.admin import NO_MODEL, RoundConfig, Why
 
 LAST = 5
 """Rounds among which the one is looked for of which an alert speaks."""

@@ -13,7 +13,7 @@ from rich.live import Live
 
 from muster.cli import budgets, overview, render
 from muster.cli.session import DryRun, Json, Model, Session, of
-from muster.layout import NO_MODEL
+from muster.operator.telling import silencing
 from muster.wire import admin
 from muster.wire.spelling import near
 
@@ -121,7 +121,7 @@ def list_alerts(
 ) -> None:
     """Alerts that are open, and the last that were cleared."""
     session = of(ctx)
-    names = [model] if model else [*(found.model for found in session.operator.models()), NO_MODEL]
+    names = [model] if model else [*(found.model for found in session.operator.models()), admin.NO_MODEL]
     found = [alert for name in names for alert in session.operator.alerts(name)]
     wanted = [alert for alert in found if not only_open or alert.state != "cleared"]
     session.show(wanted, as_json, lambda: render.alerts(wanted))
@@ -155,10 +155,11 @@ def silence(
     """Tell nobody of a metric's alerts for a while. One that is still open after that is told of then."""
     session = of(ctx)
     if dry_run:
-        session.would(f"tell nobody of alerts of {metric} of {model} for {hours:g} hours", as_json)
+        session.would(silencing(model, metric, hours, session.operator.alerts_and_silences(model)), as_json)
         return
     reply = session.operator.silence(model, metric, 3600.0 * hours, because)
-    session.show(reply, as_json, lambda: f"nobody is told of {metric} of {model} until {reply.until:%Y-%m-%d %H:%M} UTC")
+    until = f"nobody is told of {metric} of {model} until {reply.until:%Y-%m-%d %H:%M} UTC"
+    session.show(reply, as_json, lambda: until if hours else f"{metric} of {model} is told of again")
 
 
 @alerts.command("test")

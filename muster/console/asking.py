@@ -61,7 +61,7 @@ def read(operator: Operator, wish: Wish) -> object:
         case "experiments":
             return operator.experiments(wish.model)
         case "alerts":
-            return operator.alerts(wish.model)
+            return operator.alerts_and_silences(wish.model)
         case "objectives":
             return operator.objectives(wish.model)
         case "statistics":

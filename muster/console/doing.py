@@ -10,11 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from muster.console.intents import Intent
+from muster.console.intents import LONGEST_REASON, WITH_REASON, Intent
+from muster.http.errors import MusterError
 from muster.operator.client import Operator
-from muster.operator.telling import did, moving, present
+from muster.operator.telling import did, moving, present, silencing
+from muster.wire import admin
 
 NOTHING_WAITS = "change nothing: no open alert waits for that"
+
+
+class UnfitReason(MusterError):
+    """A reason is not one that the server takes; nothing was asked of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +37,11 @@ def foresee(operator: Operator, intent: Intent) -> Foreseen:
     Raises:
         Refused: the server would not do it.
     """
+    kind = intent.kind
+    if kind == "acknowledge" or kind == "silence" or kind == "unsilence":
+        return Foreseen(intent, f"This would {_of_alerts(operator.alerts_and_silences(intent.model), intent)}.")
     status = operator.status(intent.model)
-    match intent.kind:
-        case "acknowledge":
-            waiting = [a for a in operator.alerts(intent.model) if a.metric == intent.metric and a.state == "open"]
-            said = f"acknowledge alert {waiting[0].number} of {intent.metric}" if waiting else NOTHING_WAITS
-            return Foreseen(intent, f"This would {said}.")
+    match kind:
         case "start":
             wanted = status.training.rounds_completed + intent.rounds
             said = f"train {intent.model} until {wanted} rounds have completed, {intent.rounds} more than now"
@@ -56,17 +61,37 @@ def foresee(operator: Operator, intent: Intent) -> Foreseen:
     return Foreseen(known, f"This would {did(then, would=True)}{f'; {changes}' if changes else ''}.")
 
 
+def _fit(because: str) -> str:
+    if len(because) > LONGEST_REASON or not (because.isascii() and because.isprintable()):
+        raise UnfitReason(f"Expected a reason of at most {LONGEST_REASON} characters of plain ASCII")
+    return because
+
+
+def _of_alerts(now: admin.AlertList, intent: Intent) -> str:
+    if intent.kind == "acknowledge":
+        waiting = [alert for alert in now.alerts if alert.metric == intent.metric and alert.state == "open"]
+        return f"acknowledge alert {waiting[0].number} of {intent.metric}" if waiting else NOTHING_WAITS
+    return silencing(intent.model, intent.metric, intent.hours if intent.kind == "silence" else 0.0, now)
+
+
 def perform(operator: Operator, intent: Intent) -> str:
     """Do it, and say what was done. The same again does nothing more.
 
     Raises:
         Refused: the server would not; of a deployment also when another was made since `foresee`.
+        UnfitReason: the reason is too long, or not plain ASCII.
     """
-    because = intent.because or None
+    because = _fit(intent.because) if intent.because and intent.kind in WITH_REASON else None
     match intent.kind:
         case "acknowledge":
             alert = operator.acknowledge(intent.model, intent.metric)
             return f"Alert {alert.number} of {alert.metric} is looked after by {alert.acknowledged_by or 'you'}."
+        case "silence":
+            silence = operator.silence(intent.model, intent.metric, 3600.0 * intent.hours, because)
+            return f"Nobody is told of {silence.metric} before {silence.until:%Y-%m-%d %H:%M} UTC."
+        case "unsilence":
+            operator.silence(intent.model, intent.metric, 0.0)
+            return f"Alerts of {intent.metric} are told of again."
         case "start":
             status = operator.start(intent.model, intent.wanted)
             return f"{intent.model} trains until {status.training.rounds_wanted} rounds have completed."

@@ -6,10 +6,14 @@ import shlex
 from dataclasses import dataclass
 from typing import Literal
 
-IntentKind = Literal["acknowledge", "start", "stop", "rollback", "pause", "resume", "promote", "abort"]
+from muster.wire.admin import LONGEST_SILENCE_SECONDS
+
+IntentKind = Literal["acknowledge", "silence", "unsilence", "start", "stop", "rollback", "pause", "resume", "promote", "abort"]
 
 TITLES: dict[IntentKind, str] = {
     "acknowledge": "Acknowledge an alert",
+    "silence": "Silence an alert",
+    "unsilence": "End a silence",
     "start": "Start training",
     "stop": "Stop training",
     "rollback": "Roll back",
@@ -19,21 +23,26 @@ TITLES: dict[IntentKind, str] = {
     "abort": "Abort the rollout",
 }
 
-WITH_REASON = frozenset[IntentKind]({"rollback", "pause", "resume", "promote", "abort"})
-"""Of which the history keeps why."""
+WITH_REASON = frozenset[IntentKind]({"silence", "rollback", "pause", "resume", "promote", "abort"})
+"""Of which is kept why."""
 
 MOST_ROUNDS = 10_000
-LONGEST_REASON = 200
+MOST_HOURS = LONGEST_SILENCE_SECONDS / 3600.0
+LEAST_HOURS = 0.25
+LONGEST_REASON = 64
+"""Characters, of plain ASCII (`muster.wire.messages.Label`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """Something to be done to a model."""
+    """Something to be done to a model, or, where alerts are concerned, to the stack (`-`)."""
 
     kind: IntentKind
     model: str
     metric: str = ""
-    """Whose alert is acknowledged."""
+    """Whose alert is acknowledged, or whose alerts are silenced."""
+    hours: float = 8.0
+    """For how long a metric is silenced."""
     rounds: int = 1
     """How many more shall complete."""
     wanted: int = 0
@@ -49,6 +58,10 @@ def command(intent: Intent) -> str:
     match intent.kind:
         case "acknowledge":
             words = ["alerts", "ack", model, intent.metric]
+        case "silence":
+            words = ["alerts", "silence", model, intent.metric, "--hours", f"{intent.hours:g}"]
+        case "unsilence":
+            words = ["alerts", "silence", model, intent.metric, "--hours", "0"]
         case "start":
             words = ["round", "start", model, "--rounds", str(intent.rounds)]
         case "stop":

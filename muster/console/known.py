@@ -120,9 +120,9 @@ class Known:
         """The last of a model's deployments, newest first."""
         return self._list(Wish("deployments", model))
 
-    def alerts(self, model: str) -> list[admin.AlertReply]:
-        """A model's alerts: those that are open, and the last that were cleared."""
-        return self._list(Wish("alerts", model))
+    def alerts(self, model: str) -> admin.AlertList | None:
+        """A model's alerts, or the stack's: those that are open, the last that were cleared, and what is silenced."""
+        return self.found(Wish("alerts", model), admin.AlertList)
 
     def _list(self, wish: Wish) -> list[Any]:
         return self.found(wish, list) or []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from muster.wire.admin import NO_MODEL
 from muster.wire.deciding import DecidingMetric
 
 
@@ -56,6 +57,11 @@ def gain(value: float | None, metric: DecidingMetric | None) -> str:
     if metric is None or metric.name == "accuracy":
         return f"{100 * value:+.1f} points"
     return f"{value:+.4g} in {metric.name}"
+
+
+def named(model: str) -> str:
+    """A model's name, or what is called `-`."""
+    return "the stack" if model == NO_MODEL else model
 
 
 def many(count: int, one: str, several: str | None = None) -> str:

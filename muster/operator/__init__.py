@@ -9,7 +9,7 @@
 * `export`     fills a `folder` with all that a version was made of; `recompute` computes the version again from it
 * `backup`     copies a whole stack into a folder, and back
 * `costing`    what a model of a size would cost in a month
-* `telling`    what a revision of the deployments does, in words
+* `telling`    what a revision of the deployments does, or a silence, in words
 * `private`    folders that only their owner can read
 """
 

@@ -12,7 +12,6 @@ import httpx
 from muster.http.addresses import check_address
 from muster.http.errors import Expired, Insecure, Refused
 from muster.http.transport import Transport
-from muster.layout import NO_MODEL
 from muster.operator.signing import SigV4
 from muster.wire import admin
 from muster.wire import messages as wire
@@ -400,7 +399,11 @@ class Operator:
 
     def alerts(self, model: str) -> list[admin.AlertReply]:
         """Alerts that are open, and the last that were cleared; of `-` those of the stack itself, here and below."""
-        return self._transport.call("GET", _alerts_of(model), admin.AlertList).alerts
+        return self.alerts_and_silences(model).alerts
+
+    def alerts_and_silences(self, model: str) -> admin.AlertList:
+        """The same, and of which metrics nobody is told."""
+        return self._transport.call("GET", _alerts_of(model), admin.AlertList)
 
     def acknowledge(self, model: str, metric: str) -> admin.AlertReply:
         """Say that somebody is looking after the metric's open alert."""
@@ -444,7 +447,7 @@ class Operator:
 
 
 def _alerts_of(model: str) -> str:
-    return "/v1/admin/alerts" if model == NO_MODEL else f"/v1/admin/models/{model}/alerts"
+    return "/v1/admin/alerts" if model == admin.NO_MODEL else f"/v1/admin/models/{model}/alerts"
 
 
 def _query(values: wire.Query | None, **more: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a revision of the deployments does, in words for an operator (pure)."""
+"""What a revision of the deployments does, or a silence, in words for an operator (pure)."""
 
 from __future__ import annotations
 
@@ -52,3 +52,13 @@ def did(reply: admin.DeploymentReply, *, would: bool = False) -> str:
         "experiment-ended": (("end", "ended"), f"{reply.ended.name}: {reply.ended.said}" if reply.ended else of_model),
     }[reply.kind]
     return f"{verb[0] if would else verb[1]} {rest}"
+
+
+def silencing(model: str, metric: str, hours: float, now: admin.AlertList) -> str:
+    """What a silence of so many hours, or with 0 its end, would do, given those that go on."""
+    of = f"alerts of {metric} of {'the stack' if model == admin.NO_MODEL else model}"
+    present = next((one for one in now.silences if one.metric == metric), None)
+    if not hours:
+        return f"tell of {of} again" if present else f"change nothing: nobody has silenced {of}"
+    instead = f", instead of until {present.until:%Y-%m-%d %H:%M} UTC" if present else ""
+    return f"tell nobody of {of} for {hours:g} hours{instead}"

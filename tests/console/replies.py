@@ -89,6 +89,15 @@ def alert(**said: Any) -> admin.AlertReply:
     return admin.AlertReply(**{**plain, **said})
 
 
+def told(*found: admin.AlertReply, silences: Sequence[admin.SilenceReply] = ()) -> admin.AlertList:
+    return admin.AlertList(alerts=list(found), silences=list(silences))
+
+
+def silence(**said: Any) -> admin.SilenceReply:
+    plain = {"model": "toy", "metric": "gain", "until": NOW + timedelta(hours=8), "because": "we retrain", "by": "ada"}
+    return admin.SilenceReply(**{**plain, **said})
+
+
 def objective(**said: Any) -> admin.ObjectiveReply:
     plain = {
         "name": "rounds", "what": "rounds", "target": 0.95, "good": 98, "total": 100, "share": 0.98, "budget_left": 0.6,

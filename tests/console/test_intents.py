@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
-from muster.console.doing import foresee, perform
-from muster.console.intents import Intent, command
+from muster.console.doing import UnfitReason, foresee, perform
+from muster.console.intents import LONGEST_REASON, Intent, IntentKind, command
+from muster.console.saying import sentence
 from muster.http.errors import Refused
-from muster.wire.admin import Strategy
+from muster.wire.admin import SetSilence, Strategy
 from muster.wire.problems import Problem
 from tests.fleet import World, checkpoint
 from tests.operator.terminal import Terminal
@@ -102,6 +105,63 @@ def test_an_alert_is_acknowledged(world: World) -> None:
     assert found.sentence == "This would acknowledge alert 1 of active_clients."
     assert "Alert 1 of active_clients is looked after by" in perform(world.operator, found.intent)
     assert world.operator.alerts("toy")[0].state == "acknowledged"
+
+
+def test_a_metric_is_silenced_for_some_hours_and_told_of_again(world: World, muster: Terminal) -> None:
+    world.model(rounds=0)
+    silence = Intent(kind="silence", model="toy", metric="loss", hours=2.5, because="we retrain")
+    found = foresee(world.operator, silence)
+    assert found.sentence == "This would tell nobody of alerts of loss of toy for 2.5 hours."
+    said = muster.text("alerts silence toy loss --hours 2.5 --dry-run").splitlines()[0]
+    assert found.sentence == f"This {said}.", "the command's dry run says the same"
+    assert command(silence) == "muster alerts silence toy loss --hours 2.5 --because 'we retrain'"
+    assert world.operator.alerts_and_silences("toy").silences == [], "nothing was done yet"
+    said = perform(world.operator, found.intent)
+    (going_on,) = world.operator.alerts_and_silences("toy").silences
+    assert going_on.until - world.clock() == timedelta(hours=2.5)
+    assert (going_on.metric, going_on.because) == ("loss", "we retrain")
+    assert said == f"Nobody is told of loss before {going_on.until:%Y-%m-%d %H:%M} UTC."
+    assert ", instead of until " in foresee(world.operator, silence).sentence
+    ending = Intent(kind="unsilence", model="toy", metric="loss")
+    assert foresee(world.operator, ending).sentence == "This would tell of alerts of loss of toy again."
+    assert perform(world.operator, ending) == "Alerts of loss are told of again."
+    assert foresee(world.operator, ending).sentence.startswith("This would change nothing")
+    assert world.operator.alerts_and_silences("toy").silences == []
+    assert command(ending) == "muster alerts silence toy loss --hours 0"
+
+
+def test_the_stacks_alert_is_silenced_as_a_models_is(world: World) -> None:
+    world.model(rounds=0)
+    found = foresee(world.operator, Intent(kind="silence", model="-", metric="dead_letters"))
+    assert found.sentence == "This would tell nobody of alerts of dead_letters of the stack for 8 hours."
+    perform(world.operator, found.intent)
+    assert [one.metric for one in world.operator.alerts_and_silences("-").silences] == ["dead_letters"]
+
+
+def test_of_a_model_that_is_not_there_nothing_is_silenced(world: World) -> None:
+    with pytest.raises(Refused) as refused:
+        foresee(world.operator, Intent(kind="silence", model="toy", metric="loss"))
+    assert refused.value.problem is Problem.UNKNOWN_MODEL
+
+
+def test_a_reason_is_as_long_as_what_takes_it() -> None:
+    SetSilence(seconds=1.0, because="x" * LONGEST_REASON)
+    with pytest.raises(ValidationError):
+        SetSilence(seconds=1.0, because="x" * (LONGEST_REASON + 1))
+
+
+@pytest.mark.parametrize("because", ["f\xfcr immer", "a\nb", "x" * (LONGEST_REASON + 1)])
+@pytest.mark.parametrize("kind", ["silence", "pause"])
+def test_a_reason_that_the_server_would_not_take_is_told_as_what_it_is_and_nothing_is_done(
+    world: World, kind: IntentKind, because: str
+) -> None:
+    in_rollout(world)
+    found = foresee(world.operator, Intent(kind=kind, model="toy", metric="loss", because=because))
+    with pytest.raises(UnfitReason) as unfit:
+        perform(world.operator, found.intent)
+    assert sentence(unfit.value) == "Expected a reason of at most 64 characters of plain ASCII."
+    assert world.operator.status("toy").deployment_revision == 2
+    assert world.operator.alerts_and_silences("toy").silences == []
 
 
 def test_each_command_is_one_that_the_command_line_takes_and_does_the_same(world: World, muster: Terminal) -> None:

@@ -317,19 +317,48 @@ def test_one_client_is_shown_without_anything_that_is_not_known() -> None:
 
 
 def test_open_alerts_come_first_and_each_that_waits_can_be_acknowledged() -> None:
-    found = [
+    found = replies.told(
         replies.alert(number=2), replies.alert(metric="gain", state="acknowledged", acknowledged_by="ada"),
         replies.alert(number=1, state="cleared", cleared_at=NOW),
-    ]  # fmt: skip
+    )  # fmt: skip
     view = alerts.view(known(models=[replies.summary()], alerts_toy=found), NOW)
     assert [row[0].text for row in listing(view, "Alerts that are not").rows] == ["accuracy (2)", "gain (1)"]
     assert [row[0].text for row in listing(view, "The last alerts").rows] == ["accuracy (1)"]
-    assert [choice.label for choice in view.choices] == ["Acknowledge accuracy of toy"]
+    assert [choice.label for choice in view.choices] == [
+        "Acknowledge accuracy of toy", "Silence accuracy of toy", "Silence gain of toy",
+    ]  # fmt: skip
+
+
+def test_alerts_show_how_soon_somebody_should_look_and_until_when_nobody_is_told() -> None:
+    silent = replies.alert(metric="gain", severity="critical", silent_until=NOW + timedelta(hours=8))
+    shown = known(models=[replies.summary()], alerts_toy=replies.told(silent, silences=[replies.silence()]))
+    view = alerts.view(shown, NOW)
+    (row,) = listing(view, "Alerts that are not").rows
+    assert (row[2].text, row[2].tone, row[9].text) == ("critical", "bad", "2026-05-01 20:00:00")
+    (silence,) = listing(view, "Metrics of whose").rows
+    assert [span.text for span in silence] == ["gain", "toy", "2026-05-01 20:00:00", "ada", "we retrain"]
+    assert [choice.label for choice in view.choices] == ["Acknowledge gain of toy", "End the silence of gain of toy"]
+
+
+def test_the_stack_has_alerts_of_its_own_and_no_page() -> None:
+    dead = replies.alert(model="-", metric="dead_letters", severity="critical")
+    shown = known(models=[replies.summary()], alerts_toy=replies.told(), **{"alerts_-": replies.told(dead)})
+    assert Wish("alerts", "-") in alerts.wishes(shown)
+    view = alerts.view(shown, NOW)
+    (row,) = listing(view, "Alerts that are not").rows
+    assert (row[0].text, row[1].text, row[1].href) == ("dead_letters (1)", "the stack", "")
+    assert [choice.label for choice in view.choices] == [
+        "Acknowledge dead_letters of the stack", "Silence dead_letters of the stack",
+    ]  # fmt: skip
+    assert {choice.intent.model for choice in view.choices} == {"-"}
 
 
 def test_alerts_that_were_not_heard_of_are_not_said_to_be_none() -> None:
-    assert "No alert is open." in texts(alerts.view(known(models=[replies.summary()], alerts_toy=[]), NOW))
-    assert "Nothing was heard of toy." in texts(alerts.view(known(models=[replies.summary()]), NOW))
+    stack = {"alerts_-": replies.told()}
+    all_heard = known(models=[replies.summary()], alerts_toy=replies.told(), **stack)
+    assert "No alert is open." in texts(alerts.view(all_heard, NOW))
+    assert "Nothing was heard of toy." in texts(alerts.view(known(models=[replies.summary()], **stack), NOW))
+    assert "Nothing was heard of the stack, toy." in texts(alerts.view(known(models=[replies.summary()]), NOW))
     assert "Asking which models there are." in texts(alerts.view(Known(), NOW))
 
 
@@ -371,7 +400,9 @@ def everything() -> Iterator[View]:
         models=[replies.summary()], overview=hostile, why_toy=told,
         status_toy=status, rounds_toy=[rnd], round_toy_3=rnd, versions_toy=versions,
         objectives_toy=replies.objectives(replies.objective(name=EVIL, what=EVIL), unreadable=[EVIL]),
-        deployments_toy=[deployed()], clients=[client], alerts_toy=[replies.alert(because=EVIL, metric=EVIL)],
+        deployments_toy=[deployed()], clients=[client], alerts_toy=replies.told(
+            replies.alert(because=EVIL, metric=EVIL), silences=[replies.silence(metric=EVIL, because=EVIL, by=EVIL)]
+        ),
         statistics=replies.fleet(by_device_type={":js": 1, EVIL: 2}, active_by_model={EVIL: 1}, active_by_cohort={":js": 1}),
         **{"client__boiler-1": client},
     )  # fmt: skip

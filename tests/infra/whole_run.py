@@ -27,9 +27,8 @@ from chalicelib.spending import OF_THE_STACK
 from chalicelib.storage import keys, spool
 from infra.memory.calls import Observer
 from muster import Device
-from muster.layout import NO_MODEL
 from muster.operator.export import export
-from muster.wire.admin import Arm, CohortRule, LayerSlice, Outliers, Rule, StartExperiment, Strategy
+from muster.wire.admin import NO_MODEL, Arm, CohortRule, LayerSlice, Outliers, Rule, StartExperiment, Strategy
 from muster.wire.arrays import Array, encode
 from tests.aws import STORE
 from tests.fleet import BASE, World, checkpoint

@@ -14,7 +14,7 @@ from chalicelib.monitoring.objectives import UPLOADS, Events
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Summary
 from muster.http.errors import Refused
-from muster.layout import NO_MODEL
+from muster.wire.admin import NO_MODEL
 from muster.wire.problems import Problem
 from tests.fleet import SESSION, World
 from tests.rounds.making import a_round

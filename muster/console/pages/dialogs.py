@@ -8,9 +8,19 @@ from nicegui import run, ui
 
 from muster.console.asking import Asking
 from muster.console.doing import foresee, perform
-from muster.console.intents import LONGEST_REASON, MOST_ROUNDS, TITLES, WITH_REASON, Intent, command
+from muster.console.intents import (
+    LEAST_HOURS,
+    LONGEST_REASON,
+    MOST_HOURS,
+    MOST_ROUNDS,
+    TITLES,
+    WITH_REASON,
+    Intent,
+    command,
+)
 from muster.console.pages.placing import text
 from muster.console.saying import EXPECTED, sentence
+from muster.console.words import named
 
 
 async def confirm(asking: Asking, intent: Intent) -> None:
@@ -25,13 +35,17 @@ class Question:
         self._asking = asking
         self._intent = intent
         with ui.dialog() as self._dialog, ui.card().classes("question"):
-            self._dialog.props["aria-label"] = f"{TITLES[intent.kind]}: {intent.model}"
-            text("h2", f"{TITLES[intent.kind]}: {intent.model}")
+            title = f"{TITLES[intent.kind]}: {named(intent.model)}"
+            self._dialog.props["aria-label"] = title
+            text("h2", title)
             self._would = text("p", "Asking the server what this would do …")
             self._would.props["role"] = "status"
             if intent.kind == "start":
                 self._rounds = ui.number("How many more rounds", value=intent.rounds, min=1, max=MOST_ROUNDS, precision=0)
                 self._rounds.on("change", self._look, args=[])
+            if intent.kind == "silence":
+                self._hours = ui.number("For how many hours", value=intent.hours, min=LEAST_HOURS, max=MOST_HOURS)
+                self._hours.on("change", self._look, args=[])
             if intent.kind in WITH_REASON:
                 self._why = ui.input("Why (kept in the history)", on_change=self._show_command)
                 self._why.props["maxlength"] = str(LONGEST_REASON)
@@ -89,6 +103,8 @@ class Question:
         intent = self._intent
         if intent.kind == "start":
             intent = replace(intent, rounds=min(MOST_ROUNDS, max(1, int(self._rounds.value or 1))))
+        if intent.kind == "silence":
+            intent = replace(intent, hours=min(MOST_HOURS, max(LEAST_HOURS, float(self._hours.value or LEAST_HOURS))))
         if intent.kind in WITH_REASON:
             intent = replace(intent, because=" ".join((self._why.value or "").split())[:LONGEST_REASON])
         return intent

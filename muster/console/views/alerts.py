@@ -1,8 +1,8 @@
-"""Metrics that left their bounds."""
+"""Metrics that left their bounds, and of which of them nobody is told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from muster.console import words
@@ -10,48 +10,79 @@ from muster.console.intents import Intent
 from muster.console.known import MOST_MODELS, MOST_ROWS, Known, Wish, WishKind
 from muster.console.views.blocks import Choice, DataTable, Section, Span, View, plain, state, to_model
 from muster.wire import admin
+from muster.wire.admin import NO_MODEL
 
 KINDS: tuple[WishKind, ...] = ("status", "alerts")
 
+MOST_CHOICES = 20
+"""Alerts, and silences, of which something can be done on this page."""
+
 
 def wishes(known: Known) -> frozenset[Wish]:
-    """The alerts of each model, and how it stands: that says when they change."""
+    """The alerts of the stack and of each model, and how it stands: that says when they change."""
     models = [found.model for found in known.models()[:MOST_MODELS]]
-    return frozenset({Wish("models"), *(Wish(kind, name) for name in models for kind in KINDS)})
+    every = {Wish(kind, name) for name in models for kind in KINDS}
+    return frozenset({Wish("models"), Wish("alerts", NO_MODEL), *every})
 
 
 def view(known: Known, now: datetime) -> View:
-    """The page: what waits for somebody, what somebody looks after, what is over."""
-    models = known.models()[:MOST_MODELS]
-    unheard = [found.model for found in models if known.found(Wish("alerts", found.model), list) is None]
+    """The page: what waits for somebody, what somebody looks after, of what nobody is told, what is over."""
+    names = [NO_MODEL, *(found.model for found in known.models()[:MOST_MODELS])]
+    unheard = [words.named(name) for name in names if known.alerts(name) is None]
     none = f"Nothing was heard of {', '.join(unheard)}." if unheard else "No alert is open."
     none = none if Wish("models") in known.learnt else "Asking which models there are."
-    found = [alert for model in models for alert in known.alerts(model.model)]
-    found.sort(key=lambda alert: alert.opened_at, reverse=True)
-    waiting = [alert for alert in found if alert.state == "open"]
+    heard = [told for name in names if (told := known.alerts(name)) is not None]
+    found = sorted((alert for told in heard for alert in told.alerts), key=lambda alert: alert.opened_at, reverse=True)
+    silences = [silence for told in heard for silence in told.silences]
     going_on = [alert for alert in found if alert.state != "cleared"]
     over = [alert for alert in found if alert.state == "cleared"]
     sections = (
         Section("Open", (_listing("Alerts that are not cleared", going_on, now, none),)),
+        Section("Silences", (_silences(silences),)),
         Section("History", (_listing("The last alerts that were cleared", over[:MOST_ROWS], now, "None was cleared yet."),)),
     )
-    choices = (
-        Choice(
-            f"Acknowledge {alert.metric} of {alert.model}", Intent(kind="acknowledge", model=alert.model, metric=alert.metric)
-        )
-        for alert in waiting[:20]
+    return View(title="Alerts", sections=sections, choices=tuple(_choices(going_on, silences)))
+
+
+def _choices(going_on: Sequence[admin.AlertReply], silences: Sequence[admin.SilenceReply]) -> Iterator[Choice]:
+    for alert in [alert for alert in going_on if alert.state == "open"][:MOST_CHOICES]:
+        of = f"{alert.metric} of {words.named(alert.model)}"
+        yield Choice(f"Acknowledge {of}", Intent(kind="acknowledge", model=alert.model, metric=alert.metric))
+    for alert in [alert for alert in going_on if alert.silent_until is None][:MOST_CHOICES]:
+        of = f"{alert.metric} of {words.named(alert.model)}"
+        yield Choice(f"Silence {of}", Intent(kind="silence", model=alert.model, metric=alert.metric))
+    for silence in silences[:MOST_CHOICES]:
+        of = f"{silence.metric} of {words.named(silence.model)}"
+        yield Choice(f"End the silence of {of}", Intent(kind="unsilence", model=silence.model, metric=silence.metric))
+
+
+def _of(model: str) -> Span:
+    return Span(words.named(model)) if model == NO_MODEL else to_model(model)
+
+
+def _silences(found: Iterable[admin.SilenceReply]) -> DataTable:
+    return DataTable(
+        caption="Metrics of whose alerts nobody is told",
+        columns=("metric", "model", "until", "said by", "because"),
+        rows=tuple(
+            (Span(one.metric), _of(one.model), *plain(words.time(one.until), one.by or "–", one.because)) for one in found
+        ),
+        empty="Nothing is silenced.",
     )
-    return View(title="Alerts", sections=sections, choices=tuple(choices))
 
 
 def _listing(caption: str, found: Iterable[admin.AlertReply], now: datetime, empty: str) -> DataTable:
     return DataTable(
         caption=caption,
-        columns=("metric", "model", "state", "value", "bounds", "opened", "cleared", "looked after by", "because"),
+        columns=(
+            "metric", "model", "severity", "state", "value", "bounds", "opened", "cleared", "looked after by", "silent until",
+            "because",
+        ),
         rows=tuple(
             (
                 Span(f"{alert.metric} ({alert.number})"),
-                to_model(alert.model),
+                _of(alert.model),
+                state(alert.severity),
                 state(alert.state),
                 *plain(
                     words.number(alert.value),
@@ -59,6 +90,7 @@ def _listing(caption: str, found: Iterable[admin.AlertReply], now: datetime, emp
                     words.time(alert.opened_at),
                     words.time(alert.cleared_at),
                     alert.acknowledged_by or "–",
+                    words.time(alert.silent_until),
                     alert.because or "–",
                 ),
             )
@@ -66,7 +98,7 @@ def _listing(caption: str, found: Iterable[admin.AlertReply], now: datetime, emp
         ),
         empty=empty,
         numbers=frozenset({"value"}),
-    )
+    )  # fmt: skip
 
 
 def _bounds(alert: admin.AlertReply) -> str:

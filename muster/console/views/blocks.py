@@ -21,6 +21,7 @@ TONES: Mapping[str, Tone] = {
     "on-trial": "busy", "staged": "busy", "acknowledged": "busy",
     "rolled-back": "bad", "abandoned": "bad", "revoked": "bad", "open": "bad", "unreadable": "bad", "worse": "bad",
     "cleared": "quiet", "stopped": "quiet", "retired": "quiet", "silent": "quiet",
+    "critical": "bad", "warning": "busy", "info": "quiet",
 }  # fmt: skip
 """Of states, by their word."""
 

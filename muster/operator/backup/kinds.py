@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from muster import layout as places
-from muster.layout import NO_MODEL, TABLES, RowPlace, TableName
+from muster.layout import TABLES, RowPlace, TableName
+from muster.wire.admin import NO_MODEL
 
 Item = dict[str, Any]
 """A row in DynamoDB's JSON: `{"pk": {"S": "fleet"}, …}`."""

@@ -62,6 +62,9 @@ class MetricSummary(Reply):
 
 SeverityName = Literal["info", "warning", "critical"]
 
+NO_MODEL = "-"
+"""In the place of a model's name, of what concerns the whole stack. No model is called so."""
+
 LONGEST_SILENCE_SECONDS = 31 * 86_400.0
 LONGEST_LASTING_SECONDS = 6 * 3600.0
 """Records of the last two hours of rounds, and of half a day of the fleet, are looked at."""
@@ -154,6 +157,7 @@ class AlertList(Reply):
     """Alerts of a model, or of the stack: those that are open, and the last that were cleared, newest first."""
 
     alerts: list[AlertReply]
+    silences: list[SilenceReply] = Field([], description="that go on, whether an alert is open or not")
 
 
 class StorageAmount(Reply):
