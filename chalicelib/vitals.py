@@ -21,7 +21,7 @@ from chalicelib.recent import Recent
 from chalicelib.storage import keys
 from chalicelib.storage.dynamo import NEW, Condition, ConditionFailed, Put, Table
 from chalicelib.storage.rows import readable_one, to_item
-from muster.wire.admin import NO_MODEL
+from muster.wire.admin import NO_MODEL as NO_MODEL
 
 LASTING = timedelta(minutes=3)
 """After so long without a word of it a trouble is over."""

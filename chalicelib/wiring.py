@@ -371,7 +371,7 @@ class Services(Resources):
     @cached_property
     def error_budgets(self) -> ErrorBudgets:
         """Service objectives."""
-        return ErrorBudgets(catalogue=self.catalogue, store=self.monitoring, clock=self.clock)
+        return ErrorBudgets(catalogue=self.catalogue, store=self.monitoring, spending=self.spending, clock=self.clock)
 
     @cached_property
     def alerts(self) -> Alerts:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 
 from chalicelib.clients.census import Census
-from chalicelib.monitoring.recording import Recording
+from chalicelib.monitoring.recording import Fresh, Recording
 from chalicelib.monitoring.watching import Watching
 from chalicelib.registry.store import RegistryStore
 from chalicelib.vitals import Vitals
@@ -52,7 +52,7 @@ class Monitor:
 
         with self._vitals.telling(None, "looking which models there are"):
             models = self._registry.names()
-        recorded: set[str] = set()
+        recorded: set[Fresh] = set()
         attempt("taking the census", self._record_fleet, models, recorded)
         for model in models:
             attempt(f"recording the rounds of {model}", self._recording.record_rounds, model)
@@ -61,13 +61,13 @@ class Monitor:
         for model in models:
             attempt(f"watching {model}", lambda name: self._watching.watch(name, seen()), model)
         if recorded and (dead := self._dead_letters) is not None:
-            attempt("looking for dead letters", lambda: self._watching.watch_stack(seen(), dead()))
+            attempt("looking for dead letters", lambda: self._watching.watch_stack(seen(), dead, hourly=Fresh.HOUR in recorded))
         if failures:
             raise ExceptionGroup("the monitor failed in part", failures)
 
-    def _record_fleet(self, models: list[str], recorded: set[str]) -> None:
+    def _record_fleet(self, models: list[str], recorded: set[Fresh]) -> None:
         fleet = self._census.take()
         if fleet is not None:
             for model in models:
-                if self._recording.record_fleet(model, fleet):
-                    recorded.add(model)
+                if (fresh := self._recording.record_fleet(model, fleet)) is not None:
+                    recorded.add(fresh)

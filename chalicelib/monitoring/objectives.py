@@ -264,12 +264,12 @@ def availability(requests: Mapping[date, Events], now: datetime) -> Budget:
 
 
 def answered(answered: int, failed: int) -> Events:
-    """A day's requests: those that were answered, and those of them that were answered by 5xx.
+    """A day's requests: those that were answered, and beside them those that were answered by 5xx.
 
     Raises:
-        ValueError: more failed than were answered, or fewer than none.
+        ValueError: one of them is fewer than none.
     """
-    return Events(answered - failed, answered)
+    return Events(answered, answered + failed)
 
 
 def _budget(objective: Objective, days: Iterable[tuple[date, Events]], now: datetime) -> Budget:

@@ -15,6 +15,7 @@ What a record counts for the objectives is added to its day in the same transact
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from chalicelib.clients.tally import Tally
 from chalicelib.instants import Clock
@@ -32,6 +33,16 @@ from chalicelib.storage.rows import Unreadable, told
 
 AT_ONCE = 100
 """Rounds that are recorded, and records that are sent, in one run."""
+
+
+HOUR_SECONDS = 3600.0
+
+
+class Fresh(StrEnum):
+    """What a record of the fleet is the first one of."""
+
+    HOUR = "hour"
+    PERIOD = "period"
 
 
 class Recording:
@@ -75,21 +86,23 @@ class Recording:
                 burned = self._burned(model, rnd.finished_at, counts)
                 self._store.record(of_round(rnd, self._version(rnd), self._keep, burned), counts)
 
-    def record_fleet(self, model: str, fleet: Tally) -> bool:
-        """Record a model's clients, once in each period of the census; False when they were recorded before. CloudWatch gets
+    def record_fleet(self, model: str, fleet: Tally) -> Fresh | None:
+        """Record a model's clients, once in each period of the census; None when they were recorded before. CloudWatch gets
         what is news, and all of it while the model trains. Only then do its clients count for an objective.
         """
         at = period(self._clock(), self._census_seconds)
         last = self._store.last_of_fleet(model)
         if last is not None and last.at >= at:
-            return False
+            return None
         unreadable = self._rounds.unreadable(model) + self._registry.unreadable(model)
         trains = self._trains(model)
         active = objectives.active(model, fleet) if trains else objectives.NO_EVENTS
         counts = {objectives.ACTIVE.name: active} if active.total else {}
         burned = self._burned(model, at, counts) if trains else None
         record = of_fleet(model, fleet, at, self._deployment(model), unreadable, self._keep, active, burned)
-        return self._store.record(record, counts, send=trains or is_news(record, last))
+        is_new = self._store.record(record, counts, send=trains or is_news(record, last))
+        begins = last is None or period(last.at, HOUR_SECONDS) != period(at, HOUR_SECONDS)
+        return (Fresh.HOUR if begins else Fresh.PERIOD) if is_new else None
 
     def deliver(self) -> None:
         """Send what is outgoing to CloudWatch, in one call, and then forget that it was outgoing."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from chalicelib.instants import Clock
 from chalicelib.log import log
 from chalicelib.monitoring import objectives
-from chalicelib.monitoring.alert import Alert, AlertStep, Observation, next_step, observed, opened
+from chalicelib.monitoring.alert import Alert, AlertState, AlertStep, Observation, next_step, observed, opened
 from chalicelib.monitoring.message import message_of
 from chalicelib.monitoring.record import BURNED, ROLLOUT_TROUBLE, UNFILLED
 from chalicelib.monitoring.store import MonitoringStore, Now, is_whole
@@ -74,11 +74,18 @@ class Watching:
             known = observed(threshold, records, whole=whole)
             self._watch(threshold, known, alerts.get(metric), seen.silent_until(model, metric))
 
-    def watch_stack(self, seen: Now, dead_letters: int) -> None:
-        """The same of the stack itself: messages that failed again and again must be none."""
+    def watch_stack(self, seen: Now, dead_letters: Callable[[], int], *, hourly: bool) -> None:
+        """The same of the stack itself: messages that failed again and again must be none. While all models rest and no alert
+        is open, little can fail, and the queue, each look at which is billed, is asked only if this is the look of an `hourly`
+        rhythm.
+        """
         threshold = of_the_stack()
-        found = Observation(dead_letters, self._clock() if threshold.is_breached_by(dead_letters) else None)
         present = seen.alerts_of(NO_MODEL).get(threshold.metric)
+        is_open = present is not None and present.state is not AlertState.CLEARED
+        if seen.pulse is not None and seen.pulse.rests and not is_open and not hourly:
+            return
+        waiting = dead_letters()
+        found = Observation(waiting, self._clock() if threshold.is_breached_by(waiting) else None)
         self._watch(threshold, found, present, seen.silent_until(NO_MODEL, threshold.metric))
 
     def _known(self, model: str) -> tuple[RoundConfig | None, bool]:

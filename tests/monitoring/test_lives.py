@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chalicelib.monitoring import objectives
+from chalicelib.monitoring.message import RECIPES
 from chalicelib.monitoring.objectives import UPLOADS, Events
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.round import Summary
+from infra.local.resources import template
 from muster.http.errors import Refused
 from muster.wire.admin import NO_MODEL
 from muster.wire.problems import Problem
@@ -152,6 +156,24 @@ def test_the_queue_is_looked_at_once_in_a_count_and_one_that_cannot_be_read_stop
     assert failed.value.exceptions[0].__notes__ == ["while looking for dead letters"]
 
 
+def test_while_all_models_rest_the_queue_is_looked_at_once_an_hour_until_an_alert_is_open(world: World, inbox: Inbox) -> None:
+    world.model(rounds=0)
+
+    def looks(minutes: int) -> int:
+        with world.calls.count() as calls:
+            for _ in range(minutes // 5):
+                world.tick()
+                look(world)
+        return calls.count("GetQueueAttributes")
+
+    looks(60)
+    assert looks(180) == 3
+    world.sqs.send_message(QueueUrl=world.settings.dead_queue_url or "", MessageBody="{}")
+    looks(60)
+    assert [message["metric"] for message in inbox()] == ["dead_letters"]
+    assert looks(60) == 12, "somebody may be at it"
+
+
 def test_a_burned_budget_is_told_by_its_name_and_is_over_when_the_bad_day_has_left_the_window(
     world: World, inbox: Inbox
 ) -> None:
@@ -177,3 +199,18 @@ def test_a_few_bad_uploads_burn_no_budget_and_are_no_breach(world: World, inbox:
     now = world.clock()
     days = world.services.monitoring.days("toy", now.date(), now.date())
     assert [day.of(UPLOADS) for day in days if isinstance(day, objectives.ObjectiveDay)] == [Events(2, 3)]
+
+
+def test_the_alarm_of_a_silent_tick_rings_after_three_minutes() -> None:
+    alarm = template()["Resources"]["TickIsSilent"]["Properties"]
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == alarm["Period"] * alarm["DatapointsToAlarm"] == 180
+    assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("Invocations", "breaching")
+    assert "three minutes" in alarm["AlarmDescription"]
+
+
+def test_each_recipe_that_an_alarm_names_is_there() -> None:
+    page = (Path(__file__).parents[2] / RECIPES).read_text()
+    alarms = [each["Properties"] for each in template()["Resources"].values() if each.get("Type") == "AWS::CloudWatch::Alarm"]
+    named = {place for alarm in alarms for place in re.findall(rf"{RECIPES}#([\w-]+)", alarm["AlarmDescription"])}
+    assert {"tick-is-silent", "dead_letters"} <= named
+    assert [place for place in named if f'<a id="{place}"></a>' not in page] == []

@@ -220,6 +220,8 @@ def test_a_monitor_killed_at_any_call_leaves_nothing_lost_and_nothing_twice_in_t
     assert not [row for row in rows if row["pk"] == keys.OUTGOING.partition()]
     assert [(row["metric"], "published_at" in row) for row in alerts] == [("active_clients", True)]
     assert cloudwatch(world, "accepted_updates") in ([2], [4]), "at least once"
+    days = [row for row in rows if row["sk"].startswith(keys.OBJECTIVE_DAY.prefix)]
+    assert [(row["uploads_good"], row["uploads_total"], row["rounds_total"]) for row in days] == [(2, 2, 1)], "exactly once"
 
 
 # ---- queries

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from chalicelib.clients.tally import Tally, count, total
 from chalicelib.monitoring import objectives
-from chalicelib.monitoring.budgets import ErrorBudgets
 from chalicelib.monitoring.objectives import (
     ACTIVE,
     JUDGES,
@@ -37,9 +36,12 @@ from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.receipt import Receipt, ReceiptState, Verdict, summarise
 from chalicelib.rounds.round import Summary
 from chalicelib.rounds.round_id import RoundId
+from chalicelib.spending import SpendingStore
 from chalicelib.storage import keys
+from chalicelib.storage.dynamo import Table
 from chalicelib.storage.rows import Unreadable
 from muster.http.errors import Refused
+from muster.wire.admin import NO_MODEL
 from muster.wire.problems import Problem
 from muster.wire.reasons import Reason
 from tests.fleet import SESSION, World, readable
@@ -261,11 +263,11 @@ def test_availability_is_what_was_not_answered_by_an_error_of_the_server() -> No
     today = NOW.date()
     none = availability({}, NOW)
     assert (none.used, none.left) == (None, None), "not measured"
-    found = availability({today: objectives.answered(9_000, 4), today - DAY: objectives.answered(1_000, 1)}, NOW)
+    found = availability({today: objectives.answered(8_996, 4), today - DAY: objectives.answered(999, 1)}, NOW)
     assert (found.seen, found.used) == (Events(9_995, 10_000), Fraction(1, 2))
-    assert availability({today - 30 * DAY: objectives.answered(10, 10)}, NOW).seen == Events()
+    assert availability({today - 30 * DAY: objectives.answered(0, 10)}, NOW).seen == Events()
     with pytest.raises(ValueError, match="good events"):
-        objectives.answered(3, 4)
+        objectives.answered(3, -1)
 
 
 # ---- rows
@@ -384,7 +386,7 @@ def test_an_operator_is_told_what_was_good_what_is_left_and_when_that_is_used_up
         world.services.monitoring.record(a_record("toy", number + 1, now - ago * DAY), {UPLOADS.name: events})
     with world.calls.count() as calls:
         found = world.operator.objectives("toy")
-    assert calls == ["GetItem", "Query"]
+    assert calls == ["GetItem", "Query", "Query"]
     assert (found.model, found.last_day, found.last_day - found.first_day) == ("toy", now.date(), timedelta(days=29))
     assert [one.name for one in found.objectives] == ["rounds", "uploads", "active", "judges", "availability"]
     uploads = objective(world, "uploads")
@@ -412,20 +414,28 @@ def test_an_operator_is_told_of_a_day_that_cannot_be_read_and_its_figures_are_le
     world.monitor()
 
 
-def test_availability_is_shown_as_soon_as_requests_are_metered(world: World) -> None:
+def spent(world: World, ago: int, answered: int, failed: int) -> None:
+    """What the functions have written down of a day's requests."""
+    key = keys.SPENDING.key(model=NO_MODEL, day=(world.clock() - ago * DAY).date().isoformat())
+    amounts = {"api_answered": answered, "api_failed": failed}
+    SpendingStore(Table(SESSION.client("dynamodb"), world.settings.monitoring_table)).add(key, amounts, 2**31)
+
+
+def test_availability_is_that_of_the_requests_that_were_metered(world: World) -> None:
     world.model(rounds=0)
-    asked: list[tuple[date, date]] = []
-
-    def metered(first: date, last: date) -> dict[date, Events]:
-        asked.append((first, last))
-        return {last: objectives.answered(10_000, 5)}
-
-    shown = ErrorBudgets(
-        catalogue=world.services.catalogue, store=world.services.monitoring, clock=world.clock, requests=metered
-    ).show("toy")
-    (found,) = (one for one in shown.objectives if one.name == "availability")
+    for ago, answered, failed in ((3, 8_996, 4), (29, 999, 1), (30, 0, 500)):
+        spent(world, ago, answered, failed)
+    found = objective(world, "availability")
     assert (found.good, found.total, found.target, found.budget_left) == (9_995, 10_000, 0.999, 0.5)
-    assert asked == [(shown.first_day, shown.last_day)]
+
+
+def test_a_day_on_which_fewer_than_no_requests_failed_is_told_and_left_out(world: World) -> None:
+    world.model(rounds=0)
+    spent(world, 3, 3, -1)
+    spent(world, 4, 10, 0)
+    (told,) = world.operator.objectives("toy").unreadable
+    assert told.startswith(f"the requests of {(world.clock() - 3 * DAY).date()}: expected from 0 to 2 good events")
+    assert objective(world, "availability").total == 10
 
 
 def test_of_a_model_that_is_not_there_no_objective_is_told(world: World) -> None:
