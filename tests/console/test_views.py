@@ -14,6 +14,7 @@ from muster.console.views.blocks import Chart, DataTable, Sentence, Terms, View
 from muster.console.views.lineage import KINDS, MOST, lineage
 from muster.console.views.why import why
 from muster.wire import admin
+from muster.wire.admin.rounds import phases
 from muster.wire.deciding import ACCURACY, DecidingMetric
 from tests.console import replies
 from tests.console.replies import NOW, known
@@ -224,11 +225,11 @@ def test_a_model_that_is_not_there_says_what_the_server_said(view: Any) -> None:
 
 
 def test_phases_are_seconds_also_of_a_round_that_goes_on_and_never_below_zero() -> None:
-    assert rounds.phases(replies.round_(), NOW) == (600.0, 300.0)
-    assert rounds.phases(replies.collecting(), NOW) == (300.0, 0.0)
-    assert rounds.phases(replies.collecting(phase="evaluating", closed_at=replies.ago(minutes=2)), NOW) == (180.0, 120.0)
-    assert rounds.phases(replies.collecting(), NOW - timedelta(hours=1)) == (0.0, 0.0)
-    assert rounds.phases(replies.round_(opened_at=None), NOW) == (0.0, 0.0)
+    assert phases(replies.round_(), NOW) == (600.0, 300.0)
+    assert phases(replies.collecting(), NOW) == (300.0, 0.0)
+    assert phases(replies.collecting(phase="evaluating", closed_at=replies.ago(minutes=2)), NOW) == (180.0, 120.0)
+    assert phases(replies.collecting(), NOW - timedelta(hours=1)) == (0.0, 0.0)
+    assert phases(replies.round_(opened_at=None), NOW) == (0.0, 0.0)
 
 
 def test_rounds_are_listed_newest_first_with_rejections_by_reason() -> None:
