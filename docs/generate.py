@@ -282,6 +282,7 @@ PUBLIC: dict[str, tuple[str, tuple[str, ...]]] = {
         "muster.operator.frames",
         ("rounds", "reasons", "versions", "measurements", "deployments", "clients", "metric", "frame"),
     ),
+    "OpenTelemetry": ("muster.telemetry", ("connect", "disconnect")),
     "Tensor files": ("muster.wire.arrays", ("encode", "decode")),
 }  # fmt: skip
 """The names that users' code may rely on, by chapter."""
