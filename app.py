@@ -12,6 +12,7 @@ from chalice.app import Chalice, CloudWatchEvent, IAMAuthorizer, Rate, Response,
 from chalicelib import metering
 from chalicelib.invocations import metered
 from chalicelib.rounds.round_id import RoundId
+from chalicelib.tracing import names_trace
 from chalicelib.triggers import each_message
 from chalicelib.web import caller, header, json_response, names_request, only_problems, operator
 from chalicelib.web import speaks as speaks_for
@@ -20,11 +21,13 @@ from muster import __version__
 from muster.wire import admin
 from muster.wire import messages as wire
 from muster.wire.problems import Problem as P
+from muster.wire.tracing import parent_of
 
 app = Chalice(app_name="muster", configure_logs=False)
 app.api.binary_types = []  # every body, in and out, is text
 app.register_middleware(lambda event, proceed: metered(event, proceed, services()), "all")
 app.register_middleware(names_request, "http")
+app.register_middleware(names_trace, "http")
 app.register_middleware(only_problems, "http")
 check_site_rule(os.environ)
 operators = IAMAuthorizer()
@@ -118,7 +121,7 @@ def grant_upload(body: wire.UploadRequest, round_id: RoundId) -> wire.UploadGran
 )
 def report(body: wire.UpdateReport, round_id: RoundId) -> wire.ReceiptReply:
     """Count an uploaded update toward its round; the same report may be sent again."""
-    return services().updates.report(round_id, caller(app), body)
+    return services().updates.report(round_id, caller(app), body, parent_of(header(app, "traceparent")))
 
 
 @app.route("/v1/rounds/{round_id}/report", methods=["GET"])

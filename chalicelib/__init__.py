@@ -15,5 +15,6 @@ one condition. Only `storage/` knows DynamoDB, S3 and SQS.
 * `storage`     rows, objects, queues, in AWS
 * `web`, `triggers`  from HTTP and from queues to the use cases; `errors` is how the server says no
 * `wiring`      makes the pieces, each when it is first needed, from `settings`; `resources` those that are AWS's
+* `tracing`     which trace of a device's a request belongs to, for the log and X-Ray
 * `instants`, `log`, `recent`, `texts`  time, logs, a memory that forgets, and values that a row stores as texts
 """

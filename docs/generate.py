@@ -1,5 +1,5 @@
 """Writes the documents that are made from the code: `docs/openapi.json`, `docs/data-model.md`, `docs/cli.md`,
-`docs/reference.md`, and three tables of `docs/protocol.md`.
+`docs/reference.md`, three tables of `docs/protocol.md`, and those of `docs/notebook.md`.
 
 `python docs/generate.py` writes them; with `--check` it only says which of them are out of date, and fails.
 """
@@ -13,6 +13,7 @@ import json
 import re
 import sys
 import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import import_module
 from itertools import pairwise
@@ -32,6 +33,7 @@ from chalicelib.storage import keys  # noqa: E402
 from chalicelib.web import PATH_NAMES, Speech  # noqa: E402
 from muster import __version__  # noqa: E402
 from muster.cli.app import app as cli  # noqa: E402
+from muster.operator.rows import TABLES  # noqa: E402
 from muster.wire import messages as wire  # noqa: E402
 from muster.wire.failures import FAILURES  # noqa: E402
 from muster.wire.problems import MEDIA_TYPE, Problem  # noqa: E402
@@ -230,13 +232,27 @@ def command_line() -> str:
 
 def protocol() -> str:
     """The page of the protocol, with its tables of reasons, of failures and of refusals; the rest of it is written by hand."""
-    page = (ROOT / "docs/protocol.md").read_text()
     reasons = ["| `reason` | the update |", "|---|---|", *(f"| `{reason}` | {about} |" for reason, about in ABOUT.items())]
     failures = ["| `reason` | |", "|---|---|", *(f"| `{reason}` | {about} |" for reason, about in FAILURES.items())]
-    made = (
-        ("muster/wire/failures.py", failures), ("muster/wire/reasons.py", reasons), ("tests/refusals.py", refusals.lines()),
-    )  # fmt: skip
-    for source, lines in made:
+    return _filled(
+        "docs/protocol.md",
+        {"muster/wire/failures.py": failures, "muster/wire/reasons.py": reasons, "tests/refusals.py": refusals.lines()},
+    )
+
+
+def notebook() -> str:
+    """The page of notebooks, with the columns of every table; the rest of it is written by hand."""
+    lines: list[str] = []
+    for name, table in TABLES.items():
+        lines += ["", f"### `rows.{name}`", "", "| column | holds | |", "|---|---|---|"]
+        lines += [f"| `{column}` | {told.kind} | {told.about} |" for column, told in table.columns.items()]
+    return _filled("docs/notebook.md", {"muster/operator/rows.py": [*lines, ""]})
+
+
+def _filled(name: str, made: Mapping[str, Sequence[str]]) -> str:
+    """A page, with lines that are made from sources in their places."""
+    page = (ROOT / name).read_text()
+    for source, lines in made.items():
         begin = f"<!-- Made from {source} by docs/generate.py; do not edit. -->"
         head, _, rest = page.partition(begin)
         _, _, tail = rest.partition(END)
@@ -262,6 +278,11 @@ PUBLIC: dict[str, tuple[str, tuple[str, ...]]] = {
         "muster.device", ("DeviceError", "TrainerFailed", "Refused", "Unreachable", "Untrusted", "Overloaded", "Insecure"),
     ),
     "Operators": ("muster.operator", ("Operator",)),
+    "Frames": (
+        "muster.operator.frames",
+        ("rounds", "reasons", "versions", "measurements", "deployments", "clients", "metric", "frame"),
+    ),
+    "OpenTelemetry": ("muster.telemetry", ("connect", "disconnect")),
     "Tensor files": ("muster.wire.arrays", ("encode", "decode")),
 }  # fmt: skip
 """The names that users' code may rely on, by chapter."""
@@ -352,6 +373,7 @@ def _quoted(name: str, thing: Any) -> str:
 
 DOCUMENTS = {
     "docs/protocol.md": protocol,
+    "docs/notebook.md": notebook,
     "docs/openapi.json": openapi,
     "docs/data-model.md": data_model,
     "docs/cli.md": command_line,

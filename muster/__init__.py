@@ -4,6 +4,7 @@ Its rooms, in the order to read them:
 
 * `muster.wire`         what a device and the server both believe: messages, problems, the tensor file
 * `muster.layout`       where rows and objects lie in a stack's tables and bucket
+* `muster.telemetry`    what devices and operators tell OpenTelemetry (extra `[otel]`)
 * `muster.pacing`       how often devices come: the server's, and who plans a fleet
 * `muster.pricing`      what AWS asks for what is used
 * `muster.http`         what devices and operators share of HTTP: bounded, checked, tried again

@@ -157,10 +157,12 @@ def uploads(rnd: Round) -> Events:
 
 
 def judges_missing(rnd: Round) -> int | None:
-    """How many judges a completed round asked for and did not get; None where that is not known."""
+    """How many judges a completed round asked for and did not get; None where that is not known. Of a fleet that is smaller
+    than it asks for, no more can be missing than trained in it: who can train a model can judge one.
+    """
     if rnd.phase is not Phase.COMPLETED or rnd.summary is None or rnd.summary.judges is None:
         return None
-    return max(0, rnd.config.evaluators - rnd.summary.judges)
+    return max(0, min(rnd.config.evaluators, rnd.summary.accepted) - rnd.summary.judges)
 
 
 def _judged(rnd: Round) -> Events:

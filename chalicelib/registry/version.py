@@ -61,6 +61,8 @@ class Version:
     """Nothing keeps it any more (`chalicelib.registry.retention`): it is deleted then, unless something does by that time."""
     deleted_at: Instant | None = None
     """From then on it names no object: what is left says what it was. Its number is never given out again."""
+    traces: tuple[str, ...] = ()
+    """Of devices whose updates it is made of, the first so many that were traced: the `traceparent` of each one's report."""
     pinned: bool = False
     """An operator keeps it, whatever else happens."""
 

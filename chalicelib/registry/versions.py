@@ -263,6 +263,7 @@ class Versions:
                     "expires_at": version.expires_at,
                     "deleted_at": version.deleted_at,
                     "pinned": version.pinned,
+                    "traces": list(version.traces),
                     "checkpoint": downloadable(version.checkpoint, self._presigner),
                 }
             )

@@ -142,6 +142,8 @@ class Receipt:
     """The uploaded object, pinned at the report."""
     metrics: dict[str, float] | None = None
     reported_at: Instant | None = None
+    traceparent: str | None = None
+    """The span of its device's in which it was reported (`muster.wire.tracing`), if the device traces."""
     verdict: Verdict | None = None
     failure: Failure | None = None
     """Why its client gave it up, if it did."""

@@ -296,8 +296,17 @@ class RoundStore:
                 {**values, ":was_sha256": found.declared.sha256, ":was_grants": grants},
             )
 
-    def report(self, round_id: RoundId, by: Allowance, uploaded: Uploaded, metrics: dict[str, float], now: datetime) -> None:
-        """Count an upload as reported, if it is the one that was declared.
+    def report(
+        self,
+        round_id: RoundId,
+        by: Allowance,
+        uploaded: Uploaded,
+        metrics: dict[str, float],
+        now: datetime,
+        *,
+        traceparent: str | None = None,
+    ) -> None:
+        """Count an upload as reported, if it is the one that was declared; the trace is that of the report that was counted.
 
         Raises:
             NotDone: there is no receipt, or it is reported already, is out of time, or declared other bytes.
@@ -313,6 +322,8 @@ class RoundStore:
             },
         )  # fmt: skip
         change = {"state": ReceiptState.REPORTED, "reported_at": text(now), "etag": uploaded.etag, "metrics": metrics}
+        if traceparent is not None:
+            change["traceparent"] = traceparent
         self._in_the_name_of(by, keys.RECEIPT, round_id, condition, change)
 
     def settle(self, receipt: Receipt, outcome: Outcome) -> bool:

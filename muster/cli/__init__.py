@@ -11,6 +11,7 @@
 * `session`      the connection, output, dry runs
 * `overview`     the page of `muster status`; `budgets` are service objectives, there and by themselves
 * `render`       tables, which `layout` fits into a terminal; `sizes` are bytes, for a person
+* `figures`      what is drawn, and how a terminal shows it; `pictures`: as PNG files
 * `changes`      what differs between two configurations; `files`: what commands read
 * `errors`       what, why, and the next command; `cloud_errors`: of AWS, and of a server that
   cannot be reached; `inputs`: of what was typed

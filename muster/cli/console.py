@@ -32,7 +32,7 @@ def console(
     """Serve a page that shows models, rounds, fleet and alerts as they change, on this machine only, until Ctrl-C.
 
     It signs here, with your credentials, like every other command. Its link opens it once, in one browser. It needs the extra
-    `console`: pip install 'muster-fl[console]'.
+    `console` of muster-fl.
     """
     try:
         from muster.console.serving import serve

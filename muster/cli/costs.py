@@ -11,9 +11,10 @@ from rich.text import Text
 
 from muster.cli import render, sizes
 from muster.cli.session import Json, Model, of
-from muster.operator import costing
-from muster.operator.costing import CostPlan, Size
+from muster.pacing import costing
+from muster.pacing.costing import CostPlan, Size
 from muster.pacing.intervals import CEILING_PER_SECOND, PaceRules
+from muster.pricing.writing import written
 from muster.wire import admin
 
 app = typer.Typer(invoke_without_command=True, help="What is spent, by model and service, and what would be.")
@@ -194,12 +195,7 @@ def _dearest(bills: list[dict[str, float]]) -> list[str]:
 
 
 def _dollars(amount: float | None) -> str | None:
-    """Two digits after the point, or as many as show two of a small amount."""
-    if amount is None:
-        return None
-    if amount == 0.0 or amount >= 1.0:
-        return f"${amount:,.2f}"
-    return f"${amount:.{min(7, 2 - math.ceil(math.log10(amount)))}f}" if amount >= 1e-7 else "< $0.0000001"
+    return None if amount is None else written(amount)
 
 
 def _bytes(gigabytes: float | None) -> str | None:

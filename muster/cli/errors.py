@@ -32,6 +32,7 @@ from muster.operator.backup.errors import (
 )
 from muster.operator.client import NoAddress, UnknownExperiment
 from muster.operator.export import OtherRound
+from muster.operator.extras import NotInstalled
 from muster.operator.folder import NotAsExported
 from muster.operator.recompute import CannotRecompute
 from muster.operator.signing import NotSigned
@@ -43,7 +44,7 @@ from muster.wire.tensors import Unfit
 EXPECTED = (
     MusterError, Unfit, ValidationError, OSError, NoAddress, UnknownExperiment, NotSigned, BotoCoreError,
     OtherRound, NotAsExported, CannotRecompute, BackupError, NotAsBackedUp, ClientError,
-    NoApp, BadPlan, NoServer, NoConsole, Stuck, TrainerFailed, NotStarted, FlowerError,
+    NoApp, BadPlan, NoServer, NoConsole, NotInstalled, Stuck, TrainerFailed, NotStarted, FlowerError,
 )  # fmt: skip
 """What a command may raise and a person can do something about. Anything else is a bug, and shows its traceback."""
 
@@ -159,6 +160,8 @@ def _words(error: BaseException, names: dict[str, Any]) -> tuple[str, str, str, 
             return "No project was begun", str(error), "muster init my-model", USAGE
         case NoConsole():
             return "The console is not installed", str(error), "pip install 'muster-fl[console]'", USAGE
+        case NotInstalled():
+            return "What draws is not installed", str(error), "pip install 'muster-fl[notebook]'", USAGE
         case NoServer():
             return "The server is not here", str(error), "pip install muster-server", USAGE
         case Stuck():

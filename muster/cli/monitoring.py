@@ -11,7 +11,8 @@ import typer
 from rich.console import RenderableType
 from rich.live import Live
 
-from muster.cli import budgets, overview, render
+from muster.cli import budgets, figures, overview, pictures, render
+from muster.cli.pictures import Force, Out
 from muster.cli.session import DryRun, Json, Model, Session, of
 from muster.operator.telling import silencing
 from muster.wire import admin
@@ -110,6 +111,28 @@ def query(
     session = of(ctx)
     found = session.operator.metric(model, name, hours)
     session.show(found, as_json, lambda: render.metric(found))
+
+
+@metrics.command()
+def plot(
+    ctx: typer.Context,
+    model: Model,
+    name: Metric,
+    hours: Annotated[int, typer.Option(min=1, max=admin.LONGEST_QUERY_HOURS, help="How far back.")] = 1,
+    out: Out = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """A metric's points over the last hours, as a curve: here, or in a PNG file.
+
+    It needs the extra `notebook` of muster-fl.
+    """
+    session, path = of(ctx), pictures.checked(out, force)
+    found = session.operator.metric(model, name, hours)
+    curve = figures.Curve.of(found)
+    if path is not None:
+        pictures.png(path, curve)
+    session.show(found, as_json, lambda: f"wrote {path}: {curve.title}" if path else curve)
 
 
 @alerts.command("list")

@@ -16,6 +16,7 @@ from muster.cli.layout import Facts, Listing
 from muster.operator.recompute import Compared
 from muster.wire import admin
 from muster.wire.deciding import DecidingMetric
+from muster.wire.tracing import trace_of
 
 STYLES = {
     "deployed": "bold green", "running": "green", "completed": "green", "active": "green",
@@ -139,6 +140,7 @@ def version(found: admin.VersionReply) -> RenderableType:
         ("bytes", found.checkpoint.bytes), ("manifest", found.manifest_sha256), ("document", found.document_sha256),
         ("metrics", found.metrics), ("evaluation", found.evaluation or {}), ("judged", _judged(found)), ("note", found.note),
         ("expires", found.expires_at), ("deleted", found.deleted_at), ("pinned", found.pinned),
+        *([("traces", [trace_of(parent) for parent in found.traces])] if found.traces else []),
         ("config", members(found.config, exclude_defaults=True)),
     ])  # fmt: skip
 

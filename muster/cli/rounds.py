@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group
 
-from muster.cli import overview, recomputing, render
+from muster.cli import figures, overview, pictures, recomputing, render
+from muster.cli.pictures import Force, Out
 from muster.cli.session import Because, DryRun, Json, Model, of
 from muster.wire import admin
 
@@ -19,6 +21,9 @@ Number = Annotated[int | None, typer.Argument(help="The round's number; without 
 Limit = Annotated[int, typer.Option(min=1, help="How many to list.")]
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", show_default=False)]
+
+MOST_PLOTTED = 100
+"""Rounds of one figure."""
 
 _ROUND = re.compile(r"([a-z][a-z0-9-]{0,47})\.([1-9][0-9]{0,7})")
 
@@ -37,6 +42,33 @@ def show(ctx: typer.Context, model: Model, number: Number = None, as_json: Json 
     session = of(ctx)
     found = session.operator.round(model, number if number is not None else _newest(session.operator.status(model)))
     session.show(found, as_json, lambda: render.round_(found))
+
+
+@app.command()
+def plot(
+    ctx: typer.Context,
+    model: Model,
+    number: Annotated[
+        int | None, typer.Argument(help="The round's number; without it, the newest ones.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_PLOTTED, help="How many of the newest.")] = 16,
+    out: Out = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """How long the phases of rounds took, and what became of their updates, as bars: here, or in a PNG file.
+
+    The file needs the extra `notebook` of muster-fl.
+    """
+    session, path = of(ctx), pictures.checked(out, force)
+    if number is not None:
+        found = [session.operator.round(model, number)]
+    else:
+        found = list(islice(session.operator.rounds(model), limit))
+    drawn = (figures.time_line(model, found, session.now()), figures.places(model, found))
+    if path is not None:
+        pictures.png(path, *drawn)
+    session.show(found, as_json, lambda: f"wrote {path}: {drawn[0].title}" if path else Group(drawn[0], "", drawn[1]))
 
 
 @app.command()

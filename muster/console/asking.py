@@ -72,6 +72,10 @@ def read(operator: Operator, wish: Wish) -> object:
             return list(islice(operator.clients(), MOST_ROWS))
         case "client":
             return operator.client(wish.name)
+        case "cost":
+            return operator.cost()
+        case "model-cost":
+            return operator.model_cost(wish.model)
 
 
 def without_urls(version: admin.VersionReply) -> admin.VersionReply:

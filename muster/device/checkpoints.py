@@ -16,6 +16,7 @@ from collections import OrderedDict
 from contextlib import closing
 from pathlib import Path
 
+from muster import telemetry
 from muster.device.files import replace_file
 from muster.http.errors import Overloaded, Unreachable, Untrusted
 from muster.http.transport import Transport
@@ -84,9 +85,13 @@ class CheckpointCache:
         found = self.find(checkpoint.sha256)
         if found is not None:
             return found
-        fresh = self._by_delta(checkpoint, transport)
-        if fresh is None:
-            fresh = transport.download(checkpoint)
+        with telemetry.span("download", version=checkpoint.version) as step:
+            fresh = self._by_delta(checkpoint, transport)
+            nbytes = checkpoint.delta.bytes if fresh is not None and checkpoint.delta else checkpoint.bytes
+            if fresh is None:
+                fresh = transport.download(checkpoint)
+            step.note(bytes=nbytes)
+        telemetry.count("bytes", nbytes, direction="down")
         self._keep(checkpoint.sha256, fresh)
         return fresh
 

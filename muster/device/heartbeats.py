@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from muster import telemetry
 from muster.device.keys import Keys
 from muster.device.pace import HEARTBEAT_SECONDS, Random, bounded, spread, stretched
 from muster.device.rollouts import RolloutAnswers
@@ -76,7 +77,8 @@ class Heartbeats:
         told = self._rollouts.report(running, self._versions.given)
         beat = wire.Heartbeat(model=self._model, version=running, report=told)
         try:
-            reply = self._keys.call("POST", "/v1/heartbeat", wire.HeartbeatReply, beat)
+            with telemetry.span("heartbeat", model=self._model, version=running):
+                reply = self._keys.call("POST", "/v1/heartbeat", wire.HeartbeatReply, beat)
         except Overloaded:
             self._next = now + spread(self._interval_seconds, self._random)
             raise

@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from muster import telemetry
 from muster.device.contexts import Contexts
 from muster.device.keys import Keys
 from muster.device.results import begun, measured, trained
@@ -59,6 +60,7 @@ class Participation:
         clock: Callable[[], float],
         state: StateReader | None,
     ) -> None:
+        self._model = model
         self._path = f"/v1/models/{model}"
         self._keys = keys
         self._transport = transport
@@ -72,6 +74,8 @@ class Participation:
         self._judged: str | None = None
         """The last round whose candidate was judged, or judging given up."""
         self._ready: Ready | None = None
+        self._heard: tuple[str, str] | None = None
+        """The last round and the last state of which a receipt told."""
         self._deaf_until: float | None = None
         """Until then the server is not told of failures: it has no route for them."""
 
@@ -85,7 +89,9 @@ class Participation:
             have=self._versions.held,
             state=self._state() if self._state else None,
         )
-        assignment = self._keys.call("POST", f"{self._path}/checkin", _ASSIGNMENT, request)
+        with telemetry.span("check_in", model=self._model) as step:
+            assignment = self._keys.call("POST", f"{self._path}/checkin", _ASSIGNMENT, request)
+            step.note(work=assignment.kind, round=getattr(assignment, "round", None))
         self._contexts.heard(self._transport.said_date)
         return assignment
 
@@ -100,47 +106,61 @@ class Participation:
             Unreachable: the update is kept.
         """
         ready = self._ready
-        if ready is None or ready.place != (assignment.round, assignment.base.sha256):
-            self._ready = None
-            ready = self._ready = self._trained(assignment, trainer)
-        try:
-            receipt = self.submit(assignment.round, ready.update, ready.examples, ready.metrics)
-        except Refused as refused:
-            if refused.is_final:
-                self._ready = None
-            raise
+        if ready is not None and ready.place != (assignment.round, assignment.base.sha256):
+            ready = self._ready = None
+        within = ready.trace if ready else None
+        with telemetry.span("take_part", within=within, model=self._model, round=assignment.round) as step:
+            if ready is None:
+                ready = self._ready = self._trained(assignment, trainer, step)
+            try:
+                receipt = self.submit(assignment.round, ready.update, ready.examples, ready.metrics)
+            except Refused as refused:
+                if refused.is_final:
+                    self._ready = None
+                raise
         self._ready = None
         if ready.left is not None:
             self._feedback.keep(ready.left)
         return receipt
 
-    def _trained(self, assignment: wire.TrainAssignment, trainer: Trainer) -> Ready:
+    def _trained(self, assignment: wire.TrainAssignment, trainer: Trainer, step: telemetry.Step) -> Ready:
         base = self._versions.arrays(assignment.base)
-        begun(trainer, self._contexts.of_place(assignment))
-        result = trained(trainer, base, assignment.hyperparameters)
+        began = self._clock()
+        with telemetry.span("train", model=self._model, round=assignment.round, version=assignment.base.version) as training:
+            begun(trainer, self._contexts.of_place(assignment))
+            result = trained(trainer, base, assignment.hyperparameters)
+            training.note(examples=result.examples)
+        telemetry.trained(self._clock() - began, self._model)
         if assignment.encoding == "int8":
             update, left = self._feedback.encoded(changes(base, result), base)
         else:
             update, left = delta(base, result, assignment.encoding), None
+        telemetry.count("rounds", model=self._model)
         return Ready(
             place=(assignment.round, assignment.base.sha256),
             update=update,
             examples=result.examples,
             metrics=result.metrics,
             left=left,
+            trace=step.place,
         )
 
     def submit(self, round_id: str, update: bytes, examples: int, metrics: Mapping[str, float]) -> wire.ReceiptReply:
         """Upload an update and report it. A grant that expires on the way is asked for once more."""
         sha256 = hashlib.sha256(update).hexdigest()
         request = wire.UploadRequest(bytes=len(update), sha256=sha256, examples=examples)
-        try:
-            self._upload(round_id, request, update)
-        except Expired:
-            self._upload(round_id, request, update)
+        with telemetry.span("upload", model=self._model, round=round_id, bytes=len(update)):
+            try:
+                self._upload(round_id, request, update)
+            except Expired:
+                self._upload(round_id, request, update)
+        telemetry.count("bytes", len(update), direction="up")
         report = wire.UpdateReport(sha256=sha256, metrics=dict(metrics))
-        receipt = self._keys.call("POST", f"/v1/rounds/{round_id}/report", wire.ReceiptReply, report)
+        with telemetry.span("report", model=self._model, round=round_id) as step:
+            receipt = self._keys.call("POST", f"/v1/rounds/{round_id}/report", wire.ReceiptReply, report)
+            step.note(state=receipt.state)
         self._reported = round_id
+        self._count(receipt)
         return receipt
 
     def _upload(self, round_id: str, request: wire.UploadRequest, update: bytes) -> None:
@@ -149,7 +169,16 @@ class Participation:
 
     def receipt(self, round_id: str) -> wire.ReceiptReply:
         """Where this device's update stands, and why."""
-        return self._keys.call("GET", f"/v1/rounds/{round_id}/report", wire.ReceiptReply)
+        receipt = self._keys.call("GET", f"/v1/rounds/{round_id}/report", wire.ReceiptReply)
+        self._count(receipt)
+        return receipt
+
+    def _count(self, receipt: wire.ReceiptReply) -> None:
+        """Count what became of an update, once, however often it is asked for."""
+        heard = (receipt.round, receipt.state)
+        if heard != self._heard:
+            self._heard = heard
+            telemetry.count("updates", model=self._model, state=receipt.state, reason=receipt.reason)
 
     # ---- to judge
 
@@ -164,19 +193,20 @@ class Participation:
             Refused: the round takes none from this device any more.
             Unreachable: the server or the store did not answer.
         """
-        versions = [
-            (checkpoint, self._versions.arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)
-        ]
-        begun(trainer, self._contexts.of_place(assignment))
-        for checkpoint, arrays in versions:
-            report = measured(trainer, arrays, assignment.round, assignment.metric)
-            path = f"{self._path}/versions/{checkpoint.version}/metrics"
-            try:
-                self._keys.call("POST", path, wire.EvaluationReply, report)
-            except Refused as refused:
-                if refused.problem is not Problem.REPORT_CONFLICT:
-                    raise
-                log.info("%s: an earlier measurement of version %d stands", self._client_id, checkpoint.version)
+        with telemetry.span("judge", model=self._model, round=assignment.round, version=assignment.candidate.version):
+            versions = [
+                (checkpoint, self._versions.arrays(checkpoint)) for checkpoint in (assignment.deployed, assignment.candidate)
+            ]
+            begun(trainer, self._contexts.of_place(assignment))
+            for checkpoint, arrays in versions:
+                report = measured(trainer, arrays, assignment.round, assignment.metric)
+                path = f"{self._path}/versions/{checkpoint.version}/metrics"
+                try:
+                    self._keys.call("POST", path, wire.EvaluationReply, report)
+                except Refused as refused:
+                    if refused.problem is not Problem.REPORT_CONFLICT:
+                        raise
+                    log.info("%s: an earlier measurement of version %d stands", self._client_id, checkpoint.version)
         self._judged = assignment.round
 
     # ---- to give up

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from muster.wire.arrays import Array, decode, encode, schema_of
 from muster.wire.encodings import Encoding
 from muster.wire.tensors import HEADER_LIMIT_BYTES, Unfit, match, update_schema
 from muster.wire.values import decode_update, encode_update
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +38,8 @@ class Ready:
     metrics: Mapping[str, float]
     left: Mapping[str, Array] | None
     """What rounding has left out of it, where it was rounded."""
+    trace: Context | None = None
+    """Where its training was told (`muster.telemetry`): its delivery is told there too."""
 
 
 def delta(base: Mapping[str, Array], result: TrainingResult, encoding: Encoding = "plain") -> bytes:

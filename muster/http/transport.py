@@ -25,6 +25,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from muster import telemetry
 from muster.http.addresses import check_address
 from muster.http.answers import (
     KINDS,
@@ -97,7 +98,7 @@ class Transport:
             Unreachable: no usable answer, after every retry.
         """
         content = None if body is None else body.model_dump_json(exclude_none=True).encode()
-        sent = {"Content-Type": "application/json", **(headers or {})}
+        sent = {"Content-Type": "application/json", **telemetry.headers(), **(headers or {})}
         answer = self._exchange(method, self._url + path, sent, content, REPLY_LIMIT_BYTES, self._auth)
         return parsed(answer, reply, f"{method} {path}")
 
@@ -110,7 +111,7 @@ class Transport:
             Refused: the server answered with a problem document.
             Unreachable: no usable answer, after every retry.
         """
-        sent = {**headers, **({"If-None-Match": known[0]} if known else {})}
+        sent = {**telemetry.headers(), **headers, **({"If-None-Match": known[0]} if known else {})}
         answer = self._exchange("GET", self._url + path, sent, None, REPLY_LIMIT_BYTES, self._auth, accept=(304,))
         if known and answer.status == 304:
             return known
@@ -197,6 +198,7 @@ class Transport:
             stop=stop_any(stop_after_attempt(self._attempts()), stop_when_event_set(self.stop)),
             wait=_wait_seconds,
             sleep=self._sleep,
+            before_sleep=lambda _: telemetry.count("retries", to="api" if self._is_api(url) else "store"),
             reraise=True,
         )
         try:
@@ -208,6 +210,10 @@ class Transport:
             if failure.status is not None and failure.overloaded:
                 raise Overloaded(text, failure.status, failure.retry_after_seconds, **told) from failure
             raise Unreachable(text, failure.status, **told) from failure
+
+    def _is_api(self, url: str) -> bool:
+        """Whether a URL is the server's own, and not of the store."""
+        return url.startswith(f"{self._url}/")
 
     def _pause(self, seconds: float) -> None:
         self.stop.wait(seconds)
@@ -254,8 +260,7 @@ class Transport:
         self._came_to(answered=True)
         if is_refusal(response):
             raise Refused(document_of(data, response.status_code))
-        of_store = not url.startswith(f"{self._url}/")
-        kind = KINDS.get(response.status_code, Unreachable) if of_store else Unreachable
+        kind = Unreachable if self._is_api(url) else KINDS.get(response.status_code, Unreachable)
         raise kind(f"{method} to {response.url.host}: HTTP {response.status_code}", response.status_code)
 
 

@@ -8,7 +8,7 @@
 * `signing`    signs requests with AWS credentials
 * `export`     fills a `folder` with all that a version was made of; `recompute` computes the version again from it
 * `backup`     copies a whole stack into a folder, and back
-* `costing`    what a model of a size would cost in a month
+* `rows`       answers as flat rows, for scripts; `frames`: as frames of pandas (extra `[notebook]`); `extras`: what is not here
 * `telling`    what a revision of the deployments does, or a silence, in words
 * `private`    folders that only their owner can read
 """

@@ -8,8 +8,11 @@ from typing import IO, Any, Literal, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import httpx
+from pydantic import BaseModel, TypeAdapter
 
+from muster import telemetry
 from muster.http.addresses import check_address
+from muster.http.answers import Reply
 from muster.http.errors import Expired, Insecure, Refused
 from muster.http.transport import Transport
 from muster.operator.signing import SigV4
@@ -27,6 +30,23 @@ Page = TypeVar(
     admin.ClientList,
     admin.TokenList,
 )
+
+
+class OperatorTransport(Transport):
+    """Tells each request of the API as a span: with which method, and of what."""
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        reply: type[Reply] | TypeAdapter[Reply],
+        body: BaseModel | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One request and its reply, as of `Transport`."""
+        noun = path.partition("?")[0].removeprefix("/v1/admin/").partition("/")[0]
+        with telemetry.span("request", method=method.lower(), of=noun):
+            return super().call(method, path, reply, body, headers)
 
 
 class NoAddress(Exception):
@@ -47,7 +67,7 @@ class Operator:
 
     def __init__(self, url: str, *, auth: httpx.Auth | None = None, http: httpx.Client | None = None) -> None:
         self.url = url
-        self._transport = Transport(url, http=http, auth=auth)
+        self._transport = OperatorTransport(url, http=http, auth=auth)
 
     @classmethod
     def connect(cls, url: str, profile: str | None = None, region: str | None = None) -> Self:

@@ -4,5 +4,6 @@
 * `guesses`  what is billed and cannot be counted
 * `standing` what a stack uses while nobody trains
 * `profile`  what a round uses, by its size
+* `writing`  dollars, for a person
 * `usage`    amounts of units, their sums, and their bill
 """

@@ -15,6 +15,7 @@ Messages:
 Files:
 
 * `tensors`     the header of a tensor file (safetensors), read strictly, without numpy
+* `tracing`     which trace a request belongs to
 * `arrays`      tensor files as numpy arrays; imported only where tensors are touched
 * `encodings`   how an update may be written in fewer bytes; `values` writes and reads it
 * `deltas`      a checkpoint in fewer bytes, for who has another one

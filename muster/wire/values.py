@@ -71,7 +71,7 @@ _kept = threading.local()
 
 def _scratch(count: int) -> npt.NDArray[np.uint32]:
     """Memory of this thread's own: made once, because fresh memory costs more than what is done with it."""
-    if getattr(_kept, "memory", np.empty(0)).size < count:
+    if not hasattr(_kept, "memory") or _kept.memory.size < count:
         _kept.memory = np.empty(count, np.uint32)
     found: npt.NDArray[np.uint32] = _kept.memory[:count]
     return found

@@ -136,6 +136,40 @@ def glance(model: str = "toy", **said: Any) -> admin.ModelOverview:
     return admin.ModelOverview(**{**plain, **said})
 
 
+def bill(**by_service: float) -> admin.Bill:
+    services = {name.replace("_", " "): dollars for name, dollars in by_service.items()}
+    return admin.Bill(dollars=sum(services.values()), by_service=services, amounts={"api_requests": 100.0, "egress_gb": 0.002})
+
+
+def model_bill(model: str | None = "toy", **said: Any) -> admin.ModelBill:
+    return admin.ModelBill(**{"model": model, "spent": bill(DynamoDB=0.5, Lambda=0.25), "forecast": 2.0, **said})
+
+
+def cost(*models: admin.ModelBill, **said: Any) -> admin.CostReply:
+    plain = {
+        "month": "2026-05", "at": NOW, "is_whole": False, "priced_at": NOW.date(), "region": "us-east-1", "dollars": 1.5,
+        "forecast": 4.0, "models": models, "there": {"alarms": 1.0, "polling of two queues": 0.5},
+    }  # fmt: skip
+    return admin.CostReply(**{**plain, **said})
+
+
+def model_cost(**said: Any) -> admin.ModelCostReply:
+    plain: dict[str, Any] = {
+        "month": "2026-05", "at": NOW, "priced_at": NOW.date(), "region": "us-east-1", "total": model_bill(),
+        "days": [admin.DayBill(day=NOW.date(), dollars=0.75)], "rounds": [admin.RoundBill(round=3, spent=bill(Lambda=0.01))],
+    }  # fmt: skip
+    return admin.ModelCostReply(**{**plain, **said})
+
+
+def pace(**said: Any) -> admin.FleetPace:
+    plain: dict[str, Any] = {
+        "revision": 0, "ceiling": 5000.0, "budget": None, "at": None, "because": None, "by": None, "clients": 100,
+        "counted_at": NOW, "heartbeat_seconds": 900.0, "models": [], "requests_per_second": 0.1, "requests_per_month": 1000.0,
+        "dollars_per_month": 0.01,
+    }  # fmt: skip
+    return admin.FleetPace(**{**plain, **said})
+
+
 def overview(*models: admin.ModelOverview, **said: Any) -> admin.Overview:
     plain = {
         "at": NOW, "ticked_at": NOW, "counted_at": NOW, "clients": 7, "active": 5, "dead_letters": 0, "alarms": [],

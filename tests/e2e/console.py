@@ -39,6 +39,8 @@ VIEWS = {
     "fleet": ("/fleet", "Fleet"),
     "client": ("/fleet/boiler-01", "Client boiler-01"),
     "alerts": ("/alerts", "Alerts"),
+    "cost": ("/cost", "Cost"),
+    "model-cost": ("/models/digits/cost", "Cost of digits"),
 }
 SLOW = 30_000
 """Milliseconds that a page may take to say what is expected."""
@@ -155,7 +157,7 @@ def expect_content(page: Page, view: str) -> None:
     says = {
         "overview": "open alert", "model": "What judges measured", "rollout": MARKUP,
         "rounds": "norm-overflow", "round": "norm-overflow", "fleet": "thermostat-00", "client": "last seen",
-        "alerts": "accepted_updates",
+        "alerts": "accepted_updates", "cost": "AWS's bill decides", "model-cost": "AWS's bill decides",
     }  # fmt: skip
     expect(page.locator("body")).to_contain_text(says[view], timeout=SLOW)
 
@@ -218,7 +220,7 @@ def test_everything_is_reached_in_order_from_the_keyboard_and_focus_is_seen(watc
         assert told[1] != "none", told
         assert told[2] >= 2, told
     assert reached == [
-        "Skip to what this page shows", "Overview", "Fleet", "Alerts", "← Overview", "Start training", "Pause rollout",
+        "Skip to what this page shows", "Overview", "Fleet", "Alerts", "Cost", "← Overview", "Start training", "Pause rollout",
         "Promote", "Abort rollout", "Roll back", "all rounds", reached[11],
     ]  # fmt: skip
 

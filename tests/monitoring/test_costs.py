@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.monitoring.months import Month
 from muster.http.errors import Refused
-from muster.operator.costing import Size, plan
+from muster.pacing.costing import Size, plan
 from muster.pacing.intervals import PaceRules
 from muster.pricing.usage import dollars, usage
 from muster.wire.problems import Problem

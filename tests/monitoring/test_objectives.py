@@ -112,11 +112,18 @@ def test_updates_that_passed_and_came_to_nothing_are_counted_apart_from_those_th
 def test_a_round_has_its_judges_when_as_many_spoke_as_were_asked_for() -> None:
     asked = CONFIG.evaluators
     assert of_round(ended())[JUDGES.name] == Events(1, 1)
-    fewer = ended(summary=Summary(judges=asked - 2))
+    fewer = ended(summary=Summary(accepted=asked + 5, judges=asked - 2))
     assert of_round(fewer)[JUDGES.name] == Events(0, 1)
     assert record_of_round(fewer, None, DAY).metrics["judges_missing"] == 2
-    more = ended(summary=Summary(judges=asked + 2))
+    more = ended(summary=Summary(accepted=asked, judges=asked + 2))
     assert record_of_round(more, None, DAY).metrics["judges_missing"] == 0
+
+
+def test_of_a_fleet_smaller_than_the_judges_that_are_asked_for_as_many_can_be_missing_as_trained() -> None:
+    whole = ended(summary=Summary(accepted=4, judges=4))
+    assert of_round(whole)[JUDGES.name] == Events(1, 1)
+    some = ended(summary=Summary(accepted=4, judges=1))
+    assert record_of_round(some, None, DAY).metrics["judges_missing"] == 3
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,7 @@ def test_the_largest_receipt_stays_within_what_a_row_may_hold(world: World) -> N
         declared=Declared(key="k" * 300, sha256="0" * 64, nbytes=10**12, examples=10**9), etag="e" * 64,
         metrics={"m" * 38 + f"{n:02d}": -1.2345678901234567e-300 for n in range(16)}, reported_at=now,
         verdict=Verdict(Reason.WRONG_TENSORS, "x" * 2000, "y" * 2000), norm=1.2345678901234567e-99,
+        traceparent="f" * 55,
         magnitudes=packed((5,) * most_tensors(), (-9,) * most_tensors()), header_bytes=HEADER_LIMIT_BYTES,
     )  # fmt: skip
     assert stored(world, receipt) < ITEM_BYTES / 2

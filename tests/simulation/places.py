@@ -23,9 +23,9 @@ def in_this_process(where: str = WINE, *, processes: int = 0, central: bool = Fa
         return simulate(where, plan, place=place, operator=operator, processes=processes, central=central)
 
 
-def there(operator: Operator, where: str = WINE, **asked: Any) -> SimulationOutcome:
+def there(operator: Operator, where: str = WINE, *, model: str | None = None, **asked: Any) -> SimulationOutcome:
     plan = SimulationPlan(**{"clients": 8, "rounds": 2, **asked})
-    return simulate(where, plan, place=RemotePlace(operator.url), operator=operator)
+    return simulate(where, plan, place=RemotePlace(operator.url), operator=operator, model=model)
 
 
 def digests(outcome: SimulationOutcome) -> list[str | None]:

@@ -35,6 +35,7 @@ from chalicelib.rollouts.trial import ExperimentReport, outcome
 from chalicelib.rounds.counters import Counters
 from chalicelib.rounds.judgement import Judgement, Measurement
 from chalicelib.rounds.looks import LookStamp
+from chalicelib.rounds.phases.traces import MOST_TRACES
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.spending import AMOUNTS, Spending
 from chalicelib.storage import keys
@@ -182,6 +183,7 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
             expires_at=NOW,
             deleted_at=NOW,
             pinned=True,
+            traces=(f"00-{HASH[:32]}-{HASH[:16]}-01",) * MOST_TRACES,
             judged=Judged(
                 judges=10**4, better=10**4, worse=10**4, gain=-1.2345678901234567, p=1.2345678901234567e-30, examples=10**9
             ),

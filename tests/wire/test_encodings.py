@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -141,3 +142,12 @@ def test_values_are_the_same_read_whole_or_block_by_block(size: int, first: int)
     values.into(whole)
     values.into(piece, first * BLOCK)
     assert (piece == whole[first * BLOCK :]).all()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_thread_may_begin_with_a_tensor_that_has_no_element(encoding: Encoding) -> None:
+    made = {"e": np.zeros((0, 3), "f4")}
+    data = encode_update(made, encoding)
+    with ThreadPoolExecutor(1) as fresh:
+        found = fresh.submit(lambda: decode_update(decode(data, HEADER_LIMIT_BYTES), made)).result()
+    assert found["e"].shape == (0, 3)

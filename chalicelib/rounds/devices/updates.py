@@ -80,7 +80,9 @@ class Updates:
         metering.note(usage(s3_put_requests=1))
         return wire.UploadGrant(url=url, headers=headers, expires_at=expires_at)
 
-    def report(self, round_id: RoundId, caller: Credential | None, report: wire.UpdateReport) -> wire.ReceiptReply:
+    def report(
+        self, round_id: RoundId, caller: Credential | None, report: wire.UpdateReport, traceparent: str | None = None
+    ) -> wire.ReceiptReply:
         """Count an uploaded update toward its round; the same report may be sent again.
 
         The receipt is durable before the reply. The message to the inspection may be lost: the tick sends it again.
@@ -97,7 +99,7 @@ class Updates:
         else:
             uploaded = Uploaded(stat.sha256 or report.sha256, stat.nbytes, stat.etag)
             try:
-                self._rounds.report(round_id, by, uploaded, metrics, self._clock())
+                self._rounds.report(round_id, by, uploaded, metrics, self._clock(), traceparent=traceparent)
             except OutOfScope as foreign:
                 raise unknown_round(round_id) from foreign
             except NotDone as other:

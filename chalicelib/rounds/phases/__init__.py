@@ -2,7 +2,8 @@
 
 * `coordinator`  reconciles one model: opens, advances, finalises, until nothing is due
 * `collecting`   waits for accepted updates, and freezes them
-* `aggregating`  sums them, here or in `parts`; `publishing` makes the version, `training_metrics` what it shows (pure)
+* `aggregating`  sums them, here or in `parts`; `publishing` makes the version, `training_metrics` what it shows, `traces` which
+               traces led to it (both pure)
 * `evaluating`   decides when the judges have spoken
 * `recounting`   sets the counters of places right
 * `settling`     the last word on every receipt, and the end of a round and of its files

@@ -16,6 +16,7 @@ from chalicelib.registry.sweep import is_held
 from chalicelib.registry.version import Version
 from chalicelib.rounds.moves import Published
 from chalicelib.rounds.phases.parts import CannotAggregate, Planned
+from chalicelib.rounds.phases.traces import noting, traces_of
 from chalicelib.rounds.phases.training_metrics import training_metrics
 from chalicelib.rounds.round import Round
 from chalicelib.rounds.store import RoundStore
@@ -103,7 +104,8 @@ class Publishing:
         manifest = planned.manifest
         created_at = rnd.closed_at or rnd.report_by
         clip_norm = next_norm(rnd.config.clipping, manifest)
-        metrics = training_metrics(manifest, self._rounds.receipts(rnd.id))
+        parents = dict[str, str]()
+        metrics = training_metrics(manifest, noting(self._rounds.receipts(rnd.id), parents))
         document = canonical_json(
             {
                 "model": rnd.model,
@@ -137,5 +139,6 @@ class Publishing:
             lost_bits=planned.plan.lost_bits,
             optimizer=state,
             clip_norm=clip_norm,
+            traces=traces_of(manifest, parents),
         )
         return version, document

@@ -15,7 +15,7 @@ from muster.console.pages.dialogs import confirm
 from muster.console.pages.placing import PlacedSpan, PlacedView, text
 from muster.console.views.blocks import Choice, Span, View
 
-NAVIGATION = (("Overview", "/"), ("Fleet", "/fleet"), ("Alerts", "/alerts"))
+NAVIGATION = (("Overview", "/"), ("Fleet", "/fleet"), ("Alerts", "/alerts"), ("Cost", "/cost"))
 DRAW_SECONDS = 1.0
 """Between two looks of a page at what is known."""
 COARSE_SECONDS = 10

@@ -12,7 +12,7 @@ from nicegui import ui
 from muster.console.asking import Asking
 from muster.console.known import Wishes
 from muster.console.pages.frame import Frame, Viewing
-from muster.console.views import alerts, fleet, model, overview, rounds
+from muster.console.views import alerts, costs, fleet, model, overview, rounds
 from muster.console.views.blocks import unknown
 
 STYLE = (Path(__file__).parent / "console.css").read_text(encoding="utf-8")
@@ -45,6 +45,17 @@ def register(asking: Asking) -> Callable[[], None]:
     @ui.page("/alerts")
     def show_alerts() -> None:
         draw("/alerts", alerts.wishes, alerts.view)
+
+    @ui.page("/cost")
+    def show_cost() -> None:
+        draw("/cost", costs.wishes, costs.view)
+
+    @ui.page("/models/{name}/cost")
+    def show_model_cost(name: str) -> None:
+        if _MODEL.fullmatch(name):
+            draw("", partial(costs.wishes_of_one, name), partial(costs.view_of_one, name))
+        else:
+            nowhere()
 
     @ui.page("/models/{name}")
     def show_model(name: str) -> None:

@@ -128,6 +128,11 @@ def to_round(model: str, number: int) -> Span:
     return Span(str(number), f"/models/{quote(model, safe='')}/rounds/{number}")
 
 
+def to_cost(model: str) -> Span:
+    """The way to what a model costs."""
+    return Span("cost", f"/models/{quote(model, safe='')}/cost")
+
+
 def to_client(client_id: str) -> Span:
     """A client's id, with the way to its page."""
     return Span(client_id, f"/fleet/{quote(client_id, safe='')}")

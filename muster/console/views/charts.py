@@ -32,12 +32,18 @@ def lines(label: str, x_name: str, series: Mapping[str, Sequence[tuple[float, fl
 
 
 def stacks(
-    label: str, names: Sequence[str], series: Mapping[str, Sequence[float]], *, unit: str = "", sideways: bool = False
+    label: str,
+    names: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    *,
+    unit: str = "",
+    sideways: bool = False,
+    whole: bool = True,
 ) -> Chart:
-    """Bars of parts: one a name."""
+    """Bars of parts: one a name. Where they are `whole`, so are the numbers at the axis."""
     options = _frame(legend=list(series) if len(series) > 1 else [])
     of_names = {**_axis("category", ""), "data": list(names)}
-    of_values = {**_axis("value", unit), "minInterval": 1}
+    of_values = {**_axis("value", unit), **({"minInterval": 1} if whole else {})}
     if sideways:
         options |= {"xAxis": of_values, "yAxis": {**of_names, "inverse": True}}
         options["grid"] |= {"bottom": 36}

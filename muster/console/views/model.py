@@ -20,6 +20,7 @@ from muster.console.views.blocks import (
     View,
     plain,
     state,
+    to_cost,
     to_round,
     to_rounds,
     unknown,
@@ -77,6 +78,7 @@ def _facts(status: admin.ModelStatus) -> Terms:
         ("newest", Span(f"version {status.newest_version}")),
         ("round", Span(f"{rnd.number}, {rnd.phase}", to_round(status.model, rnd.number).href) if rnd else Span("none yet")),
         ("rounds", to_rounds(status.model)),
+        ("cost", to_cost(status.model)),
         ("judged by", Span(f"{status.config.metric}; deployed above a gain of {words.number(status.config.min_gain)}")),
         ("active clients", Span(words.number(status.clients.active_by_model.get(status.model, 0)), "/fleet")),
         ("open alerts", Span(", ".join(alert.metric for alert in status.alerts), "/alerts", "bad") if status.alerts

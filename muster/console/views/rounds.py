@@ -25,6 +25,7 @@ from muster.console.views.blocks import (
     unknown,
 )
 from muster.wire import admin
+from muster.wire.admin.rounds import phases
 from muster.wire.failures import FAILURES, FailureReason
 from muster.wire.reasons import ABOUT, Reason
 
@@ -61,15 +62,6 @@ def _with_newest(rounds: list[admin.RoundReply], newest: admin.RoundReply | None
     if newest is None:
         return rounds
     return [newest, *(rnd for rnd in rounds if rnd.number < newest.number)]
-
-
-def phases(rnd: admin.RoundReply, now: datetime) -> tuple[float, float]:
-    """Seconds that a round collected, and that it then added up and was judged; so far, if it goes on."""
-    if rnd.opened_at is None:
-        return 0.0, 0.0
-    end = rnd.finished_at or now
-    closed = min(rnd.closed_at or end, end)
-    return max(0.0, (closed - rnd.opened_at).total_seconds()), max(0.0, (end - closed).total_seconds())
 
 
 def _timeline(model: str, rounds: list[admin.RoundReply], now: datetime) -> Chart:

@@ -52,6 +52,15 @@ class RoundReply(Reply):
     )
 
 
+def phases(rnd: RoundReply, now: datetime) -> tuple[float, float]:
+    """Seconds that a round collected, and that it then added up and was judged; so far, if it goes on."""
+    if rnd.opened_at is None:
+        return 0.0, 0.0
+    end = rnd.finished_at or now
+    closed = min(rnd.closed_at or end, end)
+    return max(0.0, (closed - rnd.opened_at).total_seconds()), max(0.0, (end - closed).total_seconds())
+
+
 class RoundList(Reply):
     """Rounds, newest first, one page."""
 

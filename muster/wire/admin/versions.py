@@ -72,6 +72,11 @@ class VersionReply(Reply):
     )
     deleted_at: datetime | None = Field(None, description="since then its checkpoint and its document are not there any more")
     pinned: bool = Field(False, description="an operator keeps it, whatever else happens")
+    traces: list[str] = Field(
+        [],
+        description="of devices whose updates it is made of, 32 at most that were traced: the `traceparent` of each one's "
+        "report (W3C Trace Context)",
+    )
     checkpoint: Checkpoint
 
 

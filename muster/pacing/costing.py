@@ -18,6 +18,9 @@ from muster.pricing import standing
 from muster.pricing.profile import of_round
 from muster.pricing.usage import GB, Usage, bill, dollars, times, usage
 
+ROUNDS, DEVICES = "rounds", "devices that live and wait"
+"""The two causes that a size changes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
@@ -74,8 +77,8 @@ def plan(size: Size, rules: PaceRules) -> CostPlan:
         round_by_service=bill(one),
         fleet=fleet,
         by_cause={
-            "rounds": dollars(times(one, count)),
-            "devices that live and wait": waiting,
+            ROUNDS: dollars(times(one, count)),
+            DEVICES: waiting,
             "versions": dollars(usage(s3_gb_months=kept * size.model_bytes / GB)),
             **{what: dollars(used) for what, used in _stack(size.clients).items()},
         },
