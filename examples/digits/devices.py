@@ -9,11 +9,13 @@ import logging
 import random
 import threading
 from collections.abc import Mapping, Sequence
+from http.client import TOO_MANY_REQUESTS
 from typing import Protocol
 
 import numpy as np
 
-from muster.device import Ability, Device, Refused, Trainer, Unreachable
+from examples.digits.place import Pace
+from muster.device import Ability, Device, Overloaded, Refused, Trainer, Unreachable
 from muster.wire import messages as wire
 from muster.wire.arrays import Array, encode
 from muster.wire.problems import Problem
@@ -23,14 +25,12 @@ log = logging.getLogger(__name__)
 DROP_OUT = 0.1
 """Probability that an honest device disappears from a round after its check-in."""
 
-ABSENT_SECONDS = 1.0
-"""How often a device that has disappeared looks whether the round is over."""
-
 HOSTILE_SECONDS = 0.5
-"""How often a hostile device knocks: more often than asked to, so that it is never too late to be inspected."""
+"""How often a hostile device knocks: more often than asked to, so that it is seldom too late to be inspected. Where a client's
+requests are counted, it is soon refused for that, and comes when it is told."""
 
-MOST_SECONDS = 5.0
-"""A device of the demo never waits longer, though in AWS it is told to come back once a minute: somebody is looking on."""
+LONGEST_SECONDS = 60.0
+"""A device of the demo stays away no longer, whatever it is told."""
 
 HOSTILE_CLAIM = 1000
 """Examples that a hostile device says it trained on: far more weight than any honest one has."""
@@ -41,6 +41,8 @@ class Behaviour(Protocol):
 
     client_id: str
     can: Sequence[Ability]
+    hasty: bool
+    """Whether it comes sooner than it is told to, so that it is no news when it is refused for that."""
 
     def step(self, device: Device, stop: threading.Event) -> float:
         """Do one thing, and return the seconds to wait before the next."""
@@ -51,12 +53,14 @@ class Honest:
     """Trains and judges; but in some rounds, drawn from the seed, it checks in and is not heard of until they are over."""
 
     can: Sequence[Ability] = ("train", "evaluate")
+    hasty = False
 
-    def __init__(self, client_id: str, trainer: Trainer, seed: int) -> None:
+    def __init__(self, client_id: str, trainer: Trainer, *, seed: int, pace: Pace) -> None:
         self.client_id = client_id
         self.disappeared: set[str] = set()
         self._trainer = trainer
         self._seed = seed
+        self._pace = pace
 
     def step(self, device: Device, stop: threading.Event) -> float:
         """Do what the server has to do, if this round is not one to disappear from."""
@@ -69,7 +73,7 @@ class Honest:
             device.judge(assignment, self._trainer)
         elif self._disappears(assignment.round):
             self.disappeared.add(assignment.round)
-            while device.receipt(assignment.round).state == "assigned" and not stop.wait(ABSENT_SECONDS):
+            while device.receipt(assignment.round).state == "assigned" and not stop.wait(self._pace.again):
                 pass
         else:
             device.take_part(assignment, self._trainer)
@@ -83,6 +87,7 @@ class Hostile:
     """Uploads the same garbage in every round that admits it, and notes what the server says; it never judges."""
 
     can: Sequence[Ability] = ("train",)
+    hasty = True
 
     def __init__(self, client_id: str, update: bytes, expected_reason: str) -> None:
         self.client_id = client_id
@@ -117,7 +122,7 @@ def wrong_shape(base: Mapping[str, Array]) -> bytes:
     return encode({**update, name: np.ascontiguousarray(update[name].T)})
 
 
-def live(device: Device, behaviour: Behaviour, stop: threading.Event) -> None:
+def live(device: Device, behaviour: Behaviour, stop: threading.Event, pace: Pace) -> None:
     """Behave until told to stop. A round that closed first, or a server out of reach, is no reason to end.
 
     Raises:
@@ -125,15 +130,19 @@ def live(device: Device, behaviour: Behaviour, stop: threading.Event) -> None:
     """
     while not stop.is_set():
         try:
-            seconds = behaviour.step(device, stop)
+            seconds = min(behaviour.step(device, stop), pace.wait)
         except Refused as refused:
             if refused.problem is not Problem.ROUND_CLOSED:
                 raise
             seconds = 0.0
+        except Overloaded as overloaded:
+            expected = behaviour.hasty and overloaded.status == TOO_MANY_REQUESTS
+            log.log(logging.DEBUG if expected else logging.WARNING, "%s: %s", behaviour.client_id, overloaded)
+            seconds = min(overloaded.retry_after_seconds or pace.again, LONGEST_SECONDS)
         except Unreachable as unreachable:
             log.warning("%s: %s", behaviour.client_id, unreachable)
-            seconds = 1.0
-        stop.wait(min(seconds, MOST_SECONDS))
+            seconds = pace.again
+        stop.wait(seconds)
 
 
 def _largest(tensors: Mapping[str, Array]) -> Array:

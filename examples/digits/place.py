@@ -18,13 +18,24 @@ class Pace:
     evaluate: float
     patience: float
     """No round takes longer, whatever happens to it; more than its deadlines together."""
+    at_once: int
+    """So many requests of all devices together are under way at the most; the others wait for their turn."""
+    wait: float
+    """The longest that a device waits, though it may be told to come later: somebody is looking on."""
+    again: float
+    """How soon a device that got no answer tries again, and one that has disappeared looks whether the round is over."""
 
 
-EVERY_SECOND = Pace(report=20.0, grace=5.0, evaluate=15.0, patience=90.0)
+EVERY_SECOND = Pace(report=20.0, grace=5.0, evaluate=15.0, patience=90.0, at_once=1000, wait=5.0, again=1.0)
 """In a local cloud whose tick comes every second."""
 
-EVERY_MINUTE = Pace(report=300.0, grace=60.0, evaluate=300.0, patience=1200.0)
-"""In AWS, where a schedule comes once a minute, and a function's first start takes a while."""
+EVERY_MINUTE = Pace(report=300.0, grace=60.0, evaluate=300.0, patience=1200.0, at_once=4, wait=10.0, again=10.0)
+"""In AWS, where a schedule comes once a minute, and a function's first start takes a while.
+
+Of requests that come at once, each has a function's environment to itself. A new account's quota may be ten of them, and an
+emulator starts each as a process of this machine: thirty at once are none within a request's time. And no device comes oftener
+than its bucket allows in the long run: once in ten seconds.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ import torch
 from examples.digits import tour
 from examples.digits.crew import Crew
 from examples.digits.data import Digits, digits
-from examples.digits.devices import Honest, Hostile, not_a_number, wrong_shape
+from examples.digits.devices import Behaviour, Honest, Hostile, not_a_number, wrong_shape
 from examples.digits.model import accuracy, central_accuracies, network, round_config
 from examples.digits.outcome import DemoOutcome, HostileFigures, RoundFigures, VersionFigures
-from examples.digits.place import place
+from examples.digits.place import Pace, place
 from examples.digits.report import Screen
 from muster.operator import Operator
 from muster.training.torch import TorchTrainer, checkpoint, weights
@@ -48,7 +48,7 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
         if any(one.model == model for one in operator.models()):
             raise ModelExists(f"there is a model {model} already")
         names = "" if url is None else f"{model}-"  # of other runs' devices in the same cloud
-        honest = _honest(data, seed, names)
+        honest = _honest(data, seed, names, cloud.pace)
         hostile = [
             Hostile(f"{names}hostile-nan", not_a_number(base), "not-finite"),
             Hostile(f"{names}hostile-shape", wrong_shape(base), "wrong-shape"),
@@ -58,7 +58,8 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
         figures = _Figures(operator=operator, model=model, data=data, goal=config.goal)
         token = operator.mint_token(devices + len(hostile), label="demo", models=[model]).token
         operator.create_model(model, checkpoint(network(seed)), config)
-        with Crew(url=cloud.url, token=token, model=model, members=[*honest, *hostile], folder=Path(folder)) as crew:
+        members: list[Behaviour] = [*honest, *hostile]
+        with Crew(url=cloud.url, token=token, model=model, members=members, folder=Path(folder), pace=cloud.pace) as crew:
             operator.start(model, rounds)
 
             def healthy() -> None:
@@ -155,12 +156,13 @@ def _ended_rounds(
         give_up_at = time.monotonic() + patience
 
 
-def _honest(data: Digits, seed: int, names: str) -> list[Honest]:
+def _honest(data: Digits, seed: int, names: str, pace: Pace) -> list[Honest]:
     return [
         Honest(
             f"{names}device-{number:02}",
             TorchTrainer(network(seed), holding.train, holding.test, short_batches=True, seed=seed * 10_000 + number),
-            seed,
+            seed=seed,
+            pace=pace,
         )
         for number, holding in enumerate(data.holdings, start=1)
     ]
