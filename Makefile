@@ -12,7 +12,7 @@ READY := .venv/.ready
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Train a model on 32 devices through the whole cloud, on this machine (or ARGS=--url …: in a deployed one)
+demo: $(READY) ## Train a model on 32 devices through the whole cloud, on this machine (ARGS=--url …: in a deployed one; ARGS=--console: watch it)
 	$(BIN)/python -m examples.digits $(ARGS)
 
 demo-rollout: $(READY) ## Roll three versions out to 600 devices on this machine: a good one, a spoilt one, and there and back

@@ -27,11 +27,13 @@ EVERY_MINUTE = Pace(report=300.0, grace=60.0, evaluate=300.0, patience=1200.0)
 """In AWS, where a schedule comes once a minute, and a function's first start takes a while."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoPlace:
     """A cloud that answers."""
 
     url: str
+    is_own: bool
+    """Whether nobody else has it, and it ends with the demo."""
     pace: Pace
     check: Callable[[], None]
     """Raises when a process of the cloud has ended, as far as that can be seen from here."""
@@ -41,7 +43,7 @@ class DemoPlace:
 def place(url: str | None) -> Iterator[DemoPlace]:
     """The cloud at `url`, or, without one, a local cloud for as long as the context lasts."""
     if url:
-        yield DemoPlace(url, EVERY_MINUTE, lambda: None)
+        yield DemoPlace(url=url, is_own=False, pace=EVERY_MINUTE, check=lambda: None)
         return
     with LocalCloud(api_processes=2, tick_seconds=1.0) as cloud:
-        yield DemoPlace(cloud.url, EVERY_SECOND, cloud.check)
+        yield DemoPlace(url=cloud.url, is_own=True, pace=EVERY_SECOND, check=cloud.check)
