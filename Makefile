@@ -7,7 +7,7 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rollout test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-fleet bench-day bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e e2e-console deploy destroy clean
+.PHONY: help demo demo-rollout test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-fleet bench-console bench-day bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e e2e-console deploy destroy clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench-cost: $(READY) ## Count every call of some rounds, and print what they cos
 
 bench-fleet: $(READY) ## Count what a fleet asks of AWS: each call, each place in a round, all looks; and hold it against the quotas
 	$(BIN)/python -m bench.fleet $(ARGS)
+
+bench-console: $(READY) ## Time an update of each page of the console, with 20 models and 100,000 clients, and print tables (some minutes)
+	$(BIN)/python -m bench.console $(ARGS)
 
 bench-day: $(READY) ## Live through days of a million devices, in virtual time, see who trains, and print tables (half an hour)
 	$(BIN)/python -m bench.fleet.simulation $(ARGS)
