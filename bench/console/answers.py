@@ -31,7 +31,7 @@ def answers(stack: ConsoleStack, turns: int) -> dict[str, AnswerCost]:
 
 def _wishes(stack: ConsoleStack) -> Mapping[str, Wish]:
     model = stack.models[0]
-    of_all = {kind: Wish(kind) for kind in ("overview", "statistics", "pace", "clients", "cost")}  # type: ignore[arg-type]
+    of_all = {kind: Wish(kind) for kind in ("overview", "statistics", "pace", "clients", "cost")}
     kinds = ("why", "status", "versions", "rounds", "deployments", "objectives", "alerts", "model-cost")
     of_one = {f"{kind} of a model": Wish(kind, model) for kind in kinds}  # type: ignore[arg-type]
     return {**of_all, "alerts of the stack": Wish("alerts", NO_MODEL), **of_one}
