@@ -7,12 +7,12 @@ STACK ?= muster
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rollout test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-fleet bench-day bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e e2e-console deploy destroy clean
+.PHONY: help demo demo-rollout test check docs cloud strict bench-aggregation bench-precision bench-attacks bench-judging bench-cost bench-fleet bench-console bench-day bench-rollouts bench-trouble bench-flower-app flower flower-vectors stores wheel package e2e e2e-console deploy destroy clean e2e-all browser
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Train a model on 32 devices through the whole cloud, on this machine (or ARGS=--url …: in a deployed one)
+demo: $(READY) ## Train a model on 32 devices through the whole cloud, on this machine (ARGS=--url …: in a deployed one; ARGS=--console: watch it)
 	$(BIN)/python -m examples.digits $(ARGS)
 
 demo-rollout: $(READY) ## Roll three versions out to 600 devices on this machine: a good one, a spoilt one, and there and back
@@ -46,6 +46,9 @@ bench-cost: $(READY) ## Count every call of some rounds, and print what they cos
 bench-fleet: $(READY) ## Count what a fleet asks of AWS: each call, each place in a round, all looks; and hold it against the quotas
 	$(BIN)/python -m bench.fleet $(ARGS)
 
+bench-console: $(READY) ## Time an update of each page of the console, with 20 models and 100,000 clients, and print tables (some minutes)
+	$(BIN)/python -m bench.console $(ARGS)
+
 bench-day: $(READY) ## Live through days of a million devices, in virtual time, see who trains, and print tables (half an hour)
 	$(BIN)/python -m bench.fleet.simulation $(ARGS)
 	$(BIN)/python -m bench.fleet.fairness
@@ -78,13 +81,20 @@ wheel: $(READY) ## Make what devices and operators install, and the server for m
 package: $(READY) ## Make what AWS gets, for both architectures, in build/package
 	$(BIN)/python -m infra.package
 
-e2e: $(READY) ## Deploy the package to the strict cloud, train there, roll back, take it down; run the demos, and follow docs/python.md
-	$(BIN)/pytest tests/e2e/story.py tests/e2e/python_page.py tests/e2e/demo.py tests/e2e/rollout_demo.py tests/e2e/packages.py --dist loadfile -v
+E2E := tests/e2e/story.py tests/e2e/python_page.py tests/e2e/demo.py tests/e2e/rollout_demo.py tests/e2e/packages.py
 
-e2e-console: $(READY) ## Open the console in a browser, beside a local cloud; pictures in build/console (installs chromium if it is missing, as root)
+e2e: $(READY) ## Deploy the package to the strict cloud, train there, roll back, take it down; run the demos, and follow docs/python.md
+	$(BIN)/pytest $(E2E) --dist loadfile -v
+
+e2e-console: $(READY) browser ## Open the console in a browser, beside a local cloud; pictures in build/console
+	$(BIN)/pytest tests/e2e/console.py -n 0 -v
+
+e2e-all: $(READY) browser ## Both, side by side
+	$(BIN)/pytest $(E2E) tests/e2e/console.py --dist loadfile -v
+
+browser: $(READY) ## Install chromium, if it is missing (as root), and what drives it
 	test -x "$${MUSTER_CHROMIUM:-/usr/bin/chromium}" || { apt-get update && apt-get install -y chromium; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement tests/e2e/console-requirements.txt
-	$(BIN)/pytest tests/e2e/console.py -n 0 -v
 
 deploy: $(READY) ## Deploy to AWS, after asking: make deploy STACK=muster ARGS='--profile … --parameter Name=Value'
 	$(BIN)/python -m infra.deploy $(STACK) $(ARGS)

@@ -8,5 +8,6 @@
 * `trouble`      a thousand devices in outages, in virtual time
 * `cost`         every call of some rounds, and what they cost in AWS; what a fleet asks of each quota
 * `fleet`        what calls, places and looks ask of AWS, with few clients and with many; days of a million devices
+* `console`      what an update of each of its pages takes, with many models and clients
 * `flower_app`   three examples beside the same in Flower
 """

@@ -409,6 +409,7 @@ class Services(Resources):
             paces=self.fleet_paces,
             alerts=self.alerts,
             monitoring=self.monitoring,
+            spending=self.spending,
             clock=self.clock,
         )
 

@@ -39,12 +39,12 @@ class Adding:
 class SteadyFleet:
     """Devices that do what they are asked, and nothing else."""
 
-    def __init__(self, cloud: MemoryCloud, model: str, clients: int) -> None:
+    def __init__(self, cloud: MemoryCloud, model: str, clients: int, *, prefix: str = "device") -> None:
         token = Operator(API, http=cloud.http()).mint_token(clients).token
         self._folder = tempfile.TemporaryDirectory()
         self.devices: Sequence[Device] = [
             Device.enrol(API, token, name, model=model, state_dir=Path(self._folder.name) / name, http=cloud.http())
-            for name in (f"device-{number:05d}" for number in range(clients))
+            for name in (f"{prefix}-{number:05d}" for number in range(clients))
         ]
 
     def __enter__(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ class FleetStack:
         self.operator = Operator(API, http=self._http)
         self.operator.create_model(MODEL, encode(BASE), config)
         self.operator.start(MODEL, 1_000)
-        self._store(clients)
+        store_clients(self.cloud, [MODEL], clients)
         self.cloud.tick()
         self.meter = RowMeter(self.cloud)
 
@@ -74,17 +74,6 @@ class FleetStack:
     def __exit__(self, *_: object) -> None:
         """Give the process back what stood in AWS's place."""
         self.cloud.close()
-
-    def _store(self, clients: int) -> None:
-        now = self.cloud.clock()
-        table = Table(SESSION.client("dynamodb"), self.cloud.settings.clients_table)
-        key_hash = Credential("any", SECRET).hashed
-        for number in range(clients):
-            client = Client(
-                client_id=client_id(number), key_hash=key_hash, state=ClientState.ACTIVE, device_type="phone",
-                sdk_version="1.0.0", enrolled_at=now, last_seen_at=now, model=MODEL, version=0,
-            )  # fmt: skip
-            table.put(Put(table=table, key=keys.client_key(client.client_id), item=to_item(client)))
 
     @contextmanager
     def metered(self, phase: str) -> Iterator[None]:
@@ -143,6 +132,19 @@ class FleetStack:
         response = self._http.request(method, API + path, headers=headers, content=content)
         response.raise_for_status()
         return response
+
+
+def store_clients(cloud: MemoryCloud, models: Sequence[str], count: int) -> None:
+    """Put the rows of so many clients there, which run these models in turn."""
+    now = cloud.clock()
+    table = Table(SESSION.client("dynamodb"), cloud.settings.clients_table)
+    key_hash = Credential("any", SECRET).hashed
+    for number in range(count):
+        client = Client(
+            client_id=client_id(number), key_hash=key_hash, state=ClientState.ACTIVE, device_type="phone",
+            sdk_version="1.0.0", enrolled_at=now, last_seen_at=now, model=models[number % len(models)], version=0,
+        )  # fmt: skip
+        table.put(Put(table=table, key=keys.client_key(client.client_id), item=to_item(client)))
 
 
 def client_id(number: int) -> str:

@@ -11,7 +11,7 @@ from muster.wire.admin import NO_MODEL
 RECIPES = "docs/operations.md"
 WITH_RECIPE = frozenset({
     "accuracy", "loss", "gain", "active_clients", "active_share", "burned_budgets", DEAD_LETTERS, "judges_missing", "lost_bits",
-    "rollout_trouble", "round_seconds", "unfilled_rounds", "unreadable_rows", "upload_success",
+    "over_budget", "rollout_trouble", "round_seconds", "unfilled_rounds", "unreadable_rows", "upload_success",
 })  # fmt: skip
 """Metrics that are watched by default: each has its place there, under its own name."""
 

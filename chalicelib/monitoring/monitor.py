@@ -6,13 +6,15 @@ its own role, and derives everything from what is stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from chalicelib.clients.census import Census
 from chalicelib.monitoring.recording import Fresh, Recording
 from chalicelib.monitoring.watching import Watching
+from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
+from chalicelib.storage.rows import Unreadable
 from chalicelib.vitals import Vitals
 
 
@@ -51,7 +53,7 @@ class Monitor:
                 failures.append(error)
 
         with self._vitals.telling(None, "looking which models there are"):
-            models = self._registry.names()
+            models = self._registry.entries()
         recorded: set[Fresh] = set()
         attempt("taking the census", self._record_fleet, models, recorded)
         for model in models:
@@ -65,9 +67,9 @@ class Monitor:
         if failures:
             raise ExceptionGroup("the monitor failed in part", failures)
 
-    def _record_fleet(self, models: list[str], recorded: set[Fresh]) -> None:
+    def _record_fleet(self, models: Mapping[str, Model | Unreadable], recorded: set[Fresh]) -> None:
         fleet = self._census.take()
         if fleet is not None:
-            for model in models:
-                if (fresh := self._recording.record_fleet(model, fleet)) is not None:
+            for model, row in models.items():
+                if (fresh := self._recording.record_fleet(model, fleet, row)) is not None:
                     recorded.add(fresh)

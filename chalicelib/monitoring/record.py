@@ -32,7 +32,10 @@ UPLOAD_SUCCESS, ACTIVE_SHARE, JUDGES_MISSING = "upload_success", "active_share",
 BURNED = "burned_budgets"
 """How many of the model's objectives have no error budget left."""
 
-ONLY_RECORDED = frozenset({UPLOAD_SUCCESS, ACTIVE_SHARE, JUDGES_MISSING, BURNED})
+OVER_BUDGET = "over_budget"
+"""1 while training waits because a round might exceed the model's monthly budget, else 0; of a model that has one."""
+
+ONLY_RECORDED = frozenset({OVER_BUDGET, UPLOAD_SUCCESS, ACTIVE_SHARE, JUDGES_MISSING, BURNED})
 """Metrics that CloudWatch does not get, which bills each: they are watched and shown by the records."""
 
 UNITS = {"round_seconds": "Seconds", "uploaded_bytes": "Bytes"}
@@ -116,10 +119,12 @@ def of_fleet(
     keep: timedelta,
     active: Events = NO_EVENTS,
     burned: int | None = None,
+    over_budget: bool | None = None,
 ) -> Record:
     """The record of a model's clients: those that were active and said they run it, and the whole fleet; how many rows of the
     model, and of clients, cannot be read; and whether its rollout was paused or taken back by itself. While it trains, also
-    which share of its clients is active, and how many error budgets are used up.
+    which share of its clients is active, and how many error budgets are used up; and whether it is over its monthly budget, if
+    it has one.
     """
     metrics: dict[str, float] = {
         "active_clients": fleet.active_by_model.get(model, 0),
@@ -131,6 +136,8 @@ def of_fleet(
         metrics[ACTIVE_SHARE] = active.good / active.total
     if burned is not None:
         metrics[BURNED] = burned
+    if over_budget is not None:
+        metrics[OVER_BUDGET] = float(over_budget)
     served = deployment.stable.version if deployment else None
     return Record(model=model, at=at, metrics=metrics, ttl=_ttl(at, keep), version=served)
 

@@ -24,6 +24,7 @@ from chalicelib.monitoring.objectives import Counts
 from chalicelib.monitoring.record import Record, is_news, of_fleet, of_round, period, unit
 from chalicelib.monitoring.store import MonitoringStore
 from chalicelib.registry.deployment import Deployment
+from chalicelib.registry.model import Model
 from chalicelib.registry.store import RegistryStore
 from chalicelib.registry.version import Version
 from chalicelib.rounds.round import Round
@@ -86,9 +87,10 @@ class Recording:
                 burned = self._burned(model, rnd.finished_at, counts)
                 self._store.record(of_round(rnd, self._version(rnd), self._keep, burned), counts)
 
-    def record_fleet(self, model: str, fleet: Tally) -> Fresh | None:
+    def record_fleet(self, model: str, fleet: Tally, row: Model | Unreadable) -> Fresh | None:
         """Record a model's clients, once in each period of the census; None when they were recorded before. CloudWatch gets
-        what is news, and all of it while the model trains. Only then do its clients count for an objective.
+        what is news, and all of it while the model trains. Only then do its clients count for an objective. `row` is the
+        model's.
         """
         at = period(self._clock(), self._census_seconds)
         last = self._store.last_of_fleet(model)
@@ -99,7 +101,7 @@ class Recording:
         active = objectives.active(model, fleet) if trains else objectives.NO_EVENTS
         counts = {objectives.ACTIVE.name: active} if active.total else {}
         burned = self._burned(model, at, counts) if trains else None
-        record = of_fleet(model, fleet, at, self._deployment(model), unreadable, self._keep, active, burned)
+        record = of_fleet(model, fleet, at, self._deployment(model), unreadable, self._keep, active, burned, _over_budget(row))
         is_new = self._store.record(record, counts, send=trains or is_news(record, last))
         begins = last is None or period(last.at, HOUR_SECONDS) != period(at, HOUR_SECONDS)
         return (Fresh.HOUR if begins else Fresh.PERIOD) if is_new else None
@@ -138,6 +140,13 @@ class Recording:
         except Unreadable as unknown:
             unknown.tell()
             return None
+
+
+def _over_budget(row: Model | Unreadable) -> bool | None:
+    """Whether a model is over its monthly budget; None where it has none, or that cannot be read."""
+    if isinstance(row, Unreadable) or row.config.monthly_budget is None:
+        return None
+    return row.over_budget is not None
 
 
 def _data(record: Record) -> list[Datum]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from chalicelib.clients.census import Census
 from chalicelib.instants import Clock
 from chalicelib.monitoring.alerts import Alerts
+from chalicelib.monitoring.costs import billed
 from chalicelib.monitoring.paces import FleetPaces
 from chalicelib.monitoring.record import summarise as summarise_records
 from chalicelib.monitoring.store import MonitoringStore
@@ -24,6 +25,7 @@ from chalicelib.rounds.receipt import summarise
 from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.rounds.store import RoundStore
+from chalicelib.spending import SpendingStore
 from chalicelib.storage.rows import Unreadable
 from muster.wire import admin
 
@@ -46,8 +48,10 @@ class Status:
         paces: FleetPaces,
         alerts: Alerts,
         monitoring: MonitoringStore,
+        spending: SpendingStore,
         clock: Clock,
     ) -> None:
+        self._spending = spending
         self._catalogue = catalogue
         self._registry = registry
         self._retained = retained
@@ -117,12 +121,14 @@ class Status:
         return admin.RoundList(rounds=[self._reply(name, row) for row in page], before=more)
 
     def round(self, name: str, number: int) -> admin.RoundReply:
-        """One round.
+        """One round, and what it has used.
 
         Raises:
             Refusal: `unknown-model`, `unknown-round`.
         """
-        return self._reply(name, self._finder.find(name, number))
+        found = self._reply(name, self._finder.find(name, number))
+        spent = self._spending.round(name, number)
+        return found.model_copy(update={"spent": billed(spent)}) if spent else found
 
     def _reply(self, name: str, rnd: Round | Unreadable, counted: admin.FleetStatistics | None = None) -> admin.RoundReply:
         if isinstance(rnd, Unreadable):

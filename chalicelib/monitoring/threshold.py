@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib.monitoring.objectives import ACTIVE, UPLOADS, round_limit_seconds
-from chalicelib.monitoring.record import ACTIVE_SHARE, BURNED, JUDGES_MISSING, ROLLOUT_TROUBLE, UNFILLED, UPLOAD_SUCCESS
+from chalicelib.monitoring.record import (
+    ACTIVE_SHARE,
+    BURNED,
+    JUDGES_MISSING,
+    OVER_BUDGET,
+    ROLLOUT_TROUBLE,
+    UNFILLED,
+    UPLOAD_SUCCESS,
+)
 from muster.wire.admin import NO_MODEL, RoundConfig
 
 
@@ -80,6 +88,8 @@ def defaults(model: str, config: RoundConfig | None, *, trains: bool) -> list[Th
     if config is None:
         return always
     always.append(Threshold(model=model, metric="round_seconds", maximum=round_limit_seconds(config)))
+    if config.monthly_budget is not None:
+        always.append(Threshold(model=model, metric=OVER_BUDGET, maximum=0.0))
     if config.metric.name != "accuracy":
         return [*always, Threshold(model=model, metric="gain", minimum=0.0 - config.max_regression)]
     return [

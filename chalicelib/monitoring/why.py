@@ -199,5 +199,7 @@ def stack_troubles(stack: StackNow) -> list[str]:
 
 
 def _long(seconds: float) -> str:
+    if seconds < 120:
+        return several(int(seconds), "second")
     minutes = int(seconds // 60)
     return several(minutes, "minute") if minutes < 120 else several(minutes // 60, "hour")

@@ -9,9 +9,10 @@
 * `devices`       what an honest and a hostile device do
 * `crew`          the devices' threads: start, watch, stop
 * `place`         where it runs: a local cloud of its own, or one that is deployed
-* `run`           the whole demo, from the cloud's start to its end
+* `run`           the whole demo, in a cloud that answers
 * `outcome`       what a run came to, and what is expected of it
 * `report`        progress, table rows, lineage
 * `plot`          the figure
 * `tour`          the operator's tour at the end, in the terminal
+* `console`       the console beside it, in a browser
 """

@@ -38,11 +38,13 @@ than its bucket allows in the long run: once in ten seconds.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoPlace:
     """A cloud that answers."""
 
     url: str
+    is_own: bool
+    """Whether nobody else has it, and it ends with the demo."""
     pace: Pace
     check: Callable[[], None]
     """Raises when a process of the cloud has ended, as far as that can be seen from here."""
@@ -52,7 +54,7 @@ class DemoPlace:
 def place(url: str | None) -> Iterator[DemoPlace]:
     """The cloud at `url`, or, without one, a local cloud for as long as the context lasts."""
     if url:
-        yield DemoPlace(url, EVERY_MINUTE, lambda: None)
+        yield DemoPlace(url=url, is_own=False, pace=EVERY_MINUTE, check=lambda: None)
         return
     with LocalCloud(api_processes=2, tick_seconds=1.0) as cloud:
-        yield DemoPlace(cloud.url, EVERY_SECOND, cloud.check)
+        yield DemoPlace(url=cloud.url, is_own=True, pace=EVERY_SECOND, check=cloud.check)

@@ -49,17 +49,24 @@ class Screen:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
 
-    def open(self, place: str, honest: int, hostile: Sequence[str], config: admin.RoundConfig, rounds: int) -> None:
+    def open(
+        self, place: str, console: str, honest: int, hostile: Sequence[str], config: admin.RoundConfig, rounds: int
+    ) -> None:
         """Say what is about to happen, and head the table."""
         self._print(Text("Muster: federated digits", style="bold"))
         self._print(
             f"{honest} honest devices with unlike data and {len(hostile)} hostile ones ({', '.join(hostile)}), "
             f"{rounds} round{'s' * (rounds != 1)}, {place}.\n"
             f"A round closes at {config.goal} accepted updates; {config.evaluators} devices then judge its version.\n"
+            f"To watch it in a browser, in another terminal: {console}\n"
         )
         self._print(Text(HEADER, style="bold"))
         self._bars.update(self._rounds, total=rounds)
         self._bars.update(self._updates, total=config.goal)
+
+    def said(self, line: str) -> None:
+        """A line of the console that runs beside the demo."""
+        self._print(line)
 
     def look(self, status: admin.ModelStatus) -> None:
         """Move the bars to where the model stands."""
@@ -130,6 +137,10 @@ class Screen:
         self._print(f"\n{outcome.seconds:.0f} seconds; wrote {' and '.join(files)}")
         for sentence in outcome.unmet():
             self._print(Text(f"FAILED: {sentence}", style="bold red"))
+
+    def staying(self, what: str) -> None:
+        """Say what is there until somebody ends it."""
+        self._print(f"\n{what} until Ctrl-C")
 
     def _print(self, what: str | Text | Table) -> None:
         self.console.print(what, highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""The whole demo: the cloud, the operator, the devices; until enough rounds have completed."""
+"""The whole demo, in a cloud that answers: the operator, the devices; until enough rounds have completed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from examples.digits import tour
+from examples.digits import console, tour
 from examples.digits.crew import Crew
 from examples.digits.data import Digits, digits
 from examples.digits.devices import Behaviour, Honest, Hostile, not_a_number, wrong_shape
 from examples.digits.model import accuracy, central_accuracies, network, round_config
 from examples.digits.outcome import DemoOutcome, HostileFigures, RoundFigures, VersionFigures
-from examples.digits.place import Pace, place
+from examples.digits.place import DemoPlace, Pace
 from examples.digits.report import Screen
 from muster.operator import Operator
 from muster.training.torch import TorchTrainer, checkpoint, weights
@@ -33,8 +33,8 @@ class ModelExists(Exception):
     """The cloud has a model of that name."""
 
 
-def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digits", url: str | None = None) -> DemoOutcome:
-    """Train a new model federated, in the cloud at `url` or in one of this machine, then centrally, and measure both.
+def run(cloud: DemoPlace, screen: Screen, *, model: str, rounds: int, devices: int, seed: int) -> DemoOutcome:
+    """Train a new model federated, with so many honest devices, then centrally, and measure both.
 
     Raises:
         ModelExists: there is such a model in the cloud.
@@ -44,17 +44,18 @@ def run(rounds: int, devices: int, seed: int, screen: Screen, model: str = "digi
     started = time.monotonic()
     data = digits(devices, seed)
     base = weights(network(seed))
-    with place(url) as cloud, closing(Operator.connect(cloud.url)) as operator, TemporaryDirectory(prefix="muster-") as folder:
+    with closing(Operator.connect(cloud.url)) as operator, TemporaryDirectory(prefix="muster-") as folder:
         if any(one.model == model for one in operator.models()):
             raise ModelExists(f"there is a model {model} already")
-        names = "" if url is None else f"{model}-"  # of other runs' devices in the same cloud
+        names = "" if cloud.is_own else f"{model}-"  # of other runs' devices in the same cloud
         honest = _honest(data, seed, names, cloud.pace)
         hostile = [
             Hostile(f"{names}hostile-nan", not_a_number(base), "not-finite"),
             Hostile(f"{names}hostile-shape", wrong_shape(base), "wrong-shape"),
         ]
         config = round_config(devices, len(hostile), cloud.pace)
-        screen.open(url or "on this machine", devices, [one.client_id for one in hostile], config, rounds)
+        place = "on this machine" if cloud.is_own else cloud.url
+        screen.open(place, console.command(cloud), devices, [one.client_id for one in hostile], config, rounds)
         figures = _Figures(operator=operator, model=model, data=data, goal=config.goal)
         token = operator.mint_token(devices + len(hostile), label="demo", models=[model]).token
         operator.create_model(model, checkpoint(network(seed)), config)

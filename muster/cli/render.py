@@ -10,10 +10,12 @@ from pydantic import BaseModel
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from muster.cli import sizes
 from muster.cli.changes import Change
 from muster.cli.changes import changes as differing
 from muster.cli.layout import Facts, Listing
 from muster.operator.recompute import Compared
+from muster.pricing.writing import written
 from muster.wire import admin
 from muster.wire.deciding import DecidingMetric
 from muster.wire.tracing import trace_of
@@ -103,8 +105,21 @@ def round_(found: admin.RoundReply) -> RenderableType:
         ("rejected", found.rejected), ("late", found.late), ("failed", found.failed),
         ("examples", found.examples), ("bytes", found.uploaded_bytes), ("judges", judges(found)),
         ("judges failed", found.judges_failed), ("version", found.version), ("gain", _gain(found.gain, found.metric)),
-        ("deployed", found.deployed), ("why", found.reason), ("lacks", found.lacks), ("counted", found.counted_at),
+        ("deployed", found.deployed), ("why", found.reason), ("lacks", found.lacks),
+        ("cost", _spent(found.spent)), ("counted", found.counted_at),
     ])  # fmt: skip
+
+
+def _spent(found: admin.Bill | None) -> str | None:
+    """What a round has used, in a line."""
+    if found is None:
+        return None
+    used = found.amounts
+    sent = sizes.size(round(1e9 * used.get("egress_gb", 0.0)))
+    return (
+        f"{written(found.dollars)} ({used.get('api_requests', 0.0):,.0f} requests, {used.get('lambda_gb_seconds', 0.0):,.1f} "
+        f"GB-seconds, {sent} sent)"
+    )
 
 
 def versions(found: Sequence[admin.VersionReply]) -> RenderableType:

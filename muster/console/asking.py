@@ -44,8 +44,6 @@ def read(operator: Operator, wish: Wish) -> object:
             return operator.overview()
         case "why":
             return operator.why(wish.model)
-        case "models":
-            return operator.models()
         case "status":
             return operator.status(wish.model)
         case "versions":
@@ -159,7 +157,7 @@ class Asking:
 
     def _ask(self, wish: Wish) -> list[Unreachable]:
         """Ask one question; what is returned is that these credentials may not, if so."""
-        mark = mark_of(self._known.status(wish.model))
+        mark = mark_of(wish, self._known)
         shut: list[Unreachable] = []
         try:
             value = read(self.operator, wish)
@@ -175,10 +173,10 @@ class Asking:
         return shut
 
     def _due(self, asked: set[Wish]) -> list[Wish]:
-        """Questions that are to be asked now. Statuses come first: what they say makes other questions due."""
+        """Questions that are to be asked now. Statuses and the overview come first: what they say makes others due."""
         known, now = self._known, self.now()
         due = [wish for wish in self._wanted() if wish not in asked and is_due(wish, known, now)]
-        first = [wish for wish in due if wish.kind in ("models", "status")]
+        first = [wish for wish in due if wish.kind in ("overview", "status")]
         return sorted(first or due)
 
     def _wanted(self) -> frozenset[Wish]:

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from muster.wire import admin
 
 WishKind = Literal[
-    "overview", "why", "models", "status", "versions", "rounds", "round", "deployments", "rollout", "experiments", "alerts",
+    "overview", "why", "status", "versions", "rounds", "round", "deployments", "rollout", "experiments", "alerts",
     "objectives", "statistics", "pace", "clients", "client", "cost", "model-cost",
 ]  # fmt: skip
 
@@ -24,14 +24,14 @@ LOOK_SECONDS = 2.0
 """Between two looks of the console, while a page is open."""
 
 EVERY: Mapping[WishKind, float] = {
-    "overview": 2.0, "why": 2.0, "status": 2.0, "round": 2.0, "rollout": 2.0, "client": 4.0, "experiments": 4.0, "alerts": 4.0,
-    "models": 10.0, "statistics": 10.0, "pace": 10.0, "clients": 10.0, "versions": 30.0, "rounds": 30.0, "deployments": 30.0,
-    "objectives": 30.0, "cost": 60.0, "model-cost": 60.0,
+    "overview": 2.0, "why": 2.0, "status": 2.0, "round": 2.0, "rollout": 2.0, "client": 4.0, "experiments": 4.0,
+    "statistics": 10.0, "pace": 10.0, "clients": 10.0, "versions": 30.0, "rounds": 30.0, "deployments": 30.0,
+    "objectives": 30.0, "alerts": 60.0, "cost": 60.0, "model-cost": 60.0,
 }  # fmt: skip
 """Seconds after which a question is asked again."""
 
 FOLLOWING = frozenset[WishKind]({"versions", "rounds", "deployments", "alerts", "experiments"})
-"""Lists that are asked again as soon as their model's status says that something happened."""
+"""Lists that are asked again as soon as their model's status says that something happened; of alerts the overview says it."""
 
 KEPT = timedelta(minutes=10)
 """How long an answer is kept that no page wishes for."""
@@ -68,7 +68,7 @@ class Learnt:
     value: object
     at: datetime
     mark: object = None
-    """What its model's status said then (`mark_of`)."""
+    """What was known then of what it follows (`mark_of`)."""
     is_stale: bool = False
     """Whether something was changed since, by this console."""
 
@@ -100,9 +100,9 @@ class Known:
         refusal = self.found(wish, Denied)
         return refusal.sentence if refusal else None
 
-    def models(self) -> list[admin.ModelSummary]:
-        """All models, by name."""
-        return self._list(Wish("models"))
+    def overview(self) -> admin.Overview | None:
+        """All models at a glance."""
+        return self.found(Wish("overview"), admin.Overview)
 
     def status(self, model: str) -> admin.ModelStatus | None:
         """How a model stands."""
@@ -128,8 +128,11 @@ class Known:
         return self.found(wish, list) or []
 
 
-def mark_of(status: admin.ModelStatus | None) -> object:
-    """What changes when something happened to a model that its lists tell."""
+def mark_of(wish: Wish, known: Known) -> object:
+    """What changes when something happened to a model, or to the stack, that this list tells."""
+    if wish.kind == "alerts":
+        return _open_alerts(wish.model, known.overview())
+    status = known.status(wish.model)
     if status is None:
         return None
     rnd = status.round
@@ -139,12 +142,19 @@ def mark_of(status: admin.ModelStatus | None) -> object:
     )  # fmt: skip
 
 
+def _open_alerts(model: str, overview: admin.Overview | None) -> object:
+    if overview is None:
+        return None
+    alerts = [*overview.alerts, *(alert for one in overview.models for alert in one.alerts)]
+    return {(alert.metric, alert.number, alert.state, alert.silent_until) for alert in alerts if alert.model == model}
+
+
 def is_due(wish: Wish, known: Known, now: datetime) -> bool:
     """Whether a question is to be asked now."""
     learnt = known.learnt.get(wish)
     if learnt is None or learnt.is_stale or now - learnt.at >= timedelta(seconds=EVERY[wish.kind]):
         return True
-    return wish.kind in FOLLOWING and learnt.mark != mark_of(known.status(wish.model))
+    return wish.kind in FOLLOWING and learnt.mark != mark_of(wish, known)
 
 
 def still_kept(known: Known, wanted: frozenset[Wish], now: datetime) -> dict[Wish, Learnt]:

@@ -18,7 +18,7 @@ def ago(**time: float) -> datetime:
 
 
 def known(**answers: object) -> Known:
-    """What is known: `status_toy=…`, `rounds_toy=…`, `models=…`, `round_toy_1=…`."""
+    """What is known: `status_toy=…`, `rounds_toy=…`, `overview=…`, `round_toy_1=…`."""
     learnt = {Wish(*name.split("_")): Learnt(value=value, at=NOW) for name, value in answers.items()}  # type: ignore[arg-type]
     return Known(learnt=learnt, looked_at=NOW)
 
@@ -118,10 +118,6 @@ def client(client_id: str = "boiler-1", **said: Any) -> admin.ClientReply:
         "model": "toy", "version": 1, "rounds": 2, "samples": 40,
     }  # fmt: skip
     return admin.ClientReply(**{**plain, **said})
-
-
-def summary(model: str = "toy") -> admin.ModelSummary:
-    return admin.ModelSummary(model=model, created_at=ago(days=1), training="running", rounds_wanted=5)
 
 
 def why(**said: Any) -> admin.Why:

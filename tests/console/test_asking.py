@@ -81,6 +81,28 @@ def test_what_changes_slowly_is_asked_seldom_unless_the_status_says_that_somethi
     assert asking.looked() == [path for path in first if not path.endswith("objectives")]
 
 
+def test_the_page_of_alerts_costs_one_request_however_many_models_there_are_until_an_alert_changes(world: World) -> None:
+    for name in ("a", "b", "c"):
+        world.model(name)
+        world.operator.set_threshold(name, "active_clients", minimum=5.0 if name == "b" else 0.0)
+    asking = Counted(world)
+    asking.open("page", alerts.wishes)
+    lists = [f"/v1/admin/models/{name}/alerts" for name in ("a", "b", "c")]
+    assert asking.looked() == ["/v1/admin/alerts", *lists, "/v1/admin/overview"]
+    world.clock.advance(LOOK_SECONDS)
+    assert asking.looked() == ["/v1/admin/overview"]
+    world.tick()
+    world.monitor()
+    world.clock.advance(LOOK_SECONDS)
+    assert asking.looked() == [lists[1], "/v1/admin/overview"]
+    world.operator.acknowledge("b", "active_clients")
+    world.clock.advance(LOOK_SECONDS)
+    assert asking.looked() == [lists[1], "/v1/admin/overview"]
+    assert "active_clients" in repr(alerts.view(asking.known, world.clock()))
+    world.clock.advance(EVERY["alerts"])
+    assert asking.looked() == ["/v1/admin/alerts", *lists, "/v1/admin/overview"]
+
+
 def test_after_something_was_done_here_all_is_asked_anew_at_once(world: World) -> None:
     world.model()
     asking = Counted(world)

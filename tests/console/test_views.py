@@ -319,12 +319,15 @@ def test_one_client_is_shown_without_anything_that_is_not_known() -> None:
     assert "runs: toy, no version yet" in texts(fleet.view_of_one("boiler-1", fresh, NOW))
 
 
+OF_TOY = replies.overview(replies.glance())
+
+
 def test_open_alerts_come_first_and_each_that_waits_can_be_acknowledged() -> None:
     found = replies.told(
         replies.alert(number=2), replies.alert(metric="gain", state="acknowledged", acknowledged_by="ada"),
         replies.alert(number=1, state="cleared", cleared_at=NOW),
     )  # fmt: skip
-    view = alerts.view(known(models=[replies.summary()], alerts_toy=found), NOW)
+    view = alerts.view(known(overview=OF_TOY, alerts_toy=found), NOW)
     assert [row[0].text for row in listing(view, "Alerts that are not").rows] == ["accuracy (2)", "gain (1)"]
     assert [row[0].text for row in listing(view, "The last alerts").rows] == ["accuracy (1)"]
     assert [choice.label for choice in view.choices] == [
@@ -334,7 +337,7 @@ def test_open_alerts_come_first_and_each_that_waits_can_be_acknowledged() -> Non
 
 def test_alerts_show_how_soon_somebody_should_look_and_until_when_nobody_is_told() -> None:
     silent = replies.alert(metric="gain", severity="critical", silent_until=NOW + timedelta(hours=8))
-    shown = known(models=[replies.summary()], alerts_toy=replies.told(silent, silences=[replies.silence()]))
+    shown = known(overview=OF_TOY, alerts_toy=replies.told(silent, silences=[replies.silence()]))
     view = alerts.view(shown, NOW)
     (row,) = listing(view, "Alerts that are not").rows
     assert (row[2].text, row[2].tone, row[9].text) == ("critical", "bad", "2026-05-01 20:00:00")
@@ -345,7 +348,7 @@ def test_alerts_show_how_soon_somebody_should_look_and_until_when_nobody_is_told
 
 def test_the_stack_has_alerts_of_its_own_and_no_page() -> None:
     dead = replies.alert(model="-", metric="dead_letters", severity="critical")
-    shown = known(models=[replies.summary()], alerts_toy=replies.told(), **{"alerts_-": replies.told(dead)})
+    shown = known(overview=OF_TOY, alerts_toy=replies.told(), **{"alerts_-": replies.told(dead)})
     assert Wish("alerts", "-") in alerts.wishes(shown)
     view = alerts.view(shown, NOW)
     (row,) = listing(view, "Alerts that are not").rows
@@ -358,10 +361,10 @@ def test_the_stack_has_alerts_of_its_own_and_no_page() -> None:
 
 def test_alerts_that_were_not_heard_of_are_not_said_to_be_none() -> None:
     stack = {"alerts_-": replies.told()}
-    all_heard = known(models=[replies.summary()], alerts_toy=replies.told(), **stack)
+    all_heard = known(overview=OF_TOY, alerts_toy=replies.told(), **stack)
     assert "No alert is open." in texts(alerts.view(all_heard, NOW))
-    assert "Nothing was heard of toy." in texts(alerts.view(known(models=[replies.summary()], **stack), NOW))
-    assert "Nothing was heard of the stack, toy." in texts(alerts.view(known(models=[replies.summary()]), NOW))
+    assert "Nothing was heard of toy." in texts(alerts.view(known(overview=OF_TOY, **stack), NOW))
+    assert "Nothing was heard of the stack, toy." in texts(alerts.view(known(overview=OF_TOY), NOW))
     assert "Asking which models there are." in texts(alerts.view(Known(), NOW))
 
 
@@ -400,7 +403,7 @@ def everything() -> Iterator[View]:
     told = replies.why(sentence=EVIL, also=[EVIL], command=EVIL)
     hostile = replies.overview(replies.glance(why=told, round=3, phase=EVIL), troubles=[EVIL])
     found = known(
-        models=[replies.summary()], overview=hostile, why_toy=told,
+        overview=hostile, why_toy=told,
         status_toy=status, rounds_toy=[rnd], round_toy_3=rnd, versions_toy=versions,
         objectives_toy=replies.objectives(replies.objective(name=EVIL, what=EVIL), unreadable=[EVIL]),
         deployments_toy=[deployed()], clients=[client], alerts_toy=replies.told(

@@ -157,6 +157,14 @@ def test_what_is_simulated_in_one_process_is_what_happens_here_to_the_last_bit(
     assert [rnd.accepted for rnd in outcome.rounds] == [FEW]
 
 
+def test_the_functions_have_counted_what_they_used(deployed: Deployed) -> None:
+    spent = deployed.operator.model_cost("digits").total.spent
+    assert spent.amounts["api_requests"] >= 20
+    assert spent.amounts["dynamodb_write_units"] > spent.amounts["api_requests"]
+    assert spent.amounts["lambda_gb_seconds"] > 0
+    assert 1e-5 < spent.dollars < 1
+
+
 def test_a_canary_that_is_worse_is_taken_back_by_the_schedule(deployed: Deployed, worse_canary: int) -> None:
     deadline = time.monotonic() + 180
     while (last := next(iter(deployed.operator.deployments(canary.MODEL)))).revision == worse_canary:

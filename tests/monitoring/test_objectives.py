@@ -176,8 +176,8 @@ def test_what_a_judge_calls_by_a_name_of_the_servers_is_not_recorded() -> None:
 
 def test_what_is_only_recorded_is_never_sent_and_is_no_news_to_cloudwatch() -> None:
     fleet = Tally(shard=0, counted_at=T0)
-    one = of_fleet("toy", fleet, T0, None, 0, DAY, Events(1, 2), 0)
-    assert one.metrics.keys() - one.sent.keys() == {"active_share", "burned_budgets"}
+    one = of_fleet("toy", fleet, T0, None, 0, DAY, Events(1, 2), 0, over_budget=True)
+    assert one.metrics.keys() - one.sent.keys() == {"active_share", "burned_budgets", "over_budget"}
     rnd = record_of_round(ended(), None, DAY, 0)
     assert (rnd.metrics.keys() | one.metrics.keys()) - rnd.sent.keys() - one.sent.keys() == ONLY_RECORDED
 

@@ -105,7 +105,8 @@ def test_a_breach_whose_begin_nobody_can_see_any_more_has_lasted_for_long_enough
 def test_each_metric_that_is_watched_by_default_has_its_recipe() -> None:
     page = (Path(__file__).parents[2] / RECIPES).read_text()
     others = CONFIG.model_copy(update={"metric": DecidingMetric(name="f1", direction="higher")})
-    watched = {one.metric for config in (CONFIG, others) for one in defaults("toy", config, trains=True)}
+    budgeted = CONFIG.model_copy(update={"monthly_budget": 5.0})
+    watched = {one.metric for config in (CONFIG, others, budgeted) for one in defaults("toy", config, trains=True)}
     assert watched | {of_the_stack().metric} == WITH_RECIPE
     assert all(f'<a id="{metric}"></a>' in page for metric in WITH_RECIPE)
 

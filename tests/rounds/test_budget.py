@@ -165,3 +165,39 @@ def test_without_a_budget_nobody_asks_what_was_spent(counting: World) -> None:
     with counting.calls.count() as calls:
         counting.services.coordinator._budgets.allows_a_round(counting.services.registry.model("toy"))  # type: ignore[arg-type]
     assert calls == ["GetItem"]
+
+
+def test_a_pause_is_an_alert_that_ends_with_it(counting: World) -> None:
+    counting.model(goal=2, quorum=1, rounds=10, monthly_budget=1e-7)
+    device, _ = counting.devices(2)
+    device.heartbeat_if_due()
+    counting.services.ledger.write_all()
+    assert opened(counting) == 0
+    counting.monitor()
+    (alert,) = [one for one in counting.operator.alerts("toy") if one.metric == "over_budget"]
+    assert (alert.state, alert.severity) == ("open", "warning")
+    configured(counting, 100.0)
+    assert opened(counting) == 1
+    counting.clock.advance(300)
+    counting.monitor()
+    (alert,) = [one for one in counting.operator.alerts("toy") if one.metric == "over_budget"]
+    assert alert.state == "cleared"
+
+
+def test_a_model_without_a_budget_has_no_such_metric(counting: World) -> None:
+    counting.model()
+    counting.tick()
+    counting.devices(1)
+    counting.monitor()
+    assert "over_budget" not in counting.operator.status("toy").metrics
+    assert "over_budget" not in {one.metric for one in counting.operator.thresholds("toy")}
+
+
+def test_a_round_says_what_it_has_used(counting: World) -> None:
+    counting.model(goal=2, quorum=1)
+    a_round(counting, counting.devices(2))
+    spent = counting.operator.round("toy", 1).spent
+    assert spent
+    assert spent.dollars > 0
+    assert spent.amounts["api_requests"] > 0
+    assert next(iter(counting.operator.rounds("toy"))).spent is None

@@ -45,8 +45,8 @@ class Frame:
         self._trouble.props["role"] = "status"
         self._view = PlacedView(self._chosen)
         self._fresh = text("p", "", "fresh")
-        self._draw()
-        ui.timer(DRAW_SECONDS, self._draw)
+        self.draw()
+        ui.timer(DRAW_SECONDS, self.draw)
 
     def _head(self, here: str) -> None:
         with ui.header(elevated=False).classes("bar"):
@@ -61,7 +61,8 @@ class Frame:
                     if path == here:
                         way.props["aria-current"] = "page"
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw what is known, if it is not what is drawn."""
         known, now = self._asking.known, self._coarsely()
         told = freshness(known, self._asking.now(), self._wishes(known))
         self._fresh.text, self._trouble.text = told.age, told.trouble

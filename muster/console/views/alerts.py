@@ -7,30 +7,27 @@ from datetime import datetime
 
 from muster.console import words
 from muster.console.intents import Intent
-from muster.console.known import MOST_MODELS, MOST_ROWS, Known, Wish, WishKind
+from muster.console.known import MOST_MODELS, MOST_ROWS, Known, Wish
 from muster.console.views.blocks import Choice, DataTable, Section, Span, View, plain, state, to_model
 from muster.wire import admin
 from muster.wire.admin import NO_MODEL
 
-KINDS: tuple[WishKind, ...] = ("status", "alerts")
-
+OVERVIEW = Wish("overview")
 MOST_CHOICES = 20
 """Alerts, and silences, of which something can be done on this page."""
 
 
 def wishes(known: Known) -> frozenset[Wish]:
-    """The alerts of the stack and of each model, and how it stands: that says when they change."""
-    models = [found.model for found in known.models()[:MOST_MODELS]]
-    every = {Wish(kind, name) for name in models for kind in KINDS}
-    return frozenset({Wish("models"), Wish("alerts", NO_MODEL), *every})
+    """The overview, which says of each model what is open; and the lists that say more, each when that has changed."""
+    return frozenset({OVERVIEW, *(Wish("alerts", name) for name in _names(known))})
 
 
 def view(known: Known, now: datetime) -> View:
     """The page: what waits for somebody, what somebody looks after, of what nobody is told, what is over."""
-    names = [NO_MODEL, *(found.model for found in known.models()[:MOST_MODELS])]
+    names = _names(known)
     unheard = [words.named(name) for name in names if known.alerts(name) is None]
     none = f"Nothing was heard of {', '.join(unheard)}." if unheard else "No alert is open."
-    none = none if Wish("models") in known.learnt else "Asking which models there are."
+    none = none if OVERVIEW in known.learnt else "Asking which models there are."
     heard = [told for name in names if (told := known.alerts(name)) is not None]
     found = sorted((alert for told in heard for alert in told.alerts), key=lambda alert: alert.opened_at, reverse=True)
     silences = [silence for told in heard for silence in told.silences]
@@ -42,6 +39,11 @@ def view(known: Known, now: datetime) -> View:
         Section("History", (_listing("The last alerts that were cleared", over[:MOST_ROWS], now, "None was cleared yet."),)),
     )
     return View(title="Alerts", sections=sections, choices=tuple(_choices(going_on, silences)))
+
+
+def _names(known: Known) -> list[str]:
+    overview = known.overview()
+    return [NO_MODEL, *(one.model for one in overview.models[:MOST_MODELS])] if overview else [NO_MODEL]
 
 
 def _choices(going_on: Sequence[admin.AlertReply], silences: Sequence[admin.SilenceReply]) -> Iterator[Choice]:

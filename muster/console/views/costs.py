@@ -105,7 +105,8 @@ def _budget(found: admin.ModelBill) -> Span:
 
 def _source(found: admin.CostReply | admin.ModelCostReply) -> Sentence:
     return Sentence(
-        f"As functions counted it, at prices of {found.region} of {found.priced_at}, without free tiers. AWS's bill decides.",
+        f"As functions had counted it at {words.time(found.at)} UTC, at prices of {found.region} of {found.priced_at}, without "
+        "free tiers. AWS's bill decides.",
         "quiet",
     )
 
@@ -152,7 +153,7 @@ def _by_day(found: admin.ModelCostReply) -> Iterator[Block]:
     dearest = max(days, key=lambda each: each.dollars)
     label = f"Dollars by day: {words.many(len(days), 'day')}, the dearest {dearest.day} with {written(dearest.dollars)}."
     names = [each.day.isoformat()[5:] for each in days]
-    yield charts.stacks(label, names, {"dollars": [each.dollars for each in days]}, unit="dollars", whole=False)
+    yield charts.stacks(label, names, {"dollars": [each.dollars for each in days]}, whole=False)
 
 
 def _rounds(model: str, found: admin.ModelCostReply) -> DataTable:

@@ -22,7 +22,7 @@ def wishes(known: Known) -> frozenset[Wish]:
 
 def view(known: Known, now: datetime) -> View:
     """The page."""
-    found = known.found(OVERVIEW, admin.Overview)
+    found = known.overview()
     if found is None:
         said = Sentence(known.denied(OVERVIEW) or "Asking which models there are.", "quiet")
         return View(title="Overview", sections=(Section("Models", (said,)),))

@@ -24,6 +24,7 @@ from muster.console.views.blocks import (
     to_rounds,
     unknown,
 )
+from muster.pricing.writing import written
 from muster.wire import admin
 from muster.wire.admin.rounds import phases
 from muster.wire.failures import FAILURES, FailureReason
@@ -182,6 +183,7 @@ def _facts(rnd: admin.RoundReply) -> Terms:
             ("late", words.number(rnd.late)), ("given up", words.number(sum(rnd.failed.values()))),
             ("examples", words.number(rnd.examples)), ("uploaded", words.size(rnd.uploaded_bytes)),
             ("judges", words.number(rnd.evaluations)), ("gain", words.gain(rnd.gain, rnd.metric)),
+            ("cost so far" if rnd.finished_at is None else "cost", written(rnd.spent.dollars) if rnd.spent else "–"),
             ("configuration", f"revision {rnd.config_revision}" if rnd.config_revision is not None else "–"),
         )),
     ))  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from muster.wire.admin.costs import Bill
 from muster.wire.deciding import DecidingMetric
 from muster.wire.messages import ClientId, Label, Query, Reply, Request
 
@@ -47,6 +48,10 @@ class RoundReply(Reply):
     deployed: bool
     reason: str | None = Field(description="why it was abandoned, or why its version was not deployed")
     lacks: str | None = Field(None, description="while it collects and has places left: how many, and who could come for them")
+    spent: Bill | None = Field(
+        None,
+        description="what it has used, and what that costs (docs/cost.md); null in lists, and where nothing was counted",
+    )
     counted_at: datetime | None = Field(
         None, description="of a round of many places that goes on: when they were counted; null: now, or at its end"
     )

@@ -1,0 +1,105 @@
+"""A stack with something to see in it: models at different points of their lives, open alerts, and the rows of a fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.cost.fleet import SteadyFleet
+from bench.fleet.stack import store_clients
+from infra.memory import MemoryCloud
+from infra.memory.cloud import API
+from muster.operator import Operator
+from muster.wire.admin import RoundConfig, Strategy
+from muster.wire.arrays import encode
+
+ROUNDS, DEVICES = 3, 4
+"""Of each model that has trained."""
+
+CONFIG = RoundConfig(
+    goal=DEVICES, quorum=DEVICES, over_selection=1.0, report_seconds=3600.0, grace_seconds=60.0, evaluators=DEVICES,
+    evaluation_quorum=1, evaluation_level=0.5, evaluate_seconds=600.0,
+)  # fmt: skip
+BASE: dict[str, Any] = {"layer.weight": np.linspace(-1, 1, 100, dtype=np.float32), "layer.bias": np.zeros(10, np.float32)}
+
+KINDS = ("collecting", "alerting", "rolling out", "resting", "new")
+"""What models do, in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleStack:
+    """The cloud, its operator and its models, the first of which collects."""
+
+    cloud: MemoryCloud
+    operator: Operator
+    models: tuple[str, ...]
+
+    def minute(self) -> None:
+        """Let a minute pass."""
+        self.cloud.clock.advance(60)
+        self.cloud.tick()
+        self.cloud.deliver()
+        self.cloud.monitor()
+        self.cloud.deliver()
+
+
+@contextmanager
+def console_stack(models: int, clients: int) -> Iterator[ConsoleStack]:
+    """So many models, and the rows of so many clients beside the devices that have trained."""
+    cloud = MemoryCloud()
+    try:
+        names = tuple(f"model-{number:02d}" for number in range(models))
+        stack = ConsoleStack(cloud, Operator(API, http=cloud.http()), names)
+        for at, name in enumerate(names):
+            _live(stack, name, KINDS[at % len(KINDS)])
+        store_clients(cloud, names, clients)
+        for _ in range(2):
+            stack.minute()
+        yield stack
+    finally:
+        cloud.close()
+
+
+def _live(stack: ConsoleStack, model: str, kind: str) -> None:
+    operator = stack.operator
+    operator.create_model(model, encode(BASE), CONFIG)
+    if kind == "new":
+        return
+    if kind == "alerting":
+        operator.set_threshold(model, "accepted_updates", minimum=100.0)
+        operator.set_threshold(model, "accuracy", minimum=1.0)
+    with SteadyFleet(stack.cloud, model, DEVICES, prefix=model) as fleet:
+        operator.start(model, ROUNDS)
+        for number in range(1, ROUNDS + 1):
+            _round(stack, fleet, model, number)
+        if kind == "collecting":
+            operator.start(model, ROUNDS + 1)
+            stack.minute()
+            fleet.update(fleet.devices[0])
+            stack.cloud.deliver()
+    if kind == "alerting":
+        operator.acknowledge(model, "accepted_updates")
+        operator.silence(model, "accepted_updates", 86_400.0, "known")
+    if kind == "rolling out":
+        version = operator.register(model, encode({**BASE, "layer.bias": np.ones(10, np.float32)})).version
+        strategy = Strategy(kind="rolling", steps=[25.0, 60.0], pause_seconds=86_400.0)
+        seen = operator.status(model).deployment_revision
+        operator.deploy(model, version, revision=seen, strategy=strategy, because="better in the lab")
+
+
+def _round(stack: ConsoleStack, fleet: SteadyFleet, model: str, number: int) -> None:
+    stack.minute()
+    for device in fleet.devices:
+        fleet.update(device)
+    stack.cloud.deliver()
+    stack.cloud.clock.advance(2)
+    for device in fleet.devices:
+        fleet.judge(device)
+    stack.minute()
+    rnd = stack.operator.round(model, number)
+    if rnd.phase != "completed":
+        raise RuntimeError(f"expected round {number} of {model} to complete, got {rnd.phase}: {rnd.reason}")
