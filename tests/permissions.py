@@ -76,7 +76,7 @@ def needs(call: Call) -> Iterator[Need]:
         case "kms":
             yield Need({"Sign": "kms:Sign", "GetPublicKey": "kms:GetPublicKey"}[call.operation], key_arn(arguments["KeyId"]))
         case "cloudwatch" if call.operation == "DescribeAlarms":
-            yield from (Need("cloudwatch:DescribeAlarms", alarm_arn(name)) for name in arguments["AlarmNames"])
+            yield Need("cloudwatch:DescribeAlarms", "*")
         case "cloudwatch":
             action = {name: name for name in ("PutMetricData", "GetMetricStatistics", "ListMetrics")}[call.operation]
             yield Need(f"cloudwatch:{action}", "*", arguments["Namespace"])
@@ -225,11 +225,6 @@ def bucket_arn(name: str) -> str:
 def queue_arn(url: str) -> str:
     """A queue's ARN, of its URL."""
     return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{url.rpartition('/')[2]}"
-
-
-def alarm_arn(name: str) -> str:
-    """An alarm's ARN, of its name."""
-    return f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}"
 
 
 def key_arn(key: str) -> str:

@@ -165,6 +165,12 @@ def test_the_functions_have_counted_what_they_used(deployed: Deployed) -> None:
     assert 1e-5 < spent.dollars < 1
 
 
+def test_the_overview_may_look_at_dead_letters_and_alarms(deployed: Deployed) -> None:
+    found = deployed.operator.overview()
+    assert found.dead_letters == 0
+    assert [trouble for trouble in found.troubles if "AccessDenied" in trouble] == []
+
+
 def test_a_canary_that_is_worse_is_taken_back_by_the_schedule(deployed: Deployed, worse_canary: int) -> None:
     deadline = time.monotonic() + 180
     while (last := next(iter(deployed.operator.deployments(canary.MODEL)))).revision == worse_canary:

@@ -18,6 +18,7 @@ from tests.infra.whole_run import whole_run
 from tests.permissions import CHALICE, FUNCTIONS, Grant, Need, Policy, grants, needs, of_the_platform, read
 
 WITHOUT_RESOURCES = {
+    "cloudwatch:DescribeAlarms": "who may not ask for all alarms may be refused, though some are named; it only reads",
     "cloudwatch:PutMetricData": "no resource-level permission; the condition on the namespace takes its place",
     "cloudwatch:GetMetricStatistics": "no resource-level permission, and no condition key either; it only reads",
     "cloudwatch:ListMetrics": "no resource-level permission, and no condition key either; it only reads",
