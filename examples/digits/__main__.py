@@ -53,8 +53,7 @@ def main() -> int:
                 )
             _tell(outcome, screen, options.out)
             if page is not None:
-                screen.staying("the cloud stays" if cloud.is_own else "the console stays")
-                page.stay()
+                page.stay(screen.staying)
     except (TooManyDevices, ModelExists, NoAddress, NoConsole, NotSigned) as error:
         parser.error(str(error))
     except MusterError as error:

@@ -46,13 +46,14 @@ class Beside:
     cloud: DemoPlace
     process: subprocess.Popen[str]
 
-    def stay(self) -> None:
-        """Let both run until Ctrl-C.
+    def stay(self, tell: Callable[[str], None]) -> None:
+        """Let both run until Ctrl-C. `tell` is given what stays, when that may come.
 
         Raises:
             RuntimeError: one of them has ended by itself.
         """
         with suppress(KeyboardInterrupt):
+            tell("the cloud stays" if self.cloud.is_own else "the console stays")
             while True:
                 self.cloud.check()
                 if self.process.poll() is not None:
