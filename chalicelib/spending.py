@@ -49,6 +49,9 @@ OF_MODELS = Patience(worth=50 * WRITE, longest=timedelta(minutes=15))
 OF_THE_STACK = Patience(worth=500 * WRITE, longest=timedelta(hours=1))
 """It goes on while nobody trains, and is to cost next to nothing then."""
 
+AT_ONCE = 4
+"""Rows that one invocation writes, those that have waited for longest first: somebody waits for its answer meanwhile."""
+
 MOST = 200
 """Rows for which an instance keeps something. Of what more there may be, rounds are not told apart."""
 
@@ -152,7 +155,8 @@ class Ledger:
     def write_due(self) -> None:
         """Write down what is worth it, or has waited for long."""
         now = self._clock()
-        self._write([place for place, waiting in self._waiting.items() if waiting.is_due(now)])
+        due = [(waiting.since, place) for place, waiting in self._waiting.items() if waiting.is_due(now)]
+        self._write(place for _, place in sorted(due)[:AT_ONCE])
 
     def write_all(self) -> None:
         """Write down all that there is."""

@@ -167,6 +167,21 @@ def test_a_write_waits_until_it_is_worth_it_and_never_for_ever() -> None:
     assert store.writes == 3
 
 
+def test_one_request_waits_for_few_writes_and_the_others_write_the_rest() -> None:
+    store, clock = KeptStore(), Hands()
+    ledger = Ledger(lambda: store, clock)
+    for number in range(20):
+        ledger.keep(used((f"model-{number:02d}", None), api_requests=1000))
+        clock.now += OFTENEST
+    written = []
+    for _ in range(6):
+        before = store.writes
+        ledger.write_due()
+        written.append(store.writes - before)
+    assert written == [4, 4, 4, 4, 4, 0]
+    assert sum(row["api_requests"] for row in store.rows.values()) == 20_000
+
+
 def test_midnight_divides_what_was_used() -> None:
     store, clock = KeptStore(), Hands()
     ledger = Ledger(lambda: store, clock)
