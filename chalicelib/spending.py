@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from chalicelib.instants import Clock
 from chalicelib.log import log
@@ -56,28 +59,34 @@ MOST = 200
 """Rows for which an instance keeps something. Of what more there may be, rounds are not told apart."""
 
 
+LARGEST = 1e15
+"""Of one amount in a row: what is below zero or beyond this, no function has counted, and the row is not believed."""
+
+Amount = Annotated[float, Field(ge=0.0, le=LARGEST)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
     """Amounts of what AWS bills, by the names of `muster.pricing.prices`, and how requests ended."""
 
-    api_requests: float = 0.0
-    lambda_requests: float = 0.0
-    lambda_gb_seconds: float = 0.0
-    dynamodb_read_units: float = 0.0
-    dynamodb_write_units: float = 0.0
-    s3_put_requests: float = 0.0
-    s3_get_requests: float = 0.0
-    sqs_requests: float = 0.0
-    sns_requests: float = 0.0
-    kms_requests: float = 0.0
-    kms_signatures: float = 0.0
-    metric_requests: float = 0.0
-    log_gb: float = 0.0
-    traces: float = 0.0
-    egress_gb: float = 0.0
-    s3_gb_months: float = 0.0
+    api_requests: Amount = 0.0
+    lambda_requests: Amount = 0.0
+    lambda_gb_seconds: Amount = 0.0
+    dynamodb_read_units: Amount = 0.0
+    dynamodb_write_units: Amount = 0.0
+    s3_put_requests: Amount = 0.0
+    s3_get_requests: Amount = 0.0
+    sqs_requests: Amount = 0.0
+    sns_requests: Amount = 0.0
+    kms_requests: Amount = 0.0
+    kms_signatures: Amount = 0.0
+    metric_requests: Amount = 0.0
+    log_gb: Amount = 0.0
+    traces: Amount = 0.0
+    egress_gb: Amount = 0.0
+    s3_gb_months: Amount = 0.0
     """Of updates until they are deleted; what versions keep is counted by the sweep."""
-    metric_months: float = 0.0
+    metric_months: Amount = 0.0
     api_answered: int = 0
     api_failed: int = 0
     """Requests that were answered with 500 or more."""

@@ -177,7 +177,8 @@ def _asked_for(names: Mapping[str, Any], read: Sequence[Any], reply: object) -> 
     rounds = (RoundId.parse(each) if isinstance(each, str) else each for each in said)
     if found := next((each for each in rounds if isinstance(each, RoundId)), None):
         return found.model, found.number
-    model = names.get("model") or next((m for each in read if isinstance(m := getattr(each, "model", None), str)), None)
+    bodies = (each for each in read if isinstance(each, Message))  # a question may name a model that there is not
+    model = names.get("model") or next((m for each in bodies if isinstance(m := getattr(each, "model", None), str)), None)
     return model, names.get("round_number")
 
 

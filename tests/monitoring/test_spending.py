@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from chalicelib import metering
 from chalicelib.metering import NOBODY, Metered, measuring
-from chalicelib.spending import OF_MODELS, OF_THE_STACK, OFTENEST, Ledger, SpendingStore
+from chalicelib.spending import LARGEST, OF_MODELS, OF_THE_STACK, OFTENEST, Ledger, Spending, SpendingStore
+from chalicelib.storage.rows import Unreadable, from_item
 from muster.layout import Key
 from muster.pricing.prices import PRICES
 from muster.pricing.usage import added, dollars, usage
@@ -242,17 +243,41 @@ def test_a_rounds_work_is_the_rounds_a_models_the_models_and_the_rest_the_stacks
     assert of_stack.api_failed == 0
 
 
-@pytest.mark.parametrize("path", ["/v1/models/{}", "/v1/models/{}/checkin"])
-def test_a_name_that_is_no_models_gets_no_row(counting: World, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/models/tox", None),
+        ("POST", "/v1/models/tox/checkin", {}),
+        ("POST", "/v1/heartbeat", {"model": "tox"}),
+        ("GET", "/v1/rounds/tox.1/report", None),
+        ("GET", "/v1/admin/models/tox", None),
+    ],
+)
+def test_a_name_that_is_no_models_gets_no_row(counting: World, method: str, path: str, body: dict[str, str] | None) -> None:
     counting.model()
     (device,) = counting.devices(1)
-    body: dict[str, str] | None
-    method, body = ("POST", {}) if path.endswith("checkin") else ("GET", None)
-    answer = counting.request(method, path.format("tox"), key=counting.key_of(device), body=body)
+    answer = counting.request(method, path, key=counting.key_of(device), body=body)
     assert answer.status_code == 404
     counting.services.ledger.write_all()
     assert counting.services.spending.days("tox", *EVER) == {}
+    assert counting.services.spending.rounds("tox") == {}
     assert counting.services.spending.days(None, *EVER)
+
+
+def test_a_list_that_is_asked_for_a_model_that_there_is_not_gets_it_no_row(counting: World) -> None:
+    assert list(counting.operator.clients(model="tox")) == []
+    counting.services.ledger.write_all()
+    assert counting.services.spending.days("tox", *EVER) == {}
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from(["api_requests", "egress_gb", "metric_months"]))
+def test_a_row_that_no_function_can_have_written_is_not_believed(amount: float, name: str) -> None:
+    item = {"pk": "days#toy", "sk": "spending#2026-11-29", name: amount}
+    if 0 <= amount <= LARGEST:
+        assert getattr(from_item(Spending, item), name) == amount
+    else:
+        with pytest.raises(Unreadable):
+            from_item(Spending, item)
 
 
 def test_an_answer_of_five_hundred_is_counted_as_failed(counting: World) -> None:
