@@ -350,6 +350,13 @@ def abandon_round(body: admin.AbandonRound, model: str, round_number: int) -> ad
     return services().status.round(model, round_number)
 
 
+@app.route("/v1/admin/models/{model}/rounds/{round_number}/receipts", methods=["GET"], authorizer=operators)
+@speaks(admin.RoundReceiptList, P.UNKNOWN_MODEL, P.UNKNOWN_ROUND, asks=admin.RoundReceiptsPage)
+def list_receipts(query: admin.RoundReceiptsPage, model: str, round_number: int) -> admin.RoundReceiptList:
+    """Who had a place in a round, and what became of it; perhaps only some of them."""
+    return services().receipts.page(model, round_number, query)
+
+
 @app.route("/v1/admin/models/{model}/rounds/{round_number}/files", methods=["GET"], authorizer=operators)
 @speaks(
     admin.RoundFileList,

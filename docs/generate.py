@@ -139,17 +139,21 @@ def _parameters(path: str, speech: Speech) -> list[dict[str, Any]]:
         for name, schema in asked["properties"].items():
             needed = name in asked.get("required", [])
             described = {"description": schema.pop("description")} if "description" in schema else {}
-            found.append({"name": name, "in": "query", "required": needed, "schema": _not_null(schema), **described})
+            shape = _asked(schema, asked.get("$defs", {}))
+            found.append({"name": name, "in": "query", "required": needed, "schema": shape, **described})
     if speech.answers is wire.ModelReply:
         found.append({"name": "If-None-Match", "in": "header", "schema": {"type": "string"}})
     return found
 
 
-def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter's schema: what is not asked for is absent, never null."""
+def _asked(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema, whole in itself: what is not asked for is absent, never null."""
+    if "$ref" in schema:
+        word = definitions[schema["$ref"].rpartition("/")[2]]
+        return {name: word[name] for name in ("type", "enum")}
     schema = {name: value for name, value in schema.items() if name not in ("title", "default") or value is not None}
     schema.pop("title", None)
-    options = [option for option in schema.pop("anyOf", []) if option.get("type") != "null"]
+    options = [_asked(option, definitions) for option in schema.pop("anyOf", []) if option.get("type") != "null"]
     return schema | (options[0] if len(options) == 1 else {"anyOf": options} if options else {})
 
 

@@ -146,6 +146,7 @@ class Census:
             active=tally.active if tally else 0,
             revoked=tally.revoked if tally else 0,
             by_device_type=tally.by_device_type if tally else {},
+            by_sdk_version=tally.by_sdk_version if tally else {},
             active_by_model=tally.active_by_model if tally else {},
             active_by_cohort=tally.active_by_cohort if tally else {},
             rounds=tally.rounds if tally else 0,

@@ -13,7 +13,9 @@ from chalicelib.clients.cohort import Cohort, belongs
 from chalicelib.instants import Instant, text
 
 MOST_NAMES = 64
-"""Device types and models that a tally names; what is rarer is counted as `other`. A hostile fleet cannot make it longer."""
+"""Names of each kind that a tally has: device types, releases, models. What is rarer is counted as `other`, so that no hostile
+fleet can make it longer.
+"""
 
 
 FIRST, LAST = "", "~"
@@ -36,6 +38,7 @@ class Tally:
     active: int = 0
     revoked: int = 0
     by_device_type: dict[str, int] = field(default_factory=dict)
+    by_sdk_version: dict[str, int] = field(default_factory=dict)
     by_model: dict[str, int] = field(default_factory=dict)
     """Enrolled, and not revoked, by the model that they last said they run; those that never said one are in none."""
     active_by_model: dict[str, int] = field(default_factory=dict)
@@ -78,6 +81,7 @@ def count(
     oldest_beat = text(now - timedelta(seconds=heartbeat_timeout_seconds))
     clients = active = revoked = rounds = samples = unreadable = 0
     types: Counter[str] = Counter()
+    releases: Counter[str] = Counter()
     models: Counter[str] = Counter()
     enrolled: Counter[str] = Counter()
     members = dict.fromkeys((cohort.tag for cohort in cohorts), 0)
@@ -92,6 +96,8 @@ def count(
             continue
         clients += 1
         types[row["device_type"]] += 1
+        if row.get("sdk_version"):
+            releases[row["sdk_version"]] += 1
         if "model" in row:
             enrolled[row["model"]] += 1
         if row["last_seen_at"] >= oldest_beat:
@@ -101,16 +107,16 @@ def count(
             described = Described.of_row(row) if cohorts else None
             for cohort in cohorts:
                 members[cohort.tag] += described is not None and belongs(cohort.rule, described)
-    by_type, by_model = _commonest(types), _commonest(models)
     return Tally(
         shard=shard,
         counted_at=now,
         clients=clients,
         active=active,
         revoked=revoked,
-        by_device_type=by_type,
+        by_device_type=_commonest(types),
+        by_sdk_version=_commonest(releases),
         by_model=_commonest(enrolled),
-        active_by_model=by_model,
+        active_by_model=_commonest(models),
         active_by_cohort=members,
         rounds=rounds,
         samples=samples,
@@ -130,6 +136,7 @@ def total(tallies: Iterable[Tally]) -> Tally | None:
         active=sum(tally.active for tally in everyone),
         revoked=sum(tally.revoked for tally in everyone),
         by_device_type=_commonest(_sum(tally.by_device_type for tally in everyone)),
+        by_sdk_version=_commonest(_sum(tally.by_sdk_version for tally in everyone)),
         by_model=_commonest(_sum(tally.by_model for tally in everyone)),
         active_by_model=_commonest(_sum(tally.active_by_model for tally in everyone)),
         active_by_cohort=_in_each(everyone),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import inf
 
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
-from chalicelib.monitoring.record import ONLY_RECORDED
+from chalicelib.monitoring.record import COUNTS, ONLY_RECORDED
 from chalicelib.monitoring.store import MonitoringStore, is_whole
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.storage.metrics import Metrics, over
@@ -37,13 +38,13 @@ class MetricHistory:
         self._catalogue.model(model)
         now = self._clock()
         span = timedelta(hours=query.hours)
-        recent = self._store.recent(model, now - min(self._keep, span))
+        records = self._store.history(model, now - min(self._keep, span))
         points = [
             admin.MetricPoint(at=record.at, value=record.metrics[query.name], version=record.version, round=record.round)
-            for record in sorted(recent, key=lambda record: record.at)
+            for record in sorted(records, key=lambda record: record.at)
             if query.name in record.metrics
         ]
-        if query.name in ONLY_RECORDED or (span <= self._keep and is_whole(recent)):
+        if query.name in ONLY_RECORDED or (span <= self._keep and is_whole(records, inf)):
             found = over([point.value for point in points])
         else:
             found = self._metrics.aggregate(model, query.name, now, query.hours)
@@ -55,8 +56,9 @@ class MetricHistory:
         )  # fmt: skip
 
     def _check_name(self, model: str, name: str) -> None:
-        """Refuse a metric that never had a value. One that had none lately is an answer."""
+        """Refuse a metric that no model has by itself and this one never had. One without a value lately is an answer."""
         recent = self._store.recent(model, self._clock() - self._keep)
-        known = ONLY_RECORDED | self._metrics.names(model) | {metric for record in recent for metric in record.metrics}
+        recorded = {metric for record in recent for metric in record.metrics}
+        known = {*COUNTS, *ONLY_RECORDED, *recorded, *self._metrics.names(model)}
         if name not in known:
             raise Refusal(Problem.UNKNOWN_METRIC, f"{model} has no metric {name!r}", expected=near(name, known), got=name)

@@ -103,12 +103,17 @@ class MonitoringStore:
         """The same, but of the fleet only the newest: each of those says all that there is to say."""
         return self._records(model, since, of_fleet=1)
 
-    def _records(self, model: str, since: datetime, of_fleet: int) -> list[Record]:
+    def history(self, model: str, since: datetime) -> list[Record]:
+        """The same, but of the fleet all of them, which takes as long as there are many: for who asks about hours."""
+        return self._records(model, since, of_fleet=None)
+
+    def _records(self, model: str, since: datetime, of_fleet: int | None) -> list[Record]:
         partition = keys.ROUND_RECORD.partition(model=model)
+        above = keys.FLEET_RECORD.key(model=model, at=text(since))["sk"]
         items = [
             item
-            for kind, limit in ((keys.ROUND_RECORD, RECENT), (keys.FLEET_RECORD, of_fleet))
-            for item in self._table.query(partition, kind.prefix, newest_first=True, limit=limit)
+            for kind, limit, lowest in ((keys.ROUND_RECORD, RECENT, None), (keys.FLEET_RECORD, of_fleet, above))
+            for item in self._table.query(partition, kind.prefix, newest_first=True, limit=limit, above=lowest)
         ]
         return [record for record in readable(Record, items) if record.at >= since]
 
@@ -243,7 +248,7 @@ def _alert_key(alert: Alert) -> Key:
     return keys.ALERT.key(model=alert.model, metric=alert.metric)
 
 
-def is_whole(recent: Sequence[Record]) -> bool:
-    """Whether recent records are all of their time: of each kind fewer than are read at most."""
-    of_rounds = sum(record.round is not None for record in recent)
-    return max(of_rounds, len(recent) - of_rounds) < RECENT
+def is_whole(records: Sequence[Record], most_of_fleet: float = RECENT) -> bool:
+    """Whether records are all of their time: of each kind fewer than are read at most."""
+    of_rounds = sum(record.round is not None for record in records)
+    return of_rounds < RECENT and len(records) - of_rounds < most_of_fleet

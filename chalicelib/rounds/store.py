@@ -246,6 +246,19 @@ class RoundStore:
         """All receipts of a round, part by part."""
         return readable(Receipt, self._of_round(keys.RECEIPT, round_id, self._parts(round_id)))
 
+    def browse(self, round_id: RoundId, after: str | None = None, limit: int | None = None) -> Iterator[Receipt | Unreadable]:
+        """Receipts of a round, part by part, those that follow the client `after`; up to `limit` a part. Also those that cannot
+        be read. May miss the last second.
+        """
+        parts = self._parts(round_id)
+        names = [keys.part(number, parts) for number in range(parts)]
+        first = names.index(keys.part_of(after, parts)) if after else 0
+        for at, name in enumerate(names[first:]):
+            last_seen = keys.RECEIPT.key(round=round_id, part=name, client=after)["sk"] if after and at == 0 else None
+            partition = keys.RECEIPT.partition(round=round_id, part=name)
+            items = self._table.query(partition, keys.RECEIPT.prefix, after=last_seen, limit=limit, consistent=False)
+            yield from each(Receipt, items)
+
     def assign(self, receipt: Receipt) -> Receipt | None:
         """Give a client its place, and return its receipt: this one, or the one that it already had; None when that cannot be
         read.

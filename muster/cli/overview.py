@@ -124,6 +124,7 @@ def _fleet(found: admin.FleetStatistics, now: datetime) -> RenderableType:
         ("clients", f"{found.clients:,} enrolled, {found.active:,} active, {found.revoked:,} revoked"),
         ("updates", f"{found.rounds:,} passed inspection, from {found.samples:,} samples"),
         ("types", found.by_device_type),
+        ("SDK", found.by_sdk_version),
     ])  # fmt: skip
     return Group(counted, figures)
 

@@ -110,6 +110,18 @@ def round_(found: admin.RoundReply) -> RenderableType:
     ])  # fmt: skip
 
 
+def receipts(found: Sequence[admin.RoundReceipt]) -> RenderableType:
+    """The places of a round. What was expected and what came is said of those that were refused."""
+    rows = [(r.client_id, r.state, r.reason, r.examples, r.bytes, r.norm, r.reported_at, _expected(r)) for r in found]
+    columns = ["client", "state", "reason", "examples", "bytes", "norm", "reported", "why"]
+    return table(columns, rows, "no such receipts")
+
+
+def _expected(found: admin.RoundReceipt) -> str | None:
+    """What would have been taken, and what came."""
+    return found.got if found.expected is None else f"expected {found.expected}, got {found.got}"
+
+
 def _spent(found: admin.Bill | None) -> str | None:
     """What a round has used, in a line."""
     if found is None:

@@ -45,6 +45,25 @@ def show(ctx: typer.Context, model: Model, number: Number = None, as_json: Json 
 
 
 @app.command()
+def receipts(
+    ctx: typer.Context,
+    model: Model,
+    number: Number = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only places that are 'accepted', 'rejected', 'late', 'failed', …", show_default=False)
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Only places that ended for this reason.", show_default=False)] = None,
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """Who had a place in a round, and what became of it, in no particular order. Kept for 30 days after the round."""
+    session = of(ctx)
+    chosen = number if number is not None else _newest(session.operator.status(model))
+    found = list(islice(session.operator.receipts(model, chosen, state=state, reason=reason), limit))
+    session.show(found, as_json, lambda: render.receipts(found))
+
+
+@app.command()
 def plot(
     ctx: typer.Context,
     model: Model,

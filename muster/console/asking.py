@@ -32,6 +32,12 @@ from muster.wire import admin
 
 log = logging.getLogger("muster.console")
 
+ACTIVE_HOURS = 24
+"""For so long back a page shows how many clients were active."""
+
+MOST_IN_VAIN = 5
+"""Pages of receipts that are asked for in a row while there is nothing on them."""
+
 
 def read(operator: Operator, wish: Wish) -> object:
     """The answer to one question, without URLs: each of those is a key to what it names.
@@ -52,6 +58,8 @@ def read(operator: Operator, wish: Wish) -> object:
             return list(islice(operator.rounds(wish.model), MOST_ROWS))
         case "round":
             return operator.round(wish.model, int(wish.name))
+        case "receipts":
+            return receipts(operator, wish)
         case "deployments":
             return list(islice(operator.deployments(wish.model), MOST_ROWS))
         case "rollout":
@@ -66,6 +74,8 @@ def read(operator: Operator, wish: Wish) -> object:
             return operator.statistics()
         case "pace":
             return operator.pace()
+        case "active":
+            return operator.metric(wish.model, "active_clients", ACTIVE_HOURS)
         case "clients":
             return list(islice(operator.clients(), MOST_ROWS))
         case "client":
@@ -74,6 +84,19 @@ def read(operator: Operator, wish: Wish) -> object:
             return operator.cost()
         case "model-cost":
             return operator.model_cost(wish.model)
+
+
+def receipts(operator: Operator, wish: Wish) -> admin.RoundReceiptList:
+    """A page of a round's receipts. Where few of them are wanted, those that were looked at in vain are passed over, but not
+    without end: then the page is empty, and says where to go on.
+    """
+    only = dict(wish.only)
+    for _ in range(MOST_IN_VAIN):
+        page = operator.receipts_page(wish.model, int(wish.name), **only)
+        if page.receipts or page.after is None:
+            break
+        only["after"] = page.after
+    return page
 
 
 def without_urls(version: admin.VersionReply) -> admin.VersionReply:

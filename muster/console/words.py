@@ -14,7 +14,7 @@ def number(value: float | None) -> str:
         return "–"
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
         return f"{value:,.0f}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def percent(share: float) -> str:

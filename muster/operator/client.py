@@ -25,6 +25,7 @@ Page = TypeVar(
     "Page",
     admin.ConfigurationList,
     admin.RoundList,
+    admin.RoundReceiptList,
     admin.VersionList,
     admin.DeploymentList,
     admin.ClientList,
@@ -232,6 +233,17 @@ class Operator:
         """End an open round; what is deployed stays deployed."""
         path, request = f"/v1/admin/models/{model}/rounds/{number}/abandon", admin.AbandonRound(because=because)
         return self._transport.call("POST", path, admin.RoundReply, request)
+
+    def receipts(self, model: str, number: int, **only: Any) -> Iterator[admin.RoundReceipt]:
+        """A round's receipts, or only those of a `state` or a `reason`: one request a page, as far as it is read."""
+        path = _receipts_of(model, number)
+        for page in self._pages(path, admin.RoundReceiptList, admin.RoundReceiptsPage(**only)):
+            yield from page.receipts
+
+    def receipts_page(self, model: str, number: int, **only: Any) -> admin.RoundReceiptList:
+        """One page of them: the first, or what follows the client `after`."""
+        path = _receipts_of(model, number) + _query(admin.RoundReceiptsPage(**only))
+        return self._transport.call("GET", path, admin.RoundReceiptList)
 
     def round_files(self, model: str, number: int, after: str | None = None) -> admin.RoundFileList:
         """What a round's version was made of: manifest, base, state and the first updates; or updates of clients `after`."""
@@ -468,6 +480,10 @@ class Operator:
 
 def _alerts_of(model: str) -> str:
     return "/v1/admin/alerts" if model == admin.NO_MODEL else f"/v1/admin/models/{model}/alerts"
+
+
+def _receipts_of(model: str, number: int) -> str:
+    return f"/v1/admin/models/{model}/rounds/{number}/receipts"
 
 
 def _query(values: wire.Query | None, **more: Any) -> str:

@@ -290,6 +290,7 @@ def test_statistics_are_counted_from_the_clients_and_age_with_the_heartbeats(wor
     world.monitor()
     found = world.operator.statistics()
     assert (found.clients, found.active, found.revoked, found.by_device_type) == (3, 3, 1, {"iot": 2, "edge": 1})
+    assert found.by_sdk_version == {"0.1.0": 3}
     assert found.counted_at == world.clock()
     world.clock.advance(found.heartbeat_timeout_seconds)
     world.request("POST", "/v1/heartbeat", key=keys_[0], body={"model": "toy"})
@@ -310,18 +311,20 @@ def row(state: str = "active", **more: Any) -> dict[str, Any]:
     )
 )
 def test_the_sum_of_the_shards_is_the_count_of_the_whole(clients: list[tuple[str, str, int]]) -> None:
-    rows = [row(state, device_type=kind, rounds=number) for state, kind, number in clients]
+    rows = [row(state, device_type=kind, sdk_version=f"0.{number}", rounds=number) for state, kind, number in clients]
     whole = count(0, rows, ManualClock().now, 60)
     parts = total(count(n, rows[n::3], ManualClock().now, 60) for n in range(3))
     assert parts
-    for name in ("clients", "active", "revoked", "by_device_type", "active_by_model", "rounds", "samples"):
+    for name in ("clients", "active", "revoked", "by_device_type", "by_sdk_version", "active_by_model", "rounds", "samples"):
         assert getattr(parts, name) == getattr(whole, name)
 
 
-def test_a_fleet_of_a_thousand_device_types_has_a_short_tally() -> None:
-    tally = count(0, [row(device_type=f"type-{number}") for number in range(1000)], ManualClock().now, 60)
-    assert len(tally.by_device_type) == MOST_NAMES + 1
-    assert sum(tally.by_device_type.values()) == 1000
+def test_a_fleet_of_a_thousand_device_types_and_releases_has_a_short_tally() -> None:
+    rows = [row(device_type=f"type-{number}", sdk_version=f"0.{number}") for number in range(1000)]
+    tally = count(0, rows, ManualClock().now, 60)
+    for counts in (tally.by_device_type, tally.by_sdk_version):
+        assert len(counts) == MOST_NAMES + 1
+        assert sum(counts.values()) == 1000
 
 
 # ---- lists

@@ -56,6 +56,19 @@ def collecting(**said: Any) -> admin.RoundReply:
     return round_(**{**going_on, "opened_at": ago(minutes=5), "report_by": NOW + timedelta(minutes=20), "accepted": 4, **said})
 
 
+def receipt(client_id: str = "boiler-1", **said: Any) -> admin.RoundReceipt:
+    plain = {
+        "client_id": client_id, "state": "accepted", "assigned_at": ago(minutes=25), "report_by": ago(minutes=10),
+        "reported_at": ago(minutes=22), "encoding": "plain", "examples": 40, "bytes": 2000, "sha256": "a" * 64, "norm": 1.25,
+        "metrics": {"train_loss": 0.5}, "reason": None, "expected": None, "got": None, "traceparent": None,
+    }  # fmt: skip
+    return admin.RoundReceipt(**{**plain, **said})
+
+
+def receipts(*found: admin.RoundReceipt, after: str | None = None) -> admin.RoundReceiptList:
+    return admin.RoundReceiptList(round="toy.3", receipts=list(found), after=after)
+
+
 def version(number: int = 1, **said: Any) -> admin.VersionReply:
     url = "https://bucket.example/v?X-Amz-Signature=abc"
     plain = {
@@ -120,6 +133,15 @@ def client(client_id: str = "boiler-1", **said: Any) -> admin.ClientReply:
     return admin.ClientReply(**{**plain, **said})
 
 
+def active(model: str, *counts: float) -> admin.MetricReply:
+    points = [
+        {"at": ago(minutes=5 * at), "value": value, "version": None, "round": None}
+        for at, value in zip(range(len(counts) - 1, -1, -1), counts, strict=True)
+    ]
+    found: dict[str, Any] = {"count": len(counts), "mean": None, "min": None, "max": None, "sum": None, "points": points}
+    return admin.MetricReply(model=model, name="active_clients", hours=24, **found)
+
+
 def why(**said: Any) -> admin.Why:
     return admin.Why(**{"waits_for": "idle", "sentence": "it was never trained", **said})
 
@@ -155,6 +177,14 @@ def model_cost(**said: Any) -> admin.ModelCostReply:
         "days": [admin.DayBill(day=NOW.date(), dollars=0.75)], "rounds": [admin.RoundBill(round=3, spent=bill(Lambda=0.01))],
     }  # fmt: skip
     return admin.ModelCostReply(**{**plain, **said})
+
+
+def paces(**active: int) -> admin.FleetPace:
+    """So many active clients of each model."""
+    each: dict[str, Any] = {
+        "heartbeat_seconds": 60.0, "waiting_seconds": None, "meeting_seconds": None, "requests_per_second": 1.0,
+    }  # fmt: skip
+    return pace(models=[admin.ModelPace(model=name, active=many, **each) for name, many in active.items()])
 
 
 def pace(**said: Any) -> admin.FleetPace:

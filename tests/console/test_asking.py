@@ -11,16 +11,19 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
+from chalicelib.rounds.operators import places
 from infra.memory.cloud import API
-from muster.console.asking import Asking
+from muster.console.asking import MOST_IN_VAIN, Asking
 from muster.console.freshness import freshness
 from muster.console.known import EVERY, LOOK_SECONDS, Denied, Known, Wish, Wishes
 from muster.console.pages.frame import Viewing
 from muster.console.serving import keep_quiet
-from muster.console.views import alerts, fleet, model, overview, rounds
+from muster.console.views import alerts, fleet, model, overview, receipts, rounds
 from muster.operator import Operator
 from muster.operator.signing import SigV4
+from muster.wire import admin
 from tests.fleet import World
+from tests.rounds.playing import crowd
 
 SECRET = "verysecretkeyverysecretkeyverysecretkey1"
 
@@ -101,6 +104,26 @@ def test_the_page_of_alerts_costs_one_request_however_many_models_there_are_unti
     assert "active_clients" in repr(alerts.view(asking.known, world.clock()))
     world.clock.advance(EVERY["alerts"])
     assert asking.looked() == ["/v1/admin/alerts", *lists, "/v1/admin/overview"]
+
+
+def test_receipts_that_are_few_among_many_are_looked_for_but_not_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd(world, 300)
+    monkeypatch.setattr(places, "EXAMINED", 40)
+    asking = Counted(world)
+    rejected = (("state", "rejected"),)
+    asking.open("page", partial(receipts.wishes, "toy", 1, rejected))
+    assert asking.looked() == ["/v1/admin/models/toy/rounds/1/receipts"] * MOST_IN_VAIN
+    found = asking.known.found(Wish("receipts", "toy", "1", only=rejected), admin.RoundReceiptList)
+    assert found is not None
+    assert (found.receipts, found.after is None) == ([], False)
+    later = (*rejected, ("after", str(found.after)))
+    asking.open("page", partial(receipts.wishes, "toy", 1, later))
+    assert len(asking.looked()) <= 300 // 40 + 1 - MOST_IN_VAIN
+    assert asking.known.found(Wish("receipts", "toy", "1", only=later), admin.RoundReceiptList) == admin.RoundReceiptList(
+        round="toy.1", receipts=[], after=None
+    )
 
 
 def test_after_something_was_done_here_all_is_asked_anew_at_once(world: World) -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muster.console.known import MOST_MODELS, Denied, Known, Wish
-from muster.console.views import alerts, costs, curves, fleet, model, overview, rounds
-from muster.console.views.blocks import Chart, DataTable, Sentence, Span, Terms, View
+from muster.console.known import MOST_MODELS, Denied, Known, Learnt, Wish
+from muster.console.views import alerts, costs, curves, fleet, model, overview, receipts, rounds
+from muster.console.views.blocks import Chart, DataTable, Sentence, Span, Terms, View, Ways
 from muster.console.views.lineage import KINDS, MOST, lineage
 from muster.console.views.why import why
 from muster.wire import admin
@@ -41,6 +41,8 @@ def _words(blocks: Any) -> Iterator[str]:
                 yield block.caption
                 yield from (span.text for row in block.rows for span in row)
                 yield from () if block.rows else (block.empty,)
+            case Ways(spans=spans):
+                yield from (span.text for span in spans)
             case Chart():
                 yield block.label
 
@@ -282,6 +284,66 @@ def test_rounds_that_were_not_heard_of_yet_are_not_said_to_be_none() -> None:
     assert rounds.ASKING in texts(rounds.view("toy", asked, NOW))
 
 
+# ---- receipts
+
+
+REFUSED = replies.receipt("b-2", state="rejected", reason="wrong-shape", expected="shape (3,)", got="shape (4,)", norm=None)
+
+
+def test_a_round_shows_its_first_receipts_and_each_count_leads_to_the_places_that_were_counted() -> None:
+    many = replies.receipts(*(replies.receipt(f"c-{at}") for at in range(100)), after="c-99")
+    rnd = replies.round_(3, rejected={"wrong-shape": 2, "of-a-later-release": 1})
+    view = rounds.view_of_one("toy", 3, known(round_toy_3=rnd, receipts_toy_3=many), NOW)
+    assert len(listing(view, "Places in round 3 of toy").rows) == receipts.FEW
+    facts = {name: span for section in view.sections for block in section.blocks if isinstance(block, Terms)
+             for name, span in block.pairs}  # fmt: skip
+    assert (facts["accepted"].text, facts["accepted"].href) == ("10", "/models/toy/rounds/3/receipts?state=accepted")
+    assert facts["late"].href == ""
+    ways = [row[0].href for row in listing(view, "Updates that were rejected").rows]
+    assert ways == ["/models/toy/rounds/3/receipts?state=rejected&reason=wrong-shape", ""], (
+        "no page of a word that is not known"
+    )
+
+
+def test_receipts_say_what_was_expected_and_what_came_and_where_to_go_on() -> None:
+    only = receipts.chosen("rejected", "wrong-shape", "a-1")
+    assert only is not None
+    found = Known(
+        learnt={Wish("receipts", "toy", "3", only=only): Learnt(value=replies.receipts(REFUSED, after="b-2"), at=NOW)}
+    )
+    view = receipts.view("toy", 3, only, found, NOW)
+    (row,) = listing(view, "Places").rows
+    assert [span.text for span in row] == [
+        "b-2", "rejected", "wrong-shape", "40", "2 kB", "–", "train_loss 0.5", "2026-05-01 11:38:00",
+        "shape (3,); got shape (4,)",
+    ]  # fmt: skip
+    states, pages = [block for section in view.sections for block in section.blocks if isinstance(block, Ways)]
+    assert [span.text for span in states.spans] == ["all", *receipts.STATES]
+    here = "/models/toy/rounds/3/receipts?state=rejected&reason=wrong-shape"
+    assert [span.href for span in pages.spans] == [here, f"{here}&after=b-2"]
+
+
+def test_what_is_shown_is_no_link_and_an_empty_page_says_whether_it_is_the_last() -> None:
+    found = Known(
+        learnt={
+            Wish("receipts", "toy", "3", only=only): Learnt(value=replies.receipts(after=after), at=NOW)
+            for only, after in (((), None), ((("state", "late"),), "x-1"))
+        }
+    )
+    everyone, late = (receipts.view("toy", 3, only, found, NOW) for only in ((), (("state", "late"),)))
+    for view, shown in ((everyone, "all"), (late, "late")):
+        states = next(block for section in view.sections for block in section.blocks if isinstance(block, Ways))
+        assert [span.text for span in states.spans if not span.href] == [shown]
+    assert "No such place." in texts(everyone)
+    assert "No such place among those that were looked at; the next page goes on." in texts(late)
+    assert receipts.ASKING in texts(receipts.view("toy", 4, (), found, NOW))
+
+
+@pytest.mark.parametrize("wrong", [("lost", "", ""), ("", "none-such", ""), ("", "", "../x"), ("", "", "a"), (EVIL, "", "")])
+def test_an_address_that_names_no_receipts_leads_nowhere(wrong: tuple[str, str, str]) -> None:
+    assert receipts.chosen(*wrong) is None
+
+
 # ---- fleet and alerts
 
 
@@ -290,22 +352,41 @@ def test_the_fleet_is_counted_by_type_model_cohort_and_release() -> None:
         clients=7,
         active=5,
         by_device_type={"boiler": 2, "thermostat": 5},
+        by_sdk_version={"1.2.0": 6, "1.1.0": 1},
         active_by_model={"toy": 4},
         active_by_cohort={"lab.1": 2},
     )
     clients = [
         replies.client("a-1"),
-        replies.client("a-2", sdk_version="1.1.0"),
+        replies.client("a-2"),
         replies.client("a-3", alive=False, quarantined=True),
     ]
     view = fleet.view(known(statistics=counts, clients=clients), NOW)
-    (chart,) = charts(view)
-    assert chart.options["yAxis"]["data"] == ["thermostat", "boiler"]
-    assert chart.options["series"][0]["data"] == [5, 2]
-    assert "Of all, by SDK version: 2 run 1.2.0, 1 run 1.1.0." in texts(view)
+    types, releases = charts(view)
+    assert types.options["yAxis"]["data"] == ["thermostat", "boiler"]
+    assert types.options["series"][0]["data"] == [5, 2]
+    assert releases.label == "Enrolled clients by SDK version: 6 1.2.0, 1 1.1.0."
     assert [span.text for span in listing(view, "Active clients by cohort").rows[0]] == ["lab.1", "2"]
     assert [row[2].text for row in listing(view, "Up to").rows] == ["alive", "alive", "quarantined"]
     assert listing(view, "Up to").rows[0][0].href == "/fleet/a-1"
+
+
+def test_how_many_were_active_is_drawn_over_time_of_the_models_that_have_the_most_also_when_all_have_gone() -> None:
+    counts = {"pumps": [3.0, 4.0, 0.0], "digits": [30.0], "none": []}
+    drawn: dict[str, Any] = {f"active_{name}": replies.active(name, *values) for name, values in counts.items()}
+    some = known(pace=replies.paces(**{f"m-{at}": 9 - at for at in range(3)}, pumps=0, digits=20, none=0), **drawn)
+    assert sorted(wish.model for wish in fleet.wishes(some) if wish.kind == "active") == ["digits", "m-0", "m-1", "m-2", "none"]
+    (chart,) = charts(fleet.view(known(pace=replies.paces(pumps=0, digits=20, none=0), **drawn), NOW))
+    assert chart.label == (
+        "Active clients by the model that they run, over the last 24 hours. "
+        "At the last count: 30 of digits (at most 30), 0 of pumps (at most 4)."
+    )
+    (digits, pumps) = chart.options["series"]
+    assert (digits["name"], pumps["name"], [value for _, value in pumps["data"]]) == ("digits", "pumps", [3.0, 4.0, 0.0])
+    assert pumps["data"][-1][0] == NOW.timestamp() * 1000
+    assert pumps["showSymbol"] is True
+    many = known(pace=replies.paces(digits=1), active_digits=replies.active("digits", *[1.0] * 288))
+    assert charts(fleet.view(many, NOW))[0].options["series"][0]["showSymbol"] is False
 
 
 def test_one_client_is_shown_without_anything_that_is_not_known() -> None:
@@ -409,13 +490,18 @@ def everything() -> Iterator[View]:
         deployments_toy=[deployed()], clients=[client], alerts_toy=replies.told(
             replies.alert(because=EVIL, metric=EVIL), silences=[replies.silence(metric=EVIL, because=EVIL, by=EVIL)]
         ),
-        statistics=replies.fleet(by_device_type={":js": 1, EVIL: 2}, active_by_model={EVIL: 1}, active_by_cohort={":js": 1}),
-        **{"client__boiler-1": client},
+        statistics=replies.fleet(by_device_type={":js": 1, EVIL: 2}, active_by_model={EVIL: 1}, active_by_cohort={":js": 1},
+                                 by_sdk_version={EVIL: 2}),
+        receipts_toy_3=replies.receipts(
+            replies.receipt(EVIL, reason=EVIL, metrics={EVIL: 1.0}, state="rejected", expected=EVIL, got=EVIL), after=EVIL
+        ),
+        pace=replies.paces(**{EVIL: 1, "toy": 1}), **{"client__boiler-1": client, "active_toy": replies.active(EVIL, 1.0)},
     )  # fmt: skip
     yield overview.view(found, NOW)
     yield model.view("toy", found, NOW)
     yield rounds.view("toy", found, NOW)
     yield rounds.view_of_one("toy", 3, found, NOW)
+    yield receipts.view("toy", 3, (), found, NOW)
     yield fleet.view(found, NOW)
     yield fleet.view_of_one("boiler-1", found, NOW)
     yield alerts.view(found, NOW)
@@ -446,11 +532,15 @@ def test_every_way_leads_to_a_page_of_the_console_whatever_is_named() -> None:
         span.href for view in everything() for section in view.sections for block in section.blocks
         for span in (
             [span for row in block.rows for span in row] if isinstance(block, DataTable)
-            else [span for _, span in block.pairs] if isinstance(block, Terms) else []
+            else [span for _, span in block.pairs] if isinstance(block, Terms)
+            else block.spans if isinstance(block, Ways) else []
         ) if span.href
     ]  # fmt: skip
-    assert ways
-    assert all(way.startswith(("/models/", "/fleet", "/alerts")) and not set(way) & set(" <>\"':?#") for way in ways)
+    assert any("?" in way for way in ways)
+    for way in ways:
+        path, _, query = way.partition("?")
+        assert path.startswith(("/models/", "/fleet", "/alerts"))
+        assert not set(path + query) & set(" <>\"':?#")
 
 
 def test_every_table_has_as_many_cells_as_columns_and_says_what_it_is() -> None:

@@ -36,6 +36,7 @@ VIEWS = {
     "rollout": ("/models/pumps", "Model pumps"),
     "rounds": ("/models/digits/rounds", "Rounds of digits"),
     "round": ("/models/digits/rounds/1", "Round 1 of digits"),
+    "receipts": ("/models/digits/rounds/1/receipts?state=rejected", "Receipts of round 1 of digits"),
     "fleet": ("/fleet", "Fleet"),
     "client": ("/fleet/boiler-01", "Client boiler-01"),
     "alerts": ("/alerts", "Alerts"),
@@ -156,7 +157,8 @@ def expect_content(page: Page, view: str) -> None:
     """What each view must show, so that no picture is of a page that is still empty."""
     says = {
         "overview": "open alert", "model": "What judges measured", "rollout": MARKUP,
-        "rounds": "norm-overflow", "round": "norm-overflow", "fleet": "thermostat-00", "client": "last seen",
+        "rounds": "norm-overflow", "round": "norm-overflow", "receipts": "norm-overflow",
+        "fleet": "thermostat-00", "client": "last seen",
         "alerts": "accepted_updates", "cost": "AWS's bill decides", "model-cost": "AWS's bill decides",
     }  # fmt: skip
     expect(page.locator("body")).to_contain_text(says[view], timeout=SLOW)
@@ -204,6 +206,16 @@ def test_a_round_that_completes_shows_without_reload_and_focus_stays(fleet: Cons
     expect(page.locator("figcaption").first).to_contain_text("Version 4", timeout=SLOW)
     page.wait_for_function("document.querySelectorAll('figure svg').length === 3")
     page.screenshot(path=PICTURES / "console-model.png")
+
+
+def test_nothing_is_asked_for_a_page_that_nobody_sees_and_at_once_when_it_is_seen_again(watched: Watched) -> None:
+    page = watched.visit("/", "Overview")
+    hide = "Object.defineProperty(document, 'hidden', {configurable: true, get: () => %s});"
+    change = "document.dispatchEvent(new Event('visibilitychange'));"
+    page.evaluate(hide % "true" + change)
+    expect(page.locator(".fresh")).to_contain_text(re.compile("UTC, (8|9|1[0-9]) s ago"), timeout=SLOW)
+    page.evaluate(hide % "false" + change)
+    expect(page.locator(".fresh")).to_contain_text("UTC, just now", timeout=SLOW)
 
 
 def test_everything_is_reached_in_order_from_the_keyboard_and_focus_is_seen(watched: Watched) -> None:

@@ -24,12 +24,17 @@ def keywords_of(decorator: ast.expr) -> dict[str, bool] | None:
     return {str(word.arg): bool(getattr(word.value, "value", True)) for word in call.keywords}
 
 
+def is_elsewhere(member: ast.AnnAssign) -> bool:
+    """Whether it is no value that is told apart by its order: the class's own, or given by its name."""
+    return "ClassVar" in ast.unparse(member.annotation) or "kw_only=True" in ast.unparse(member)
+
+
 def by_order(tree: ast.Module) -> Iterator[str]:
     """The classes of a module that take more than `MOST` values by their order."""
     for found in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
         switches = next((words for d in found.decorator_list if (words := keywords_of(d)) is not None), None)
         if switches is not None:
-            values = [s for s in found.body if isinstance(s, ast.AnnAssign) and "ClassVar" not in ast.unparse(s.annotation)]
+            values = [s for s in found.body if isinstance(s, ast.AnnAssign) and not is_elsewhere(s)]
             if switches.get("frozen") and not switches.get("kw_only") and len(values) > MOST:
                 yield found.name
         for method in (s for s in found.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"):

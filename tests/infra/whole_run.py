@@ -379,6 +379,7 @@ def _operators(world: World) -> None:
     operator.models()
     operator.status(model)
     list(operator.rounds(model))
+    list(operator.receipts(model, 1))
     operator.abandon("toy", 1)
     operator.document(operator.version(model, "newest"))
     with tempfile.TemporaryDirectory() as folder:

@@ -181,14 +181,23 @@ def test_while_a_model_trains_cloudwatch_gets_every_record_of_its_fleet(world: W
     assert cloudwatch(world, "clients") == [0, 0, 0]
 
 
-def test_what_goes_beyond_the_recent_records_is_cloudwatchs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_days_metrics_of_the_fleet_are_the_records_and_what_goes_beyond_them_is_cloudwatchs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.model(rounds=0)
     for _ in range(4):
         world.monitor()
         world.clock.advance(300)
+    monkeypatch.setattr("chalicelib.monitoring.store.RECENT", 2)
     assert world.operator.metric("toy", "clients").count == 4
-    monkeypatch.setattr("chalicelib.monitoring.store.RECENT", 4)
-    assert world.operator.metric("toy", "clients").count == 1, "the one that was news"
+    assert len(world.operator.metric("toy", "clients", 24).points) == 4, "however many records others read"
+    assert world.operator.metric("toy", "clients", 25).count == 1, "the one that was news"
+
+
+def test_a_metric_that_every_model_has_is_known_before_its_first_value(world: World) -> None:
+    world.model(rounds=0)
+    found = world.operator.metric("toy", "active_clients", 24)
+    assert (found.count, found.points) == (0, [])
 
 
 @pytest.mark.parametrize("at", [*range(4), *range(32, CALLS)])

@@ -1,11 +1,20 @@
-"""A whole round of three updates, played."""
+"""Rounds, played: a whole one of three updates, one whose places end in every way, and one of many, written by hand."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from chalicelib.rounds.counters import PlaceKind
-from tests.fleet import World
+from chalicelib.rounds.receipt import Declared, Receipt, ReceiptState
+from chalicelib.rounds.round import Round
+from chalicelib.storage import keys
+from chalicelib.storage.dynamo import Put, Table
+from chalicelib.storage.rows import to_item
+from muster import Device
+from muster.wire.arrays import Array
+from tests.fleet import SESSION, World
 
 STEPS = [0.1, 0.25, 0.4]
 EXAMPLES = [10, 20, 70]
@@ -28,3 +37,43 @@ def run_round(world: World, number: int = 1, **config: Any) -> str:
         world.update(device, step=step, examples=examples)
     world.play(devices)
     return world.operator.version("toy", number).checkpoint.sha256
+
+
+def far(moved: dict[str, Array]) -> dict[str, Array]:
+    """Numbers that are finite, and too large for any model."""
+    return {name: array + np.float32(1e20) if array.dtype.kind == "f" else array for name, array in moved.items()}
+
+
+def mixed(world: World) -> list[Device]:
+    """A round in which one update was accepted, one rejected, one given up, and one is still at work."""
+    world.model(goal=4, quorum=4, over_selection=1.0)
+    world.tick()
+    devices = world.devices(4)
+    world.update(devices[0], step=0.1, examples=10)
+    world.update(devices[1], step=0.1, examples=20, spoil=far)
+    devices[2].check_in()
+    body = {"work": "train", "reason": "wrong-shape", "error": "ValueError"}
+    assert world.request("POST", "/v1/rounds/toy.1/failure", key=world.key_of(devices[2]), body=body).status_code == 202
+    devices[3].check_in()
+    world.deliver()
+    return devices
+
+
+def crowd(world: World, count: int) -> Round:
+    """A round in whose every place a client has reported; nothing is inspected yet."""
+    world.model(goal=count, quorum=1, over_selection=1.0, evaluators=0)
+    world.tick()
+    rnd = world.services.rounds.latest("toy")
+    assert rnd
+    table = Table(SESSION.client("dynamodb"), world.settings.rounds_table)
+    for number in range(count):
+        declared = Declared(key="u", sha256="0" * 64, nbytes=500, examples=10)
+        receipt = Receipt(
+            round=rnd.id, client_id=f"client-{number:06d}", state=ReceiptState.REPORTED, assigned_at=world.clock(),
+            report_by=rnd.report_by, min_bytes=1, max_bytes=10**6, ttl=10**10, part=number % rnd.parts, declared=declared,
+            grants=1, etag="e", reported_at=world.clock(),
+        )  # fmt: skip
+        part = keys.part_of(receipt.client_id, rnd.parts)
+        key = keys.RECEIPT.key(round=rnd.id, part=part, client=receipt.client_id)
+        table.put(Put(table=table, key=key, item=to_item(receipt)))
+    return rnd

@@ -12,15 +12,14 @@ from chalicelib.rounds.closing import inspections_missing
 from chalicelib.rounds.counters import parts_for
 from chalicelib.rounds.looks import FAR, Looks
 from chalicelib.rounds.phases import collecting
-from chalicelib.rounds.receipt import Accepted, Declared, Receipt, ReceiptState
+from chalicelib.rounds.receipt import Accepted
 from chalicelib.rounds.round import Round, Summary
 from chalicelib.rounds.round_id import RoundId
-from chalicelib.storage import keys
-from chalicelib.storage.dynamo import Put, Table
+from chalicelib.storage.dynamo import Table
 from chalicelib.storage.queues import Queue
-from chalicelib.storage.rows import to_item
 from tests.fleet import SESSION, Killed, World
 from tests.rounds.making import a_round
+from tests.rounds.playing import crowd
 
 
 def looks_of(world: World) -> Looks:
@@ -209,26 +208,6 @@ def test_places_are_closed_and_receipts_settled_once_however_often_an_aggregatio
 
 
 # ---- rounds of many
-
-
-def crowd(world: World, count: int) -> Round:
-    """A round in whose every place a client has reported; nothing is inspected yet."""
-    world.model(goal=count, quorum=1, over_selection=1.0, evaluators=0)
-    world.tick()
-    rnd = world.services.rounds.latest("toy")
-    assert rnd
-    table = Table(SESSION.client("dynamodb"), world.settings.rounds_table)
-    for number in range(count):
-        declared = Declared(key="u", sha256="0" * 64, nbytes=500, examples=10)
-        receipt = Receipt(
-            round=rnd.id, client_id=f"client-{number:06d}", state=ReceiptState.REPORTED, assigned_at=world.clock(),
-            report_by=rnd.report_by, min_bytes=1, max_bytes=10**6, ttl=10**10, part=number % rnd.parts, declared=declared,
-            grants=1, etag="e", reported_at=world.clock(),
-        )  # fmt: skip
-        part = keys.part_of(receipt.client_id, rnd.parts)
-        key = keys.RECEIPT.key(round=rnd.id, part=part, client=receipt.client_id)
-        table.put(Put(table=table, key=key, item=to_item(receipt)))
-    return rnd
 
 
 def looks_in(world: World, count: int) -> tuple[int, Round]:

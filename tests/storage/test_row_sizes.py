@@ -151,10 +151,15 @@ def longest() -> Iterator[tuple[keys.RowKind, object]]:
     yield keys.TOKEN_USES, TokenUses(claimed=10**9, ttl=10**10, revoked_at=NOW)
     yield from ((kind, Fleet(10**9)) for kind in (keys.FLEET, keys.FLEET_SHARE))
     row = {"rounds": 10**9, "samples": 10**18, "state": "active", "last_seen_at": WHERE["at"]}
-    fleet = ({**row, "device_type": f"{n:04d}".rjust(64, "d"), "model": f"{n:04d}".rjust(48, "m")} for n in range(1000))
+    fleet = (
+        {**row, "device_type": f"{n:04d}".rjust(64, "d"), "sdk_version": f"{n:04d}".rjust(64, "s"),
+         "model": f"{n:04d}".rjust(48, "m")}
+        for n in range(1000)
+    )  # fmt: skip
     cohorts = [Cohort(name=f"{n:02d}".rjust(48, "c"), revision=10**8, rule=RULE, at=NOW, because="x") for n in range(64)]
     tally = count(15, fleet, NOW, 1e9, cohorts)
-    assert len(tally.by_device_type) == len(tally.by_model) == len(tally.active_by_model) == MOST_NAMES + 1
+    names = (tally.by_device_type, tally.by_sdk_version, tally.by_model, tally.active_by_model)
+    assert {len(counts) for counts in names} == {MOST_NAMES + 1}
     yield keys.TALLY, replace(tally, begins=ID, ends=ID, ttl=10**10)
     yield keys.COUNTING, CountLease(until=NOW, ttl=10**10)
     yield keys.MODEL, Model(name=MODEL, config=CONFIG, created_at=NOW, training=TrainingState.RUNNING, rounds_wanted=10**6)

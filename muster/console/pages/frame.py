@@ -21,6 +21,15 @@ DRAW_SECONDS = 1.0
 COARSE_SECONDS = 10
 """How exactly a page counts what passes by itself: more often it changes for what was heard only."""
 
+TELLS = """
+if (!window.tellsWhetherItIsSeen) {
+  window.tellsWhetherItIsSeen = () => emitEvent('seen', !document.hidden);
+  document.addEventListener('visibilitychange', window.tellsWhetherItIsSeen);
+}
+if (document.hidden) window.tellsWhetherItIsSeen();
+"""
+"""What a browser runs once it is connected: the library has no event for a tab that goes into the background."""
+
 Viewing = Callable[[Known, datetime], View]
 
 
@@ -31,8 +40,9 @@ class Frame:
         self._asking = asking
         self._viewing, self._wishes = viewing, wishes
         self._drawn: tuple[object, datetime] | None = None
-        client = ui.context.client
-        client.on_connect(lambda: asking.open(client.id, wishes))
+        client = self._client = ui.context.client
+        client.on_connect(self._connected)
+        ui.on("seen", lambda event: self._seen(is_seen=bool(event.args)))
         client.on_disconnect(lambda: None if client.has_socket_connection else asking.close(client.id))
         client.on_delete(lambda: asking.close(client.id))
         view = viewing(asking.known, self._coarsely())
@@ -47,6 +57,17 @@ class Frame:
         self._fresh = text("p", "", "fresh")
         self.draw()
         ui.timer(DRAW_SECONDS, self.draw)
+
+    def _connected(self) -> None:
+        self._seen(is_seen=True)
+        self._client.run_javascript(TELLS)
+
+    def _seen(self, *, is_seen: bool) -> None:
+        """Nothing is asked for a page that nobody sees."""
+        if is_seen:
+            self._asking.open(self._client.id, self._wishes)
+        else:
+            self._asking.close(self._client.id)
 
     def _head(self, here: str) -> None:
         with ui.header(elevated=False).classes("bar"):

@@ -13,7 +13,7 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
-from muster.console.views.blocks import Block, Chart, Choice, DataTable, Section, Sentence, Span, Terms, View
+from muster.console.views.blocks import Block, Chart, Choice, DataTable, Section, Sentence, Span, Terms, View, Ways
 
 LONG = 26
 """Characters of a cell beyond which it may have several lines."""
@@ -134,6 +134,24 @@ class PlacedTable:
             self._empty = text("p", block.empty, "empty")
 
 
+class PlacedWays:
+    """Links beside each other."""
+
+    def __init__(self) -> None:
+        self._navigation = Element("nav").classes("ways")
+        self._ways: list[PlacedSpan] = []
+
+    def show(self, block: Ways) -> None:
+        """Show these from now on."""
+        self._navigation.props["aria-label"] = block.label
+        if len(self._ways) != len(block.spans):
+            self._navigation.clear()
+            with self._navigation:
+                self._ways = [PlacedSpan("span") for _ in block.spans]
+        for placed, span in zip(self._ways, block.spans, strict=True):
+            placed.show(span, "" if span.href else "here")
+
+
 class PlacedChart:
     """A picture, with its words."""
 
@@ -162,6 +180,7 @@ PLACED: dict[type[Block], Callable[[], Any]] = {
     Sentence: PlacedSentence,
     Terms: PlacedTerms,
     DataTable: PlacedTable,
+    Ways: PlacedWays,
     Chart: PlacedChart,
 }
 

@@ -12,7 +12,7 @@ from nicegui import ui
 from muster.console.asking import Asking
 from muster.console.known import Wishes
 from muster.console.pages.frame import Frame, Viewing
-from muster.console.views import alerts, costs, fleet, model, overview, rounds
+from muster.console.views import alerts, costs, fleet, model, overview, receipts, rounds
 from muster.console.views.blocks import unknown
 
 STYLE = (Path(__file__).parent / "console.css").read_text(encoding="utf-8")
@@ -76,6 +76,15 @@ def register(asking: Asking) -> Callable[[], None]:
         if _MODEL.fullmatch(name) and _ROUND.fullmatch(number):
             chosen = int(number)
             draw("", partial(rounds.wishes_of_one, name, chosen), partial(rounds.view_of_one, name, chosen))
+        else:
+            nowhere()
+
+    @ui.page("/models/{name}/rounds/{number}/receipts")
+    def show_receipts(name: str, number: str, state: str = "", reason: str = "", after: str = "") -> None:
+        chosen = receipts.chosen(state, reason, after)
+        if _MODEL.fullmatch(name) and _ROUND.fullmatch(number) and chosen is not None:
+            which = (name, int(number), chosen)
+            draw("", partial(receipts.wishes, *which), partial(receipts.view, *which))
         else:
             nowhere()
 

@@ -1,6 +1,6 @@
 """What a page is made of: values that are compared, and drawn only where they differ.
 
-View ─▶ Section ─▶ Sentence | Terms | DataTable | Chart ─▶ Span
+View ─▶ Section ─▶ Sentence | Terms | DataTable | Ways | Chart ─▶ Span
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from muster.console.intents import Intent
 
@@ -19,6 +19,7 @@ TONES: Mapping[str, Tone] = {
     "deployed": "good", "running": "good", "completed": "good", "active": "good", "alive": "good", "better": "good",
     "training": "busy", "collecting": "busy", "aggregating": "busy", "evaluating": "busy", "rolling-out": "busy",
     "on-trial": "busy", "staged": "busy", "acknowledged": "busy",
+    "accepted": "good", "reported": "busy", "assigned": "busy", "late": "quiet", "rejected": "bad", "failed": "bad",
     "rolled-back": "bad", "abandoned": "bad", "revoked": "bad", "open": "bad", "unreadable": "bad", "worse": "bad",
     "cleared": "quiet", "stopped": "quiet", "retired": "quiet", "silent": "quiet",
     "critical": "bad", "warning": "busy", "info": "quiet",
@@ -63,6 +64,14 @@ class DataTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Ways:
+    """Links beside each other. `label` says what they choose; one without an address is where one is."""
+
+    label: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """A picture that the library draws (options of Apache ECharts). `label` says what is in it, in words."""
 
@@ -71,7 +80,7 @@ class Chart:
     height: int = 210
 
 
-Block = Sentence | Terms | DataTable | Chart
+Block = Sentence | Terms | DataTable | Ways | Chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,12 @@ def to_rounds(model: str) -> Span:
 def to_round(model: str, number: int) -> Span:
     """A round's number, with the way to its page."""
     return Span(str(number), f"/models/{quote(model, safe='')}/rounds/{number}")
+
+
+def to_receipts(model: str, number: int, text: str = "receipts", **only: str) -> Span:
+    """The way to a round's receipts, or to some of them."""
+    query = f"?{urlencode(only)}" if only else ""
+    return Span(text, f"{to_round(model, number).href}/receipts{query}")
 
 
 def to_cost(model: str) -> Span:

@@ -5,6 +5,7 @@ and in dark. Texts come from devices and operators: none is ever a key of the op
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from muster.console.views.blocks import Chart
@@ -14,20 +15,32 @@ COLOURS = ("var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)")
 
 Options = dict[str, Any]
 
+MOST_MARKS = 40
+"""Points of a curve that are marked, each; of one that has more only the line is drawn."""
+
 
 def lines(label: str, x_name: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Chart:
     """Curves over whole numbers. A curve is told apart by its mark and its dashes too, not by its colour alone."""
-    marks, dashes = ("circle", "rect", "triangle", "diamond", "emptyCircle"), ("solid", "dashed", "dotted", "solid", "dashed")
     options = _frame(legend=list(series))
     options["xAxis"] = {**_axis("value", x_name), "minInterval": 1, "min": "dataMin", "max": "dataMax"}
     options["yAxis"] = {**_axis("value", ""), "scale": True}
+    options["series"] = [_curve(at, name, points) for at, (name, points) in enumerate(series.items())]
+    return Chart(label, options)
+
+
+def over_time(label: str, series: Mapping[str, Sequence[tuple[datetime, float]]]) -> Chart:
+    """Curves of counts over time, in UTC. So that they can be told apart they are dashed differently."""
+    options = _frame(legend=list(series))
+    options["useUTC"] = True
+    options["xAxis"] = _axis("time", "UTC")
+    options["yAxis"] = {**_axis("value", ""), "minInterval": 1, "min": 0}
     options["series"] = [
         {
-            "type": "line", "name": name, "data": [list(point) for point in points], "symbol": marks[at % 5], "symbolSize": 7,
-            "color": COLOURS[at % 5], "lineStyle": {"type": dashes[at % 5], "width": 2}, "emphasis": {"disabled": True},
+            **_curve(at, name, [(point.timestamp() * 1000, value) for point, value in points]),
+            "showSymbol": len(points) <= MOST_MARKS,
         }
         for at, (name, points) in enumerate(series.items())
-    ]  # fmt: skip
+    ]
     return Chart(label, options)
 
 
@@ -93,6 +106,14 @@ def _frame(legend: Sequence[str]) -> Options:
         },
         "legend": {"show": bool(legend), "data": list(legend), "textStyle": {"color": INK}, "top": 0, "selectedMode": False},
         "grid": {"left": 12, "right": 24, "top": 44 if legend else 16, "bottom": 32, "containLabel": True},
+    }  # fmt: skip
+
+
+def _curve(at: int, name: str, points: Sequence[tuple[float, float]]) -> Options:
+    marks, dashes = ("circle", "rect", "triangle", "diamond", "emptyCircle"), ("solid", "dashed", "dotted", "solid", "dashed")
+    return {
+        "type": "line", "name": name, "data": [list(point) for point in points], "symbol": marks[at % 5], "symbolSize": 7,
+        "color": COLOURS[at % 5], "lineStyle": {"type": dashes[at % 5], "width": 2}, "emphasis": {"disabled": True},
     }  # fmt: skip
 
 

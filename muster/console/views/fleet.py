@@ -11,6 +11,7 @@ from muster.console.known import MOST_ROWS, Known, Wish
 from muster.console.views import charts
 from muster.console.views.blocks import (
     Block,
+    Chart,
     DataTable,
     Section,
     Sentence,
@@ -25,19 +26,27 @@ from muster.console.views.blocks import (
 )
 from muster.wire import admin
 
-MOST_TYPES = 12
-"""Bars in the picture: the most frequent device types."""
+MOST_BARS = 12
+"""Bars in a picture: the most frequent device types, or releases."""
+MOST_CURVES = 5
+"""Models of which it is drawn how many clients were active."""
 
 
 def wishes(known: Known) -> frozenset[Wish]:
-    """The counts, the pace, and the first page of clients."""
-    return frozenset({Wish("statistics"), Wish("pace"), Wish("clients")})
+    """The counts, the pace, the first page of clients, and how many were active of those models that have the most."""
+    active = {Wish("active", one.model) for one in _busiest(known)}
+    return frozenset({Wish("statistics"), Wish("pace"), Wish("clients")}) | active
 
 
 def view(known: Known, now: datetime) -> View:
     """The page."""
     clients: list[admin.ClientReply] = known.found(Wish("clients"), list) or []
-    sections = [*_counts(known), *_pace(known), Section("Clients", tuple(_clients(clients, Wish("clients") in known.learnt)))]
+    sections = [
+        *_counts(known),
+        *_active(known),
+        *_pace(known),
+        Section("Clients", (_clients(clients, Wish("clients") in known.learnt),)),
+    ]
     return View(title="Fleet", sections=tuple(sections))
 
 
@@ -56,13 +65,11 @@ def _counts(known: Known) -> Iterator[Section]:
         ("counted", Span(words.time(fleet.counted_at))),
     ))  # fmt: skip
     yield Section("Counts", (facts,))
-    by_type = Counter(fleet.by_device_type).most_common(MOST_TYPES)
-    blocks: list[Block] = []
-    if by_type:
-        label = (
-            "Enrolled clients by device type: " + ", ".join(f"{words.number(count)} {name}" for name, count in by_type) + "."
-        )
-        blocks.append(charts.stacks(label, [n for n, _ in by_type], {"clients": [c for _, c in by_type]}, sideways=True))
+    blocks: list[Block] = [
+        _bars(what, counts)
+        for what, counts in (("device type", fleet.by_device_type), ("SDK version", fleet.by_sdk_version))
+        if counts
+    ]
     for caption, column, counts in (
         ("Active clients by the model that they run", "model", fleet.active_by_model),
         ("Active clients by cohort", "cohort", fleet.active_by_cohort),
@@ -71,6 +78,33 @@ def _counts(known: Known) -> Iterator[Section]:
             blocks.append(_counted(caption, column, counts))
     if blocks:
         yield Section("Of which kinds", tuple(blocks))
+
+
+def _bars(what: str, counts: Mapping[str, int]) -> Chart:
+    most = Counter(counts).most_common(MOST_BARS)
+    label = f"Enrolled clients by {what}: " + ", ".join(f"{words.number(count)} {name}" for name, count in most) + "."
+    return charts.stacks(label, [name for name, _ in most], {"clients": [count for _, count in most]}, sideways=True)
+
+
+def _busiest(known: Known) -> list[admin.ModelPace]:
+    """The models that have the most active clients now, also where that is none."""
+    pace = known.found(Wish("pace"), admin.FleetPace)
+    return sorted(pace.models, key=lambda one: (-one.active, one.model))[:MOST_CURVES] if pace else []
+
+
+def _active(known: Known) -> Iterator[Section]:
+    """How many clients were active, model by model, as far back as records are kept."""
+    told = [known.found(Wish("active", one.model), admin.MetricReply) for one in _busiest(known)]
+    counted = {found.model: [(point.at, point.value) for point in found.points] for found in told if found and found.points}
+    if not counted:
+        return
+    hours = max(found.hours for found in told if found)
+    now = ", ".join(
+        f"{words.number(points[-1][1])} of {model} (at most {words.number(max(value for _, value in points))})"
+        for model, points in counted.items()
+    )
+    label = f"Active clients by the model that they run, over the last {hours} hours. At the last count: {now}."
+    yield Section("Active over time", (charts.over_time(label, counted),))
 
 
 def _counted(caption: str, column: str, counts: Mapping[str, int]) -> DataTable:
@@ -116,13 +150,8 @@ def _pace(known: Known) -> Iterator[Section]:
     yield Section("How often they come", (Sentence(said), *trouble, listing))
 
 
-def _clients(clients: list[admin.ClientReply], asked: bool) -> Iterator[Block]:
-    if clients:
-        releases = Counter(client.sdk_version for client in clients).most_common(5)
-        told = ", ".join(f"{count} run {name}" for name, count in releases)
-        of = "Of those listed here" if len(clients) >= MOST_ROWS else "Of all"
-        yield Sentence(f"{of}, by SDK version: {told}.")
-    yield DataTable(
+def _clients(clients: list[admin.ClientReply], asked: bool) -> DataTable:
+    return DataTable(
         caption=f"Up to {MOST_ROWS} clients, in no particular order; muster client list has all",
         columns=("client", "key", "now", "type", "SDK", "model", "version", "rounds", "last seen"),
         rows=tuple(_row(client) for client in clients),

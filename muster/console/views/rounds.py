@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from muster.console import words
 from muster.console.known import Known, Wish
-from muster.console.views import charts
+from muster.console.views import charts, receipts
 from muster.console.views.blocks import (
     Block,
     Chart,
@@ -20,6 +21,7 @@ from muster.console.views.blocks import (
     plain,
     state,
     to_model,
+    to_receipts,
     to_round,
     to_rounds,
     unknown,
@@ -129,8 +131,8 @@ def _by_reason(counts: Mapping[str, int]) -> str:
 
 
 def wishes_of_one(model: str, number: int, known: Known) -> frozenset[Wish]:
-    """The round, and what its model's configuration says."""
-    return frozenset({Wish("status", model), Wish("round", model, str(number))})
+    """The round, its first receipts, and what its model's configuration says."""
+    return frozenset({Wish("status", model), Wish("round", model, str(number)), *receipts.wishes(model, number, (), known)})
 
 
 def view_of_one(model: str, number: int, known: Known, now: datetime) -> View:
@@ -142,16 +144,17 @@ def view_of_one(model: str, number: int, known: Known, now: datetime) -> View:
     sections = [Section("Now" if rnd.finished_at is None else "What became of it", tuple(_story(rnd, status, now)))]
     if rnd.opened_at is not None:
         sections.append(Section("Phases", (_timeline(model, [rnd], now),)))
-    sections.append(Section("Updates", (_facts(rnd),)))
+    sections.append(Section("Updates", (_facts(model, rnd),)))
     sections += [
-        Section(heading, (_reasons(caption, said, counts),))
-        for heading, caption, said, counts in (
-            ("Rejected", "Updates that were rejected, by reason", ABOUT, rnd.rejected),
-            ("Given up", "Trainings that devices gave up, by reason", FAILURES, rnd.failed),
-            ("Not judged", "Judgements that devices gave up, by reason", FAILURES, rnd.judges_failed),
+        Section(heading, (_reasons(caption, said, counts, partial(_to_places, model, rnd, of)),))
+        for heading, caption, said, counts, of in (
+            ("Rejected", "Updates that were rejected, by reason", ABOUT, rnd.rejected, "rejected"),
+            ("Given up", "Trainings that devices gave up, by reason", FAILURES, rnd.failed, "failed"),
+            ("Not judged", "Judgements that devices gave up, by reason", FAILURES, rnd.judges_failed, ""),
         )
         if counts
     ]
+    sections.append(receipts.first(model, number, known))
     return View(title=f"Round {number} of {model}", sections=tuple(sections), back=to_rounds(model))
 
 
@@ -171,16 +174,19 @@ def _story(rnd: admin.RoundReply, status: admin.ModelStatus | None, now: datetim
             yield Sentence(f"{more[0].upper()}{more[1:]}.")
 
 
-def _facts(rnd: admin.RoundReply) -> Terms:
+def _facts(model: str, rnd: admin.RoundReply) -> Terms:
+    def places(many: int, state: str) -> Span:
+        return to_receipts(model, rnd.number, words.number(many), state=state) if many else Span("0")
+
     return Terms((
         ("phase", state(rnd.phase)),
-        *((name, Span(value)) for name, value in (
+        *((name, value if isinstance(value, Span) else Span(value)) for name, value in (
             ("base", f"version {rnd.base_version}" if rnd.base_version is not None else "–"),
             ("opened", words.time(rnd.opened_at)), ("report by", words.time(rnd.report_by)),
             ("closed", words.time(rnd.closed_at)), ("finished", words.time(rnd.finished_at)),
-            ("places at work", words.number(rnd.assigned)), ("awaiting inspection", words.number(rnd.reported)),
-            ("accepted", words.number(rnd.accepted)), ("rejected", words.number(sum(rnd.rejected.values()))),
-            ("late", words.number(rnd.late)), ("given up", words.number(sum(rnd.failed.values()))),
+            ("places at work", places(rnd.assigned, "assigned")), ("awaiting inspection", places(rnd.reported, "reported")),
+            ("accepted", places(rnd.accepted, "accepted")), ("rejected", places(sum(rnd.rejected.values()), "rejected")),
+            ("late", places(rnd.late, "late")), ("given up", places(sum(rnd.failed.values()), "failed")),
             ("examples", words.number(rnd.examples)), ("uploaded", words.size(rnd.uploaded_bytes)),
             ("judges", words.number(rnd.evaluations)), ("gain", words.gain(rnd.gain, rnd.metric)),
             ("cost so far" if rnd.finished_at is None else "cost", written(rnd.spent.dollars) if rnd.spent else "–"),
@@ -189,13 +195,25 @@ def _facts(rnd: admin.RoundReply) -> Terms:
     ))  # fmt: skip
 
 
-def _reasons(caption: str, said: Mapping[Reason, str] | Mapping[FailureReason, str], counts: Mapping[str, int]) -> DataTable:
+def _to_places(model: str, rnd: admin.RoundReply, state: str, reason: str) -> Span:
+    """A reason, with the way to the places that ended for it; without one where there are no receipts that say so."""
+    if not state or receipts.chosen(state, reason, "") is None:
+        return Span(reason)
+    return to_receipts(model, rnd.number, reason, state=state, reason=reason)
+
+
+def _reasons(
+    caption: str,
+    said: Mapping[Reason, str] | Mapping[FailureReason, str],
+    counts: Mapping[str, int],
+    way: Callable[[str], Span],
+) -> DataTable:
     known = {str(reason): about.replace("`", "") for reason, about in said.items()}
     return DataTable(
         caption=caption,
         columns=("reason", "count", "it means"),
         rows=tuple(
-            plain(reason, words.number(count), known.get(reason, "–"))
+            (way(reason), *plain(words.number(count), known.get(reason, "–")))
             for reason, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
         ),
         empty="None.",

@@ -5,6 +5,7 @@
 * `models`       models and their training
 * `configuring`  how the rounds of a model run, and the history of that
 * `rounds`       rounds and their files
+* `receipts`     the receipts of a round
 * `versions`     versions, and which of them devices get
 * `strategies`   how they come from one version to the next
 * `experiments`  two or more versions at once, to know which is better
@@ -86,6 +87,7 @@ from muster.wire.admin.objectives import ObjectiveList, ObjectiveReply
 from muster.wire.admin.overview import AlarmReply, ModelOverview, Overview, Waits, Why
 from muster.wire.admin.pacing import FleetPace, ModelPace, SetPace
 from muster.wire.admin.paging import After, Page
+from muster.wire.admin.receipts import RoundReceipt, RoundReceiptList, RoundReceiptsPage, StateOfPlace
 from muster.wire.admin.rounds import AbandonRound, RoundFile, RoundFileList, RoundFilesPage, RoundList, RoundReply
 from muster.wire.admin.strategies import IMMEDIATE, GuardRule, Strategy, VersionRef
 from muster.wire.admin.versions import (
@@ -192,6 +194,9 @@ __all__ = [
     "RoundFileList",
     "RoundFilesPage",
     "RoundList",
+    "RoundReceipt",
+    "RoundReceiptList",
+    "RoundReceiptsPage",
     "RoundReply",
     "Rule",
     "SetCohort",
@@ -202,6 +207,7 @@ __all__ = [
     "SilenceReply",
     "SlotsReply",
     "StartExperiment",
+    "StateOfPlace",
     "StorageAmount",
     "StorageReply",
     "Strategy",

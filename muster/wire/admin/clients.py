@@ -110,6 +110,7 @@ class FleetStatistics(Reply):
     active: int = Field(description="those of them that were seen within the heartbeat timeout")
     revoked: int
     by_device_type: dict[str, int]
+    by_sdk_version: dict[str, int] = Field({}, description="enrolled clients by the release of the SDK that they said they run")
     active_by_model: dict[str, int] = Field(description="active clients by the model they said they run")
     active_by_cohort: dict[str, int] = Field({}, description="active clients by cohort, `<name>.<revision>`")
     rounds: int = Field(description="updates that passed inspection, over all clients")
