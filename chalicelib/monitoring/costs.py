@@ -10,6 +10,7 @@ from chalicelib.monitoring.months import Month
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.registry.model import Model
 from chalicelib.registry.retained import RetentionStore
+from chalicelib.registry.retention import Storage
 from chalicelib.registry.store import RegistryStore
 from chalicelib.spending import Spending, SpendingStore
 from muster.pricing import standing
@@ -43,19 +44,22 @@ class Costs:
         self._there = {what: dollars(used) for what, used in standing.there(alarms=alarms, keys=keys).items()}
 
     def of_stack(self, query: admin.MonthQuery) -> admin.CostReply:
-        """All models, and what is for none. Two requests a model, and two more."""
+        """All models, and what is for none: a request a model, and three more."""
         now, month = self._month(query)
-        models = [self._of(None, None, month, now), *(self._of(m.name, m, month, now) for m in self._registry.models())]
-        there = sum(self._there.values()) + sum(one.kept_dollars for one in models)
+        models = list(self._registry.models())
+        kept = self._retained.storages(model.name for model in models)
+        bills = [_bill(None, self._days(None, month), None, month, now)]
+        bills += [_bill(model, self._days(model.name, month), kept.get(model.name), month, now) for model in models]
+        there = sum(self._there.values()) + sum(one.kept_dollars for one in bills)
         return admin.CostReply(
             month=str(month),
             at=now,
             is_whole=month.passed(now) == 1.0,
             priced_at=date.fromisoformat(DATE),
             region=REGION,
-            dollars=sum(one.spent.dollars for one in models) + there * month.passed(now),
-            forecast=sum(one.forecast for one in models) + there,
-            models=sorted(models, key=lambda one: -one.spent.dollars),
+            dollars=sum(one.spent.dollars for one in bills) + there * month.passed(now),
+            forecast=sum(one.forecast for one in bills) + there,
+            models=sorted(bills, key=lambda one: -one.spent.dollars),
             there=self._there,
         )
 
@@ -67,14 +71,14 @@ class Costs:
         """
         model = self._catalogue.model(name)
         now, month = self._month(query)
-        days = self._spending.days(name, month.first, month.last)
+        days = self._days(name, month)
         rounds = self._spending.rounds(name, limit=ROUNDS_SHOWN)
         return admin.ModelCostReply(
             month=str(month),
             at=now,
             priced_at=date.fromisoformat(DATE),
             region=REGION,
-            total=self._total(name, model, days, month, now),
+            total=_bill(model, days, self._retained.storage(name), month, now),
             days=[admin.DayBill(day=day, dollars=dollars(spent.used)) for day, spent in sorted(days.items())],
             rounds=[admin.RoundBill(round=number, spent=billed(spent)) for number, spent in rounds.items()],
         )
@@ -83,24 +87,23 @@ class Costs:
         now = self._clock()
         return now, Month.parse(query.month) if query.month else Month.of(now.date())
 
-    def _of(self, name: str | None, model: Model | None, month: Month, now: datetime) -> admin.ModelBill:
-        return self._total(name, model, self._spending.days(name, month.first, month.last), month, now)
+    def _days(self, model: str | None, month: Month) -> dict[date, Spending]:
+        return self._spending.days(model, month.first, month.last)
 
-    def _total(
-        self, name: str | None, model: Model | None, days: Mapping[date, Spending], month: Month, now: datetime
-    ) -> admin.ModelBill:
-        by_day = {day: dollars(spent.used) for day, spent in days.items()}
-        storage = self._retained.storage(name) if name else None
-        parts = (storage.checkpoints, storage.states, storage.deltas) if storage else ()
-        kept = usage(s3_gb_months=sum(part.nbytes for part in parts) / GB)
-        return admin.ModelBill(
-            model=name,
-            spent=billed(*days.values()),
-            forecast=month.forecast(by_day, now),
-            kept_dollars=dollars(kept),
-            budget=model.config.monthly_budget if model else None,
-            over_budget=bool(model and model.over_budget and now < model.over_budget.until),
-        )
+
+def _bill(
+    model: Model | None, days: Mapping[date, Spending], storage: Storage | None, month: Month, now: datetime
+) -> admin.ModelBill:
+    """What a model has used in a month, or the stack: what its versions keep, and how the month is likely to end."""
+    parts = (storage.checkpoints, storage.states, storage.deltas) if storage else ()
+    return admin.ModelBill(
+        model=model.name if model else None,
+        spent=billed(*days.values()),
+        forecast=month.forecast({day: dollars(spent.used) for day, spent in days.items()}, now),
+        kept_dollars=dollars(usage(s3_gb_months=sum(part.nbytes for part in parts) / GB)),
+        budget=model.config.monthly_budget if model else None,
+        over_budget=bool(model and model.over_budget and now < model.over_budget.until),
+    )
 
 
 def billed(*spent: Spending) -> admin.Bill:

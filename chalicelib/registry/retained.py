@@ -6,6 +6,7 @@ nothing is done twice.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from chalicelib.instants import text
@@ -85,6 +86,13 @@ class RetentionStore:
     def storage(self, model: str) -> Storage | None:
         """What a model's versions take, as last counted, or None when that was not counted yet, or cannot be read."""
         return readable_one(Storage, self._table.get(keys.STORAGE.key(model=model)))
+
+    def storages(self, models: Iterable[str]) -> dict[str, Storage]:
+        """The same of several models, by name: one request for a hundred."""
+        places = {model: keys.STORAGE.key(model=model) for model in models}
+        found = self._table.get_all(places.values())
+        read = {model: readable_one(Storage, found.get((key["pk"], key["sk"]))) for model, key in places.items()}
+        return {model: counted for model, counted in read.items() if counted is not None}
 
     def put_storage(self, model: str, counted: Storage) -> bool:
         """Store a count; False when there is a newer one."""

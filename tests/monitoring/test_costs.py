@@ -184,3 +184,12 @@ def test_a_metric_is_billed_once_an_hour(spent: World) -> None:
     spent.monitor()
     assert billed() == first, "of the same hour"
     assert dollars(usage(metric_months=first)) < 0.3
+
+
+def test_a_months_costs_are_one_request_for_each_model_and_three_more(world: World) -> None:
+    for name in ("first", "second", "third"):
+        world.model(name)
+    world.operator.cost()
+    with world.calls.count() as calls:
+        assert len(world.operator.cost().models) == 4
+    assert sorted(calls) == ["BatchGetItem", *["Query"] * 5]
