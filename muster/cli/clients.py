@@ -9,6 +9,7 @@ import typer
 
 from muster.cli import render
 from muster.cli.session import DryRun, Json, of
+from muster.operator.telling import releasing, revoking
 from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="The fleet: list, show, revoke and release clients.")
@@ -69,8 +70,7 @@ def revoke(ctx: typer.Context, client: ClientId, dry_run: DryRun = False, as_jso
     session = of(ctx)
     if dry_run:
         found = session.operator.client(client)
-        what = "change nothing: the key was revoked before" if found.state == "revoked" else f"revoke the key of {client}"
-        session.would(what, as_json, found.model_dump(mode="json") if as_json else None)
+        session.would(revoking(found), as_json, found.model_dump(mode="json") if as_json else None)
         return
     reply = session.operator.revoke(client)
     session.show(reply, as_json, lambda: render.client(reply))
@@ -82,9 +82,7 @@ def release(ctx: typer.Context, client: ClientId, dry_run: DryRun = False, as_js
     session = of(ctx)
     if dry_run:
         found = session.operator.client(client)
-        counted = f"{found.strikes} strikes, {found.quarantines} quarantines"
-        what = f"release {client} ({counted})" if found.strikes or found.quarantines else "change nothing: there is no strike"
-        session.would(what, as_json, found.model_dump(mode="json") if as_json else None)
+        session.would(releasing(found), as_json, found.model_dump(mode="json") if as_json else None)
         return
     reply = session.operator.release(client)
     session.show(reply, as_json, lambda: render.client(reply))

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 
 from muster.cli import render
 from muster.cli.session import Because, DryRun, Json, of
+from muster.operator.telling import bounding
 from muster.pacing.intervals import CEILING_PER_SECOND, PaceRules, least_budget, least_ceiling
 from muster.pacing.planning import FleetPlan, Rounds
 from muster.pacing.planning import plan as planned
@@ -65,8 +66,7 @@ def pace(
     seen = present.revision if revision is None else revision
     reply = session.operator.set_pace(**wanted, revision=seen, because=because, dry_run=dry_run)
     if dry_run:
-        what = "change nothing" if reply.revision == seen else f"set the bounds, revision {reply.revision}"
-        session.would(what, as_json, reply.model_dump(mode="json") if as_json else None)
+        session.would(bounding(reply, seen), as_json, reply.model_dump(mode="json") if as_json else None)
         return
     session.show(reply, as_json, lambda: render.pace(reply))
 

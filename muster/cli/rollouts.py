@@ -16,9 +16,6 @@ from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="Let a version reach the clients step by step, and take it back.")
 
-CANARY = admin.Strategy(kind="canary", steps=[5.0, 25.0])
-"""What `muster rollout start` does where nobody says otherwise."""
-
 Kind = Annotated[
     str | None,
     typer.Option(
@@ -80,7 +77,7 @@ def start(
     """
     session = of(ctx)
     status = session.operator.status(model)
-    wanted = strategy_of(strategy, steps, pause, file) or status.config.strategy or CANARY
+    wanted = strategy_of(strategy, steps, pause, file) or status.config.strategy or admin.CANARY
     seen = revision or status.deployment_revision
     reply = session.operator.deploy(model, version, revision=seen, strategy=wanted, because=because, dry_run=dry_run)
     tell(ctx, reply, seen, dry_run, as_json)

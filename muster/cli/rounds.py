@@ -13,6 +13,7 @@ from rich.console import Group
 from muster.cli import figures, overview, pictures, recomputing, render
 from muster.cli.pictures import Force, Out
 from muster.cli.session import Because, DryRun, Json, Model, of
+from muster.operator.telling import abandoning, starting, stopping
 from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch and end rounds; export one, and compute its version again.")
@@ -103,7 +104,7 @@ def start(
     training = session.operator.status(model).training
     wanted = training.rounds_completed + rounds
     if dry_run:
-        session.would(f"train {model} until {wanted} rounds have completed, {rounds} more than now", as_json)
+        session.would(starting(model, wanted, rounds), as_json)
         return
     reply = session.operator.start(model, wanted)
     session.show(reply, as_json, lambda: overview.page([reply], session.now()))
@@ -114,9 +115,7 @@ def stop(ctx: typer.Context, model: Model, dry_run: DryRun = False, as_json: Jso
     """Open no further round; one that is open goes on to its end."""
     session = of(ctx)
     if dry_run:
-        rnd = session.operator.status(model).round
-        going = f"; round {rnd.number} ({rnd.phase}) would go on to its end" if rnd and not rnd.finished_at else ""
-        session.would(f"stop training {model}{going}", as_json)
+        session.would(stopping(session.operator.status(model)), as_json)
         return
     reply = session.operator.stop(model)
     session.show(reply, as_json, lambda: overview.page([reply], session.now()))
@@ -135,9 +134,7 @@ def abandon(
     session = of(ctx)
     chosen = number if number is not None else _newest(session.operator.status(model))
     if dry_run:
-        rnd = session.operator.round(model, chosen)
-        what = "change nothing: the round has ended" if rnd.finished_at else f"abandon round {rnd.round}, now {rnd.phase}"
-        session.would(what, as_json)
+        session.would(abandoning(session.operator.round(model, chosen)), as_json)
         return
     reply = session.operator.abandon(model, chosen, *([because] if because else []))
     session.show(reply, as_json, lambda: render.round_(reply))

@@ -16,6 +16,7 @@ from muster.cli.rollouts import Kind, Pause, Steps, StrategyFile, strategy_of, t
 from muster.cli.session import Because, DryRun, Json, Limit, Model, Revision, Session, VersionRef, WithUrls, of
 from muster.http.errors import Untrusted
 from muster.operator.recompute import Recomputed
+from muster.operator.telling import pinning
 from muster.wire import admin
 
 app = typer.Typer(no_args_is_help=True, help="List, register, download and verify versions.")
@@ -85,8 +86,7 @@ def _pin(ctx: typer.Context, model: str, version: str, *, pinned: bool, dry_run:
     session = of(ctx)
     if dry_run:
         found = session.operator.kept(model, version)
-        what = f"{'keep' if pinned else 'release'} {found.id}" if found.pinned != pinned else f"change nothing of {found.id}"
-        session.would(what, as_json, {"version": found.id, "pinned": pinned} if as_json else None)
+        session.would(pinning(found, pinned=pinned), as_json, {"version": found.id, "pinned": pinned} if as_json else None)
         return
     reply = session.operator.pin(model, version, pinned=pinned)
     session.show(reply, as_json, lambda: render.version(reply))

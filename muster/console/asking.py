@@ -54,6 +54,8 @@ def read(operator: Operator, wish: Wish) -> object:
             return operator.status(wish.model)
         case "versions":
             return [without_urls(version) for version in islice(operator.versions(wish.model), MOST_ROWS)]
+        case "version":
+            return without_urls(operator.version(wish.model, wish.name))
         case "rounds":
             return list(islice(operator.rounds(wish.model), MOST_ROWS))
         case "round":

@@ -11,7 +11,7 @@ from muster.console.known import LOOK_SECONDS, Known, Wish
 PATIENCE_SECONDS = 8.0
 """How long a look may take before a page says that it waits."""
 
-SUBJECTS = frozenset({"status", "round", "client", "rollout"})
+SUBJECTS = frozenset({"status", "version", "round", "client", "rollout"})
 """What a page is about: it says itself that there is none. A rollout may end between two questions."""
 MOST_DENIED = 3
 """Refusals that are told, of all."""

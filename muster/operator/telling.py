@@ -1,4 +1,4 @@
-"""What a revision of the deployments does, or a silence, in words for an operator (pure)."""
+"""What would be done, or was, in words for an operator (pure). Command line and console say the same."""
 
 from __future__ import annotations
 
@@ -62,3 +62,47 @@ def silencing(model: str, metric: str, hours: float, now: admin.AlertList) -> st
         return f"tell of {of} again" if present else f"change nothing: nobody has silenced {of}"
     instead = f", instead of until {present.until:%Y-%m-%d %H:%M} UTC" if present else ""
     return f"tell nobody of {of} for {hours:g} hours{instead}"
+
+
+def starting(model: str, wanted: int, more: int) -> str:
+    """What it means to train a model until so many rounds have completed in its whole life."""
+    return f"train {model} until {wanted} rounds have completed, {more} more than now"
+
+
+def stopping(now: admin.ModelStatus) -> str:
+    """What it means to open no further round."""
+    rnd = now.round
+    going = f"; round {rnd.number} ({rnd.phase}) would go on to its end" if rnd and not rnd.finished_at else ""
+    return f"stop training {now.model}{going}"
+
+
+def abandoning(rnd: admin.RoundReply) -> str:
+    """What it means to end a round before its time."""
+    return "change nothing: the round has ended" if rnd.finished_at else f"abandon round {rnd.round}, now {rnd.phase}"
+
+
+def pinning(version: admin.VersionReply, *, pinned: bool) -> str:
+    """What it means to keep a version whatever else happens, or no longer."""
+    return f"{'keep' if pinned else 'release'} {version.id}" if version.pinned != pinned else f"change nothing of {version.id}"
+
+
+def revoking(client: admin.ClientReply) -> str:
+    """What it means to take a client's key away for good."""
+    if client.state == "revoked":
+        return "change nothing: the key was revoked before"
+    return f"revoke the key of {client.client_id}"
+
+
+def releasing(client: admin.ClientReply) -> str:
+    """What it means to let a client out of its quarantine."""
+    if not client.strikes and not client.quarantines:
+        return "change nothing: there is no strike"
+    return f"release {client.client_id} ({client.strikes} strikes, {client.quarantines} quarantines)"
+
+
+def bounding(then: admin.FleetPace, seen: int) -> str:
+    """What it means to bound what the fleet sends, for who saw that revision of the bounds."""
+    if then.revision == seen:
+        return "change nothing"
+    month = f" and {then.budget:,} a month" if then.budget is not None else ""
+    return f"set the bounds, revision {then.revision}: {then.ceiling:,g} requests a second{month}"

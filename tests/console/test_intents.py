@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shlex
 from datetime import timedelta
+from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from muster.console.doing import UnfitReason, foresee, perform
-from muster.console.intents import LONGEST_REASON, Intent, IntentKind, command
+from muster.console.doing import DEEDS, foresee, perform
+from muster.console.doing.deed import UnfitReason
+from muster.console.intents import LONGEST_REASON, NUMBERS, TITLES, WITH_REASON, Intent, IntentKind, command, filled_in
 from muster.console.saying import sentence
 from muster.http.errors import Refused
-from muster.wire.admin import SetSilence, Strategy
+from muster.wire.admin import Arm, SetSilence, StartExperiment, Strategy
 from muster.wire.problems import Problem
 from tests.fleet import World, checkpoint
 from tests.operator.terminal import Terminal
@@ -179,6 +183,112 @@ def test_each_command_is_one_that_the_command_line_takes_and_does_the_same(world
         assert found.sentence == f"This {said}."
     assert command(Intent(kind="acknowledge", model="toy", metric="accuracy")) == "muster alerts ack toy accuracy"
     assert command(Intent(kind="rollback", model="toy", revision=3)) == "muster rollback toy --revision 3"
+
+
+def test_every_kind_has_a_title_an_act_and_a_command_that_the_command_line_knows(muster: Terminal) -> None:
+    assert TITLES.keys() == DEEDS.keys() == set(get_args(IntentKind))
+    assert WITH_REASON | NUMBERS.keys() <= TITLES.keys()
+    for kind in TITLES:
+        words = shlex.split(command(Intent(kind=kind, model="toy", metric="m", experiment="e", client="c-1")))
+        parents = [word for word in words[1:3] if word.isalpha() and word != "toy"]
+        assert muster(" ".join([*parents, "--help"])).exit_code == 0
+
+
+OTHERS: list[tuple[Intent, str, str]] = [
+    (Intent(kind="abandon-round", model="toy", round=1), "abandon round toy.1, now collecting", "Round toy.1 is abandoned"),
+    (Intent(kind="deploy", model="toy", version=1), "deploy version 1 of toy; some", "Deployed version 1 of toy (revision 2)."),
+    (
+        Intent(kind="begin-rollout", model="toy", version=1),
+        "begin a rollout of version 1 of toy: 5 % of the clients",
+        "Began a",
+    ),
+    (Intent(kind="keep-version", model="toy", version=1), "keep toy.v1", "toy.v1 is kept whatever else happens."),
+    (Intent(kind="release-version", model="toy", version=1), "change nothing of toy.v1", "toy.v1 is kept as long as"),
+    (Intent(kind="revoke-client", client="device-000"), "revoke the key of device-000", "The key of device-000 is revoked."),
+    (
+        Intent(kind="release-client", client="device-000"),
+        "change nothing: there is no strike",
+        "device-000 is given work again",
+    ),
+    (
+        Intent(kind="set-pace", ceiling=100.0, budget=10**9),
+        "set the bounds, revision 1: 100 requests a second and",
+        "The fleet",
+    ),
+]
+
+
+@pytest.mark.parametrize(("intent", "would", "done"), OTHERS, ids=[intent.kind for intent, _, _ in OTHERS])
+def test_what_is_foreseen_is_what_the_commands_dry_run_says_and_nothing_is_done_before_it_is_confirmed(
+    world: World, muster: Terminal, intent: Intent, would: str, done: str
+) -> None:
+    world.model()
+    world.tick()
+    world.devices(1)
+    world.operator.register("toy", checkpoint(1.0))
+    before = world.everything()
+    found = foresee(world.operator, intent)
+    assert found.sentence.startswith(f"This would {would}")
+    said = muster.text(command(found.intent).removeprefix("muster ") + " --dry-run").splitlines()[0]
+    assert found.sentence == f"This {' '.join(said.split())}."
+    assert world.everything() == before
+    assert perform(world.operator, found.intent).startswith(done)
+
+
+def test_a_round_that_ends_meanwhile_is_not_abandoned_again(world: World) -> None:
+    world.model()
+    world.tick()
+    found = foresee(world.operator, Intent(kind="abandon-round", model="toy", round=1, because="it is stuck"))
+    world.operator.abandon("toy", 1, "somebody else was faster")
+    assert "somebody else was faster" in perform(world.operator, found.intent)
+    assert foresee(world.operator, found.intent).sentence == "This would change nothing: the round has ended."
+
+
+def test_a_fleet_is_not_bound_when_somebody_else_has_bound_it_in_between(world: World) -> None:
+    found = foresee(world.operator, Intent(kind="set-pace", ceiling=100.0))
+    world.operator.set_pace(200.0, None, revision=0)
+    with pytest.raises(Refused):
+        perform(world.operator, found.intent)
+    assert world.operator.pace().ceiling == 200.0
+
+
+def test_bounds_that_serve_nobody_are_refused_before_anything_is_confirmed(world: World) -> None:
+    world.counted(clients=10**6)
+    with pytest.raises(Refused):
+        foresee(world.operator, Intent(kind="set-pace", ceiling=5000.0, budget=1000))
+
+
+def test_an_experiment_is_ended_with_its_reason(world: World, muster: Terminal) -> None:
+    world.model(rounds=0)
+    world.operator.register("toy", checkpoint(1.0))
+    arms = [Arm(name="old", version="0", weight=50.0), Arm(name="new", version="1", weight=50.0)]
+    world.operator.start_experiment("toy", StartExperiment(name="try", arms=arms, revision=1))
+    found = foresee(world.operator, Intent(kind="end-experiment", model="toy", experiment="try", because="we know"))
+    assert found.sentence.startswith("This would end try: ")
+    said = muster.text(command(found.intent).removeprefix("muster ").replace("'we know'", "known") + " --dry-run")
+    assert found.sentence == f"This {' '.join(said.splitlines()[0].split())}."
+    assert perform(world.operator, found.intent).startswith("Ended try: ")
+    assert world.operator.status("toy").experiments == []
+    assert next(world.operator.deployments("toy")).because == "we know"
+
+
+NUMBERS_TYPED = st.none() | st.floats() | st.integers(-(10**30), 10**30).map(float)
+
+
+TYPED = st.dictionaries(st.sampled_from(["rounds", "hours", "ceiling", "budget"]), NUMBERS_TYPED)
+
+
+@given(st.sampled_from(sorted(TITLES)), TYPED, st.text(max_size=200))
+def test_whatever_is_typed_comes_to_numbers_within_their_bounds(
+    kind: IntentKind, typed: dict[str, float | None], because: str
+) -> None:
+    found = filled_in(Intent(kind=kind, model="toy"), typed, because)
+    for asked in NUMBERS.get(kind, ()):
+        value = getattr(found, asked.member)
+        assert asked.least <= value <= asked.most
+        assert isinstance(value, int) or not asked.is_whole
+    assert len(found.because) <= LONGEST_REASON
+    assert found.because == "" or kind in WITH_REASON
 
 
 def test_a_reason_is_one_word_to_the_shell_whatever_is_in_it() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.console.known import MOST_MODELS, Denied, Known, Learnt, Wish
-from muster.console.views import alerts, costs, curves, fleet, model, overview, receipts, rounds
+from muster.console.views import alerts, costs, curves, fleet, model, overview, receipts, rounds, version
 from muster.console.views.blocks import Chart, DataTable, Sentence, Span, Terms, View, Ways
 from muster.console.views.lineage import KINDS, MOST, lineage
 from muster.console.views.why import why
@@ -284,6 +284,62 @@ def test_rounds_that_were_not_heard_of_yet_are_not_said_to_be_none() -> None:
     assert rounds.ASKING in texts(rounds.view("toy", asked, NOW))
 
 
+# ---- one version
+
+
+def test_a_version_tells_where_it_came_from_what_was_measured_and_what_can_be_done_with_it() -> None:
+    found = replies.version(
+        2, round=7, parent=1, judged=replies.judged(), metrics={"train_loss": 0.5}, evaluation={"accuracy": 0.9}, pinned=True
+    )
+    view = version.view("toy", 2, known(version_toy_2=found, status_toy=replies.status(deployed_version=1)), NOW)
+    said = texts(view)
+    assert {"It is retired.", "by: round 7", "made from: version 1", "gain: +2.0 points", "kept: whatever else happens"} <= set(
+        said
+    )
+    rows = [[span.text for span in row] for row in listing(view, "Each number").rows]
+    assert rows == [["train_loss", "by its round's trainers", "0.5"], ["accuracy", "by its round's judges", "0.9"]]
+    assert [choice.intent.kind for choice in view.choices] == ["deploy", "begin-rollout", "release-version"]
+    assert version.wishes("toy", 2, known()) == {Wish("version", "toy", "2"), Wish("status", "toy")}
+
+
+@pytest.mark.parametrize(
+    ("said", "now", "story", "kinds"),
+    [
+        ({}, {"deployed_version": 2}, "It is what clients are given: all.", ["keep-version"]),
+        ({}, {"deployed_version": 2, "rollout": replies.rollout(candidate=3)},
+         "It is what clients are given: all but 25 %, who get version 3.", ["deploy", "keep-version"]),
+        ({}, {"deployed_version": 1, "rollout": replies.rollout(candidate=2)},
+         "It is being rolled out: 25 % of the clients are given it.", ["deploy", "keep-version"]),
+        ({"deleted_at": NOW}, {}, version.DELETED, []),
+    ],
+)  # fmt: skip
+def test_a_version_says_what_clients_have_of_it(said: Any, now: Any, story: str, kinds: list[str]) -> None:
+    view = version.view("toy", 2, known(version_toy_2=replies.version(2, **said), status_toy=replies.status(**now)), NOW)
+    assert texts(view)[1] == story
+    assert [choice.intent.kind for choice in view.choices] == kinds
+
+
+def test_a_version_that_is_not_there_says_what_the_server_said() -> None:
+    view = version.view("toy", 9, known(version_toy_9=Denied("no version 9 of toy")), NOW)
+    assert "no version 9 of toy" in texts(view)
+
+
+def test_what_can_be_done_with_a_round_a_client_and_the_fleet_is_what_can_change_something() -> None:
+    going_on, ended = (
+        rounds.view_of_one("toy", 3, known(round_toy_3=rnd), NOW) for rnd in (replies.collecting(), replies.round_())
+    )
+    assert [choice.intent.round for choice in going_on.choices] == [3]
+    assert ended.choices == ()
+    for said, kinds in (
+        ({}, ["revoke-client"]), ({"strikes": 1}, ["release-client", "revoke-client"]), ({"state": "revoked"}, []),
+    ):  # fmt: skip
+        view = fleet.view_of_one("boiler-1", known(**{"client__boiler-1": replies.client(**said)}), NOW)
+        assert [choice.intent.kind for choice in view.choices] == kinds
+    (bound,) = fleet.view(known(pace=replies.pace(budget=10**9)), NOW).choices
+    assert (bound.intent.ceiling, bound.intent.budget) == (5000.0, 10**9)
+    assert fleet.view(known(), NOW).choices == ()
+
+
 # ---- receipts
 
 
@@ -492,6 +548,7 @@ def everything() -> Iterator[View]:
         ),
         statistics=replies.fleet(by_device_type={":js": 1, EVIL: 2}, active_by_model={EVIL: 1}, active_by_cohort={":js": 1},
                                  by_sdk_version={EVIL: 2}),
+        version_toy_2=replies.version(2, metrics={EVIL: 1.0}, evaluation={EVIL: 0.5}, note=EVIL, traces=[EVIL]),
         receipts_toy_3=replies.receipts(
             replies.receipt(EVIL, reason=EVIL, metrics={EVIL: 1.0}, state="rejected", expected=EVIL, got=EVIL), after=EVIL
         ),
@@ -502,6 +559,7 @@ def everything() -> Iterator[View]:
     yield rounds.view("toy", found, NOW)
     yield rounds.view_of_one("toy", 3, found, NOW)
     yield receipts.view("toy", 3, (), found, NOW)
+    yield version.view("toy", 2, found, NOW)
     yield fleet.view(found, NOW)
     yield fleet.view_of_one("boiler-1", found, NOW)
     yield alerts.view(found, NOW)

@@ -36,6 +36,7 @@ VIEWS = {
     "rollout": ("/models/pumps", "Model pumps"),
     "rounds": ("/models/digits/rounds", "Rounds of digits"),
     "round": ("/models/digits/rounds/1", "Round 1 of digits"),
+    "version": ("/models/digits/versions/1", "Version 1 of digits"),
     "receipts": ("/models/digits/rounds/1/receipts?state=rejected", "Receipts of round 1 of digits"),
     "fleet": ("/fleet", "Fleet"),
     "client": ("/fleet/boiler-01", "Client boiler-01"),
@@ -157,7 +158,7 @@ def expect_content(page: Page, view: str) -> None:
     """What each view must show, so that no picture is of a page that is still empty."""
     says = {
         "overview": "open alert", "model": "What judges measured", "rollout": MARKUP,
-        "rounds": "norm-overflow", "round": "norm-overflow", "receipts": "norm-overflow",
+        "rounds": "norm-overflow", "round": "norm-overflow", "receipts": "norm-overflow", "version": "by its round's judges",
         "fleet": "thermostat-00", "client": "last seen",
         "alerts": "accepted_updates", "cost": "AWS's bill decides", "model-cost": "AWS's bill decides",
     }  # fmt: skip
@@ -254,6 +255,26 @@ def test_a_rollout_is_paused_after_its_dry_run_and_the_history_says_why(fleet: C
     expect(page.get_by_role("button", name="Resume rollout")).to_be_visible(timeout=SLOW)
     assert next(fleet.operator.deployments("pumps")).because == "it's too early"
     expect(dialog).to_have_count(0)
+
+
+def test_the_fleet_is_bounded_by_what_is_filled_in_and_shown_again_before_it_is_done(
+    fleet: ConsoleFleet, watched: Watched
+) -> None:
+    page = watched.visit("/fleet", "Fleet")
+    page.get_by_role("button", name="Bound what the fleet sends").click()
+    dialog = page.get_by_role("dialog", name="Bound what the fleet sends: all devices")
+    expect(dialog.get_by_role("status")).to_contain_text("This would change nothing", timeout=SLOW)
+    dialog.get_by_label("Requests a second, at most").fill("1234")
+    dialog.get_by_label("Why").click()
+    expect(dialog.get_by_role("status")).to_contain_text("This would set the bounds, revision 1: 1,234 requests", timeout=SLOW)
+    expect(dialog.locator("code")).to_have_text("muster fleet pace --ceiling 1234 --no-budget", timeout=SLOW)
+    grave = [one["id"] for one in Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
+    assert grave == []
+    page.screenshot(path=PICTURES / "bounds-desktop-light.png")
+    assert fleet.operator.pace().revision == 0
+    dialog.get_by_role("button", name="Bound what the fleet sends").click()
+    expect(dialog).to_have_count(0, timeout=SLOW)
+    assert fleet.operator.pace().ceiling == 1234.0
 
 
 def test_an_alert_is_acknowledged(fleet: ConsoleFleet, watched: Watched) -> None:

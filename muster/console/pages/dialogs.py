@@ -9,18 +9,18 @@ from nicegui import run, ui
 from muster.console.asking import Asking
 from muster.console.doing import foresee, perform
 from muster.console.intents import (
-    LEAST_HOURS,
     LONGEST_REASON,
-    MOST_HOURS,
-    MOST_ROUNDS,
+    NUMBERS,
     TITLES,
     WITH_REASON,
     Intent,
+    NumberField,
+    about,
     command,
+    filled_in,
 )
 from muster.console.pages.placing import text
 from muster.console.saying import EXPECTED, sentence
-from muster.console.words import named
 
 
 async def confirm(asking: Asking, intent: Intent) -> None:
@@ -35,17 +35,13 @@ class Question:
         self._asking = asking
         self._intent = intent
         with ui.dialog() as self._dialog, ui.card().classes("question"):
-            title = f"{TITLES[intent.kind]}: {named(intent.model)}"
+            title = f"{TITLES[intent.kind]}: {about(intent)}"
             self._dialog.props["aria-label"] = title
             text("h2", title)
             self._would = text("p", "Asking the server what this would do …")
             self._would.props["role"] = "status"
-            if intent.kind == "start":
-                self._rounds = ui.number("How many more rounds", value=intent.rounds, min=1, max=MOST_ROUNDS, precision=0)
-                self._rounds.on("change", self._look, args=[])
-            if intent.kind == "silence":
-                self._hours = ui.number("For how many hours", value=intent.hours, min=LEAST_HOURS, max=MOST_HOURS)
-                self._hours.on("change", self._look, args=[])
+            self._numbers = {asked.member: self._number(asked) for asked in NUMBERS.get(intent.kind, ())}
+            self._why: ui.input | None = None
             if intent.kind in WITH_REASON:
                 self._why = ui.input("Why (kept in the history)", on_change=self._show_command)
                 self._why.props["maxlength"] = str(LONGEST_REASON)
@@ -98,16 +94,18 @@ class Question:
         ui.notify(done, type="positive", position="bottom", timeout=6000)
         self._dialog.close()
 
+    def _number(self, asked: NumberField) -> ui.number:
+        drawn = ui.number(
+            asked.label, value=getattr(self._intent, asked.member), min=asked.least, max=asked.most,
+            precision=0 if asked.is_whole else None,
+        )  # fmt: skip
+        drawn.on("change", self._look, args=[])
+        return drawn
+
     def _said(self) -> Intent:
         """The intent as the operator has filled it in, within its bounds."""
-        intent = self._intent
-        if intent.kind == "start":
-            intent = replace(intent, rounds=min(MOST_ROUNDS, max(1, int(self._rounds.value or 1))))
-        if intent.kind == "silence":
-            intent = replace(intent, hours=min(MOST_HOURS, max(LEAST_HOURS, float(self._hours.value or LEAST_HOURS))))
-        if intent.kind in WITH_REASON:
-            intent = replace(intent, because=" ".join((self._why.value or "").split())[:LONGEST_REASON])
-        return intent
+        numbers = {member: drawn.value for member, drawn in self._numbers.items()}
+        return filled_in(self._intent, numbers, (self._why.value or "") if self._why else "")
 
     def _show_command(self) -> None:
         self._command.text = command(self._said())

@@ -12,13 +12,14 @@ from nicegui import ui
 from muster.console.asking import Asking
 from muster.console.known import Wishes
 from muster.console.pages.frame import Frame, Viewing
-from muster.console.views import alerts, costs, fleet, model, overview, receipts, rounds
+from muster.console.views import alerts, costs, fleet, model, overview, receipts, rounds, version
 from muster.console.views.blocks import unknown
 
 STYLE = (Path(__file__).parent / "console.css").read_text(encoding="utf-8")
 
 _MODEL = re.compile(r"[a-z][a-z0-9-]{0,47}")
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,63}")
+_VERSION = re.compile(r"0|[1-9][0-9]{0,7}")
 _ROUND = re.compile(r"[1-9][0-9]{0,7}")
 
 
@@ -76,6 +77,14 @@ def register(asking: Asking) -> Callable[[], None]:
         if _MODEL.fullmatch(name) and _ROUND.fullmatch(number):
             chosen = int(number)
             draw("", partial(rounds.wishes_of_one, name, chosen), partial(rounds.view_of_one, name, chosen))
+        else:
+            nowhere()
+
+    @ui.page("/models/{name}/versions/{number}")
+    def show_version(name: str, number: str) -> None:
+        if _MODEL.fullmatch(name) and _VERSION.fullmatch(number):
+            chosen = int(number)
+            draw("", partial(version.wishes, name, chosen), partial(version.view, name, chosen))
         else:
             nowhere()
 

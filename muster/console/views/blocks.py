@@ -137,6 +137,11 @@ def to_round(model: str, number: int) -> Span:
     return Span(str(number), f"/models/{quote(model, safe='')}/rounds/{number}")
 
 
+def to_version(model: str, number: int) -> Span:
+    """A version's number, with the way to its page."""
+    return Span(str(number), f"/models/{quote(model, safe='')}/versions/{number}")
+
+
 def to_receipts(model: str, number: int, text: str = "receipts", **only: str) -> Span:
     """The way to a round's receipts, or to some of them."""
     query = f"?{urlencode(only)}" if only else ""

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from muster.console import words
+from muster.console.intents import Intent
 from muster.console.known import MOST_ROWS, Known, Wish
 from muster.console.views import charts
 from muster.console.views.blocks import (
     Block,
     Chart,
+    Choice,
     DataTable,
     Section,
     Sentence,
@@ -47,7 +49,11 @@ def view(known: Known, now: datetime) -> View:
         *_pace(known),
         Section("Clients", (_clients(clients, Wish("clients") in known.learnt),)),
     ]
-    return View(title="Fleet", sections=tuple(sections))
+    pace = known.found(Wish("pace"), admin.FleetPace)
+    bound = Intent(kind="set-pace", ceiling=pace.ceiling, budget=pace.budget or 0) if pace else None
+    return View(
+        title="Fleet", sections=tuple(sections), choices=(Choice("Bound what the fleet sends", bound),) if bound else ()
+    )
 
 
 def _counts(known: Known) -> Iterator[Section]:
@@ -221,4 +227,12 @@ def view_of_one(client_id: str, known: Known, now: datetime) -> View:
         columns = ("capability", "value")
         listing = DataTable(caption="What it says that it has", columns=columns, rows=rows, empty="Nothing.")
         sections.append(Section("Capabilities", (listing,)))
-    return View(title=f"Client {client_id}", sections=tuple(sections), back=Span("Fleet", "/fleet"))
+    choices = tuple(_choices(client))
+    return View(title=f"Client {client_id}", sections=tuple(sections), choices=choices, back=Span("Fleet", "/fleet"))
+
+
+def _choices(client: admin.ClientReply) -> Iterator[Choice]:
+    if client.strikes or client.quarantines:
+        yield Choice("Release from quarantine", Intent(kind="release-client", client=client.client_id))
+    if client.state == "active":
+        yield Choice("Revoke the key", Intent(kind="revoke-client", client=client.client_id), is_grave=True)

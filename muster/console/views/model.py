@@ -23,6 +23,7 @@ from muster.console.views.blocks import (
     to_cost,
     to_round,
     to_rounds,
+    to_version,
     unknown,
 )
 from muster.console.views.lineage import lineage
@@ -74,8 +75,9 @@ def _facts(status: admin.ModelStatus) -> Terms:
     return Terms((
         ("training", Span(f"{training.state}, {training.rounds_completed} of {training.rounds_wanted} rounds completed",
                           tone=state(training.state).tone)),
-        ("deployed", Span(f"version {status.deployed_version} (revision {status.deployment_revision})")),
-        ("newest", Span(f"version {status.newest_version}")),
+        ("deployed", Span(f"version {status.deployed_version} (revision {status.deployment_revision})",
+                          to_version(status.model, status.deployed_version).href)),
+        ("newest", Span(f"version {status.newest_version}", to_version(status.model, status.newest_version).href)),
         ("round", Span(f"{rnd.number}, {rnd.phase}", to_round(status.model, rnd.number).href) if rnd else Span("none yet")),
         ("rounds", to_rounds(status.model)),
         ("cost", to_cost(status.model)),
@@ -103,7 +105,7 @@ def _versions(model: str, versions: list[admin.VersionReply]) -> Iterator[Block]
         columns=("version", "state", "round", "base", "gain", "judges", "made", "SHA-256"),
         rows=tuple(
             (
-                Span(str(version.version)),
+                to_version(model, version.version),
                 state(version.state),
                 to_round(model, version.round) if version.round is not None else Span("registered", tone="quiet"),
                 *plain(
@@ -216,5 +218,7 @@ def _choices(status: admin.ModelStatus) -> Iterator[Choice]:
         )
         yield Choice("Promote", Intent(kind="promote", model=model), is_grave=True)
         yield Choice("Abort rollout", Intent(kind="abort", model=model), is_grave=True)
+    for name in status.experiments:
+        yield Choice(f"End experiment {name}", Intent(kind="end-experiment", model=model, experiment=name), is_grave=True)
     if status.deployment_revision > 1:
         yield Choice("Roll back", Intent(kind="rollback", model=model), is_grave=True)

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from muster.console import words
+from muster.console.intents import Intent
 from muster.console.known import Known, Wish
 from muster.console.views import charts, receipts
 from muster.console.views.blocks import (
     Block,
     Chart,
+    Choice,
     DataTable,
     Section,
     Sentence,
@@ -155,7 +157,13 @@ def view_of_one(model: str, number: int, known: Known, now: datetime) -> View:
         if counts
     ]
     sections.append(receipts.first(model, number, known))
-    return View(title=f"Round {number} of {model}", sections=tuple(sections), back=to_rounds(model))
+    abandon = Choice("Abandon the round", Intent(kind="abandon-round", model=model, round=number), is_grave=True)
+    return View(
+        title=f"Round {number} of {model}",
+        sections=tuple(sections),
+        choices=() if rnd.finished_at else (abandon,),
+        back=to_rounds(model),
+    )
 
 
 def _story(rnd: admin.RoundReply, status: admin.ModelStatus | None, now: datetime) -> Iterator[Sentence]:

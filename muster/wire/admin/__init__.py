@@ -85,11 +85,11 @@ from muster.wire.admin.monitoring import (
 )
 from muster.wire.admin.objectives import ObjectiveList, ObjectiveReply
 from muster.wire.admin.overview import AlarmReply, ModelOverview, Overview, Waits, Why
-from muster.wire.admin.pacing import FleetPace, ModelPace, SetPace
+from muster.wire.admin.pacing import MOST_REQUESTS_A_MONTH, MOST_REQUESTS_A_SECOND, FleetPace, ModelPace, SetPace
 from muster.wire.admin.paging import After, Page
 from muster.wire.admin.receipts import RoundReceipt, RoundReceiptList, RoundReceiptsPage, StateOfPlace
 from muster.wire.admin.rounds import AbandonRound, RoundFile, RoundFileList, RoundFilesPage, RoundList, RoundReply
-from muster.wire.admin.strategies import IMMEDIATE, GuardRule, Strategy, VersionRef
+from muster.wire.admin.strategies import CANARY, IMMEDIATE, GuardRule, Strategy, VersionRef
 from muster.wire.admin.versions import (
     Deploy,
     DeploymentList,
@@ -113,6 +113,7 @@ from muster.wire.admin.versions import (
 )
 
 __all__ = [
+    "CANARY",
     "FEWEST",
     "IMMEDIATE",
     "LONGEST_LASTING_SECONDS",
@@ -120,6 +121,8 @@ __all__ = [
     "LONGEST_SILENCE_SECONDS",
     "MOST_COHORTS",
     "MOST_EXPERIMENTS",
+    "MOST_REQUESTS_A_MONTH",
+    "MOST_REQUESTS_A_SECOND",
     "MOST_USES",
     "NO_MODEL",
     "AbandonRound",

@@ -9,8 +9,10 @@ from pydantic import Field
 
 from muster.wire.messages import Label, Reply, Request
 
-Ceiling = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
-Budget = Annotated[int, Field(ge=1, le=10**15)]
+MOST_REQUESTS_A_SECOND, MOST_REQUESTS_A_MONTH = 1e6, 10**15
+
+Ceiling = Annotated[float, Field(gt=0.0, le=MOST_REQUESTS_A_SECOND, allow_inf_nan=False)]
+Budget = Annotated[int, Field(ge=1, le=MOST_REQUESTS_A_MONTH)]
 
 
 class SetPace(Request):

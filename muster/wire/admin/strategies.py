@@ -129,3 +129,6 @@ class Strategy(Request):
 
 IMMEDIATE = Strategy(kind="immediate")
 """What there is unless a model says otherwise."""
+
+CANARY = Strategy(kind="canary", steps=[5.0, 25.0])
+"""What a rollout is where neither who begins it nor the model says otherwise."""
