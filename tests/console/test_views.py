@@ -371,7 +371,7 @@ def test_receipts_say_what_was_expected_and_what_came_and_where_to_go_on() -> No
     (row,) = listing(view, "Places").rows
     assert [span.text for span in row] == [
         "b-2", "rejected", "wrong-shape", "40", "2 kB", "–", "train_loss 0.5", "2026-05-01 11:38:00",
-        "shape (3,); got shape (4,)",
+        "shape (3,); got: shape (4,)",
     ]  # fmt: skip
     states, pages = [block for section in view.sections for block in section.blocks if isinstance(block, Ways)]
     assert [span.text for span in states.spans] == ["all", *receipts.STATES]
@@ -421,7 +421,7 @@ def test_the_fleet_is_counted_by_type_model_cohort_and_release() -> None:
     types, releases = charts(view)
     assert types.options["yAxis"]["data"] == ["thermostat", "boiler"]
     assert types.options["series"][0]["data"] == [5, 2]
-    assert releases.label == "Enrolled clients by SDK version: 6 1.2.0, 1 1.1.0."
+    assert releases.label == "Enrolled clients by SDK version: 1.2.0 (6), 1.1.0 (1)."
     assert [span.text for span in listing(view, "Active clients by cohort").rows[0]] == ["lab.1", "2"]
     assert [row[2].text for row in listing(view, "Up to").rows] == ["alive", "alive", "quarantined"]
     assert listing(view, "Up to").rows[0][0].href == "/fleet/a-1"

@@ -88,7 +88,7 @@ def _counts(known: Known) -> Iterator[Section]:
 
 def _bars(what: str, counts: Mapping[str, int]) -> Chart:
     most = Counter(counts).most_common(MOST_BARS)
-    label = f"Enrolled clients by {what}: " + ", ".join(f"{words.number(count)} {name}" for name, count in most) + "."
+    label = f"Enrolled clients by {what}: " + ", ".join(f"{name} ({words.number(count)})" for name, count in most) + "."
     return charts.stacks(label, [name for name, _ in most], {"clients": [count for _, count in most]}, sideways=True)
 
 

@@ -134,4 +134,4 @@ def _row(receipt: admin.RoundReceipt) -> tuple[Span, ...]:
 def _expected(receipt: admin.RoundReceipt) -> str:
     if receipt.expected is None:
         return receipt.got or "–"
-    return f"{receipt.expected}; got {receipt.got}"
+    return f"{receipt.expected}; got: {receipt.got}"
