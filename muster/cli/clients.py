@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
 from muster.cli import render
-from muster.cli.session import DryRun, Json, of
+from muster.cli.session import DryRun, Json, Session, of
 from muster.operator.telling import releasing, revoking
 from muster.wire import admin
+from muster.wire.spelling import near
 
 app = typer.Typer(no_args_is_help=True, help="The fleet: list, show, revoke and release clients.")
 tokens = typer.Typer(no_args_is_help=True, help="Enrolment tokens: what lets a device join.")
@@ -18,6 +20,14 @@ tokens = typer.Typer(no_args_is_help=True, help="Enrolment tokens: what lets a d
 ClientId = Annotated[str, typer.Argument(help="The client's id.", show_default=False)]
 TokenId = Annotated[str, typer.Argument(help="The token's id: the part before the dot.", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, help="How many to list.")]
+
+
+def _note_unknown(session: Session, models: Sequence[str]) -> None:
+    """Say of which models there is none. That is no error: one may be created after its devices' token was minted."""
+    known = {one.model for one in session.operator.models()} if models else set()
+    for model in models:
+        if model not in known:
+            session.note(f"there is no model {model!r}: {near(model, known)}")
 
 
 @app.command("list")
@@ -45,6 +55,8 @@ def list_(
         "state": state, "device_type": device_type, "model": model, "alive": alive, "quarantined": quarantined,
     }  # fmt: skip
     found = list(islice(session.operator.clients(**only), limit))
+    if not found and model is not None:
+        _note_unknown(session, [model])
     session.show(found, as_json, lambda: render.clients(found))
 
 
@@ -109,6 +121,7 @@ def mint(
         "label": label, "models": model or None, "device_types": device_type or None, "expires_in_seconds": hours * 3600,
     }  # fmt: skip
     if dry_run:
+        _note_unknown(session, model or [])
         request = admin.MintToken(uses=uses, **words)
         session.would(f"mint a token for {uses} devices", as_json, request.model_dump(mode="json", exclude_none=True))
         return

@@ -94,6 +94,14 @@ def rollout(**said: Any) -> admin.RolloutReply:
     return admin.RolloutReply(**{**plain, **said})
 
 
+def deployed(**said: Any) -> admin.DeploymentReply:
+    plain = {
+        "model": "toy", "revision": 2, "version": 0, "kind": "started", "left": [], "previous": 1, "at": NOW,
+        "because": "we try", "by": None, "round": None,
+    }  # fmt: skip
+    return admin.DeploymentReply(**{**plain, **said})
+
+
 def alert(**said: Any) -> admin.AlertReply:
     plain = {
         "model": "toy", "metric": "accuracy", "number": 1, "state": "open", "value": 0.4, "minimum": 0.5, "maximum": None,

@@ -160,6 +160,15 @@ def test_the_fleet_from_the_terminal(world: World, muster: Terminal) -> None:
     assert muster.json("token revoke " + minted["token_id"])["state"] == "revoked"
 
 
+def test_a_model_that_there_is_not_is_named_with_those_that_may_be_meant(world: World, muster: Terminal) -> None:
+    world.model("toy")
+    world.devices(1)
+    for line in ("client list --model tox", "token mint --model tox --dry-run"):
+        assert "there is no model 'tox': did you mean 'toy'?" in muster(line).complained
+    for line in ("client list --model toy", "token mint --model toy --dry-run"):
+        assert muster(line).complained == ""
+
+
 def test_objectives_from_the_terminal(world: World, muster: Terminal) -> None:
     world.model(rounds=0)
     assert "no objective was measured yet" in muster.text("status toy")

@@ -61,7 +61,8 @@ class Question:
         self._dialog.open()
         await self._look()
         await self._dialog
-        self._dialog.delete()
+        if not self._dialog.is_deleted:  # as it is when its page was closed meanwhile
+            self._dialog.delete()
 
     async def _look(self) -> None:
         wanted = self._said()
