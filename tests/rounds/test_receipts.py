@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
 
 from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.operators import places
+from chalicelib.rounds.receipt import ReceiptState, Verdict
 from chalicelib.rounds.round_id import RoundId
 from chalicelib.storage import keys
+from chalicelib.storage.rows import to_item
 from muster.http.errors import Refused
+from muster.http.transport import REPLY_LIMIT_BYTES
 from muster.wire import admin
+from muster.wire.reasons import Reason
 from tests.fleet import SESSION, World
 from tests.rounds.playing import crowd, mixed
 
@@ -107,6 +114,26 @@ def test_an_outlier_is_shown_as_rejected_as_soon_as_its_round_knows_the_bound(wo
     assert stored.state.value == "accepted"
     shown = by_client(world)[devices[-1].client_id]
     assert (shown.state, shown.reason) == ("rejected", "norm-outlier")
+
+
+def test_a_page_of_the_longest_receipts_that_devices_can_cause_can_be_read(world: World) -> None:
+    rnd = crowd(world, places.PAGE)
+    metrics = {f"{number:02d}".rjust(40, "m"): -1.2345678901234567e-100 for number in range(16)}
+    verdict = Verdict(Reason.WRONG_TENSORS, "\\" * 50_000, "\\" * 50_000)
+    table = SESSION.resource("dynamodb").Table(world.settings.rounds_table)
+    with table.batch_writer() as batch:
+        for receipt in list(world.services.rounds.receipts(rnd.id)):
+            longest = replace(
+                receipt, client_id=receipt.client_id.rjust(64, "c"), state=ReceiptState.REJECTED, verdict=verdict,
+                traceparent=f"00-{'a' * 32}-{'b' * 16}-01",
+            )  # fmt: skip
+            key = keys.RECEIPT.key(round=rnd.id, part="", client=longest.client_id)
+            batch.delete_item(Key=keys.RECEIPT.key(round=rnd.id, part="", client=receipt.client_id))
+            numbers = {name: Decimal(repr(value)) for name, value in metrics.items()}
+            batch.put_item(Item={**to_item(longest), **key, "metrics": numbers})
+    answer = world.request("GET", RECEIPTS)
+    assert len(answer.json()["receipts"]) == places.PAGE
+    assert len(answer.content) < REPLY_LIMIT_BYTES / 2
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ from muster.wire import admin
 PAGE = 100
 """Receipts on a page."""
 
+LONGEST = 300
+"""Characters of what was expected and of what came: names that a device chose may be in them, and a page must stay readable."""
+
 EXAMINED = 2_000
 """Receipts that are looked at for one page: some 1.5 MB of rows."""
 
@@ -49,6 +52,10 @@ class RoundReceipts:
         return admin.RoundReceiptList(round=str(name), receipts=found, after=None)
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
 def _wanted(reply: admin.RoundReceipt, query: admin.RoundReceiptsPage) -> bool:
     return query.state in (None, reply.state) and query.reason in (None, reply.reason)
 
@@ -68,7 +75,7 @@ def _reply(receipt: Receipt) -> admin.RoundReceipt:
         norm=receipt.norm,
         metrics=receipt.metrics or {},
         reason=failure.reason if failure else verdict.reason if verdict else None,
-        expected=verdict.expected if verdict else None,
-        got=verdict.got if verdict else failure.error if failure else None,
+        expected=_short(verdict.expected) if verdict else None,
+        got=_short(verdict.got) if verdict else failure.error if failure else None,
         traceparent=receipt.traceparent,
     )
