@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.console.stack import ConsoleStack
+from bench.console.stack import ROUNDS, ConsoleStack
 from muster.console.asking import read
 from muster.console.known import LOOK_SECONDS, Wish
 from muster.wire.admin import NO_MODEL
@@ -34,6 +34,11 @@ def _wishes(stack: ConsoleStack) -> Mapping[str, Wish]:
     of_all = {kind: Wish(kind) for kind in ("overview", "statistics", "pace", "clients", "cost")}
     kinds = ("why", "status", "versions", "rounds", "deployments", "objectives", "alerts", "model-cost")
     of_one = {f"{kind} of a model": Wish(kind, model) for kind in kinds}  # type: ignore[arg-type]
+    of_one |= {
+        "active clients of a model, a day": Wish("active", model),
+        "a version": Wish("version", model, str(ROUNDS)),
+        "receipts of a round": Wish("receipts", model, str(ROUNDS)),
+    }
     return {**of_all, "alerts of the stack": Wish("alerts", NO_MODEL), **of_one}
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 from bench.cost.fleet import SteadyFleet
-from bench.fleet.stack import store_clients
+from bench.fleet.stack import client_id, store_clients
+from chalicelib.monitoring.record import Record
+from chalicelib.rounds.operators.places import PAGE
+from chalicelib.rounds.round_id import RoundId
 from infra.memory import MemoryCloud
 from infra.memory.cloud import API
 from muster.operator import Operator
@@ -25,6 +29,9 @@ CONFIG = RoundConfig(
     evaluation_quorum=1, evaluation_level=0.5, evaluate_seconds=600.0,
 )  # fmt: skip
 BASE: dict[str, Any] = {"layer.weight": np.linspace(-1, 1, 100, dtype=np.float32), "layer.bias": np.zeros(10, np.float32)}
+
+DAY_RECORDS = 280
+"""Records of a day of a fleet, one every five minutes, less those that the bench makes itself."""
 
 KINDS = ("collecting", "alerting", "rolling out", "resting", "new")
 """What models do, in turn."""
@@ -57,11 +64,31 @@ def console_stack(models: int, clients: int) -> Iterator[ConsoleStack]:
         for at, name in enumerate(names):
             _live(stack, name, KINDS[at % len(KINDS)])
         store_clients(cloud, names, clients)
+        _store_day(stack)
+        _store_receipts(stack)
         for _ in range(2):
             stack.minute()
         yield stack
     finally:
         cloud.close()
+
+
+def _store_day(stack: ConsoleStack) -> None:
+    """How many clients of each model were active over the last day, every five minutes."""
+    store, now = stack.cloud.services.monitoring, stack.cloud.clock()
+    for model in stack.models:
+        for at in range(1, DAY_RECORDS + 1):
+            counted = now - timedelta(minutes=5 * at)
+            metrics = {"active_clients": 1000.0 + at % 7, "clients": 100_000.0, "unreadable_rows": 0.0}
+            store.record(Record(model=model, at=counted, metrics=metrics, ttl=int(now.timestamp()) + 86_400), send=False)
+
+
+def _store_receipts(stack: ConsoleStack) -> None:
+    """A page of receipts, and one more, in the last round that the first model has completed."""
+    rounds, rnd = stack.cloud.services.rounds, RoundId(stack.models[0], ROUNDS)
+    kept = next(iter(rounds.receipts(rnd)))
+    for number in range(PAGE):
+        rounds.assign(replace(kept, client_id=client_id(number)))
 
 
 def _live(stack: ConsoleStack, model: str, kind: str) -> None:
