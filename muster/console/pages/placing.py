@@ -25,13 +25,13 @@ def text(tag: str, said: str, classes: str = "") -> TextElement:
 
 
 class PlacedSpan:
-    """Some words in an element of their own."""
+    """Some words in an element of their own; a link within it, if they lead somewhere."""
 
     def __init__(self, tag: str) -> None:
-        self._outer = Element(tag)
+        self._outer = text(tag, "")
+        self._link: TextElement | None = None
         self._name = ""
-        self._shown: Span | None = None
-        self._inner: TextElement | None = None
+        self._shown: tuple[Span, str] | None = None
 
     def named(self, name: str) -> None:
         """Say to the style what these words are, for where there is no room for a head above them."""
@@ -41,18 +41,25 @@ class PlacedSpan:
 
     def show(self, span: Span, classes: str = "") -> None:
         """Say this from now on."""
-        if span == self._shown:
+        if (span, classes) == self._shown:
             return
-        if self._inner is None or self._shown is None or bool(span.href) != bool(self._shown.href):
-            self._outer.clear()
-            with self._outer:
-                self._inner = text("a" if span.href else "span", span.text)
-        self._inner.text = span.text
+        tone = f"tone-{span.tone}" if span.tone else ""
         if span.href:
-            self._inner.props["href"] = span.href
-        self._inner.classes(replace=f"tone-{span.tone}" if span.tone else "")
-        self._outer.classes(replace=classes)
-        self._shown = span
+            self._lead(span, tone)
+        elif self._link is not None:
+            self._link.delete()
+            self._link = None
+        self._outer.text = "" if span.href else span.text
+        self._outer.classes(replace=classes if span.href else f"{classes} {tone}".strip())
+        self._shown = (span, classes)
+
+    def _lead(self, span: Span, tone: str) -> None:
+        if self._link is None:
+            with self._outer:
+                self._link = text("a", "")
+        self._link.text = span.text
+        self._link.props["href"] = span.href
+        self._link.classes(replace=tone)
 
 
 class PlacedSentence:
