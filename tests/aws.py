@@ -21,9 +21,10 @@ class Moto:
         from moto import mock_aws
         from moto.core.models import patch_client
 
-        from infra.local import quick, signing
+        from infra.local import adding, quick, signing
 
         quick.quicken()
+        adding.add_numbers()
         signing.sign_digests()
         CLIENTS.tell(patch_client)  # moto knows of itself only the clients of sessions that are made after it
         made: Any = mock_aws()

@@ -8,7 +8,8 @@
 * `cloud`      starts, watches and stops the processes
 * `resources`  makes the tables, the bucket and the queues of `infra/resources.yaml`
 * `gateway`    what API Gateway does: HTTP to the app's events and back (a WSGI application)
-* `aws`        moto's server as a WSGI application; `quick` makes its slowest lines quick, `signing` lets it sign as KMS does
+* `aws`        moto's server as a WSGI application; `quick` makes its slowest lines quick, `adding` and
+               `signing` let it add and sign as AWS does
 * `workers`    what SQS event sources and EventBridge do: pump the queues, fire the ticks
 """
 

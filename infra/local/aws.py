@@ -13,9 +13,10 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from infra.local import quick, signing
+from infra.local import adding, quick, signing
 
 quick.quicken()
+adding.add_numbers()
 signing.sign_digests()
 
 _moto = DomainDispatcherApplication(create_backend_app)

@@ -73,7 +73,7 @@ def view(model: str, known: Known, now: datetime) -> View:
 def _facts(status: admin.ModelStatus) -> Terms:
     rnd, training = status.round, status.training
     return Terms((
-        ("training", Span(f"{training.state}, {training.rounds_completed} of {training.rounds_wanted} rounds completed",
+        ("training", Span(f"{training.state}: {training.rounds_completed} of {training.rounds_wanted} rounds",
                           tone=state(training.state).tone)),
         ("deployed", Span(f"version {status.deployed_version} (revision {status.deployment_revision})",
                           to_version(status.model, status.deployed_version).href)),
