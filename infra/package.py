@@ -38,8 +38,8 @@ WITHOUT_NUMPY = ("Monitor",)
 ZIP_LIMIT_BYTES, UNZIPPED_LIMIT_BYTES = 50_000_000, 250_000_000
 """What Lambda takes (AWS Lambda: "Quotas", deployment package size)."""
 
-NOT_IN_LAMBDA = ("device", "operator", "console", "conformance", "__pycache__")
-"""Folders of the wheel that no function needs."""
+IN_LAMBDA = ("__init__.py", "aggregation", "layout.py", "pacing", "pricing", "py.typed", "wire")
+"""What functions need of the wheel's rooms."""
 
 
 class UnfitPackage(Stopped):
@@ -80,10 +80,16 @@ def _sources(project: Path, architecture: Architecture) -> None:
     project.mkdir(parents=True)
     for name in ("app.py", "requirements.txt"):
         shutil.copy(ROOT / name, project)
-    ignored = shutil.ignore_patterns(*NOT_IN_LAMBDA, "deployments", "deployed")
-    for name in (".chalice", "chalicelib", "muster"):
-        target = project / ("vendor/muster" if name == "muster" else name)
-        shutil.copytree(ROOT / name, target, ignore=ignored)
+    ignored = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
+    for name in (".chalice", "chalicelib"):
+        shutil.copytree(ROOT / name, project / name, ignore=ignored)
+    (project / "vendor/muster").mkdir(parents=True)
+    for name in IN_LAMBDA:
+        room, target = ROOT / "muster" / name, project / "vendor/muster" / name
+        if room.is_dir():
+            shutil.copytree(room, target, ignore=ignored)
+        else:
+            shutil.copy(room, target)
     config = project / ".chalice" / "config.json"
     said: dict[str, Any] = json.loads(config.read_text())
     config.write_text(json.dumps({**said, "lambda_architecture": architecture}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import os
@@ -18,7 +19,7 @@ import yaml
 from chalicelib.settings import Settings
 from infra import interpreter
 from infra.local import resources
-from infra.package import ROOT, UnfitPackage, _check_ways_in, package, rewrite
+from infra.package import IN_LAMBDA, ROOT, UnfitPackage, _check_ways_in, package, rewrite
 from muster.wire import messages as wire
 from muster.wire.problems import MEDIA_TYPE, Problem
 
@@ -133,7 +134,26 @@ def test_the_server_and_the_wire_format_are_in_the_zips_and_nothing_for_devices_
             "cryptography",
         }
         assert not [name for name in found if "/tests/" in name or name.endswith(".pyc")]
-        assert not [name for name in found if name.startswith(("muster/device", "muster/operator", "muster/conformance"))]
+        assert {name.split("/")[1] for name in found if name.startswith("muster/")} == set(IN_LAMBDA)
+
+
+def imported(path: Path) -> set[str]:
+    """The wheel's rooms that a file imports from, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.ImportFrom(module=str(module)):
+                names |= {module} if module != "muster" else {f"muster.{alias.name}" for alias in node.names}
+            case ast.Import(names=aliases):
+                names |= {alias.name for alias in aliases}
+    return {name.split(".")[1] for name in names if name.startswith("muster.")} - {"__version__"}
+
+
+def test_functions_import_no_room_that_is_not_in_the_zip() -> None:
+    rooms = {Path(name).stem for name in IN_LAMBDA}
+    sources = [ROOT / "app.py", *(ROOT / "chalicelib").rglob("*.py")]
+    sources += [path for name in rooms for path in (ROOT / "muster" / name).rglob("*.py")]
+    assert set().union(*map(imported, sources)) == rooms - {"__init__", "py"}
 
 
 def test_numpy_is_only_where_it_is_used(made: Path) -> None:
