@@ -354,7 +354,14 @@ def abandon_round(body: admin.AbandonRound, model: str, round_number: int) -> ad
 @speaks(admin.RoundReceiptList, P.UNKNOWN_MODEL, P.UNKNOWN_ROUND, asks=admin.RoundReceiptsPage)
 def list_receipts(query: admin.RoundReceiptsPage, model: str, round_number: int) -> admin.RoundReceiptList:
     """Who had a place in a round, and what became of it; perhaps only some of them."""
-    return services().receipts.page(model, round_number, query)
+    return services().places.receipts(model, round_number, query)
+
+
+@app.route("/v1/admin/models/{model}/rounds/{round_number}/judgements", methods=["GET"], authorizer=operators)
+@speaks(admin.RoundJudgementList, P.UNKNOWN_MODEL, P.UNKNOWN_ROUND, asks=admin.RoundJudgementsPage)
+def list_judgements(query: admin.RoundJudgementsPage, model: str, round_number: int) -> admin.RoundJudgementList:
+    """Who judges a round's candidate, and what each measured."""
+    return services().places.judgements(model, round_number, query)
 
 
 @app.route("/v1/admin/models/{model}/rounds/{round_number}/files", methods=["GET"], authorizer=operators)

@@ -62,7 +62,7 @@ from chalicelib.rounds.moves import Phase
 from chalicelib.rounds.operators.abandonment import Abandonment
 from chalicelib.rounds.operators.exports import RoundExports
 from chalicelib.rounds.operators.finding import RoundFinder
-from chalicelib.rounds.operators.places import RoundReceipts
+from chalicelib.rounds.operators.places import RoundPlaces
 from chalicelib.rounds.operators.retention import RetentionView
 from chalicelib.rounds.operators.revocation import Revocation
 from chalicelib.rounds.reaching import Reaching
@@ -349,9 +349,9 @@ class Services(Resources):
         )
 
     @cached_property
-    def receipts(self) -> RoundReceipts:
+    def places(self) -> RoundPlaces:
         """What became of the places of rounds."""
-        return RoundReceipts(finder=self._finder, rounds=self.rounds)
+        return RoundPlaces(finder=self._finder, rounds=self.rounds)
 
     @cached_property
     def exports(self) -> RoundExports:

@@ -37,6 +37,7 @@ def _wishes(stack: ConsoleStack) -> Mapping[str, Wish]:
     of_one |= {
         "active clients of a model, a day": Wish("active", model),
         "a version": Wish("version", model, str(ROUNDS)),
+        "judges of a round": Wish("judges", model, str(ROUNDS)),
         "receipts of a round": Wish("receipts", model, str(ROUNDS)),
     }
     return {**of_all, "alerts of the stack": Wish("alerts", NO_MODEL), **of_one}

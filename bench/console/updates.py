@@ -22,7 +22,7 @@ from muster.console.door import Door
 from muster.console.known import Wishes
 from muster.console.pages.frame import Frame, Viewing
 from muster.console.serving import made
-from muster.console.views import alerts, costs, fleet, model, overview, receipts, rounds, version
+from muster.console.views import alerts, costs, fleet, judges, model, overview, receipts, rounds, version
 from muster.operator import Operator
 
 PORT = 8400
@@ -82,6 +82,7 @@ def pages(stack: ConsoleStack) -> Mapping[str, tuple[Wishes, Viewing]]:
         "rounds": (partial(rounds.wishes, name), partial(rounds.view, name)),
         "round": (partial(rounds.wishes_of_one, name, ROUNDS), partial(rounds.view_of_one, name, ROUNDS)),
         "receipts": (partial(receipts.wishes, name, ROUNDS, ()), partial(receipts.view, name, ROUNDS, ())),
+        "judges": (partial(judges.wishes, name, ROUNDS, ""), partial(judges.view, name, ROUNDS, "")),
         "version": (partial(version.wishes, name, ROUNDS), partial(version.view, name, ROUNDS)),
         "fleet": (fleet.wishes, fleet.view),
         "client": (partial(fleet.wishes_of_one, client_id(0)), partial(fleet.view_of_one, client_id(0))),

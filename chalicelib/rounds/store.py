@@ -250,14 +250,7 @@ class RoundStore:
         """Receipts of a round, part by part, those that follow the client `after`; up to `limit` a part. Also those that cannot
         be read. May miss the last second.
         """
-        parts = self._parts(round_id)
-        names = [keys.part(number, parts) for number in range(parts)]
-        first = names.index(keys.part_of(after, parts)) if after else 0
-        for at, name in enumerate(names[first:]):
-            last_seen = keys.RECEIPT.key(round=round_id, part=name, client=after)["sk"] if after and at == 0 else None
-            partition = keys.RECEIPT.partition(round=round_id, part=name)
-            items = self._table.query(partition, keys.RECEIPT.prefix, after=last_seen, limit=limit, consistent=False)
-            yield from each(Receipt, items)
+        return each(Receipt, self._after(keys.RECEIPT, round_id, after, limit))
 
     def assign(self, receipt: Receipt) -> Receipt | None:
         """Give a client its place, and return its receipt: this one, or the one that it already had; None when that cannot be
@@ -394,6 +387,12 @@ class RoundStore:
         found = readable(Judgement, self._of_round(keys.EVALUATION, round_id, self._parts(round_id)))
         return sorted(found, key=lambda judgement: judgement.client_id)
 
+    def browse_judgements(
+        self, round_id: RoundId, after: str | None = None, limit: int | None = None
+    ) -> Iterator[Judgement | Unreadable]:
+        """The same of judges as `browse` of receipts."""
+        return each(Judgement, self._after(keys.EVALUATION, round_id, after, limit))
+
     def appoint(self, judgement: Judgement) -> Judgement | None:
         """Give a client its place among the judges, and return it: this one, or the one that it already had; None when that
         cannot be read.
@@ -485,6 +484,16 @@ class RoundStore:
         for number in range(parts):
             partition = kind.partition(round=round_id, part=keys.part(number, parts))
             yield from self._table.query(partition, kind.prefix, consistent=consistent)
+
+    def _after(self, kind: keys.RowKind, round_id: RoundId, after: str | None, limit: int | None) -> Iterator[Item]:
+        """Rows of a kind that follow a client's, part by part, up to `limit` of each part."""
+        parts = self._parts(round_id)
+        names = [keys.part(number, parts) for number in range(parts)]
+        first = names.index(keys.part_of(after, parts)) if after else 0
+        for at, name in enumerate(names[first:]):
+            last_seen = kind.key(round=round_id, part=name, client=after)["sk"] if after and at == 0 else None
+            partition = kind.partition(round=round_id, part=name)
+            yield from self._table.query(partition, kind.prefix, after=last_seen, limit=limit, consistent=False)
 
     def _in_the_name_of(self, by: Allowance, kind: keys.RowKind, round_id: RoundId, condition: Condition, change: Item) -> None:
         """Change a row of a client's, if at that instant the key is the client's and the model in its scope: both or neither,

@@ -122,6 +122,22 @@ def _expected(found: admin.RoundReceipt) -> str | None:
     return found.got if found.expected is None else f"expected {found.expected}, got {found.got}"
 
 
+def judgements(found: Sequence[admin.RoundJudgement]) -> RenderableType:
+    """The judges of a round. A gain is in units of the metric that decides."""
+    rows = [
+        (j.client_id, j.state, j.reason, j.gain, _measured(j.candidate), _measured(j.deployed),
+         j.candidate.examples if j.candidate else None)
+        for j in found
+    ]  # fmt: skip
+    columns = ["client", "state", "reason", "gain", "candidate", "deployed", "examples"]
+    return table(columns, rows, "no judges")
+
+
+def _measured(found: admin.RoundMeasurement | None) -> object:
+    """What was measured of one version."""
+    return None if found is None else found.metrics if found.is_finite else "nothing finite"
+
+
 def _spent(found: admin.Bill | None) -> str | None:
     """What a round has used, in a line."""
     if found is None:

@@ -65,6 +65,15 @@ def receipts(
 
 
 @app.command()
+def judges(ctx: typer.Context, model: Model, number: Number = None, limit: Limit = 50, as_json: Json = False) -> None:
+    """Who judges a round's candidate, and what each measured of it and of the deployed version. Kept for 30 days."""
+    session = of(ctx)
+    chosen = number if number is not None else _newest(session.operator.status(model))
+    found = list(islice(session.operator.judgements(model, chosen), limit))
+    session.show(found, as_json, lambda: render.judgements(found))
+
+
+@app.command()
 def plot(
     ctx: typer.Context,
     model: Model,

@@ -62,6 +62,8 @@ def read(operator: Operator, wish: Wish) -> object:
             return operator.round(wish.model, int(wish.name))
         case "receipts":
             return receipts(operator, wish)
+        case "judges":
+            return operator.judgements_page(wish.model, int(wish.name), **dict(wish.only))
         case "deployments":
             return list(islice(operator.deployments(wish.model), MOST_ROWS))
         case "rollout":

@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar
 from muster.wire import admin
 
 WishKind = Literal[
-    "overview", "why", "status", "versions", "version", "rounds", "round", "receipts", "deployments", "rollout", "experiments",
-    "alerts", "objectives", "statistics", "pace", "active", "clients", "client", "cost", "model-cost",
+    "overview", "why", "status", "versions", "version", "rounds", "round", "receipts", "judges", "deployments", "rollout",
+    "experiments", "alerts", "objectives", "statistics", "pace", "active", "clients", "client", "cost", "model-cost",
 ]  # fmt: skip
 
 LOOK_SECONDS = 2.0
@@ -26,7 +26,7 @@ LOOK_SECONDS = 2.0
 EVERY: Mapping[WishKind, float] = {
     "overview": 2.0, "why": 2.0, "status": 2.0, "round": 2.0, "rollout": 2.0, "version": 4.0, "client": 4.0, "experiments": 4.0,
     "statistics": 10.0, "pace": 10.0, "clients": 10.0, "versions": 30.0, "rounds": 30.0, "deployments": 30.0,
-    "receipts": 10.0, "objectives": 30.0, "active": 60.0, "alerts": 60.0, "cost": 60.0, "model-cost": 60.0,
+    "receipts": 10.0, "judges": 10.0, "objectives": 30.0, "active": 60.0, "alerts": 60.0, "cost": 60.0, "model-cost": 60.0,
 }  # fmt: skip
 """Seconds after which a question is asked again."""
 

@@ -26,6 +26,7 @@ Page = TypeVar(
     admin.ConfigurationList,
     admin.RoundList,
     admin.RoundReceiptList,
+    admin.RoundJudgementList,
     admin.VersionList,
     admin.DeploymentList,
     admin.ClientList,
@@ -227,28 +228,38 @@ class Operator:
 
     def round(self, model: str, number: int) -> admin.RoundReply:
         """One round."""
-        return self._transport.call("GET", f"/v1/admin/models/{model}/rounds/{number}", admin.RoundReply)
+        return self._transport.call("GET", _round(model, number), admin.RoundReply)
 
     def abandon(self, model: str, number: int, because: str = "an operator abandoned it") -> admin.RoundReply:
         """End an open round; what is deployed stays deployed."""
-        path, request = f"/v1/admin/models/{model}/rounds/{number}/abandon", admin.AbandonRound(because=because)
+        path, request = f"{_round(model, number)}/abandon", admin.AbandonRound(because=because)
         return self._transport.call("POST", path, admin.RoundReply, request)
 
     def receipts(self, model: str, number: int, **only: Any) -> Iterator[admin.RoundReceipt]:
         """A round's receipts, or only those of a `state` or a `reason`: one request a page, as far as it is read."""
-        path = _receipts_of(model, number)
+        path = f"{_round(model, number)}/receipts"
         for page in self._pages(path, admin.RoundReceiptList, admin.RoundReceiptsPage(**only)):
             yield from page.receipts
 
     def receipts_page(self, model: str, number: int, **only: Any) -> admin.RoundReceiptList:
         """One page of them: the first, or what follows the client `after`."""
-        path = _receipts_of(model, number) + _query(admin.RoundReceiptsPage(**only))
+        path = f"{_round(model, number)}/receipts" + _query(admin.RoundReceiptsPage(**only))
         return self._transport.call("GET", path, admin.RoundReceiptList)
+
+    def judgements(self, model: str, number: int) -> Iterator[admin.RoundJudgement]:
+        """Who judges a round's candidate, and what each measured: one request a page, as far as it is read."""
+        for page in self._pages(f"{_round(model, number)}/judgements", admin.RoundJudgementList):
+            yield from page.judgements
+
+    def judgements_page(self, model: str, number: int, **only: Any) -> admin.RoundJudgementList:
+        """One page of them: the first, or what follows the client `after`."""
+        path = f"{_round(model, number)}/judgements" + _query(admin.RoundJudgementsPage(**only))
+        return self._transport.call("GET", path, admin.RoundJudgementList)
 
     def round_files(self, model: str, number: int, after: str | None = None) -> admin.RoundFileList:
         """What a round's version was made of: manifest, base, state and the first updates; or updates of clients `after`."""
         query = _query(admin.RoundFilesPage(after=after))
-        return self._transport.call("GET", f"/v1/admin/models/{model}/rounds/{number}/files{query}", admin.RoundFileList)
+        return self._transport.call("GET", f"{_round(model, number)}/files{query}", admin.RoundFileList)
 
     def save(self, url: str, sha256: str, limit: int, file: IO[bytes]) -> None:
         """Write an object of exactly this digest, and of at most `limit` bytes, into a file. May be called from threads."""
@@ -482,8 +493,8 @@ def _alerts_of(model: str) -> str:
     return "/v1/admin/alerts" if model == admin.NO_MODEL else f"/v1/admin/models/{model}/alerts"
 
 
-def _receipts_of(model: str, number: int) -> str:
-    return f"/v1/admin/models/{model}/rounds/{number}/receipts"
+def _round(model: str, number: int) -> str:
+    return f"/v1/admin/models/{model}/rounds/{number}"
 
 
 def _query(values: wire.Query | None, **more: Any) -> str:

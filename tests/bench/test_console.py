@@ -37,7 +37,7 @@ def test_each_question_asks_something_of_aws_and_each_page_something_of_the_api(
     told, updated = answers(stack, turns=1), asyncio.run(updates(stack, turns=1))
     assert min(told[name].requests for name in ("overview", "status of a model", "alerts of a model")) > 0
     assert {name: one.questions for name, one in updated.items()} == {
-        "overview": 1, "model": 5, "rounds": 2, "round": 3, "receipts": 1, "version": 2, "fleet": 8, "client": 1,
+        "overview": 1, "model": 5, "rounds": 2, "round": 4, "receipts": 1, "judges": 1, "version": 2, "fleet": 8, "client": 1,
         "alerts": 2 + len(KINDS), "cost": 1,
         "cost of a model": 4,
     }  # fmt: skip

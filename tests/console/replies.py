@@ -69,6 +69,20 @@ def receipts(*found: admin.RoundReceipt, after: str | None = None) -> admin.Roun
     return admin.RoundReceiptList(round="toy.3", receipts=list(found), after=after)
 
 
+def judgement(client_id: str = "boiler-1", **said: Any) -> admin.RoundJudgement:
+    plain = {
+        "client_id": client_id, "state": "measured", "assigned_at": ago(minutes=19), "report_by": ago(minutes=10),
+        "candidate": {"examples": 20, "metrics": {"accuracy": 0.9}, "is_finite": True},
+        "deployed": {"examples": 20, "metrics": {"accuracy": 0.88}, "is_finite": True},
+        "gain": 0.02, "reason": None, "error": None,
+    }  # fmt: skip
+    return admin.RoundJudgement(**{**plain, **said})
+
+
+def judgements(*found: admin.RoundJudgement, after: str | None = None) -> admin.RoundJudgementList:
+    return admin.RoundJudgementList(round="toy.3", judgements=list(found), after=after)
+
+
 def version(number: int = 1, **said: Any) -> admin.VersionReply:
     url = "https://bucket.example/v?X-Amz-Signature=abc"
     plain = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from muster.console.views import alerts, fleet, model, overview, receipts, rounds, version
+from muster.console.views import alerts, fleet, judges, model, overview, receipts, rounds, version
 from muster.console.views.blocks import DataTable, Terms, View, Ways
 from tests.console import replies
 from tests.console.reading import charts
@@ -37,6 +37,12 @@ def everything() -> Iterator[View]:
         statistics=replies.fleet(by_device_type={":js": 1, EVIL: 2}, active_by_model={EVIL: 1}, active_by_cohort={":js": 1},
                                  by_sdk_version={EVIL: 2}),
         version_toy_2=replies.version(2, metrics={EVIL: 1.0}, evaluation={EVIL: 0.5}, note=EVIL, traces=[EVIL]),
+        judges_toy_3=replies.judgements(
+            replies.judgement(
+                EVIL, reason=EVIL, error=EVIL, candidate={"examples": 1, "metrics": {EVIL: 1.0}, "is_finite": True}
+            ),
+            after=EVIL,
+        ),
         receipts_toy_3=replies.receipts(
             replies.receipt(EVIL, reason=EVIL, metrics={EVIL: 1.0}, state="rejected", expected=EVIL, got=EVIL), after=EVIL
         ),
@@ -47,6 +53,7 @@ def everything() -> Iterator[View]:
     yield rounds.view("toy", found, NOW)
     yield rounds.view_of_one("toy", 3, found, NOW)
     yield receipts.view("toy", 3, (), found, NOW)
+    yield judges.view("toy", 3, "", found, NOW)
     yield version.view("toy", 2, found, NOW)
     yield fleet.view(found, NOW)
     yield fleet.view_of_one("boiler-1", found, NOW)

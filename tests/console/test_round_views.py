@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from muster.console.known import Known, Learnt, Wish
-from muster.console.views import receipts, rounds
+from muster.console.known import Denied, Known, Learnt, Wish
+from muster.console.views import judges, receipts, rounds
 from muster.console.views.blocks import Terms, Ways
 from muster.wire.admin.rounds import phases
 from tests.console import replies
@@ -135,3 +135,52 @@ def test_what_is_shown_is_no_link_and_an_empty_page_says_whether_it_is_the_last(
 @pytest.mark.parametrize("wrong", [("lost", "", ""), ("", "none-such", ""), ("", "", "../x"), ("", "", "a"), (EVIL, "", "")])
 def test_an_address_that_names_no_receipts_leads_nowhere(wrong: tuple[str, str, str]) -> None:
     assert receipts.chosen(*wrong) is None
+
+
+# ---- judges
+
+
+def test_a_round_shows_who_judged_its_version_and_what_each_measured_of_both() -> None:
+    worse = {"examples": 7, "metrics": {}, "is_finite": False}
+    found = known(
+        round_toy_3=replies.round_(3),
+        judges_toy_3=replies.judgements(
+            replies.judgement("a-1"),
+            replies.judgement("b-2", candidate=worse, gain=-1.0),
+            replies.judgement("c-3", state="failed", candidate=None, deployed=None, gain=None, reason="no-time", error="Slow"),
+            *(replies.judgement(f"d-{at}") for at in range(40)),
+            after="d-39",
+        ),
+    )
+    view = rounds.view_of_one("toy", 3, found, NOW)
+    rows = [[span.text for span in row] for row in listing(view, "Judges in round 3 of toy").rows]
+    assert len(rows) == judges.FEW
+    assert rows[:3] == [
+        ["a-1", "measured", "+0.02", "accuracy 0.9", "accuracy 0.88", "20", "–"],
+        ["b-2", "measured", "-1", "nothing finite", "accuracy 0.88", "7", "–"],
+        ["c-3", "failed", "–", "–", "–", "–", "no-time Slow"],
+    ]
+    tones = [row[2].tone for row in listing(view, "Judges in round 3 of toy").rows[:3]]
+    assert tones == ["good", "bad", ""]
+    assert Wish("judges", "toy", "3") in rounds.wishes_of_one("toy", 3, found)
+
+
+def test_judges_are_asked_for_once_there_is_something_to_judge() -> None:
+    found = known(round_toy_3=replies.collecting())
+    assert Wish("judges", "toy", "3") not in rounds.wishes_of_one("toy", 3, found)
+    assert "Judges" not in texts(rounds.view_of_one("toy", 3, found, NOW))
+
+
+def test_judges_are_paged() -> None:
+    found = Known(
+        learnt={
+            Wish("judges", "toy", "3", only=(("after", "a-1"),)): Learnt(value=replies.judgements(after="b-2"), at=NOW),
+            Wish("judges", "toy", "4"): Learnt(value=Denied("no round 4 of toy"), at=NOW),
+        }
+    )
+    view = judges.view("toy", 3, "a-1", found, NOW)
+    (ways,) = [block for section in view.sections for block in section.blocks if isinstance(block, Ways)]
+    assert [span.href for span in ways.spans] == ["/models/toy/rounds/3/judges", "/models/toy/rounds/3/judges?after=b-2"]
+    assert "Nobody was asked to judge." in texts(view)
+    assert "no round 4 of toy" in texts(judges.view("toy", 4, "", found, NOW))
+    assert judges.ASKING in texts(judges.view("toy", 5, "", found, NOW))

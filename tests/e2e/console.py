@@ -38,6 +38,7 @@ VIEWS = {
     "round": ("/models/digits/rounds/1", "Round 1 of digits"),
     "version": ("/models/digits/versions/1", "Version 1 of digits"),
     "receipts": ("/models/digits/rounds/1/receipts?state=rejected", "Receipts of round 1 of digits"),
+    "judges": ("/models/digits/rounds/1/judges", "Judges of round 1 of digits"),
     "fleet": ("/fleet", "Fleet"),
     "client": ("/fleet/boiler-01", "Client boiler-01"),
     "alerts": ("/alerts", "Alerts"),
@@ -158,7 +159,8 @@ def expect_content(page: Page, view: str) -> None:
     """What each view must show, so that no picture is of a page that is still empty."""
     says = {
         "overview": "open alert", "model": "What judges measured", "rollout": MARKUP,
-        "rounds": "norm-overflow", "round": "norm-overflow", "receipts": "norm-overflow", "version": "by its round's judges",
+        "rounds": "norm-overflow", "round": "norm-overflow", "receipts": "norm-overflow", "judges": "accuracy 0.",
+        "version": "by its round's judges",
         "fleet": "thermostat-00", "client": "last seen",
         "alerts": "accepted_updates", "cost": "AWS's bill decides", "model-cost": "AWS's bill decides",
     }  # fmt: skip

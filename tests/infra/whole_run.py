@@ -380,6 +380,7 @@ def _operators(world: World) -> None:
     operator.status(model)
     list(operator.rounds(model))
     list(operator.receipts(model, 1))
+    list(operator.judgements(model, 1))
     operator.abandon("toy", 1)
     operator.document(operator.version(model, "newest"))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Rounds, played: a whole one of three updates, one whose places end in every way, and one of many, written by hand."""
+"""Rounds, played: a whole one of three updates, two whose places end in every way, and one of many, written by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chalicelib.storage.dynamo import Put, Table
 from chalicelib.storage.rows import to_item
 from muster import Device
 from muster.wire.arrays import Array
-from tests.fleet import SESSION, World
+from tests.fleet import SESSION, Drift, World
 
 STEPS = [0.1, 0.25, 0.4]
 EXAMPLES = [10, 20, 70]
@@ -56,6 +56,28 @@ def mixed(world: World) -> list[Device]:
     assert world.request("POST", "/v1/rounds/toy.1/failure", key=world.key_of(devices[2]), body=body).status_code == 202
     devices[3].check_in()
     world.deliver()
+    return devices
+
+
+def judged(world: World) -> list[Device]:
+    """A round whose candidate three were asked to judge: one has, one has measured one version, one has given up."""
+    world.model(goal=3, quorum=3, over_selection=1.0, evaluators=3, evaluation_quorum=3)
+    world.tick()
+    devices = world.devices(3)
+    for device in devices:
+        world.update(device, step=0.1)
+    for _ in range(4):
+        world.deliver()
+        world.tick()
+    world.clock.advance(world.settings.memory_seconds)  # nobody remembers the round as it was
+    first, second, third = devices
+    assignment = first.check_in()
+    assert assignment.kind == "evaluate"
+    first.judge(assignment, Drift(0.0))
+    second.check_in()
+    third.check_in()
+    give_up = {"work": "evaluate", "reason": "no-time", "error": "TimeoutError"}
+    assert world.request("POST", "/v1/rounds/toy.1/failure", key=world.key_of(third), body=give_up).status_code == 202
     return devices
 
 

@@ -12,7 +12,7 @@ from nicegui import ui
 from muster.console.asking import Asking
 from muster.console.known import Wishes
 from muster.console.pages.frame import Frame, Viewing
-from muster.console.views import alerts, costs, fleet, model, overview, receipts, rounds, version
+from muster.console.views import alerts, costs, fleet, judges, model, overview, receipts, rounds, version
 from muster.console.views.blocks import unknown
 
 STYLE = (Path(__file__).parent / "console.css").read_text(encoding="utf-8")
@@ -94,6 +94,14 @@ def register(asking: Asking) -> Callable[[], None]:
         if _MODEL.fullmatch(name) and _ROUND.fullmatch(number) and chosen is not None:
             which = (name, int(number), chosen)
             draw("", partial(receipts.wishes, *which), partial(receipts.view, *which))
+        else:
+            nowhere()
+
+    @ui.page("/models/{name}/rounds/{number}/judges")
+    def show_judges(name: str, number: str, after: str = "") -> None:
+        if _MODEL.fullmatch(name) and _ROUND.fullmatch(number) and (not after or _CLIENT.fullmatch(after)):
+            which = (name, int(number), after)
+            draw("", partial(judges.wishes, *which), partial(judges.view, *which))
         else:
             nowhere()
 

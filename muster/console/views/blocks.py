@@ -20,6 +20,7 @@ TONES: Mapping[str, Tone] = {
     "training": "busy", "collecting": "busy", "aggregating": "busy", "evaluating": "busy", "rolling-out": "busy",
     "on-trial": "busy", "staged": "busy", "acknowledged": "busy",
     "accepted": "good", "reported": "busy", "assigned": "busy", "late": "quiet", "rejected": "bad", "failed": "bad",
+    "measured": "good", "withdrawn": "bad",
     "rolled-back": "bad", "abandoned": "bad", "revoked": "bad", "open": "bad", "unreadable": "bad", "worse": "bad",
     "cleared": "quiet", "stopped": "quiet", "retired": "quiet", "silent": "quiet",
     "critical": "bad", "warning": "busy", "info": "quiet",
@@ -146,6 +147,12 @@ def to_receipts(model: str, number: int, text: str = "receipts", **only: str) ->
     """The way to a round's receipts, or to some of them."""
     query = f"?{urlencode(only)}" if only else ""
     return Span(text, f"{to_round(model, number).href}/receipts{query}")
+
+
+def to_judges(model: str, number: int, text: str = "judges", **only: str) -> Span:
+    """The way to who judged a round's version."""
+    query = f"?{urlencode(only)}" if only else ""
+    return Span(text, f"{to_round(model, number).href}/judges{query}")
 
 
 def to_cost(model: str) -> Span:

@@ -9,7 +9,7 @@ from functools import partial
 from muster.console import words
 from muster.console.intents import Intent
 from muster.console.known import Known, Wish
-from muster.console.views import charts, receipts
+from muster.console.views import charts, judges, receipts
 from muster.console.views.blocks import (
     Block,
     Chart,
@@ -133,8 +133,15 @@ def _by_reason(counts: Mapping[str, int]) -> str:
 
 
 def wishes_of_one(model: str, number: int, known: Known) -> frozenset[Wish]:
-    """The round, its first receipts, and what its model's configuration says."""
-    return frozenset({Wish("status", model), Wish("round", model, str(number)), *receipts.wishes(model, number, (), known)})
+    """The round, its first receipts and judges, and what its model's configuration says."""
+    asked = {Wish("status", model), Wish("round", model, str(number)), *receipts.wishes(model, number, (), known)}
+    return frozenset(asked | (judges.wishes(model, number, "", known) if _is_judged(model, number, known) else frozenset()))
+
+
+def _is_judged(model: str, number: int, known: Known) -> bool:
+    """Whether it has a version that somebody may have judged."""
+    rnd = known.found(Wish("round", model, str(number)), admin.RoundReply)
+    return rnd is not None and rnd.version is not None
 
 
 def view_of_one(model: str, number: int, known: Known, now: datetime) -> View:
@@ -157,6 +164,7 @@ def view_of_one(model: str, number: int, known: Known, now: datetime) -> View:
         if counts
     ]
     sections.append(receipts.first(model, number, known))
+    sections += [judges.first(model, number, known)] if _is_judged(model, number, known) else []
     abandon = Choice("Abandon the round", Intent(kind="abandon-round", model=model, round=number), is_grave=True)
     return View(
         title=f"Round {number} of {model}",

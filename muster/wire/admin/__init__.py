@@ -5,7 +5,7 @@
 * `models`       models and their training
 * `configuring`  how the rounds of a model run, and the history of that
 * `rounds`       rounds and their files
-* `receipts`     the receipts of a round
+* `receipts`     who trained in a round and who judged, and what became of each
 * `versions`     versions, and which of them devices get
 * `strategies`   how they come from one version to the next
 * `experiments`  two or more versions at once, to know which is better
@@ -87,7 +87,16 @@ from muster.wire.admin.objectives import ObjectiveList, ObjectiveReply
 from muster.wire.admin.overview import AlarmReply, ModelOverview, Overview, Waits, Why
 from muster.wire.admin.pacing import MOST_REQUESTS_A_MONTH, MOST_REQUESTS_A_SECOND, FleetPace, ModelPace, SetPace
 from muster.wire.admin.paging import After, Page
-from muster.wire.admin.receipts import RoundReceipt, RoundReceiptList, RoundReceiptsPage, StateOfPlace
+from muster.wire.admin.receipts import (
+    RoundJudgement,
+    RoundJudgementList,
+    RoundJudgementsPage,
+    RoundMeasurement,
+    RoundReceipt,
+    RoundReceiptList,
+    RoundReceiptsPage,
+    StateOfPlace,
+)
 from muster.wire.admin.rounds import AbandonRound, RoundFile, RoundFileList, RoundFilesPage, RoundList, RoundReply
 from muster.wire.admin.strategies import CANARY, IMMEDIATE, GuardRule, Strategy, VersionRef
 from muster.wire.admin.versions import (
@@ -196,7 +205,11 @@ __all__ = [
     "RoundFile",
     "RoundFileList",
     "RoundFilesPage",
+    "RoundJudgement",
+    "RoundJudgementList",
+    "RoundJudgementsPage",
     "RoundList",
+    "RoundMeasurement",
     "RoundReceipt",
     "RoundReceiptList",
     "RoundReceiptsPage",

@@ -1,4 +1,4 @@
-"""The receipts of a round: who had a place in it, and what became of that."""
+"""The places of a round: who trained in it and who judged, and what became of each."""
 
 from __future__ import annotations
 
@@ -50,4 +50,42 @@ class RoundReceiptList(Reply):
 
     round: str
     receipts: list[RoundReceipt]
+    after: str | None = Field(description="pass as `?after=` for the next page; null on the last")
+
+
+class RoundJudgementsPage(Query):
+    """A page of a round's judges."""
+
+    after: ClientId | None = Field(None, description="what the last page gave as `after`")
+
+
+class RoundMeasurement(Reply):
+    """What one judge measured of one version."""
+
+    examples: int = Field(description="that it says it has; they weigh nothing")
+    metrics: dict[str, float]
+    is_finite: bool = Field(description="false: nothing finite could be measured, so the version is worse than any that can be")
+
+
+class RoundJudgement(Reply):
+    """One client's place among a round's judges."""
+
+    client_id: str
+    state: Literal["assigned", "measured", "failed", "withdrawn"] = Field(
+        description="measured: both versions, so it counts; withdrawn: its key was revoked before the round was decided"
+    )
+    assigned_at: datetime
+    report_by: datetime
+    candidate: RoundMeasurement | None
+    deployed: RoundMeasurement | None
+    gain: float | None = Field(description="of the candidate over the deployed version, in units of the metric that decides")
+    reason: str | None = Field(description="why it gave its place up, one word of docs/protocol.md")
+    error: str | None = Field(description="the name of the exception's class, if its device said it")
+
+
+class RoundJudgementList(Reply):
+    """Judges, in no particular order, one page."""
+
+    round: str
+    judgements: list[RoundJudgement]
     after: str | None = Field(description="pass as `?after=` for the next page; null on the last")
