@@ -26,6 +26,7 @@ def main() -> int:
         "--window", type=float, default=20.0, help="seconds, of reports looked at together (default: %(default)s)"
     )
     parser.add_argument("--heartbeat", type=float, default=10.0, help="seconds from one to the next (default: %(default)s)")
+    parser.add_argument("--beats", type=float, default=3.5, help="heartbeats that the experiment lasts (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of data and weights (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("build"), help="folder for rollout.json and rollout.png (default: %(default)s)"
@@ -34,7 +35,9 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     steps = tuple(float(step) for step in options.steps.split(","))
-    pace = RolloutPace(steps=steps, window=options.window, pause=options.window, heartbeat=options.heartbeat)
+    pace = RolloutPace(
+        steps=steps, window=options.window, pause=options.window, heartbeat=options.heartbeat, beats=options.beats
+    )
     print(
         f"{options.devices} scanners, a heartbeat every {pace.heartbeat:g} s, windows of {pace.window:g} s; "
         f"worse is worse by more than {pace.margin:g} of accuracy.\n",

@@ -22,6 +22,8 @@ def test_a_good_canary_comes_to_all_a_spoilt_one_goes_back_blue_green_switches_a
         "25",
         "--heartbeat",
         "5",
+        "--beats",
+        "9",
     ]  # and slower: other tests run beside it
     command = [sys.executable, "-m", "examples.rollouts", *smaller, "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
