@@ -64,14 +64,17 @@ class Crew:
         self._threads.shutdown()
 
     def check(self) -> None:
-        """Raise when a device has given up.
+        """Raise when a device has given up. One whose key was revoked has left, as an operator wanted.
 
         Raises:
-            RuntimeError: one has; its own error is the cause.
+            RuntimeError: one has, its own error is the cause; or all have left.
         """
-        for client_id, life in self._lives.items():
-            if life.done():
-                raise RuntimeError(f"{client_id} gave up: {life.exception()}") from life.exception()
+        over = {client_id: life.exception() for client_id, life in self._lives.items() if life.done()}
+        for client_id, error in over.items():
+            if error is not None:
+                raise RuntimeError(f"{client_id} gave up: {error}") from error
+        if over and len(over) == len(self._lives):
+            raise RuntimeError("all devices have left: the key of each is good no more")
 
     def _enrol(self, member: Behaviour) -> Device:
         return Device.enrol(

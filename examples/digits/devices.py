@@ -123,7 +123,8 @@ def wrong_shape(base: Mapping[str, Array]) -> bytes:
 
 
 def live(device: Device, behaviour: Behaviour, stop: threading.Event, pace: Pace) -> None:
-    """Behave until told to stop. A round that closed first, or a server out of reach, is no reason to end.
+    """Behave until told to stop, or until an operator has revoked the device's key. A round that closed first, or a server out
+    of reach, is no reason to end.
 
     Raises:
         Refused: for any other reason.
@@ -132,6 +133,9 @@ def live(device: Device, behaviour: Behaviour, stop: threading.Event, pace: Pace
         try:
             seconds = min(behaviour.step(device, stop), pace.wait)
         except Refused as refused:
+            if refused.unauthenticated:
+                log.warning("%s: its key is good no more, so it leaves", behaviour.client_id)
+                return
             if refused.problem is not Problem.ROUND_CLOSED:
                 raise
             seconds = 0.0

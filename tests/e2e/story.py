@@ -524,7 +524,7 @@ def signing_keys(account: Account) -> list[Any]:
 
 
 def _is_made_anew(group: Any, ended: Mapping[str, float]) -> bool:
-    """Whether the emulator made a log group for a run that ended after its group was deleted; in AWS no function of ours may."""
+    """Whether the emulator made a log group for a run that outlived its group; in AWS no function of ours may."""
     stacks = [stack for stack in ended if group["logGroupName"].startswith(f"/aws/lambda/{stack}-")]
     return bool(stacks) and group["creationTime"] >= ended[max(stacks, key=len)]
 

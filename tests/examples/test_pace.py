@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,10 @@ from chalicelib.settings import request_seconds
 from examples.digits.crew import Crew
 from examples.digits.devices import LONGEST_SECONDS, Behaviour, Honest, Hostile, live
 from examples.digits.place import EVERY_MINUTE, EVERY_SECOND, Pace
-from muster.device import Ability, Device
+from muster.device import Ability, Device, Refused
 from muster.pacing.intervals import TICK_SECONDS
+from muster.wire.messages import ProblemDocument
+from muster.wire.problems import MEDIA_TYPE, Problem
 from tests.device.stage import CHECK_IN, Answer, Stage
 
 HOUR = 3600.0
@@ -105,6 +108,23 @@ def test_every_failure_is_told_but_that_a_device_which_comes_too_often_on_purpos
     assert (f"boiler: POST to api.test: HTTP {status}" in caplog.messages) is told
 
 
+REVOKED = ProblemDocument(type=Problem.UNAUTHENTICATED.urn, title="not valid", status=401, detail="the key was revoked")
+
+
+def revoked() -> httpx.Response:
+    return httpx.Response(401, json=REVOKED.model_dump(mode="json"), headers={"content-type": MEDIA_TYPE})
+
+
+@pytest.mark.parametrize("behaviour", [honest(), hostile()])
+def test_a_device_whose_key_was_revoked_says_so_and_leaves(
+    stage: Stage, caplog: pytest.LogCaptureFixture, behaviour: Behaviour
+) -> None:
+    stage.answers[CHECK_IN] = revoked
+    with caplog.at_level(logging.WARNING):
+        assert lived(stage, behaviour).waits == []
+    assert caplog.messages == ["boiler: its key is good no more, so it leaves"]
+
+
 class Rests:
     """A member of a crew that asks for nothing."""
 
@@ -136,6 +156,38 @@ class Counting(httpx.BaseTransport):
         with self._lock:
             self._here -= 1
         return httpx.Response(200)
+
+
+class Leaves(Rests):
+    """One whose key is good no more, or who fails at something else."""
+
+    def __init__(self, client_id: str, error: Exception) -> None:
+        super().__init__(client_id)
+        self._error = error
+
+    def step(self, device: Device, stop: threading.Event) -> float:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("leaving", "error", "says"),
+    [(1, Refused(REVOKED), None),
+     (2, Refused(REVOKED), "all devices have left"),
+     (1, OSError("no disk"), "device-0 gave up: no disk")],
+)  # fmt: skip
+def test_a_crew_goes_on_without_who_was_revoked_and_not_without_anybody_or_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaving: int, error: Exception, says: str | None
+) -> None:
+    stages = {f"device-{number}": Stage(tmp_path / str(number)) for number in range(2)}
+    monkeypatch.setattr(Device, "enrol", lambda _, __, client_id, **___: stages[client_id].device)
+    members = [Leaves(name, error) if number < leaving else Rests(name) for number, name in enumerate(stages)]
+    with Crew(url="https://api.test", token="t", model="toy", members=members, folder=tmp_path, pace=EVERY_MINUTE) as crew:
+        futures.wait(list(crew._lives.values())[:leaving])
+        if says is None:
+            crew.check()
+        else:
+            with pytest.raises(RuntimeError, match=says):
+                crew.check()
 
 
 @pytest.mark.parametrize("at_once", [1, 4, 8])
