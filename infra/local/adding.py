@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from decimal import Context, Decimal
 
-from moto.dynamodb.exceptions import IncorrectDataType
 from moto.dynamodb.models.dynamo_type import DDBType, DynamoType
 
 DIGITS = Context(prec=38)
 """That DynamoDB keeps of a number (Amazon DynamoDB: "Supported data types")."""
 
+_other = DynamoType.__add__
+
 
 def _sum(self: DynamoType, other: DynamoType) -> DynamoType:
-    """Two numbers, added exactly, and written without an exponent."""
+    """Two numbers, added exactly, and written without an exponent; of anything else, what moto says."""
     if not (self.is_number() and other.is_number()):
-        raise IncorrectDataType
+        return _other(self, other)
     return DynamoType({DDBType.NUMBER: f"{DIGITS.add(Decimal(self.value), Decimal(other.value)):f}"})
 
 

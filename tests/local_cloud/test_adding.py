@@ -32,7 +32,8 @@ def test_the_smallest_amount_is_added_twice() -> None:
     assert (DynamoType({"N": "1"}) + DynamoType({"N": "2"})).value == "3"
 
 
-def test_a_text_is_not_added() -> None:
+@pytest.mark.parametrize(("first", "second"), [({"N": "1"}, {"S": "1"}), ({"S": "1"}, {"S": "1"})])
+def test_what_is_no_number_is_refused_as_moto_refuses_it(first: dict[str, str], second: dict[str, str]) -> None:
     add_numbers()
-    with pytest.raises(IncorrectDataType):
-        DynamoType({"N": "1"}) + DynamoType({"S": "1"})
+    with pytest.raises((IncorrectDataType, TypeError)):
+        DynamoType(first) + DynamoType(second)
