@@ -220,14 +220,20 @@ class PlacedView:
             placed.show(block)
 
     def _draw_buttons(self, choices: tuple[Choice, ...]) -> None:
-        self._choices = choices
+        """A button stays while its words do, so that nobody clicks at one that is just being replaced."""
+        before, self._choices = self._choices, choices
+        if before is not None and _worded(before) == _worded(choices):
+            return
         self._buttons.clear()
         self._buttons.set_visibility(bool(choices))
         with self._buttons:
-            for choice in choices:
+            for at, choice in enumerate(choices):
                 button = text("button", choice.label, "grave" if choice.is_grave else "")
                 button.props["type"] = "button"
-                button.on("click", lambda _, choice=choice: self._chosen(choice), args=[])
+                button.on("click", lambda _, at=at: self._clicked(at), args=[])
+
+    def _clicked(self, at: int) -> object:
+        return self._chosen(self._choices[at]) if self._choices and at < len(self._choices) else None
 
     def _draw_sections(self, sections: tuple[Section, ...]) -> None:
         self._sections.clear()
@@ -238,3 +244,7 @@ class PlacedView:
                     if section.heading:
                         text("h2", section.heading)
                     self._placed += [PLACED[type(block)]() for block in section.blocks]
+
+
+def _worded(choices: tuple[Choice, ...]) -> list[tuple[str, bool]]:
+    return [(choice.label, choice.is_grave) for choice in choices]
