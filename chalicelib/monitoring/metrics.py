@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from math import inf
 
 from chalicelib.errors import Refusal, near
 from chalicelib.instants import Clock
 from chalicelib.monitoring.record import COUNTS, ONLY_RECORDED
-from chalicelib.monitoring.store import MonitoringStore, is_whole
+from chalicelib.monitoring.store import HISTORY, MonitoringStore, is_whole
 from chalicelib.registry.catalogue import Catalogue
 from chalicelib.storage.metrics import Metrics, over
 from muster.wire import admin
@@ -44,7 +43,7 @@ class MetricHistory:
             for record in sorted(records, key=lambda record: record.at)
             if query.name in record.metrics
         ]
-        if query.name in ONLY_RECORDED or (span <= self._keep and is_whole(records, inf)):
+        if query.name in ONLY_RECORDED or (span <= self._keep and is_whole(records, HISTORY)):
             found = over([point.value for point in points])
         else:
             found = self._metrics.aggregate(model, query.name, now, query.hours)

@@ -23,6 +23,10 @@ RECENT = 120
 """Records of each kind that are read at most: two hours of rounds a minute long."""
 
 
+HISTORY = 1440
+"""Records of the fleet that one question about hours reads at most: a day of them, one a minute."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Now:
     """What is so now in a stack."""
@@ -104,10 +108,10 @@ class MonitoringStore:
         return self._records(model, since, of_fleet=1)
 
     def history(self, model: str, since: datetime) -> list[Record]:
-        """The same, but of the fleet all of them, which takes as long as there are many: for who asks about hours."""
-        return self._records(model, since, of_fleet=None)
+        """The same, but of the fleet the last 1,440: for who asks about hours."""
+        return self._records(model, since, of_fleet=HISTORY)
 
-    def _records(self, model: str, since: datetime, of_fleet: int | None) -> list[Record]:
+    def _records(self, model: str, since: datetime, of_fleet: int) -> list[Record]:
         partition = keys.ROUND_RECORD.partition(model=model)
         above = keys.FLEET_RECORD.key(model=model, at=text(since))["sk"]
         items = [
@@ -248,7 +252,7 @@ def _alert_key(alert: Alert) -> Key:
     return keys.ALERT.key(model=alert.model, metric=alert.metric)
 
 
-def is_whole(records: Sequence[Record], most_of_fleet: float = RECENT) -> bool:
+def is_whole(records: Sequence[Record], most_of_fleet: int = RECENT) -> bool:
     """Whether records are all of their time: of each kind fewer than are read at most."""
     of_rounds = sum(record.round is not None for record in records)
     return of_rounds < RECENT and len(records) - of_rounds < most_of_fleet

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from muster.console.words import named
-from muster.wire.admin import LONGEST_SILENCE_SECONDS, MOST_REQUESTS_A_MONTH, MOST_REQUESTS_A_SECOND
+from muster.wire.admin import LONGEST_SILENCE_SECONDS, MOST_REQUESTS_A_MONTH, MOST_REQUESTS_A_SECOND, Strategy
 
 IntentKind = Literal[
     "acknowledge", "silence", "unsilence", "start", "stop", "abandon-round", "deploy", "begin-rollout", "rollback", "pause",
@@ -72,6 +72,8 @@ class Intent:
     """Requests a second, of all devices."""
     budget: int = 0
     """Requests a month, of all devices; 0 for no bound."""
+    strategy: Strategy | None = None
+    """How a version comes to the clients; `foresee` says it."""
     revision: int = 0
     """The revision that the operator saw, of the deployments, or of the fleet's bounds; `foresee` says it."""
     because: str = ""

@@ -235,6 +235,22 @@ def test_what_is_foreseen_is_what_the_commands_dry_run_says_and_nothing_is_done_
     assert perform(world.operator, found.intent).startswith(done)
 
 
+@pytest.mark.parametrize(("kind", "shown"), [("deploy", "immediate"), ("begin-rollout", "canary")])
+def test_a_version_comes_to_the_clients_as_it_was_shown_whatever_the_model_was_configured_to_meanwhile(
+    world: World, kind: IntentKind, shown: str
+) -> None:
+    world.model(rounds=0)
+    world.operator.register("toy", checkpoint(1.0))
+    found = foresee(world.operator, Intent(kind=kind, model="toy", version=1))
+    standing = world.operator.status("toy")
+    rolling = Strategy(kind="rolling", steps=[50.0], pause_seconds=60.0)
+    config = standing.config.model_copy(update={"strategy": rolling})
+    world.operator.configure("toy", config, revision=standing.config_revision)
+    perform(world.operator, found.intent)
+    rollout = world.operator.status("toy").rollout
+    assert (rollout.strategy.kind if rollout else "immediate") == shown
+
+
 def test_a_round_that_ends_meanwhile_is_not_abandoned_again(world: World) -> None:
     world.model()
     world.tick()

@@ -194,6 +194,20 @@ def test_a_days_metrics_of_the_fleet_are_the_records_and_what_goes_beyond_them_i
     assert world.operator.metric("toy", "clients", 25).count == 1, "the one that was news"
 
 
+def test_one_question_reads_so_many_records_however_often_a_fleet_is_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.model(rounds=0)
+    for _ in range(5):
+        world.monitor()
+        world.clock.advance(300)
+    monkeypatch.setattr("chalicelib.monitoring.store.HISTORY", 3)
+    monkeypatch.setattr("chalicelib.monitoring.metrics.HISTORY", 3)
+    found = world.operator.metric("toy", "clients", 24)
+    assert [world.clock() - point.at for point in found.points] == [timedelta(minutes=5 * at) for at in (3, 2, 1)], "the last"
+    assert found.count == 1, "so the aggregates are CloudWatch's"
+
+
 def test_a_metric_that_every_model_has_is_known_before_its_first_value(world: World) -> None:
     world.model(rounds=0)
     found = world.operator.metric("toy", "active_clients", 24)

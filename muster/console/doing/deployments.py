@@ -19,13 +19,8 @@ Decide = Callable[[Operator, Intent, str | None, bool], admin.DeploymentReply]
 
 
 def _deploy(operator: Operator, intent: Intent, because: str | None, dry_run: bool) -> admin.DeploymentReply:
-    return operator.deploy(intent.model, intent.version, revision=intent.revision, because=because, dry_run=dry_run)
-
-
-def _begin(operator: Operator, intent: Intent, because: str | None, dry_run: bool) -> admin.DeploymentReply:
-    strategy = operator.status(intent.model).config.strategy or admin.CANARY
     return operator.deploy(
-        intent.model, intent.version, revision=intent.revision, strategy=strategy, because=because, dry_run=dry_run
+        intent.model, intent.version, revision=intent.revision, strategy=intent.strategy, because=because, dry_run=dry_run
     )
 
 
@@ -47,7 +42,8 @@ def _move(move: Literal["pause", "resume", "promote", "abort"]) -> Decide:
 def _deed(decide: Decide) -> Deed:
     def foresee(operator: Operator, intent: Intent) -> Foreseen:
         status = operator.status(intent.model)
-        known = replace(intent, revision=status.deployment_revision)
+        own = status.config.strategy or (admin.CANARY if intent.kind == "begin-rollout" else admin.IMMEDIATE)
+        known = replace(intent, revision=status.deployment_revision, strategy=own)
         then = decide(operator, known, None, True)
         if then.revision == status.deployment_revision:
             return would(known, f"change nothing: {present(then)} already")
@@ -64,7 +60,7 @@ def _deed(decide: Decide) -> Deed:
 
 DEEDS: Mapping[IntentKind, Deed] = {
     "deploy": _deed(_deploy),
-    "begin-rollout": _deed(_begin),
+    "begin-rollout": _deed(_deploy),
     "rollback": _deed(_roll_back),
     "end-experiment": _deed(_end),
     "pause": _deed(_move("pause")),

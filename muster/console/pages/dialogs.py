@@ -83,7 +83,10 @@ class Question:
 
     async def _perform(self) -> None:
         self._do.props["disabled"] = True
-        intent = replace(self._said(), revision=self._intent.revision, wanted=self._intent.wanted)
+        intent = self._said()
+        if intent != replace(self._intent, because=intent.because):  # filled in since it was last shown what it would do
+            await self._look()
+            return
         try:
             done = await run.io_bound(perform, self._asking.operator, intent)
         except EXPECTED as error:

@@ -57,7 +57,7 @@ def view(model: str, number: int, only: Only, known: Known, now: datetime) -> Vi
         return unknown(f"Receipts of round {number} of {model}", denied)
     which = {name: value for name, value in only if name != "after"}
     shown = known.found(wish, admin.RoundReceiptList)
-    blocks: list[Block] = [_states(model, number, which), listing(model, number, shown)]
+    blocks: list[Block] = [_states(model, number, which), _listing(model, number, shown)]
     if "reason" in which:
         blocks.insert(1, Sentence(f"Only those that ended for this reason: {which['reason']}."))
     if ways := tuple(_pages(model, number, only, shown)):
@@ -96,10 +96,10 @@ def first(model: str, number: int, known: Known) -> Section:
     some = shown.model_copy(update={"receipts": shown.receipts[:FEW]}) if shown else None
     ways = Ways("More receipts", (to_receipts(model, number, "all receipts"),))
     denied = known.denied(_wish(model, number))
-    return Section("Receipts", (Sentence(denied, "bad"),) if denied else (listing(model, number, some), ways))
+    return Section("Receipts", (Sentence(denied, "bad"),) if denied else (_listing(model, number, some), ways))
 
 
-def listing(model: str, number: int, shown: admin.RoundReceiptList | None) -> DataTable:
+def _listing(model: str, number: int, shown: admin.RoundReceiptList | None) -> DataTable:
     """Some receipts as a table."""
     return DataTable(
         caption=f"Places in round {number} of {model}, in no particular order; kept for 30 days after the round",
